@@ -1,0 +1,178 @@
+// Defines Tensor: evaluated data with dtype, shape, strides, device and a reference-counted buffer.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lazuli/dtype.h"
+#include "lazuli/error.h"
+#include "lazuli/shape.h"
+
+namespace lazuli {
+
+enum class DeviceKind : uint8_t { cpu, reference, cuda };
+
+/// Where data lives and kernels run. `reference` is the slow oracle backend; its memory is host memory.
+struct Device {
+  DeviceKind kind = DeviceKind::cpu;
+  int index = 0;
+  bool operator==(const Device&) const = default;
+};
+std::string to_string(Device d);
+/// Parses `cpu`, `reference`, `cuda`, `cuda:1`; throws ValueError.
+Device parse_device(std::string_view text);
+
+/// Reference-counted memory. The last release calls `release_`, which may free it, pool it or unmap a file.
+class Buffer {
+ public:
+  using Release = void (*)(Buffer*);
+  Buffer(void* data, size_t bytes, Device device, Release release) : data_(data), bytes_(bytes), device_(device), release_(release) {}
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  virtual ~Buffer() = default;
+
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  Device device() const { return device_; }
+  void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void release() {
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) release_(this);
+  }
+  bool unique() const { return refs_.load(std::memory_order_acquire) == 1; }
+
+ protected:
+  friend class BufferPool;
+  void* data_;
+  size_t bytes_;
+  Device device_;
+  Release release_;
+  std::atomic<uint32_t> refs_{1};
+};
+
+/// Owning pointer to a Buffer; copying shares it.
+class BufferRef {
+ public:
+  BufferRef() = default;
+  /// Takes over one reference that the caller owns.
+  explicit BufferRef(Buffer* adopted) : ptr_(adopted) {}
+  BufferRef(const BufferRef& o) : ptr_(o.ptr_) {
+    if (ptr_ != nullptr) ptr_->retain();
+  }
+  BufferRef(BufferRef&& o) noexcept : ptr_(std::exchange(o.ptr_, nullptr)) {}
+  BufferRef& operator=(BufferRef o) noexcept {
+    std::swap(ptr_, o.ptr_);
+    return *this;
+  }
+  ~BufferRef() {
+    if (ptr_ != nullptr) ptr_->release();
+  }
+  Buffer* get() const { return ptr_; }
+  Buffer* operator->() const { return ptr_; }
+  explicit operator bool() const { return ptr_ != nullptr; }
+
+ private:
+  Buffer* ptr_ = nullptr;
+};
+
+/// Host memory of at least `bytes` (64-byte aligned, from the bounded pool). Throws OutOfMemory.
+BufferRef allocate_buffer(size_t bytes, Device device = {});
+
+/// Evaluated data. Copying a Tensor shares its buffer; views share it too. Reading element data happens only here.
+class Tensor {
+ public:
+  Tensor() = default;
+  /// A row-major tensor over `buffer` starting `offset_bytes` into it.
+  Tensor(DType dtype, const Shape& shape, BufferRef buffer, size_t offset_bytes = 0);
+  /// A view with explicit strides (in elements; 0 repeats an element).
+  Tensor(DType dtype, const Shape& shape, const Strides& strides, BufferRef buffer, size_t offset_bytes);
+
+  /// Uninitialised memory of the given shape.
+  static Tensor empty(DType dtype, const Shape& shape, Device device = {});
+  static Tensor zeros(DType dtype, const Shape& shape, Device device = {});
+  /// Copies `values` (row-major); throws ShapeError when the count does not match.
+  template <class T>
+  static Tensor from_slice(std::span<const T> values, const Shape& shape, Device device = {}) {
+    return copy_from(dtype_of<T>, values.data(), values.size(), shape, device);
+  }
+  template <class T>
+  static Tensor from_vector(const std::vector<T>& values, const Shape& shape, Device device = {}) {
+    return from_slice(std::span<const T>(values), shape, device);
+  }
+
+  bool defined() const { return static_cast<bool>(buffer_); }
+  DType dtype() const { return dtype_; }
+  const Shape& shape() const { return shape_; }
+  const Strides& strides() const { return strides_; }
+  int rank() const { return shape_.rank(); }
+  int64_t dim(int axis) const { return shape_[normalize_axis("dim", axis, rank())]; }
+  int64_t numel() const { return shape_.numel(); }
+  size_t nbytes() const { return static_cast<size_t>(numel()) * size_of(dtype_); }
+  bool is_contiguous() const { return contiguous_; }
+  Device device() const { return buffer_ ? buffer_->device() : Device{}; }
+  const BufferRef& buffer() const { return buffer_; }
+  size_t offset_bytes() const { return offset_; }
+  /// First element, of whatever dtype and strides.
+  void* raw() const { return static_cast<std::byte*>(buffer_->data()) + offset_; }
+
+  /// The elements in row-major order. Throws DTypeError for another dtype, ShapeError when the tensor is strided
+  /// (call `contiguous()` first).
+  template <class T>
+  std::span<const T> data() const {
+    check_readable(dtype_of<T>);
+    return {static_cast<const T*>(raw()), static_cast<size_t>(numel())};
+  }
+  template <class T>
+  std::span<T> mutable_data() {
+    check_readable(dtype_of<T>);
+    return {static_cast<T*>(raw()), static_cast<size_t>(numel())};
+  }
+  /// A row-major tensor with the same elements; the tensor itself when it is row-major already.
+  Tensor contiguous() const;
+  /// A copy with each element converted (float to integer truncates; to bool tests != 0).
+  Tensor to(DType dtype) const;
+  /// The only element, as double. Throws ShapeError unless numel() == 1.
+  double item() const;
+  /// All elements in row-major order, converted to T.
+  template <class T>
+  std::vector<T> to_vector() const {
+    Tensor t = to(dtype_of<T>).contiguous();
+    auto d = t.data<T>();
+    return {d.begin(), d.end()};
+  }
+  /// The same elements with another shape (a view; strided tensors are copied first).
+  Tensor reshape(const Shape& shape) const;
+
+ private:
+  static Tensor copy_from(DType dtype, const void* values, size_t count, const Shape& shape, Device device);
+  void check_readable(DType wanted) const;
+
+  BufferRef buffer_;
+  size_t offset_ = 0;
+  Shape shape_;
+  Strides strides_;
+  DType dtype_ = DType::f32;
+  bool contiguous_ = true;
+};
+
+/// Calls `f` with a value-initialised element of the C++ type behind `t`.
+template <class F>
+decltype(auto) dispatch(DType t, F&& f) {
+  switch (t) {
+    case DType::f32: return f(float{});
+    case DType::bf16: return f(bf16{});
+    case DType::f16: return f(f16{});
+    case DType::f64: return f(double{});
+    case DType::i32: return f(int32_t{});
+    case DType::i64: return f(int64_t{});
+    case DType::i8: return f(int8_t{});
+    case DType::u8: return f(uint8_t{});
+    case DType::boolean: break;
+  }
+  return f(bool{});
+}
+
+}  // namespace lazuli
