@@ -1,0 +1,92 @@
+// Checks that a folder of src/ includes only folders that come before it.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <regex>
+#include <string>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Folders on one line may not include each other.
+const std::vector<std::vector<std::string>> kOrder = {
+    {"base"},
+    {"tensor"},
+    {"io"},
+    {"graph"},
+    {"autograd"},
+    {"passes"},
+    {"backend"},
+    {"plan"},
+    {"exec"},
+    {"nn"},
+    {"quant"},
+    {"models"},
+    {"train", "generate", "embed"},
+    {"cli"},
+};
+
+std::optional<std::size_t> level_of(const std::string& folder) {
+  const auto level = std::find_if(kOrder.begin(), kOrder.end(),
+                                  [&](const auto& names) { return std::find(names.begin(), names.end(), folder) != names.end(); });
+  if (level == kOrder.end()) return std::nullopt;
+  return static_cast<std::size_t>(level - kOrder.begin());
+}
+
+bool may_include(const std::string& from, const std::string& to) { return from == to || level_of(to).value() < level_of(from).value(); }
+
+// The folders of src/ that the quoted includes of a file name; public headers belong to no folder.
+std::vector<std::string> included_folders(const fs::path& file) {
+  static const std::regex include_line(R"re(^\s*#\s*include\s*"([^"/]+)/[^"]*".*)re");
+  std::vector<std::string> folders;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    std::smatch match;
+    if (std::regex_match(line, match, include_line) && match[1] != "lazuli") folders.push_back(match[1]);
+  }
+  return folders;
+}
+
+std::vector<fs::path> sources_under(const fs::path& root) {
+  std::vector<fs::path> files;
+  if (!fs::exists(root)) return files;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    const auto extension = entry.path().extension();
+    if (extension == ".cc" || extension == ".h") files.push_back(entry.path());
+  }
+  return files;
+}
+
+TEST(Layering, FoldersIncludeOnlyThoseBeforeThem) {
+  const fs::path src = fs::path(LAZULI_SOURCE_DIR) / "src";
+  for (const auto& file : sources_under(src)) {
+    const std::string folder = fs::relative(file, src).begin()->string();
+    const std::string name = fs::relative(file, LAZULI_SOURCE_DIR).string();
+    ASSERT_TRUE(level_of(folder)) << name << ": the folder has no place in the order of tests/layering_test.cc";
+    for (const auto& included : included_folders(file)) {
+      if (!fs::is_directory(src / included)) continue;
+      ASSERT_TRUE(level_of(included)) << name << " includes " << included << "/, which has no place in the order";
+      EXPECT_TRUE(may_include(folder, included)) << name << " includes " << included << "/, which comes after " << folder << "/";
+    }
+  }
+}
+
+TEST(Layering, PublicHeadersIncludeOnlyPublicHeaders) {
+  for (const auto& file : sources_under(fs::path(LAZULI_SOURCE_DIR) / "include")) {
+    EXPECT_TRUE(included_folders(file).empty()) << file.filename().string() << " includes an internal header";
+  }
+}
+
+TEST(Layering, OrderIsStrict) {
+  EXPECT_TRUE(may_include("exec", "graph"));
+  EXPECT_TRUE(may_include("graph", "graph"));
+  EXPECT_FALSE(may_include("graph", "exec"));
+  EXPECT_FALSE(may_include("train", "generate"));
+}
+
+}  // namespace
