@@ -30,7 +30,7 @@ Device parse_device(std::string_view text);
 class Buffer {
  public:
   using Release = void (*)(Buffer*);
-  Buffer(void* data, size_t bytes, Device device, Release release) : data_(data), bytes_(bytes), device_(device), release_(release) {}
+  Buffer(void* data, size_t bytes, Device device, Release on_last) : data_(data), bytes_(bytes), device_(device), release_(on_last) {}
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   virtual ~Buffer() = default;

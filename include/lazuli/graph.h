@@ -1,0 +1,86 @@
+// Defines ComputationGraph, a snapshot of what some outputs need, its explicit builder and its printers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lazuli/operation.h"
+#include "lazuli/tensor.h"
+
+namespace lazuli {
+
+/// Output `out` of node `node` of a graph.
+struct Value {
+  int32_t node = -1;
+  int32_t out = 0;
+  bool operator==(const Value&) const = default;
+};
+
+struct GraphNode {
+  Op op = Op::input;
+  Attrs attrs;
+  std::vector<Value> inputs;
+  std::vector<TensorSpec> outputs;
+  Payload payload;     ///< ElementwiseProgram of fused_elementwise, or what `checkpoint` recomputes
+  Tensor constant;     ///< data of Op::constant
+  std::string label;   ///< name of the fusion that made the node, else empty
+  Where where;
+
+  const ElementwiseProgram* program() const { return dynamic_cast<const ElementwiseProgram*>(payload.get()); }
+};
+
+/// Nodes, edges and outputs. A captured graph lists nodes in topological order; one made by hand need not.
+class ComputationGraph {
+ public:
+  std::vector<GraphNode> nodes;
+  std::vector<Value> outputs;
+  int input_count = 0;   ///< Op::input leaves carry indices below this
+  int scalar_count = 0;  ///< Op::scalar leaves carry indices below this
+
+  size_t size() const { return nodes.size(); }
+  const TensorSpec& spec(Value v) const {
+    return nodes[static_cast<size_t>(v.node)].outputs[static_cast<size_t>(v.out)];
+  }
+  const GraphNode& node(Value v) const { return nodes[static_cast<size_t>(v.node)]; }
+  GraphNode& node(Value v) { return nodes[static_cast<size_t>(v.node)]; }
+
+  /// Appends a node, inferring its outputs; returns its first output.
+  Value add(Op op, std::vector<Value> inputs, Attrs attrs = {}, const TensorSpec* target = nullptr, Payload payload = {});
+  /// Node indices, operands before users. Throws GraphError naming a cycle.
+  std::vector<int32_t> topological_order() const;
+  /// How many operands read each output of each node; a graph output counts as one more.
+  std::vector<std::vector<int32_t>> use_counts() const;
+  /// Checks edges (in range, no cycle), operand counts, and each node's specs against the op's rule. Throws GraphError.
+  void verify() const;
+  /// Points every reader of `from` (and graph outputs) to `to`.
+  void replace_uses(Value from, Value to);
+  /// Drops nodes that no output needs (inputs stay) and puts the rest in topological order.
+  void compact();
+
+  std::string to_text() const;
+  std::string to_dot() const;
+  std::string to_json() const;
+};
+
+/// Makes a graph node by node and edge by edge; `build` verifies it.
+class GraphBuilder {
+ public:
+  Value input(DType dtype, const Shape& shape);
+  Value constant(const Tensor& value);
+  /// A node whose operands are given now. Shapes are checked at once, with the op's rule.
+  Value node(Op op, std::vector<Value> inputs, Attrs attrs = {}, const TensorSpec* target = nullptr);
+  /// A node with results declared by hand and operands still to come (see `edge`).
+  Value open_node(Op op, int operands, std::vector<TensorSpec> outputs, Attrs attrs = {});
+  /// Makes `from` operand number `slot` of node `to`. Throws GraphError when either does not exist.
+  void edge(Value from, int32_t to, int slot);
+  void output(Value v);
+  /// The graph, verified: throws GraphError for a cycle, a missing operand or an invalid dependency.
+  ComputationGraph build() const;
+  size_t size() const { return graph_.nodes.size(); }
+
+ private:
+  void check_value(Value v) const;
+  ComputationGraph graph_;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,118 @@
+// Defines LazyTensor: a handle on an immutable node of a recorded graph, evaluated on demand.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "lazuli/graph.h"
+#include "lazuli/operation.h"
+#include "lazuli/tensor.h"
+
+namespace lazuli {
+
+class Node;
+template <class T>
+class Future;
+
+/// A value that is recorded, not computed. Copying shares the node. Any threads may build and evaluate graphs that share nodes.
+/// Ops check dtypes and shapes at once and throw ShapeError or DTypeError. A default-made or moved-from (donated) handle throws GraphError.
+class LazyTensor {
+ public:
+  LazyTensor() = default;
+  LazyTensor(const LazyTensor& o);
+  LazyTensor(LazyTensor&& o) noexcept : node_(std::exchange(o.node_, nullptr)), out_(o.out_) {}
+  LazyTensor& operator=(LazyTensor o) noexcept {
+    std::swap(node_, o.node_);
+    std::swap(out_, o.out_);
+    return *this;
+  }
+  ~LazyTensor() {
+    if (node_ != nullptr) drop(node_);
+  }
+
+  /// A leaf that shares the tensor's data.
+  static LazyTensor from_tensor(Tensor value);
+  template <class T>
+  static LazyTensor from_slice(std::span<const T> values, const Shape& shape) {
+    return from_tensor(Tensor::from_slice(values, shape));
+  }
+  template <class T>
+  static LazyTensor from_slice(std::initializer_list<T> values, const Shape& shape) {
+    return from_slice(std::span<const T>(values.begin(), values.size()), shape);
+  }
+  static LazyTensor zeros(const Shape& shape, DType dtype = DType::f32);
+  static LazyTensor ones(const Shape& shape, DType dtype = DType::f32);
+  static LazyTensor full(const Shape& shape, double value, DType dtype = DType::f32);
+  /// A rank-0 run-time value: its number is not part of a plan's identity.
+  static LazyTensor scalar(double value, DType dtype = DType::f32);
+  static LazyTensor scalar_int(int64_t value, DType dtype = DType::i32);
+
+  bool defined() const { return node_ != nullptr; }
+  DType dtype() const;
+  const Shape& shape() const;
+  int rank() const { return shape().rank(); }
+  int64_t dim(int axis) const { return shape()[normalize_axis("dim", axis, rank())]; }
+  int64_t numel() const { return shape().numel(); }
+
+  /// Computes the value (once; later calls return the same data). Errors of the run name the op and where it was recorded.
+  Tensor eval() const;
+  /// Submits the work and returns before it is done.
+  Future<Tensor> eval_async() const;
+  /// True once a result is there.
+  bool is_ready() const;
+  /// Recorded nodes that an `eval` would walk, leaves included.
+  size_t graph_size() const;
+  /// The optimised number of nodes of the same graph.
+  size_t optimized_size() const;
+  /// The recorded graph as a snapshot.
+  ComputationGraph graph() const;
+
+  // Methods for the common ops; ops.h has the full set as functions.
+  LazyTensor matmul(const LazyTensor& b, Where where = Where::here()) const;
+  LazyTensor softmax(int dim, Where where = Where::here()) const;
+  LazyTensor rms_norm(const LazyTensor& weight, double eps = 1e-6, Where where = Where::here()) const;
+  LazyTensor mul_scalar(double s, Where where = Where::here()) const;
+  LazyTensor add_scalar(double s, Where where = Where::here()) const;
+  LazyTensor lora_fused(const LazyTensor& a, const LazyTensor& b, double scale, Where where = Where::here()) const;
+  LazyTensor reshape(const Shape& shape, Where where = Where::here()) const;  ///< one dim may be -1
+  LazyTensor transpose(int a, int b, Where where = Where::here()) const;
+  LazyTensor permute(std::initializer_list<int> axes, Where where = Where::here()) const;
+  LazyTensor slice(int axis, int64_t start, int64_t stop, int64_t step = 1, Where where = Where::here()) const;
+  LazyTensor expand(const Shape& shape, Where where = Where::here()) const;
+  LazyTensor sum(std::initializer_list<int> axes = {}, bool keepdims = false, Where where = Where::here()) const;
+  LazyTensor mean(std::initializer_list<int> axes = {}, bool keepdims = false, Where where = Where::here()) const;
+  LazyTensor cast(DType dtype, Where where = Where::here()) const;
+
+  // For the graph builder's own use.
+  LazyTensor(Node* adopted, uint32_t out) : node_(adopted), out_(out) {}
+  Node* node() const { return node_; }
+  uint32_t out() const { return out_; }
+  Node* checked() const;  ///< the node; throws GraphError for an empty or donated handle
+
+ private:
+  static void drop(Node* node);
+  Node* node_ = nullptr;
+  uint32_t out_ = 0;
+};
+
+/// Evaluates several values in one plan.
+std::vector<Tensor> eval(std::span<const LazyTensor> values);
+std::vector<Future<Tensor>> eval_async(std::span<const LazyTensor> values);
+/// Makes all outputs of one graph: nodes shared between them appear once.
+ComputationGraph capture(std::span<const LazyTensor> values);
+
+/// The device where evaluation on this thread runs (default: cpu).
+Device default_device();
+void set_default_device(Device device);
+
+/// Records any op of the table; the named functions of ops.h are what callers normally want. `donate` bit k gives operand k's buffer to the result.
+std::vector<LazyTensor> record_all(Op op, std::span<const LazyTensor> inputs, const Attrs& attrs = {}, const TensorSpec* target = nullptr,
+                                   Payload payload = {}, Where where = Where::here(), uint32_t donate = 0);
+/// The same for the first (often only) result.
+LazyTensor record(Op op, std::initializer_list<LazyTensor> inputs, const Attrs& attrs = {}, const TensorSpec* target = nullptr,
+                  Where where = Where::here(), uint32_t donate = 0);
+
+}  // namespace lazuli

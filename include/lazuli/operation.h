@@ -1,0 +1,139 @@
+// Defines Operation: an op of the one table (ops.def) with its attributes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "lazuli/dtype.h"
+#include "lazuli/shape.h"
+
+namespace lazuli {
+
+enum class Op : uint8_t {
+#define LAZULI_OP(name, ...) name,
+#include "lazuli/ops.def"
+#undef LAZULI_OP
+};
+
+inline constexpr int kOpCount = 0
+#define LAZULI_OP(...) +1
+#include "lazuli/ops.def"
+#undef LAZULI_OP
+    ;
+
+/// What passes and the planner may assume of an op.
+enum class OpClass : uint8_t {
+  leaf,       ///< data that enters from outside
+  source,     ///< data made from attributes alone
+  random,     ///< made from a seed operand
+  unary,      ///< elementwise, one operand
+  binary,     ///< elementwise, two operands, broadcasting
+  ternary,    ///< elementwise, three operands, broadcasting
+  view,       ///< the same elements seen through other strides
+  reduction,  ///< folds axes
+  matmul,
+  row,        ///< each result row depends on one row (softmax, norms)
+  gather,
+  move,
+  composite,
+  optimizer,
+  fused,
+};
+
+struct OpInfo {
+  std::string_view name;
+  int8_t min_inputs;
+  int8_t max_inputs;  ///< -1: any number
+  int8_t outputs;     ///< -1: decided by the node
+  OpClass cls;
+};
+const OpInfo& info(Op op);
+inline std::string_view name_of(Op op) { return info(op).name; }
+/// Finds an op by its name in the table; throws ValueError.
+Op parse_op(std::string_view name);
+inline bool is_elementwise(Op op) {
+  OpClass c = info(op).cls;
+  return c == OpClass::unary || c == OpClass::binary || c == OpClass::ternary;
+}
+
+/// An immutable list of integers, shared by copies; empty takes no memory.
+class IntList {
+ public:
+  IntList() = default;
+  explicit IntList(std::vector<int64_t> values) : data_(std::make_shared<const std::vector<int64_t>>(std::move(values))) {}
+  std::span<const int64_t> span() const { return data_ ? std::span<const int64_t>(*data_) : std::span<const int64_t>(); }
+  size_t size() const { return data_ ? data_->size() : 0; }
+  int64_t operator[](size_t i) const { return (*data_)[i]; }
+  bool operator==(const IntList& o) const {
+    auto a = span(), b = o.span();
+    if (a.size() != b.size()) return false;
+    for (size_t i = 0; i < a.size(); ++i) {
+      if (a[i] != b[i]) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::shared_ptr<const std::vector<int64_t>> data_;
+};
+
+/// Attributes of an op; ops.def says what each entry means. They are part of a plan's identity.
+struct Attrs {
+  std::array<int64_t, 4> i{};
+  IntList list;
+  bool operator==(const Attrs&) const = default;
+};
+
+/// Something a node carries besides attributes: a fused program, a function to recompute.
+struct NodePayload {
+  virtual ~NodePayload() = default;
+};
+using Payload = std::shared_ptr<const NodePayload>;
+
+/// dtype and shape of a value.
+struct TensorSpec {
+  DType dtype = DType::f32;
+  Shape shape;
+  bool operator==(const TensorSpec&) const = default;
+};
+
+struct Operation {
+  Op op = Op::input;
+  Attrs attrs;
+  Payload payload;
+};
+
+/// Where in the user's program an op was recorded.
+struct Where {
+  const char* file = nullptr;
+  int line = 0;
+  static constexpr Where here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
+};
+
+/// A chain of elementwise ops run in one pass over memory, with an optional reduction at the end.
+/// Values are numbered: 0..inputs-1 the operands, then one for each instruction.
+struct ElementwiseProgram : NodePayload {
+  struct Instruction {
+    Op op;
+    uint16_t operand[3];
+    DType dtype;  ///< of the result; the arithmetic is in f32 for floats (double on the reference backend)
+  };
+  uint16_t inputs = 0;
+  std::vector<Instruction> code;
+  std::vector<uint16_t> outputs;    ///< value numbers stored, in order of the node's outputs
+  Shape shape;                      ///< the iteration space: all operands broadcast to it
+  bool reduces = false;             ///< then the only output is folded: `reduction` over `axes` (bit mask)
+  Op reduction = Op::sum;           ///< sum, mean, max or min
+  int64_t axes = 0;
+  bool keepdims = false;
+};
+
+/// Runs the shape and dtype rule of `op` over its operands. `target` is the requested result for ops whose shape is asked for (reshape,
+/// full, slice, ...), else null. Throws ShapeError or DTypeError naming the op.
+std::vector<TensorSpec> infer(const Operation& op, std::span<const TensorSpec> inputs, const TensorSpec* target = nullptr);
+
+}  // namespace lazuli
