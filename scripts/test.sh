@@ -2,7 +2,7 @@
 # Builds the release preset and runs every test; the last lines say how many passed and failed.
 # Usage: scripts/test.sh [CTEST OPTION...]    for example: scripts/test.sh -R Tokenizer
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 ./scripts/build.sh release || exit 1
 log=$(mktemp)
