@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -132,14 +133,15 @@ class Tensor {
   }
   /// A row-major tensor with the same elements; the tensor itself when it is row-major already.
   Tensor contiguous() const;
-  /// A copy with each element converted (float to integer truncates; to bool tests != 0).
+  /// A row-major copy with each element converted. Float to integer truncates, clamps to the range and takes NaN to 0;
+  /// integer to integer wraps; to bool tests != 0.
   Tensor to(DType dtype) const;
   /// The only element, as double. Throws ShapeError unless numel() == 1.
   double item() const;
   /// All elements in row-major order, converted to T.
   template <class T>
   std::vector<T> to_vector() const {
-    Tensor t = to(dtype_of<T>).contiguous();
+    Tensor t = dtype_ == dtype_of<T> ? contiguous() : to(dtype_of<T>);
     auto d = t.data<T>();
     return {d.begin(), d.end()};
   }

@@ -1,0 +1,265 @@
+// Implements BufferPool.
+#include "tensor/buffer_pool.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <limits>
+#include <new>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LAZULI_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define LAZULI_ASAN 1
+#endif
+#ifdef LAZULI_ASAN
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) (static_cast<void>(address), static_cast<void>(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) (static_cast<void>(address), static_cast<void>(size))
+#endif
+
+namespace lazuli {
+
+namespace {
+
+constexpr size_t kAlignment = 64;
+constexpr size_t kExactLimit = 4096;
+constexpr size_t kMapThreshold = size_t{1} << 20;
+constexpr size_t kHugePage = size_t{2} << 20;
+
+/// Pages from the system, aligned to a huge page where the block holds one. Null when there are none.
+void* map_pages(size_t bytes) {
+  const bool huge = bytes >= kHugePage;
+  const size_t span = huge ? bytes + kHugePage : bytes;
+  void* base = mmap(nullptr, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) return nullptr;
+  if (!huge) return base;
+  auto* begin = static_cast<std::byte*>(base);
+  const size_t head = (kHugePage - reinterpret_cast<uintptr_t>(base) % kHugePage) % kHugePage;
+  if (head != 0) munmap(begin, head);
+  munmap(begin + head + bytes, kHugePage - head);
+  // Advice only: a kernel without huge pages refuses it and nothing is lost.
+  static_cast<void>(madvise(begin + head, bytes, MADV_HUGEPAGE));
+  return begin + head;
+}
+
+void* system_allocate(size_t bytes) { return bytes >= kMapThreshold ? map_pages(bytes) : std::aligned_alloc(kAlignment, bytes); }
+
+void system_free(void* data, size_t bytes) {
+  if (bytes >= kMapThreshold) {
+    munmap(data, bytes);
+  } else {
+    std::free(data);
+  }
+}
+
+}  // namespace
+
+/// A Buffer with its place in a free list; object and memory stay together while cached.
+struct BufferPool::Block final : Buffer {
+  Block(void* data, size_t size_class, Release on_release) : Buffer(data, 0, Device{}, on_release), size_class_(size_class) {}
+  Block* next_ = nullptr;
+  size_t size_class_;
+};
+
+class BufferPool::Guard {
+ public:
+  explicit Guard(const BufferPool& pool) : pool_(pool) { pool_.lock(); }
+  ~Guard() { pool_.unlock(); }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
+ private:
+  const BufferPool& pool_;
+};
+
+BufferPool& BufferPool::host() {
+  static BufferPool* pool = new BufferPool;
+  return *pool;
+}
+
+BufferPool::BufferPool() {
+  struct sysinfo info {};
+  if (sysinfo(&info) == 0) {
+    system_bytes_ = (info.totalram + info.totalswap) * info.mem_unit;
+    limit_ = info.totalram * info.mem_unit / 2;
+  } else {
+    system_bytes_ = std::numeric_limits<size_t>::max();
+    limit_ = size_t{1} << 30;
+  }
+  // A child forked while another thread holds the lock would wait for it for ever.
+  pthread_atfork([] { host().lock(); }, [] { host().unlock(); }, [] { host().unlock(); });
+}
+
+void BufferPool::lock() const {
+  int spins = 0;
+  while (locked_.exchange(true, std::memory_order_acquire)) {
+    while (locked_.load(std::memory_order_relaxed)) {
+      // The holder may have lost its core.
+      if (++spins % 256 == 0) sched_yield();
+    }
+  }
+}
+
+size_t BufferPool::class_of(size_t bytes) {
+  if (bytes <= kExactLimit) return (std::max<size_t>(bytes, 1) - 1) / kAlignment;
+  const auto log2 = static_cast<size_t>(std::bit_width(bytes - 1)) - 1;
+  const size_t step = (bytes - 1 - (size_t{1} << log2)) >> (log2 - 2);
+  return kExactClasses + (log2 - 12) * 4 + step;
+}
+
+size_t BufferPool::capacity_of(size_t size_class) {
+  if (size_class < kExactClasses) return (size_class + 1) * kAlignment;
+  const size_t log2 = (size_class - kExactClasses) / 4 + 12;
+  const size_t step = (size_class - kExactClasses) % 4;
+  return (size_t{1} << log2) + ((step + 1) << (log2 - 2));
+}
+
+void BufferPool::count_live(size_t bytes) {
+  stats_.live_bytes += bytes;
+  stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.live_bytes);
+}
+
+BufferPool::Block* BufferPool::take(size_t size_class, size_t bytes) {
+  const Guard guard(*this);
+  SizeClass& slot = classes_[size_class];
+  slot.last_use = ++clock_;
+  Block* block = slot.free;
+  if (block == nullptr) return nullptr;
+  slot.free = block->next_;
+  stats_.cached_bytes -= capacity_of(size_class);
+  count_live(bytes);
+  return block;
+}
+
+BufferPool::Block* BufferPool::make(size_t size_class, size_t bytes) {
+  const size_t capacity = capacity_of(size_class);
+  void* data = system_allocate(capacity);
+  if (data == nullptr) {
+    trim();
+    data = system_allocate(capacity);
+  }
+  if (data == nullptr) throw OutOfMemory(fmt::format("allocate: the system has no {} bytes left", bytes));
+  auto* block = new (std::nothrow) Block(data, size_class, &BufferPool::recycle);
+  if (block == nullptr) {
+    system_free(data, capacity);
+    throw OutOfMemory(fmt::format("allocate: the system has no {} bytes left", bytes));
+  }
+  const Guard guard(*this);
+  ++stats_.system_allocations;
+  count_live(bytes);
+  return block;
+}
+
+BufferRef BufferPool::allocate(size_t bytes, Device device) {
+  if (bytes > system_bytes_ || bytes > capacity_of(kClasses - 1)) {
+    throw OutOfMemory(fmt::format("allocate: {} bytes asked for, more than the {} bytes of this machine", bytes, system_bytes_));
+  }
+  const size_t size_class = class_of(bytes);
+  Block* block = take(size_class, bytes);
+  if (block == nullptr) {
+    block = make(size_class, bytes);
+  } else {
+    ASAN_UNPOISON_MEMORY_REGION(block->data_, capacity_of(size_class));
+  }
+  block->bytes_ = bytes;
+  block->device_ = device;
+  block->refs_.store(1, std::memory_order_relaxed);
+  return BufferRef(block);
+}
+
+void BufferPool::recycle(Buffer* buffer) {
+  auto* block = static_cast<Block*>(buffer);
+  BufferPool& pool = host();
+  const size_t capacity = capacity_of(block->size_class_);
+  ASAN_POISON_MEMORY_REGION(block->data_, capacity);
+  Block* evicted = nullptr;
+  {
+    const Guard guard(pool);
+    SizeClass& slot = pool.classes_[block->size_class_];
+    slot.last_use = ++pool.clock_;
+    block->next_ = slot.free;
+    slot.free = block;
+    pool.stats_.live_bytes -= block->bytes_;
+    pool.stats_.cached_bytes += capacity;
+    if (pool.stats_.cached_bytes > pool.limit_) evicted = pool.evict_locked(pool.limit_);
+  }
+  destroy_list(evicted);
+}
+
+BufferPool::Block* BufferPool::evict_locked(size_t limit) {
+  Block* evicted = nullptr;
+  while (stats_.cached_bytes > limit) {
+    SizeClass* oldest = nullptr;
+    for (SizeClass& c : classes_) {
+      if (c.free != nullptr && (oldest == nullptr || c.last_use < oldest->last_use)) oldest = &c;
+    }
+    while (oldest->free != nullptr && stats_.cached_bytes > limit) {
+      Block* block = oldest->free;
+      oldest->free = block->next_;
+      stats_.cached_bytes -= capacity_of(block->size_class_);
+      block->next_ = evicted;
+      evicted = block;
+    }
+  }
+  return evicted;
+}
+
+void BufferPool::destroy_list(Block* list) {
+  while (list != nullptr) {
+    Block* next = list->next_;
+    const size_t capacity = capacity_of(list->size_class_);
+    ASAN_UNPOISON_MEMORY_REGION(list->data_, capacity);
+    system_free(list->data_, capacity);
+    delete list;
+    list = next;
+  }
+}
+
+PoolStats BufferPool::stats() const {
+  const Guard guard(*this);
+  return stats_;
+}
+
+void BufferPool::reset_peak() {
+  const Guard guard(*this);
+  stats_.peak_bytes = stats_.live_bytes;
+}
+
+void BufferPool::set_limit(size_t bytes) {
+  Block* evicted = nullptr;
+  {
+    const Guard guard(*this);
+    limit_ = bytes;
+    evicted = evict_locked(bytes);
+  }
+  destroy_list(evicted);
+}
+
+void BufferPool::trim() {
+  Block* evicted = nullptr;
+  {
+    const Guard guard(*this);
+    evicted = evict_locked(0);
+  }
+  destroy_list(evicted);
+}
+
+BufferRef allocate_buffer(size_t bytes, Device device) {
+  if (device.kind == DeviceKind::cuda) {
+    throw DeviceError(fmt::format("allocate: host memory cannot serve {}", to_string(device)));
+  }
+  return BufferPool::host().allocate(bytes, device);
+}
+
+}  // namespace lazuli
