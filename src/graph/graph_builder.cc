@@ -1,0 +1,78 @@
+#include <fmt/format.h>
+
+#include "lazuli/error.h"
+#include "lazuli/graph.h"
+
+namespace lazuli {
+
+void GraphBuilder::check_value(Value v) const {
+  if (v.node < 0 || static_cast<size_t>(v.node) >= graph_.nodes.size()) {
+    throw GraphError(fmt::format("invalid dependency: node {} does not exist, the graph has {} nodes", v.node, graph_.nodes.size()));
+  }
+  const GraphNode& n = graph_.node(v);
+  if (v.out < 0 || static_cast<size_t>(v.out) >= n.outputs.size()) {
+    throw GraphError(fmt::format("invalid dependency: {}#{} has {} results, not {}", name_of(n.op), v.node, n.outputs.size(), v.out + 1));
+  }
+}
+
+Value GraphBuilder::input(DType dtype, const Shape& shape) {
+  TensorSpec spec{dtype, shape};
+  Attrs attrs;
+  attrs.i[0] = graph_.input_count;
+  Value v = graph_.add(Op::input, {}, attrs, &spec);
+  ++graph_.input_count;
+  return v;
+}
+
+Value GraphBuilder::constant(const Tensor& value) {
+  if (!value.defined()) throw ValueError("constant: the tensor is empty-handed, expected one with data");
+  TensorSpec spec{value.dtype(), value.shape()};
+  Value v = graph_.add(Op::constant, {}, {}, &spec);
+  graph_.node(v).constant = value;
+  return v;
+}
+
+Value GraphBuilder::node(Op op, std::vector<Value> inputs, Attrs attrs, const TensorSpec* target) {
+  for (Value v : inputs) check_value(v);
+  Value v = graph_.add(op, std::move(inputs), std::move(attrs), target);
+  // Leaves made by hand carry their index in the attributes.
+  auto count = static_cast<int>(graph_.node(v).attrs.i[0]) + 1;
+  if (op == Op::input && count > graph_.input_count) graph_.input_count = count;
+  if (op == Op::scalar && count > graph_.scalar_count) graph_.scalar_count = count;
+  return v;
+}
+
+Value GraphBuilder::open_node(Op op, int operands, std::vector<TensorSpec> outputs, Attrs attrs) {
+  if (operands < 0) throw ValueError(fmt::format("open_node: {} operands, expected 0 or more", operands));
+  GraphNode n;
+  n.op = op;
+  n.attrs = std::move(attrs);
+  n.inputs.resize(static_cast<size_t>(operands));
+  n.outputs = std::move(outputs);
+  graph_.nodes.push_back(std::move(n));
+  return {static_cast<int32_t>(graph_.nodes.size() - 1), 0};
+}
+
+void GraphBuilder::edge(Value from, int32_t to, int slot) {
+  check_value(from);
+  if (to < 0 || static_cast<size_t>(to) >= graph_.nodes.size()) {
+    throw GraphError(fmt::format("invalid dependency: node {} does not exist, the graph has {} nodes", to, graph_.nodes.size()));
+  }
+  GraphNode& n = graph_.nodes[static_cast<size_t>(to)];
+  if (slot < 0 || static_cast<size_t>(slot) >= n.inputs.size()) {
+    throw GraphError(fmt::format("invalid dependency: {}#{} has {} operands, not {}", name_of(n.op), to, n.inputs.size(), slot + 1));
+  }
+  n.inputs[static_cast<size_t>(slot)] = from;
+}
+
+void GraphBuilder::output(Value v) {
+  check_value(v);
+  graph_.outputs.push_back(v);
+}
+
+ComputationGraph GraphBuilder::build() const {
+  graph_.verify();
+  return graph_;
+}
+
+}  // namespace lazuli
