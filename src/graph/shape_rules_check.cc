@@ -1,0 +1,114 @@
+// Implements the checks that shape rules share.
+#include "graph/shape_rules_check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lazuli/error.h"
+
+namespace lazuli::shape_rules {
+
+void fail_shape(const Request& r, const std::string& text) { throw ShapeError(fmt::format("[{}] {}", r.name(), text)); }
+void fail_dtype(const Request& r, const std::string& text) { throw DTypeError(fmt::format("[{}] {}", r.name(), text)); }
+void fail_value(const Request& r, const std::string& text) { throw ValueError(fmt::format("[{}] {}", r.name(), text)); }
+
+void need_float(const Request& r, size_t k) {
+  if (!is_float(r.in(k).dtype)) fail_dtype(r, fmt::format("operand {}: a float dtype is expected, got {}", k, name_of(r.in(k).dtype)));
+}
+void need_number(const Request& r, size_t k) {
+  if (r.in(k).dtype == DType::boolean) fail_dtype(r, fmt::format("operand {}: a numeric dtype is expected, got bool", k));
+}
+void need_integer(const Request& r, size_t k) {
+  if (!is_integer(r.in(k).dtype)) fail_dtype(r, fmt::format("operand {}: an integer dtype is expected, got {}", k, name_of(r.in(k).dtype)));
+}
+void need_index(const Request& r, size_t k, const char* what) {
+  const DType t = r.in(k).dtype;
+  if (t != DType::i32 && t != DType::i64) fail_dtype(r, fmt::format("{}: i32 or i64 is expected, got {}", what, name_of(t)));
+}
+void need_same_dtype(const Request& r, size_t k) {
+  if (r.in(k).dtype != r.in(0).dtype) {
+    fail_dtype(r, fmt::format("operand {} is {} where {}, the dtype of operand 0, is expected", k, name_of(r.in(k).dtype),
+                              name_of(r.in(0).dtype)));
+  }
+}
+void need_all_same_dtype(const Request& r, size_t count) {
+  for (size_t k = 1; k < count; ++k) need_same_dtype(r, k);
+}
+void need_rank(const Request& r, size_t k, const char* what, int rank) {
+  if (r.in(k).shape.rank() != rank) {
+    fail_shape(r, fmt::format("{}: {} dimensions are expected, got shape {}", what, rank, to_string(r.in(k).shape)));
+  }
+}
+void need_min_rank(const Request& r, size_t k, const char* what, int rank) {
+  if (r.in(k).shape.rank() < rank) {
+    fail_shape(r, fmt::format("{}: at least {} dimensions are expected, got shape {}", what, rank, to_string(r.in(k).shape)));
+  }
+}
+void need_shape(const Request& r, size_t k, const char* what, const Shape& shape) {
+  if (!(r.in(k).shape == shape)) {
+    fail_shape(r, fmt::format("{}: shape {} is expected, got {}", what, to_string(shape), to_string(r.in(k).shape)));
+  }
+}
+void need_factor(const Request& r, size_t k, const char* what) {
+  need_rank(r, k, what, 0);
+  const DType t = r.in(k).dtype;
+  if (t != DType::f32 && t != DType::f64) fail_dtype(r, fmt::format("{}: f32 or f64 is expected, got {}", what, name_of(t)));
+}
+void need_offset(const Request& r, size_t k, const char* what) {
+  need_rank(r, k, what, 0);
+  need_index(r, k, what);
+}
+void need_like_scalar(const Request& r, size_t k, const char* what) {
+  need_rank(r, k, what, 0);
+  need_same_dtype(r, k);
+}
+
+int need_axis(const Request& r, int64_t axis, int rank) {
+  if (axis < 0 || axis >= rank) fail_shape(r, fmt::format("axis {} is out of range for {} dimensions", axis, rank));
+  return static_cast<int>(axis);
+}
+
+const TensorSpec& need_target(const Request& r) {
+  if (r.target == nullptr) fail_value(r, "the dtype and shape of the result must be given");
+  return *r.target;
+}
+
+DType dtype_attr(const Request& r, int64_t value) {
+  if (value < 0 || value >= kDTypeCount) fail_value(r, fmt::format("{} is not a dtype", value));
+  return static_cast<DType>(value);
+}
+
+Shape broadcast(const Request& r, const Shape& a, const Shape& b) {
+  if (a == b) return a;
+  Shape out;
+  out.resize(std::max(a.rank(), b.rank()));
+  for (int i = 1; i <= out.rank(); ++i) {
+    const int64_t x = i <= a.rank() ? a[a.rank() - i] : 1;
+    const int64_t y = i <= b.rank() ? b[b.rank() - i] : 1;
+    if (x != y && x != 1 && y != 1) fail_shape(r, fmt::format("shapes {} and {} do not broadcast", to_string(a), to_string(b)));
+    out[out.rank() - i] = x == 1 ? y : x;
+  }
+  return out;
+}
+
+bool broadcasts_to(const Shape& from, const Shape& to) {
+  if (from.rank() > to.rank()) return false;
+  const int skip = to.rank() - from.rank();
+  for (int i = 0; i < from.rank(); ++i) {
+    if (from[i] != 1 && from[i] != to[i + skip]) return false;
+  }
+  return true;
+}
+
+Shape replace_axis(const Shape& x, int axis, std::span<const int64_t> dims) {
+  Shape out;
+  for (int i = 0; i < axis; ++i) out.push_back(x[i]);
+  for (int64_t d : dims) out.push_back(d);
+  for (int i = axis + 1; i < x.rank(); ++i) out.push_back(x[i]);
+  return out;
+}
+
+Shape prefix(const Shape& x, int count) { return Shape(x.span().first(static_cast<size_t>(count))); }
+
+}  // namespace lazuli::shape_rules

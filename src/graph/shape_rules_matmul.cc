@@ -1,0 +1,195 @@
+// Shape and dtype rules of matrix products, LoRA, attention and dequantisation.
+#include <fmt/format.h>
+
+#include "graph/shape_rules_check.h"
+
+namespace lazuli::shape_rules {
+
+namespace {
+
+struct Matrix {
+  int64_t rows, columns;
+};
+
+Matrix matrix(const Shape& s, bool transposed) {
+  const int64_t a = s[s.rank() - 2], b = s[s.rank() - 1];
+  return transposed ? Matrix{b, a} : Matrix{a, b};
+}
+
+/// Operand k as a matrix with `rows` rows; returns its columns.
+int64_t need_factor_matrix(const Request& r, size_t k, const char* what, bool transposed, int64_t rows) {
+  need_rank(r, k, what, 2);
+  const Matrix m = matrix(r.in(k).shape, transposed);
+  if (m.rows != rows) {
+    fail_shape(r, fmt::format("x {} and {} {}{}: inner dimensions differ, {} and {}", to_string(r.in(0).shape), what,
+                              to_string(r.in(k).shape), transposed ? " (transposed)" : "", rows, m.rows));
+  }
+  return m.columns;
+}
+
+Shape with_last(Shape s, int64_t last) {
+  s[s.rank() - 1] = last;
+  return s;
+}
+
+/// scale * (x@a)@b with a at operand `first`; returns the columns of b.
+int64_t lora_columns(const Request& r, size_t first) {
+  const int64_t rank = need_factor_matrix(r, first, "a", r.attrs.i[0] != 0, r.in(0).shape.back());
+  return need_factor_matrix(r, first + 1, "b", r.attrs.i[1] != 0, rank);
+}
+
+void need_mask(const Request& r, size_t k, const Shape& scores) {
+  if (r.inputs.size() <= k) return;
+  const TensorSpec& mask = r.in(k);
+  if (mask.dtype != DType::boolean && !is_float(mask.dtype)) {
+    fail_dtype(r, fmt::format("mask: bool or a float dtype is expected, got {}", name_of(mask.dtype)));
+  }
+  if (!broadcasts_to(mask.shape, scores)) {
+    fail_shape(r, fmt::format("mask {} does not broadcast to (batch, heads, nq, nk) = {}", to_string(mask.shape), to_string(scores)));
+  }
+}
+
+struct AttentionShapes {
+  Shape result, lse, scores;
+};
+
+/// Checks q, k, v, which are operands 0, 1, 2.
+AttentionShapes attention_shapes(const Request& r) {
+  need_float(r, 0);
+  need_all_same_dtype(r, 3);
+  need_rank(r, 0, "q", 4);
+  need_rank(r, 1, "k", 4);
+  need_rank(r, 2, "v", 4);
+  const Shape &q = r.in(0).shape, &k = r.in(1).shape, &v = r.in(2).shape;
+  const std::string shapes = fmt::format("q {}, k {} and v {}", to_string(q), to_string(k), to_string(v));
+  if (q[0] != k[0] || q[0] != v[0]) fail_shape(r, shapes + ": batch sizes differ");
+  if (k[1] != v[1] || k[2] != v[2]) fail_shape(r, shapes + ": heads or lengths of k and v differ");
+  if (q[3] != k[3]) fail_shape(r, shapes + ": sizes of q and k differ");
+  if (k[1] == 0 || q[1] % k[1] != 0) fail_shape(r, shapes + ": heads of q are not a multiple of heads of k");
+  return {{q[0], q[1], q[2], v[3]}, {q[0], q[1], q[2]}, {q[0], q[1], q[2], k[2]}};
+}
+
+void need_length(const Request& r, size_t k) {
+  need_rank(r, k, "length", 0);
+  if (r.in(k).dtype != DType::i32) fail_dtype(r, fmt::format("length: i32 is expected, got {}", name_of(r.in(k).dtype)));
+}
+
+}  // namespace
+
+Specs infer_matmul(const Request& r) {
+  need_number(r, 0);
+  need_same_dtype(r, 1);
+  need_min_rank(r, 0, "a", 2);
+  need_min_rank(r, 1, "b", 2);
+  const Shape &a = r.in(0).shape, &b = r.in(1).shape;
+  const Matrix left = matrix(a, r.attrs.i[0] != 0), right = matrix(b, r.attrs.i[1] != 0);
+  if (left.columns != right.rows) {
+    fail_shape(r, fmt::format("shapes {}{} and {}{}: inner dimensions differ", to_string(a), r.attrs.i[0] != 0 ? " (transposed)" : "",
+                              to_string(b), r.attrs.i[1] != 0 ? " (transposed)" : ""));
+  }
+  Shape out = broadcast(r, prefix(a, a.rank() - 2), prefix(b, b.rank() - 2));
+  out.push_back(left.rows);
+  out.push_back(right.columns);
+  return {{r.in(0).dtype, out}};
+}
+
+Specs infer_lora_fused(const Request& r) {
+  need_float(r, 0);
+  need_min_rank(r, 0, "x", 1);
+  need_all_same_dtype(r, 3);
+  need_factor(r, 3, "scale");
+  return {{r.in(0).dtype, with_last(r.in(0).shape, lora_columns(r, 1))}};
+}
+
+Specs infer_lora_linear(const Request& r) {
+  need_float(r, 0);
+  need_min_rank(r, 0, "x", 1);
+  need_all_same_dtype(r, 4);
+  need_factor(r, 4, "scale");
+  const int64_t n = need_factor_matrix(r, 1, "w", r.attrs.i[2] != 0, r.in(0).shape.back());
+  if (const int64_t columns = lora_columns(r, 2); columns != n) {
+    fail_shape(r, fmt::format("w {} gives {} columns and b {} gives {}", to_string(r.in(1).shape), n, to_string(r.in(3).shape), columns));
+  }
+  if (r.inputs.size() == 6) {
+    need_same_dtype(r, 5);
+    need_shape(r, 5, "bias", {n});
+  }
+  return {{r.in(0).dtype, with_last(r.in(0).shape, n)}};
+}
+
+Specs infer_linear(const Request& r) {
+  need_float(r, 0);
+  need_min_rank(r, 0, "x", 1);
+  need_all_same_dtype(r, r.inputs.size());
+  const int64_t parts = r.attrs.i[1];
+  const size_t expected = 2 + static_cast<size_t>(parts & 1) + static_cast<size_t>((parts >> 1) & 1);
+  if (parts < 0 || parts > 3 || r.inputs.size() != expected) {
+    fail_value(r, fmt::format("{} operands are expected, got {}", expected, r.inputs.size()));
+  }
+  const int64_t n = need_factor_matrix(r, 1, "w", r.attrs.i[0] != 0, r.in(0).shape.back());
+  const Shape out = with_last(r.in(0).shape, n);
+  if ((parts & 1) != 0) need_shape(r, 2, "bias", {n});
+  if ((parts & 2) != 0) need_shape(r, expected - 1, "residual", out);
+  return {{r.in(0).dtype, out}};
+}
+
+Specs infer_rope(const Request& r) {
+  need_float(r, 0);
+  need_min_rank(r, 0, "x", 2);
+  need_rank(r, 1, "cos", 2);
+  need_shape(r, 2, "sin", r.in(1).shape);
+  for (size_t k : {1, 2}) {
+    const DType t = r.in(k).dtype;
+    if (t != DType::f32 && t != r.in(0).dtype) fail_dtype(r, fmt::format("tables: f32 or {} is expected, got {}", name_of(r.in(0).dtype), name_of(t)));
+  }
+  need_rank(r, 3, "offset", 0);
+  if (r.in(3).dtype != DType::i32) fail_dtype(r, fmt::format("offset: i32 is expected, got {}", name_of(r.in(3).dtype)));
+  const Shape &x = r.in(0).shape, &table = r.in(1).shape;
+  const int64_t tokens = x[x.rank() - 2];
+  if (table[0] < tokens || table[1] > x.back() / 2) {
+    fail_shape(r, fmt::format("tables {} do not fit x {}: (positions >= tokens, at most size/2) is expected", to_string(table), to_string(x)));
+  }
+  return {r.in(0)};
+}
+
+Specs infer_sdpa(const Request& r) {
+  const AttentionShapes s = attention_shapes(r);
+  need_factor(r, 3, "scale");
+  need_length(r, 4);
+  need_mask(r, 5, s.scores);
+  return {{r.in(0).dtype, s.result}, {DType::f32, s.lse}};
+}
+
+Specs infer_sdpa_backward(const Request& r) {
+  const AttentionShapes s = attention_shapes(r);
+  need_same_dtype(r, 3);
+  need_shape(r, 3, "result", s.result);
+  need_shape(r, 4, "lse", s.lse);
+  if (r.in(4).dtype != DType::f32) fail_dtype(r, fmt::format("lse: f32 is expected, got {}", name_of(r.in(4).dtype)));
+  need_same_dtype(r, 5);
+  need_shape(r, 5, "g", s.result);
+  need_factor(r, 6, "scale");
+  need_length(r, 7);
+  need_mask(r, 8, s.scores);
+  return {r.in(0), r.in(1), r.in(2)};
+}
+
+Specs infer_dequantize(const Request& r) {
+  const DType q = r.in(0).dtype;
+  if (q != DType::i8 && q != DType::u8) fail_dtype(r, fmt::format("i8 or u8 is expected, got {}", name_of(q)));
+  need_min_rank(r, 0, "q", 1);
+  need_float(r, 1);
+  const int64_t group = r.attrs.i[0], n = r.in(0).shape.back();
+  if (group < 1 || n % group != 0) fail_value(r, fmt::format("rows of {} do not divide into groups of {}", n, group));
+  const Shape scales = with_last(r.in(0).shape, n / group);
+  need_shape(r, 1, "scales", scales);
+  if (r.inputs.size() == 3) {
+    need_shape(r, 2, "zero points", scales);
+    if (r.in(2).dtype != r.in(1).dtype) fail_dtype(r, "zero points and scales must have one dtype");
+  }
+  const DType to = dtype_attr(r, r.attrs.i[1]);
+  if (!is_float(to)) fail_dtype(r, fmt::format("a float result is expected, got {}", name_of(to)));
+  return {{to, r.in(0).shape}};
+}
+
+}  // namespace lazuli::shape_rules
