@@ -1,0 +1,64 @@
+// Defines reading whole files and the atomic writing of files, with errors that name the path and the reason.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace lazuli {
+
+/// Throws IoError saying that `action` (for example "open") failed on `path` for the reason of errno value `code`.
+[[noreturn]] void throw_io(std::string_view action, const std::string& path, int code);
+
+/// The bytes of a regular file. Throws IoError, and FormatError when it has more than `limit` bytes.
+std::string read_file(const std::string& path, size_t limit);
+
+/// Owns a file descriptor.
+class FileDescriptor {
+ public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& o) noexcept : fd_(o.release()) {}
+  FileDescriptor& operator=(FileDescriptor&& o) noexcept {
+    std::swap(fd_, o.fd_);
+    return *this;
+  }
+  ~FileDescriptor() { close(); }
+  /// Opens a regular file for reading; throws IoError.
+  static FileDescriptor open_regular(const std::string& path, size_t& size);
+  int get() const { return fd_; }
+  int release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+  void close();
+
+ private:
+  int fd_ = -1;
+};
+
+/// A file that appears under its name complete or not at all: the bytes go to a temporary file in the same folder, which
+/// `commit` makes durable and renames. Without `commit` the temporary file is removed and the old file stays.
+class AtomicFile {
+ public:
+  /// Throws IoError.
+  explicit AtomicFile(std::string path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+  void write(const void* data, size_t bytes);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  void commit();
+
+ private:
+  std::string path_;
+  std::string temporary_;
+  FileDescriptor file_;
+};
+
+/// Replaces the file at `path` by `content`, atomically. Throws IoError.
+void write_file(const std::string& path, std::string_view content);
+
+}  // namespace lazuli
