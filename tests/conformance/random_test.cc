@@ -1,7 +1,7 @@
 // Checks the random numbers that all backends share.
-#include <gtest/gtest.h>
-
 #include "backend/random.h"
+
+#include <gtest/gtest.h>
 
 namespace lazuli {
 namespace {

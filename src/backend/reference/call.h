@@ -1,0 +1,67 @@
+// Defines what a loop of the reference backend is given, and how it becomes a prepared op.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "backend/reference/element.h"
+#include "backend/reference/kernels.h"
+#include "lazuli/error.h"
+
+namespace lazuli::reference {
+
+/// A copy of the request, kept by the kernel.
+struct State {
+  explicit State(const KernelRequest& r)
+      : op(r.op), attrs(r.attrs), inputs(r.inputs.begin(), r.inputs.end()), outputs(r.outputs.begin(), r.outputs.end()) {
+    if (r.program != nullptr) program = *r.program;
+  }
+  Op op;
+  Attrs attrs;
+  std::vector<OperandSpec> inputs;
+  std::vector<OperandSpec> outputs;
+  std::optional<ElementwiseProgram> program;
+};
+
+/// Tasks [begin, end) of one run.
+struct Call {
+  const State& state;
+  const KernelArgs& args;
+  int64_t begin;
+  int64_t end;
+
+  int64_t attr(size_t i) const { return state.attrs.i[i]; }
+  size_t inputs() const { return state.inputs.size(); }
+  In in(size_t k) const { return In(state.inputs[k], args.in[k]); }
+  In in(size_t k, const Shape& space) const { return In(state.inputs[k], args.in[k], space); }
+  Out out(size_t j = 0) const { return Out(state.outputs[j], args.out[j]); }
+  std::string name() const { return std::string(name_of(state.op)); }
+};
+
+/// A prepared op of one phase that calls `body` on ranges of `tasks`.
+template <void (*body)(const Call&)>
+PreparedOp prepare_loop(const KernelRequest& request, int64_t tasks, size_t thread_scratch_bytes = 0) {
+  Kernel kernel;
+  kernel.run = [](const void* state, const KernelArgs& args, int64_t begin, int64_t end) {
+    body(Call{*static_cast<const State*>(state), args, begin, end});
+  };
+  kernel.state = std::make_shared<const State>(request);
+  kernel.tasks = tasks;
+  PreparedOp prepared;
+  prepared.phases.push_back(std::move(kernel));
+  prepared.thread_scratch_bytes = thread_scratch_bytes;
+  prepared.name = name_of(request.op).data();
+  for (const auto* specs : {&request.inputs, &request.outputs}) {
+    for (const OperandSpec& spec : *specs)
+      prepared.bytes += static_cast<double>(spec.shape.numel()) * static_cast<double>(size_of(spec.dtype));
+  }
+  return prepared;
+}
+
+/// Throws ValueError unless index is in [0, size).
+inline void check_index(const Call& call, const char* what, int64_t index, int64_t size) {
+  if (index >= 0 && index < size) return;
+  throw ValueError(call.name() + ": " + what + " " + std::to_string(index) + " is out of range for size " + std::to_string(size));
+}
+
+}  // namespace lazuli::reference

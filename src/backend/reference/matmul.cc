@@ -1,0 +1,142 @@
+// Matrix products and what is fused with them on the reference backend. A task is one row or one element of the result.
+#include "backend/reference/call.h"
+#include "backend/reference/scalar_ops.h"
+
+namespace lazuli::reference {
+
+namespace {
+
+/// A matrix (the last two axes) of an operand, read as given or transposed.
+struct Matrix {
+  Matrix(const In& operand, bool transposed, int64_t first = 0)
+      : in(operand),
+        offset(first),
+        rows(operand.dim(transposed ? -1 : -2)),
+        columns(operand.dim(transposed ? -2 : -1)),
+        row_stride(operand.stride(transposed ? -1 : -2)),
+        column_stride(operand.stride(transposed ? -2 : -1)) {}
+  Number number(int64_t i, int64_t j) const { return in.number_at(offset + i * row_stride + j * column_stride); }
+  double real(int64_t i, int64_t j) const { return number(i, j).as_real(); }
+  const In& in;
+  int64_t offset, rows, columns, row_stride, column_stride;
+};
+
+/// The dims before the last two.
+Shape batch_of(const Shape& shape) { return Shape(shape.span().first(static_cast<size_t>(shape.rank() - 2))); }
+
+/// Where matrix number `batch` of the result starts in an operand that broadcasts to it.
+int64_t batch_offset(int64_t batch, const Shape& result, const OperandSpec& spec) {
+  OperandSpec batches;
+  batches.shape = batch_of(spec.shape);
+  batches.strides = Strides(spec.strides.span().first(static_cast<size_t>(spec.shape.rank() - 2)));
+  const Shape space = batch_of(result);
+  return offset_of(batch, space, broadcast_strides(batches, space));
+}
+
+Number dot(const Matrix& a, int64_t i, const Matrix& b, int64_t j) {
+  double real = 0;
+  uint64_t integer = 0;
+  const bool reals = is_float(a.in.dtype()) || is_float(b.in.dtype());
+  for (int64_t p = 0; p < a.columns; ++p) {
+    const Number x = a.number(i, p), y = b.number(p, j);
+    if (reals) {
+      real += x.as_real() * y.as_real();
+    } else {
+      integer += static_cast<uint64_t>(x.i) * static_cast<uint64_t>(y.i);
+    }
+  }
+  return reals ? Number::of(real) : Number::of(static_cast<int64_t>(integer));
+}
+
+void run_matmul(const Call& call) {
+  const In a = call.in(0), b = call.in(1);
+  const Out out = call.out();
+  const bool transpose_a = call.attr(0) != 0, transpose_b = call.attr(1) != 0;
+  const int64_t m = out.shape()[out.shape().rank() - 2], n = out.shape().back();
+  for (int64_t k = call.begin; k < call.end; ++k) {
+    const int64_t batch = k / (m * n);
+    const Matrix left(a, transpose_a, batch_offset(batch, out.shape(), call.state.inputs[0]));
+    const Matrix right(b, transpose_b, batch_offset(batch, out.shape(), call.state.inputs[1]));
+    out.set(k, dot(left, k / n % m, right, k % n));
+  }
+}
+
+/// Row `row` of x (..., k) times column j of w.
+double row_dot(const In& x, int64_t row, const Matrix& w, int64_t j) {
+  double sum = 0;
+  for (int64_t p = 0; p < w.rows; ++p) sum += x.real(row * w.rows + p) * w.real(p, j);
+  return sum;
+}
+
+void run_linear(const Call& call) {
+  const In x = call.in(0), weight = call.in(1);
+  const Matrix w(weight, call.attr(0) != 0);
+  const bool has_bias = (call.attr(1) & 1) != 0, has_residual = (call.attr(1) & 2) != 0;
+  const Shape& shape = call.out().shape();
+  const In bias = call.in(has_bias ? 2 : 0, has_bias ? shape : x.shape());
+  const size_t last = call.inputs() - 1;
+  const In residual = call.in(has_residual ? last : 0, has_residual ? shape : x.shape());
+  for (int64_t k = call.begin; k < call.end; ++k) {
+    double v = row_dot(x, k / w.columns, w, k % w.columns);
+    if (has_bias) v += bias.real(k);
+    if (has_residual) v += residual.real(k);
+    const auto activation = static_cast<Op>(call.attr(2));
+    call.out().set(k, call.attr(2) == 0 ? v : apply_unary(activation, v));
+  }
+}
+
+/// Puts row `row` of x@a into `inner`.
+void low_rank(const In& x, int64_t row, const Matrix& a, double* inner) {
+  for (int64_t r = 0; r < a.columns; ++r) inner[r] = row_dot(x, row, a, r);
+}
+
+double second_dot(const double* inner, const Matrix& b, int64_t j) {
+  double sum = 0;
+  for (int64_t r = 0; r < b.rows; ++r) sum += inner[r] * b.real(r, j);
+  return sum;
+}
+
+void run_lora_fused(const Call& call) {
+  const In x = call.in(0), left = call.in(1), right = call.in(2);
+  const Matrix a(left, call.attr(0) != 0), b(right, call.attr(1) != 0);
+  const double scale = call.in(3).real();
+  auto* inner = static_cast<double*>(call.args.thread_scratch);
+  for (int64_t row = call.begin; row < call.end; ++row) {
+    low_rank(x, row, a, inner);
+    for (int64_t j = 0; j < b.columns; ++j) call.out().set(row * b.columns + j, scale * second_dot(inner, b, j));
+  }
+}
+
+void run_lora_linear(const Call& call) {
+  const In x = call.in(0), weight = call.in(1), left = call.in(2), right = call.in(3);
+  const Matrix w(weight, call.attr(2) != 0), a(left, call.attr(0) != 0), b(right, call.attr(1) != 0);
+  const double scale = call.in(4).real();
+  const bool has_bias = call.inputs() > 5;
+  const In bias = call.in(has_bias ? 5 : 0, has_bias ? call.out().shape() : x.shape());
+  auto* inner = static_cast<double*>(call.args.thread_scratch);
+  for (int64_t row = call.begin; row < call.end; ++row) {
+    low_rank(x, row, a, inner);
+    for (int64_t j = 0; j < w.columns; ++j) {
+      const int64_t k = row * w.columns + j;
+      call.out().set(k, row_dot(x, row, w, j) + (has_bias ? bias.real(k) : 0) + scale * second_dot(inner, b, j));
+    }
+  }
+}
+
+/// Rows of x (..., k), each with scratch for its product with the (k, r) matrix `a`.
+template <void (*body)(const Call&)>
+PreparedOp prepare_rows(const KernelRequest& request, size_t a) {
+  const Shape& x = request.inputs[0].shape;
+  const Shape& shape = request.inputs[a].shape;
+  const int64_t rank = request.attrs.i[0] != 0 ? shape[0] : shape[1];
+  return prepare_loop<body>(request, Lanes(x, x.rank() - 1).rows(), static_cast<size_t>(rank) * sizeof(double));
+}
+
+}  // namespace
+
+PreparedOp prepare_matmul(const KernelRequest& request) { return prepare_loop<run_matmul>(request, request.outputs[0].shape.numel()); }
+PreparedOp prepare_linear(const KernelRequest& request) { return prepare_loop<run_linear>(request, request.outputs[0].shape.numel()); }
+PreparedOp prepare_lora_fused(const KernelRequest& request) { return prepare_rows<run_lora_fused>(request, 1); }
+PreparedOp prepare_lora_linear(const KernelRequest& request) { return prepare_rows<run_lora_linear>(request, 2); }
+
+}  // namespace lazuli::reference

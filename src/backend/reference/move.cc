@@ -1,0 +1,94 @@
+// Data movement on the reference backend.
+#include "backend/reference/call.h"
+
+namespace lazuli::reference {
+
+namespace {
+
+void run_concat(const Call& call) {
+  const Out out = call.out();
+  const Lanes lanes(out.shape(), call.attr(0));
+  for (int64_t k = call.begin; k < call.end; ++k) {
+    int64_t position = k / lanes.inner % lanes.count;
+    size_t part = 0;
+    const auto length = [&](size_t p) { return call.state.inputs[p].shape[static_cast<int>(call.attr(0))]; };
+    while (position >= length(part)) position -= length(part++);
+    const int64_t outer = k / (lanes.inner * lanes.count);
+    out.set(k, call.in(part).number((outer * length(part) + position) * lanes.inner + k % lanes.inner));
+  }
+}
+
+void run_pad(const Call& call) {
+  const In x = call.in(0);
+  const Out out = call.out();
+  const Number value = call.in(1).number(0);
+  for (int64_t k = call.begin; k < call.end; ++k) {
+    bool inside = true;
+    int64_t offset = 0, rest = k;
+    for (int axis = x.rank() - 1; axis >= 0; --axis) {
+      const int64_t at = rest % out.shape()[axis] - call.state.attrs.list[static_cast<size_t>(axis)];
+      rest /= out.shape()[axis];
+      inside = inside && at >= 0 && at < x.dim(axis);
+      offset += at * x.stride(axis);
+    }
+    out.set(k, inside ? x.number_at(offset) : value);
+  }
+}
+
+void run_slice_update(const Call& call) {
+  const Out out = call.out();
+  const In update = call.in(1);
+  if (call.begin == call.end || update.numel() == 0) return;
+  const Strides row_major = contiguous_strides(out.shape());
+  const auto rank = static_cast<size_t>(update.rank());
+  int64_t first = 0;
+  Strides strides = row_major;
+  for (size_t i = 0; i < rank; ++i) {
+    const int axis = static_cast<int>(i);
+    const int64_t step = call.state.attrs.list[rank + i];
+    const int64_t start = call.state.attrs.list[i] + (static_cast<int64_t>(i) == call.attr(0) ? call.in(2).integer() : 0);
+    check_index(call, "start", start, out.shape()[axis]);
+    check_index(call, "end", start + (update.dim(axis) - 1) * step, out.shape()[axis]);
+    first += start * row_major[axis];
+    strides[axis] *= step;
+  }
+  for (int64_t k = 0; k < update.numel(); ++k) out.set(first + offset_of(k, update.shape(), strides), update.number(k));
+}
+
+void run_slice_at(const Call& call) {
+  const In x = call.in(0);
+  const Out out = call.out();
+  const auto axis = static_cast<int>(call.attr(0));
+  const int64_t start = call.in(1).integer();
+  if (start < 0 || start > x.dim(axis) - out.shape()[axis]) {
+    throw ValueError(call.name() + ": offset " + std::to_string(start) + " with size " + std::to_string(out.shape()[axis]) +
+                     " is out of range for size " + std::to_string(x.dim(axis)));
+  }
+  for (int64_t k = call.begin; k < call.end; ++k) out.set(k, x.number_at(start * x.stride(axis) + offset_of(k, out.shape(), x.strides())));
+}
+
+void run_one_hot(const Call& call) {
+  const In indices = call.in(0);
+  const int64_t classes = call.attr(0);
+  for (int64_t row = call.begin; row < call.end; ++row) {
+    const int64_t hot = indices.integer(row);
+    check_index(call, "index", hot, classes);
+    for (int64_t j = 0; j < classes; ++j) call.out().set(row * classes + j, Number::of(j == hot));
+  }
+}
+
+int64_t elements(const KernelRequest& request) { return request.outputs[0].shape.numel(); }
+
+}  // namespace
+
+PreparedOp prepare_concat(const KernelRequest& request) { return prepare_loop<run_concat>(request, elements(request)); }
+PreparedOp prepare_pad(const KernelRequest& request) { return prepare_loop<run_pad>(request, elements(request)); }
+PreparedOp prepare_slice_at(const KernelRequest& request) { return prepare_loop<run_slice_at>(request, elements(request)); }
+PreparedOp prepare_one_hot(const KernelRequest& request) { return prepare_loop<run_one_hot>(request, request.inputs[0].shape.numel()); }
+PreparedOp prepare_slice_update(const KernelRequest& request) {
+  PreparedOp prepared = prepare_loop<run_slice_update>(request, 1);
+  prepared.in_place = {0};
+  return prepared;
+}
+
+}  // namespace lazuli::reference

@@ -1,0 +1,154 @@
+// Scaled dot-product attention and its gradient on the reference backend.
+#include <algorithm>
+#include <limits>
+
+#include "backend/reference/call.h"
+
+namespace lazuli::reference {
+
+namespace {
+
+constexpr double kHidden = -std::numeric_limits<double>::infinity();
+
+/// The operands that forward and backward share, and the scores that they give.
+struct Attention {
+  /// `scale` is the number of the scale operand; length and mask follow it.
+  Attention(const Call& c, size_t scale)
+      : call(c),
+        q(c.in(0)),
+        k(c.in(1)),
+        v(c.in(2)),
+        heads(q.dim(1)),
+        kv_heads(k.dim(1)),
+        queries(q.dim(2)),
+        keys(k.dim(2)),
+        size(q.dim(3)),
+        value_size(v.dim(3)),
+        factor(c.in(scale).real()),
+        length(c.in(scale + 1).integer()),
+        masked(c.inputs() > scale + 2),
+        mask(masked ? c.in(scale + 2, Shape{q.dim(0), heads, queries, keys}) : q) {
+    if (length < 0 || length > keys) {
+      throw ValueError(c.name() + ": length " + std::to_string(length) + " is not between 0 and the " + std::to_string(keys) + " keys");
+    }
+  }
+  /// The key and value head that a query head reads, counted over the batch.
+  int64_t kv_head(int64_t head) const { return head / heads * kv_heads + head % heads / (heads / kv_heads); }
+
+  /// Of query t and key j of a query head (counted over the batch); -inf when the query does not see the key.
+  double score(int64_t head, int64_t t, int64_t j) const {
+    if (j >= length || (call.attr(0) != 0 && j > length - queries + t)) return kHidden;
+    double added = 0;
+    if (masked) {
+      const Number m = mask.number((head * queries + t) * keys + j);
+      if (mask.dtype() == DType::boolean && !m.truth()) return kHidden;
+      if (mask.dtype() != DType::boolean) added = m.as_real();
+    }
+    double dot = 0;
+    for (int64_t i = 0; i < size; ++i) dot += q.real((head * queries + t) * size + i) * k.real((kv_head(head) * keys + j) * size + i);
+    return dot * factor + added;
+  }
+
+  const Call& call;
+  In q, k, v;
+  int64_t heads, kv_heads, queries, keys, size, value_size;
+  double factor;
+  int64_t length;
+  bool masked;
+  In mask;
+};
+
+/// A task is one query; its scratch holds the scores.
+void run_sdpa(const Call& call) {
+  const Attention a(call, 3);
+  auto* scores = static_cast<double*>(call.args.thread_scratch);
+  for (int64_t task = call.begin; task < call.end; ++task) {
+    const int64_t head = task / a.queries, values = a.kv_head(head) * a.keys;
+    double top = kHidden, sum = 0;
+    for (int64_t j = 0; j < a.keys; ++j) {
+      scores[j] = a.score(head, task % a.queries, j);
+      if (std::isnan(scores[j]) || scores[j] > top) top = scores[j];
+    }
+    const bool sees = top != kHidden;
+    for (int64_t j = 0; j < a.keys; ++j) {
+      scores[j] = sees ? std::exp(scores[j] - top) : 0;
+      sum += scores[j];
+    }
+    for (int64_t i = 0; i < a.value_size; ++i) {
+      double result = 0;
+      for (int64_t j = 0; j < a.keys; ++j) {
+        if (scores[j] != 0) result += scores[j] / sum * a.v.real((values + j) * a.value_size + i);
+      }
+      call.out(0).set(task * a.value_size + i, result);
+    }
+    call.out(1).set(task, sees ? top + std::log(sum) : kHidden);
+  }
+}
+
+/// The sums that one key and value head collects.
+struct Collected {
+  double* dk;
+  double* dv;
+  double* dq;  ///< of one query
+};
+
+/// Adds what query t of a head gives to the gradients. With p = exp(s - lse), ds = p (g.v - g.result): dq = ds k, dk = ds q, dv = p g.
+void add_query(const Attention& a, const In& result, const In& lse, const In& g, int64_t head, int64_t t, const Collected& sums) {
+  const int64_t row = head * a.queries + t, first = a.kv_head(head) * a.keys;
+  double delta = 0;
+  for (int64_t i = 0; i < a.value_size; ++i) delta += g.real(row * a.value_size + i) * result.real(row * a.value_size + i);
+  std::fill_n(sums.dq, a.size, 0.0);
+  for (int64_t j = 0; j < a.keys; ++j) {
+    const double score = a.score(head, t, j);
+    if (score == kHidden) continue;
+    const double p = std::exp(score - lse.real(row));
+    double dp = 0;
+    for (int64_t i = 0; i < a.value_size; ++i) {
+      const double gi = g.real(row * a.value_size + i);
+      dp += gi * a.v.real((first + j) * a.value_size + i);
+      sums.dv[j * a.value_size + i] += p * gi;
+    }
+    const double ds = p * (dp - delta) * a.factor;
+    for (int64_t i = 0; i < a.size; ++i) {
+      sums.dq[i] += ds * a.k.real((first + j) * a.size + i);
+      sums.dk[j * a.size + i] += ds * a.q.real(row * a.size + i);
+    }
+  }
+}
+
+/// A task is one key and value head with all query heads that read it.
+void run_sdpa_backward(const Call& call) {
+  const Attention a(call, 6);
+  const In result = call.in(3), lse = call.in(4), g = call.in(5);
+  const int64_t group = a.heads / a.kv_heads;
+  auto* scratch = static_cast<double*>(call.args.thread_scratch);
+  const Collected sums{scratch, scratch + a.keys * a.size, scratch + a.keys * (a.size + a.value_size)};
+  for (int64_t task = call.begin; task < call.end; ++task) {
+    std::fill(sums.dk, sums.dq, 0.0);
+    for (int64_t member = 0; member < group; ++member) {
+      const int64_t head = task * group + member;
+      for (int64_t t = 0; t < a.queries; ++t) {
+        add_query(a, result, lse, g, head, t, sums);
+        for (int64_t i = 0; i < a.size; ++i) call.out(0).set((head * a.queries + t) * a.size + i, sums.dq[i]);
+      }
+    }
+    for (int64_t i = 0; i < a.keys * a.size; ++i) call.out(1).set(task * a.keys * a.size + i, sums.dk[i]);
+    for (int64_t i = 0; i < a.keys * a.value_size; ++i) call.out(2).set(task * a.keys * a.value_size + i, sums.dv[i]);
+  }
+}
+
+}  // namespace
+
+PreparedOp prepare_sdpa(const KernelRequest& request) {
+  const Shape& q = request.inputs[0].shape;
+  return prepare_loop<run_sdpa>(request, q[0] * q[1] * q[2], static_cast<size_t>(request.inputs[1].shape[2]) * sizeof(double));
+}
+
+PreparedOp prepare_sdpa_backward(const KernelRequest& request) {
+  const Shape& q = request.inputs[0].shape;
+  const Shape& v = request.inputs[2].shape;
+  const int64_t doubles = v[2] * (q[3] + v[3]) + q[3];
+  return prepare_loop<run_sdpa_backward>(request, v[0] * v[1], static_cast<size_t>(doubles) * sizeof(double));
+}
+
+}  // namespace lazuli::reference
