@@ -29,13 +29,18 @@ constexpr Fast kFast[] = {
 bool fast_dtype(Fast kind, DType t) {
   switch (kind) {
     case Fast::unary:
-    case Fast::compare: return true;
+    case Fast::compare:
+      return true;
     case Fast::unary_number:
-    case Fast::binary: return t != DType::boolean;
+    case Fast::binary:
+      return t != DType::boolean;
     case Fast::unary_float:
-    case Fast::binary_float: return is_float(t);
-    case Fast::logical: return t == DType::boolean;
-    case Fast::no: break;
+    case Fast::binary_float:
+      return is_float(t);
+    case Fast::logical:
+      return t == DType::boolean;
+    case Fast::no:
+      break;
   }
   return false;
 }
@@ -80,7 +85,8 @@ Specs infer_target(const Request& r) {
         fail_dtype(r, fmt::format("the result cannot be {}", name_of(t.dtype)));
       }
       break;
-    default: break;
+    default:
+      break;
   }
   return {t};
 }

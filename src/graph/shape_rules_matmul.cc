@@ -140,14 +140,16 @@ Specs infer_rope(const Request& r) {
   need_shape(r, 2, "sin", r.in(1).shape);
   for (size_t k : {1, 2}) {
     const DType t = r.in(k).dtype;
-    if (t != DType::f32 && t != r.in(0).dtype) fail_dtype(r, fmt::format("tables: f32 or {} is expected, got {}", name_of(r.in(0).dtype), name_of(t)));
+    if (t != DType::f32 && t != r.in(0).dtype)
+      fail_dtype(r, fmt::format("tables: f32 or {} is expected, got {}", name_of(r.in(0).dtype), name_of(t)));
   }
   need_rank(r, 3, "offset", 0);
   if (r.in(3).dtype != DType::i32) fail_dtype(r, fmt::format("offset: i32 is expected, got {}", name_of(r.in(3).dtype)));
   const Shape &x = r.in(0).shape, &table = r.in(1).shape;
   const int64_t tokens = x[x.rank() - 2];
   if (table[0] < tokens || table[1] > x.back() / 2) {
-    fail_shape(r, fmt::format("tables {} do not fit x {}: (positions >= tokens, at most size/2) is expected", to_string(table), to_string(x)));
+    fail_shape(r,
+               fmt::format("tables {} do not fit x {}: (positions >= tokens, at most size/2) is expected", to_string(table), to_string(x)));
   }
   return {r.in(0)};
 }

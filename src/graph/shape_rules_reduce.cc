@@ -149,7 +149,8 @@ Specs infer_dropout(const Request& r) {
 
 Specs infer_adamw(const Request& r) {
   need_float(r, 0);
-  static constexpr const char* kNames[] = {"parameter", "gradient", "m", "v", "rate", "beta1", "beta2", "eps", "decay", "step", "gradient factor"};
+  static constexpr const char* kNames[] = {"parameter", "gradient", "m",     "v",    "rate",           "beta1",
+                                           "beta2",     "eps",      "decay", "step", "gradient factor"};
   for (size_t k = 1; k < 4; ++k) {
     need_float(r, k);
     need_shape(r, k, kNames[k], r.in(0).shape);

@@ -17,7 +17,8 @@ void need_target_dtype(const Request& r) {
 /// Elements start, start + step, ... (count of them) must lie inside a dimension.
 void need_range(const Request& r, int axis, int64_t start, int64_t step, int64_t count, int64_t dim) {
   const auto fail = [&] {
-    fail_shape(r, fmt::format("axis {}: {} elements from {} on with step {} do not lie in a dimension of {}", axis, count, start, step, dim));
+    fail_shape(r,
+               fmt::format("axis {}: {} elements from {} on with step {} do not lie in a dimension of {}", axis, count, start, step, dim));
   };
   if (start < 0 || start > dim || step < 1 || count < 0) fail();
   if (count == 0) return;
