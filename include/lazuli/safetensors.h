@@ -1,0 +1,80 @@
+// Defines reading and writing of safetensors files, and checkpoints made of one or several of them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lazuli/tensor.h"
+
+namespace lazuli {
+
+/// What a safetensors header says about one tensor.
+struct TensorInfo {
+  std::string dtype_name;      ///< as in the file, for example `BF16`
+  std::optional<DType> dtype;  ///< nothing for dtypes that the format knows and this library does not compute with
+  Shape shape;
+  uint64_t offset = 0;  ///< of the first byte, from the start of the file
+  size_t nbytes = 0;
+};
+
+/// One safetensors file, mapped into memory and checked in full against the format when opened.
+/// The file must not be shortened while it or a tensor of it is in use.
+class SafetensorsFile {
+ public:
+  /// Throws IoError when the file cannot be read and FormatError when it does not follow the format.
+  static SafetensorsFile open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  /// In ascending order.
+  std::vector<std::string> names() const;
+  bool contains(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
+  /// Throws FormatError when the file has no such tensor.
+  const TensorInfo& info(std::string_view name) const;
+  /// The data: a view of the mapped file where its alignment allows that, else a copy. Writing to it never changes the file.
+  /// Throws FormatError when there is no such tensor, DTypeError when its dtype is not supported.
+  Tensor tensor(std::string_view name) const;
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
+ private:
+  std::string path_;
+  BufferRef data_;
+  std::map<std::string, TensorInfo, std::less<>> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+/// All tensors of a model: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+class Checkpoint {
+ public:
+  /// `path` is a folder or one safetensors file. Throws IoError or FormatError; shards outside the folder are refused.
+  static Checkpoint open(const std::string& path);
+
+  /// In ascending order.
+  std::vector<std::string> names() const;
+  bool contains(std::string_view name) const { return file_of_.find(name) != file_of_.end(); }
+  /// Both throw as SafetensorsFile does.
+  const TensorInfo& info(std::string_view name) const { return file(name).info(name); }
+  Tensor tensor(std::string_view name) const { return file(name).tensor(name); }
+  const std::vector<SafetensorsFile>& files() const { return files_; }
+
+ private:
+  const SafetensorsFile& file(std::string_view name) const;
+  void add_file(const std::string& path);
+  void add_shards(const std::string& folder, const std::string& index);
+
+  std::string path_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, size_t, std::less<>> file_of_;
+};
+
+/// Writes the tensors to `path`, atomically, in the order and layout of the reference implementation.
+/// Throws IoError, and ValueError for names that the format reserves.
+void save_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
+                      const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace lazuli
