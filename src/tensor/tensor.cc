@@ -158,7 +158,7 @@ Tensor Tensor::contiguous() const {
 
 Tensor Tensor::to(DType dtype) const {
   check_host("to", *this);
-  const Tensor from = contiguous();
+  Tensor from = contiguous();
   if (dtype == dtype_ && !contiguous_) return from;
   Tensor out = empty(dtype, shape_, device());
   const int64_t count = numel();
