@@ -1,0 +1,75 @@
+// Defines what a command of the program is: its name, help, options and the function that runs it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "lazuli/tensor.h"
+
+namespace lazuli::cli {
+
+/// What every command takes.
+struct Common {
+  Device device;
+  int threads = 0;  ///< 0: one for each core
+  int64_t seed = 0;
+  bool json = false;   ///< stdout carries exactly one JSON object
+  bool quiet = false;  ///< no progress on stderr
+  std::string trace;   ///< file for the trace; empty: none
+  DType dtype = DType::f32;
+};
+
+/// Where an option's value goes. A `bool` is a flag without value; a vector collects the values of repeated options.
+using OptionTarget = std::variant<bool*, int64_t*, double*, std::string*, std::vector<std::string>*>;
+
+/// One option. What the target holds when the option is listed is the default, and the help shows it.
+struct Option {
+  std::string name;  ///< with its dashes: `--max-tokens`
+  OptionTarget target;
+  std::string help;
+  std::string value = {};  ///< what the help calls the value: `DIR`; empty: by the type of the target
+  bool required = false;
+  std::vector<std::string> choices = {};  ///< the only texts allowed; empty: any
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();  ///< numbers must lie in [low, high]
+};
+
+/// Exit codes of the program.
+enum ExitCode : int { kOk = 0, kFailed = 1, kUsage = 2, kInterrupted = 130 };
+
+/// One command. `run` returns an exit code; it reports failures by throwing.
+struct Command {
+  std::string name;
+  std::string summary;
+  std::string details;   ///< more about it, below the summary
+  std::string examples;  ///< one command line on each line
+  std::vector<Option> options;
+  std::function<int(const Common&)> run;
+};
+
+// Each is defined in the file of its name, which keeps the options in a struct that the command's function owns.
+Command finetune_command();
+Command generate_command();
+Command eval_command();
+
+/// All commands, in the order of the help.
+std::vector<Command> all_commands();
+
+/// Parses `argv`, runs the command and returns the exit code. Errors go to stderr as `lazuli: error: ...`, and to stdout as
+/// {"error": ...} when JSON is asked for.
+int run_program(const std::vector<Command>& commands, int argc, char** argv);
+
+/// A mistake in the command line that only the command can see; ends with exit code 2.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Writes one line of JSON to stdout.
+void print_json(const std::string& text);
+
+}  // namespace lazuli::cli
