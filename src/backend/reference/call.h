@@ -35,7 +35,7 @@ struct Call {
   In in(size_t k) const { return In(state.inputs[k], args.in[k]); }
   In in(size_t k, const Shape& space) const { return In(state.inputs[k], args.in[k], space); }
   Out out(size_t j = 0) const { return Out(state.outputs[j], args.out[j]); }
-  std::string name() const { return std::string(name_of(state.op)); }
+  std::string name() const { return "[" + std::string(name_of(state.op)) + "]"; }
 };
 
 /// A prepared op of one phase that calls `body` on ranges of `tasks`.
@@ -61,7 +61,7 @@ PreparedOp prepare_loop(const KernelRequest& request, int64_t tasks, size_t thre
 /// Throws ValueError unless index is in [0, size).
 inline void check_index(const Call& call, const char* what, int64_t index, int64_t size) {
   if (index >= 0 && index < size) return;
-  throw ValueError(call.name() + ": " + what + " " + std::to_string(index) + " is out of range for size " + std::to_string(size));
+  throw ValueError(call.name() + " " + what + " " + std::to_string(index) + " is out of range for size " + std::to_string(size));
 }
 
 }  // namespace lazuli::reference

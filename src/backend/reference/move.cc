@@ -61,7 +61,7 @@ void run_slice_at(const Call& call) {
   const auto axis = static_cast<int>(call.attr(0));
   const int64_t start = call.in(1).integer();
   if (start < 0 || start > x.dim(axis) - out.shape()[axis]) {
-    throw ValueError(call.name() + ": offset " + std::to_string(start) + " with size " + std::to_string(out.shape()[axis]) +
+    throw ValueError(call.name() + " offset " + std::to_string(start) + " with size " + std::to_string(out.shape()[axis]) +
                      " is out of range for size " + std::to_string(x.dim(axis)));
   }
   for (int64_t k = call.begin; k < call.end; ++k) out.set(k, x.number_at(start * x.stride(axis) + offset_of(k, out.shape(), x.strides())));

@@ -14,7 +14,7 @@ namespace {
 constexpr double kHalfRoot = 0.70710678118654752440;       // 1/sqrt(2)
 constexpr double kRootTwoOverPi = 0.79788456080286535588;  // sqrt(2/pi)
 
-[[noreturn]] void not_elementwise(Op op) { throw GraphError(std::string(name_of(op)) + ": not an elementwise op"); }
+[[noreturn]] void not_elementwise(Op op) { throw GraphError("[" + std::string(name_of(op)) + "] not an elementwise op"); }
 
 /// NaN in either operand gives NaN.
 double maximum(double a, double b) { return std::isnan(a) || a > b ? a : b; }

@@ -29,7 +29,7 @@ struct Attention {
         masked(c.inputs() > scale + 2),
         mask(masked ? c.in(scale + 2, Shape{q.dim(0), heads, queries, keys}) : q) {
     if (length < 0 || length > keys) {
-      throw ValueError(c.name() + ": length " + std::to_string(length) + " is not between 0 and the " + std::to_string(keys) + " keys");
+      throw ValueError(c.name() + " length " + std::to_string(length) + " is not between 0 and the " + std::to_string(keys) + " keys");
     }
   }
   /// The key and value head that a query head reads, counted over the batch.

@@ -1,0 +1,155 @@
+// Conformance cases of matrix products, attention and rotary embedding.
+#include "conformance/cases.h"
+
+namespace lazuli::conformance {
+
+namespace {
+
+std::string label(DType dtype, const std::string& what) { return std::string(lazuli::name_of(dtype)) + " " + what; }
+
+Attrs attrs(int64_t i0, int64_t i1 = 0, int64_t i2 = 0) {
+  Attrs a;
+  a.i = {i0, i1, i2, 0};
+  return a;
+}
+
+/// A matrix (the last two dims of `shape`), given transposed when asked.
+Tensor matrix(DType t, Shape shape, bool transposed, uint64_t seed, double limit = 1) {
+  if (transposed) std::swap(shape[shape.rank() - 1], shape[shape.rank() - 2]);
+  return random(t, shape, seed, -limit, limit);
+}
+
+/// Products are summed in f32 in an order that is the backend's own.
+constexpr Tolerance kProduct{8, 64, 1};
+/// A 16-bit intermediate may be rounded: its error spreads over the whole result.
+Tolerance two_products(DType t) { return {8, t == DType::bf16 ? 0x1p17 : t == DType::f16 ? 0x1p14 : 64, 1}; }
+
+}  // namespace
+
+Cases matmul_cases(Op op) {
+  Cases cases;
+  const std::pair<Shape, Shape> shapes[] = {
+      {{1, 1}, {1, 1}},       {{5, 33}, {33, 7}},     {{64, 64}, {64, 64}},   {{1, 129}, {129, 65}},     {{129, 1}, {1, 17}},
+      {{3, 5, 9}, {3, 9, 4}}, {{3, 5, 9}, {9, 4}},    {{5, 9}, {3, 9, 4}},    {{2, 1, 5, 9}, {3, 9, 4}}, {{0, 4}, {4, 3}},
+      {{4, 0}, {0, 3}},       {{0, 4, 5}, {0, 5, 6}}, {{17, 300}, {300, 19}},
+  };
+  for (DType t : kNumbers) {
+    for (const auto& [a, b] : shapes) {
+      for (int ta : {0, 1}) {
+        for (int tb : {0, 1}) {
+          const std::string what = to_string(a) + (ta != 0 ? "^T " : " ") + to_string(b) + (tb != 0 ? "^T" : "");
+          const double limit = is_float(t) ? 1 : 10;
+          cases.push_back(
+              {label(t, what), {op, {matrix(t, a, ta != 0, 1, limit), matrix(t, b, tb != 0, 2, limit)}, attrs(ta, tb)}, kProduct});
+        }
+      }
+    }
+    for (Layout a : kLayouts) {
+      for (Layout b : kLayouts) {
+        const Tensor left = laid_out(random(t, {3, 7, 9}, 3), a), right = laid_out(random(t, {3, 9, 5}, 4), b);
+        cases.push_back({label(t, std::string(name_of(a)) + " " + name_of(b)), {op, {left, right}}, kProduct});
+        cases.push_back({label(t, std::string("2-d ") + name_of(a) + " " + name_of(b)),
+                         {op, {laid_out(random(t, {7, 9}, 3), a), laid_out(random(t, {9, 5}, 4), b)}},
+                         kProduct});
+      }
+    }
+  }
+  return cases;
+}
+
+Cases linear_cases(Op op) {
+  Cases cases;
+  const auto call = [&](DType t, const Shape& x, int64_t n, bool transposed, int64_t parts, Op activation) {
+    Shape out = x;
+    out[out.rank() - 1] = n;
+    OpCall c{
+        op, {random(t, x, 1), matrix(t, {x.back(), n}, transposed, 2)}, attrs(transposed ? 1 : 0, parts, static_cast<int64_t>(activation))};
+    if ((parts & 1) != 0) c.inputs.push_back(random(t, {n}, 3));
+    if ((parts & 2) != 0) c.inputs.push_back(random(t, out, 4));
+    return c;
+  };
+  for (DType t : kFloats) {
+    for (const Shape& x : {Shape{33}, Shape{5, 33}, Shape{2, 3, 64}, Shape{0, 8}, Shape{3, 0}}) {
+      for (int64_t parts : {0, 1, 2, 3}) {
+        for (Op activation : {Op::input, Op::gelu, Op::gelu_tanh, Op::silu, Op::relu}) {
+          const std::string what = to_string(x) + " parts " + std::to_string(parts) + " " +
+                                   (activation == Op::input ? "" : std::string(lazuli::name_of(activation)));
+          cases.push_back({label(t, what), call(t, x, 17, parts % 2 == 0, parts, activation), kProduct});
+        }
+      }
+    }
+    for (Op activation : {Op::tanh, Op::sigmoid}) {
+      cases.push_back({label(t, std::string(lazuli::name_of(activation))), call(t, {5, 33}, 9, false, 1, activation), kProduct});
+    }
+    for (Layout layout : kLayouts) {
+      OpCall c = call(t, {3, 5, 19}, 7, false, 3, Op::silu);
+      for (size_t k = 0; k < 4; ++k) c.inputs[k] = k == 2 ? c.inputs[k] : laid_out(c.inputs[k], layout);
+      cases.push_back({label(t, name_of(layout)), c, kProduct});
+    }
+  }
+  return cases;
+}
+
+Cases lora_cases(Op op) {
+  Cases cases;
+  const auto call = [&](DType t, const Shape& x, int64_t n, int64_t r, bool transposed, bool bias) {
+    const int64_t flag = transposed ? 1 : 0;
+    OpCall c{op, {random(t, x, 1)}, attrs(flag, flag, flag)};
+    if (op == Op::lora_linear) c.inputs.push_back(matrix(t, {x.back(), n}, transposed, 2));
+    c.inputs.push_back(matrix(t, {x.back(), r}, transposed, 3));
+    c.inputs.push_back(matrix(t, {r, n}, transposed, 4));
+    c.inputs.push_back(scalar(DType::f32, 1.5));
+    if (bias) c.inputs.push_back(random(t, {n}, 5));
+    return c;
+  };
+  for (DType t : kFloats) {
+    for (const Shape& x : {Shape{33}, Shape{5, 33}, Shape{2, 3, 64}, Shape{130, 64}, Shape{0, 8}}) {
+      for (int64_t r : {1, 8, 16}) {
+        for (bool transposed : {false, true}) {
+          for (bool bias : {false, true}) {
+            if (bias && op == Op::lora_fused) continue;
+            const std::string what = to_string(x) + " r " + std::to_string(r) + (transposed ? " transposed" : "") + (bias ? " bias" : "");
+            cases.push_back({label(t, what), call(t, x, 17, r, transposed, bias), two_products(t)});
+          }
+        }
+      }
+    }
+    for (Layout layout : kLayouts) {
+      OpCall c = call(t, {3, 5, 19}, 7, 4, false, false);
+      for (Tensor& x : c.inputs) x = laid_out(x, layout);
+      cases.push_back({label(t, name_of(layout)), c, two_products(t)});
+    }
+  }
+  return cases;
+}
+
+Cases rope_cases(Op op) {
+  Cases cases;
+  const auto call = [&](const Tensor& x, DType table, int64_t half, int64_t offset, int64_t back) {
+    const Shape rows{x.shape()[x.rank() - 2] + offset + 2, half};
+    return OpCall{op,
+                  {x, random(table, rows, 2, -1, 1), random(table, rows, 3, -1, 1), scalar(DType::i32, static_cast<double>(offset))},
+                  attrs(back)};
+  };
+  for (DType t : kFloats) {
+    for (DType table : {DType::f32, t}) {
+      for (const Shape& shape : {Shape{1, 2}, Shape{5, 16}, Shape{2, 3, 7, 32}, Shape{2, 3, 1, 128}, Shape{0, 5, 8}, Shape{3, 0, 8}}) {
+        for (int64_t back : {0, 1}) {
+          const std::string what = to_string(shape) + " table " + std::string(lazuli::name_of(table)) + " back " + std::to_string(back);
+          cases.push_back({label(t, what), call(random(t, shape, 1), table, shape.back() / 2, back == 0 ? 3 : 0, back), {4, 4, 1}});
+        }
+      }
+    }
+    cases.push_back({label(t, "first part only"), call(random(t, {3, 5, 24}, 4), DType::f32, 7, 1, 0), {4, 4, 1}});
+    for (Layout layout : kLayouts) {
+      cases.push_back({label(t, name_of(layout)), call(laid_out(random(t, {3, 5, 16}, 5), layout), DType::f32, 8, 1, 0), {4, 4, 1}});
+    }
+    // (batch, tokens, heads, size) seen as (batch, heads, tokens, size).
+    const Tensor x = random(t, {2, 5, 3, 16}, 6);
+    const Tensor heads_first(t, {2, 3, 5, 16}, {240, 16, 48, 1}, x.buffer(), x.offset_bytes());
+    cases.push_back({label(t, "heads first"), call(heads_first, DType::f32, 8, 0, 0), {4, 4, 1}});
+  }
+  return cases;
+}
+
+}  // namespace lazuli::conformance

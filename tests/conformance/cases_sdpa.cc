@@ -1,0 +1,102 @@
+// Conformance cases of attention and its gradient.
+#include <limits>
+
+#include "conformance/cases.h"
+
+namespace lazuli::conformance {
+
+namespace {
+
+struct Setup {
+  std::string label;
+  int64_t batch, heads, kv_heads, queries, keys, size, value_size;
+  bool causal = false;
+  int64_t length = -1;  ///< -1: all keys
+  enum Mask { none, boolean, added, row, hides_all } mask = none;
+};
+
+const Setup kSetups[] = {
+    {"one", 1, 1, 1, 1, 1, 1, 1},
+    {"plain", 2, 3, 3, 5, 7, 16, 16},
+    {"value size", 1, 2, 2, 5, 7, 8, 24},
+    {"grouped", 2, 6, 2, 4, 9, 16, 16},
+    {"causal", 1, 2, 2, 9, 9, 16, 16, true},
+    {"causal, more keys", 1, 2, 1, 3, 70, 32, 32, true},
+    {"causal, more queries than keys", 1, 2, 2, 7, 4, 8, 8, true},
+    {"decoding", 1, 4, 2, 1, 64, 32, 32, true, 37},
+    {"length", 2, 2, 2, 3, 20, 8, 8, false, 11},
+    {"length 0", 1, 2, 2, 3, 5, 8, 8, false, 0},
+    {"causal prefill in a cache", 1, 4, 2, 6, 40, 16, 16, true, 10},
+    {"bool mask", 2, 2, 2, 5, 7, 8, 8, false, -1, Setup::boolean},
+    {"added mask", 2, 2, 2, 5, 7, 8, 8, false, -1, Setup::added},
+    {"causal with mask", 2, 4, 2, 7, 7, 8, 8, true, -1, Setup::boolean},
+    {"mask of keys", 2, 2, 2, 5, 7, 8, 8, false, -1, Setup::row},
+    {"all hidden", 1, 2, 2, 3, 5, 8, 8, false, -1, Setup::hides_all},
+    {"long", 1, 2, 1, 130, 130, 64, 64, true},
+    {"odd size", 1, 1, 1, 33, 65, 24, 24},
+    {"no queries", 1, 2, 2, 0, 5, 8, 8},
+    {"no batch", 0, 2, 2, 3, 5, 8, 8},
+    {"no keys", 1, 2, 2, 3, 0, 8, 8},
+};
+
+Tensor mask_of(const Setup& s, DType t) {
+  const Shape scores{s.batch, s.heads, s.queries, s.keys};
+  switch (s.mask) {
+    case Setup::boolean:
+      return random(DType::boolean, {s.batch, 1, s.queries, s.keys}, 9);
+    case Setup::row:
+      return random(DType::boolean, {s.batch, 1, 1, s.keys}, 10);
+    case Setup::hides_all:
+      return Tensor::zeros(DType::boolean, {s.queries, s.keys});
+    case Setup::added: {
+      auto values = random(DType::f32, scores, 11).to_vector<float>();
+      for (size_t k = 0; k < values.size(); k += 3) values[k] = -std::numeric_limits<float>::infinity();
+      return Tensor::from_vector(values, scores).to(t);
+    }
+    case Setup::none:
+      break;
+  }
+  return Tensor();
+}
+
+OpCall forward(const Setup& s, DType t, Layout layout = Layout::row_major) {
+  OpCall call{Op::sdpa,
+              {laid_out(random(t, {s.batch, s.heads, s.queries, s.size}, 1), layout),
+               laid_out(random(t, {s.batch, s.kv_heads, s.keys, s.size}, 2), layout),
+               laid_out(random(t, {s.batch, s.kv_heads, s.keys, s.value_size}, 3), layout), scalar(DType::f32, 0.3),
+               scalar(DType::i32, static_cast<double>(s.length < 0 ? s.keys : s.length))}};
+  call.attrs.i[0] = s.causal ? 1 : 0;
+  if (const Tensor mask = mask_of(s, t); mask.defined()) call.inputs.push_back(mask);
+  return call;
+}
+
+OpCall backward(const Setup& s, DType t, Layout layout = Layout::row_major) {
+  const OpCall f = forward(s, t, layout);
+  const auto results = run(reference_backend(), f);
+  OpCall call{Op::sdpa_backward, {f.inputs[0], f.inputs[1], f.inputs[2], results[0], results[1]}, f.attrs};
+  call.inputs.push_back(random(t, results[0].shape(), 4));
+  call.inputs.insert(call.inputs.end(), f.inputs.begin() + 3, f.inputs.end());
+  return call;
+}
+
+/// Probabilities may be rounded to 16 bits before the second product.
+Tolerance tolerance(DType t) { return {8, t == DType::bf16 ? 0x1p17 : t == DType::f16 ? 0x1p14 : 64, 1}; }
+
+template <class Make>
+Cases cases_with(Make make) {
+  Cases cases;
+  for (DType t : kFloats) {
+    const std::string name = std::string(lazuli::name_of(t)) + " ";
+    for (const Setup& s : kSetups) cases.push_back({name + s.label, make(s, t, Layout::row_major), tolerance(t)});
+    for (Layout layout : kLayouts)
+      cases.push_back({name + name_of(layout), make({"", 2, 4, 2, 5, 7, 16, 16, true}, t, layout), tolerance(t)});
+  }
+  return cases;
+}
+
+}  // namespace
+
+Cases sdpa_cases(Op) { return cases_with(forward); }
+Cases sdpa_backward_cases(Op) { return cases_with(backward); }
+
+}  // namespace lazuli::conformance
