@@ -74,6 +74,8 @@ const TensorSpec& need_target(const Request& r) {
   return *r.target;
 }
 
+DType statistics_dtype(const Request& r) { return r.in(0).dtype == DType::f64 ? DType::f64 : DType::f32; }
+
 DType dtype_attr(const Request& r, int64_t value) {
   if (value < 0 || value >= kDTypeCount) fail_value(r, fmt::format("{} is not a dtype", value));
   return static_cast<DType>(value);

@@ -32,7 +32,9 @@ void need_like_scalar(const Request& r, size_t k, const char* what);
 /// `axis` as an index into `rank` dimensions; it must be normalised already.
 int need_axis(const Request& r, int64_t axis, int rank);
 const TensorSpec& need_target(const Request& r);
-/// attrs.i[slot] as a dtype.
+/// Of losses and log-sum-exps beside operand 0: f64 for f64, else f32.
+DType statistics_dtype(const Request& r);
+/// `value` as a dtype.
 DType dtype_attr(const Request& r, int64_t value);
 
 Shape broadcast(const Request& r, const Shape& a, const Shape& b);

@@ -159,7 +159,7 @@ Specs infer_sdpa(const Request& r) {
   need_factor(r, 3, "scale");
   need_length(r, 4);
   need_mask(r, 5, s.scores);
-  return {{r.in(0).dtype, s.result}, {DType::f32, s.lse}};
+  return {{r.in(0).dtype, s.result}, {statistics_dtype(r), s.lse}};
 }
 
 Specs infer_sdpa_backward(const Request& r) {
@@ -167,7 +167,9 @@ Specs infer_sdpa_backward(const Request& r) {
   need_same_dtype(r, 3);
   need_shape(r, 3, "result", s.result);
   need_shape(r, 4, "lse", s.lse);
-  if (r.in(4).dtype != DType::f32) fail_dtype(r, fmt::format("lse: f32 is expected, got {}", name_of(r.in(4).dtype)));
+  if (const DType t = statistics_dtype(r); r.in(4).dtype != t) {
+    fail_dtype(r, fmt::format("lse: {} is expected, got {}", name_of(t), name_of(r.in(4).dtype)));
+  }
   need_same_dtype(r, 5);
   need_shape(r, 5, "g", s.result);
   need_factor(r, 6, "scale");

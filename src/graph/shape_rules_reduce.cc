@@ -125,7 +125,8 @@ Specs infer_cross_entropy(const Request& r) {
   need_shape(r, 1, "targets", rows);
   need_factor(r, 2, "smoothing");
   if (x.back() == 0 && rows.numel() != 0) fail_shape(r, fmt::format("logits {} have no classes", to_string(x)));
-  return {{DType::f32, rows}, {DType::f32, rows}};
+  const DType t = statistics_dtype(r);
+  return {{t, rows}, {t, rows}};
 }
 
 Specs infer_cross_entropy_backward(const Request& r) {

@@ -1,0 +1,167 @@
+// Implements the definitions of softmax derivatives, norms, cross entropy and linear layers in primitive ops.
+#include "autograd/definitions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "autograd/vjp_rules.h"
+#include "lazuli/error.h"
+
+namespace lazuli::autograd {
+
+LazyTensor divided_by_rms(const LazyTensor& x, const LazyTensor& eps) {
+  const LazyTensor data = cast(x, compute_dtype(x));
+  return data * rsqrt(add(mean(square(data), {-1}, true), cast(eps, data.dtype())));
+}
+
+LazyTensor standardised(const LazyTensor& x, const LazyTensor& eps) {
+  const LazyTensor data = cast(x, compute_dtype(x));
+  const LazyTensor centred = data - mean(data, {-1}, true);
+  return centred * rsqrt(add(mean(square(centred), {-1}, true), cast(eps, data.dtype())));
+}
+
+namespace {
+
+LazyTensor up(const LazyTensor& x) { return cast(x, compute_dtype(x)); }
+
+LazyTensor row_mean(const LazyTensor& x) { return mean(x, {-1}, true); }
+
+Outputs define_softmax_backward(const DefinitionRequest& r) {
+  const LazyTensor y = up(r.in(0)), g = up(r.in(1));
+  const int axis = static_cast<int>(r.attrs.i[0]);
+  return {cast((g - sum(g * y, {axis}, true)) * y, r.in(0).dtype())};
+}
+
+Outputs define_scaled_softmax(const DefinitionRequest& r) {
+  const LazyTensor x = up(r.in(0));
+  const LazyTensor y = softmax(mul(x, cast(r.in(1), x.dtype())), static_cast<int>(r.attrs.i[0]));
+  return {cast(mul(y, cast(r.in(2), x.dtype())), r.in(0).dtype())};
+}
+
+Outputs define_rms_norm(const DefinitionRequest& r) { return {cast(mul(divided_by_rms(r.in(0), r.in(2)), up(r.in(1))), r.in(0).dtype())}; }
+
+// With r = 1/sqrt(mean(x^2) + eps), h = x r and u = g weight: r (u - h mean(u h)).
+Outputs define_rms_norm_backward(const DefinitionRequest& r) {
+  const LazyTensor x = up(r.in(0)), u = up(r.in(2)) * up(r.in(1));
+  const LazyTensor scale = rsqrt(add(row_mean(square(x)), cast(r.in(3), x.dtype())));
+  const LazyTensor h = x * scale;
+  return {cast((u - h * row_mean(u * h)) * scale, r.in(0).dtype())};
+}
+
+Outputs define_layer_norm(const DefinitionRequest& r) {
+  return {cast(standardised(r.in(0), r.in(3)) * up(r.in(1)) + up(r.in(2)), r.in(0).dtype())};
+}
+
+// With r = 1/sqrt(var + eps), h = (x - mean) r and u = g weight: r (u - mean(u) - h mean(u h)).
+Outputs define_layer_norm_backward(const DefinitionRequest& r) {
+  const LazyTensor x = up(r.in(0)), u = up(r.in(2)) * up(r.in(1));
+  const LazyTensor centred = x - row_mean(x);
+  const LazyTensor scale = rsqrt(add(row_mean(square(centred)), cast(r.in(3), x.dtype())));
+  const LazyTensor h = centred * scale;
+  return {cast((u - row_mean(u) - h * row_mean(u * h)) * scale, r.in(0).dtype())};
+}
+
+Outputs define_group_norm(const DefinitionRequest& r) {
+  const LazyTensor& x = r.in(0);
+  const int64_t batch = x.shape()[0], channels = x.shape()[1], groups = r.attrs.i[0];
+  const int64_t row = batch * channels == 0 ? 0 : x.numel() / (batch * groups);
+  const LazyTensor rows = standardised(reshape(x, {batch, groups, row}), r.in(3));
+  Shape per_channel{channels};
+  for (int i = 2; i < x.rank(); ++i) per_channel.push_back(1);
+  const LazyTensor weight = reshape(up(r.in(1)), per_channel), bias = reshape(up(r.in(2)), per_channel);
+  return {cast(reshape(rows, x.shape()) * weight + bias, x.dtype())};
+}
+
+/// Targets with ignored rows pointing at class 0, and which rows count.
+struct Labels {
+  LazyTensor targets, counted;
+  Labels(const LazyTensor& t, int64_t ignore) {
+    counted = not_equal(t, LazyTensor::scalar_int(ignore, t.dtype()));
+    targets = where(counted, t, LazyTensor::zeros({}, t.dtype()));
+  }
+};
+
+Outputs define_cross_entropy(const DefinitionRequest& r) {
+  const LazyTensor x = up(r.in(0)), smoothing = cast(r.in(2), x.dtype());
+  const Labels labels(r.in(1), r.attrs.i[0]);
+  const int last[] = {-1};
+  const LazyTensor lse = logsumexp(x, last);
+  const LazyTensor hit = squeeze(take_along(x, unsqueeze(labels.targets, -1), -1), -1);
+  const LazyTensor loss = sub(constant(x, 1), smoothing) * (lse - hit) + smoothing * (lse - mean(x, last));
+  return {where(labels.counted, loss, constant(x, 0)), lse};
+}
+
+Outputs define_cross_entropy_backward(const DefinitionRequest& r) {
+  const LazyTensor x = up(r.in(0)), smoothing = cast(r.in(2), x.dtype());
+  const Labels labels(r.in(1), r.attrs.i[0]);
+  const int64_t classes = x.shape().back();
+  const LazyTensor p = exp(x - unsqueeze(r.in(3), -1));
+  const LazyTensor hits = one_hot(labels.targets, classes, x.dtype());
+  const LazyTensor wanted = hits * sub(constant(x, 1), smoothing) + div(smoothing, constant(x, static_cast<double>(classes)));
+  const LazyTensor d = unsqueeze(r.in(4), -1) * (p - wanted);
+  return {cast(where(unsqueeze(labels.counted, -1), d, constant(x, 0)), r.in(0).dtype())};
+}
+
+Outputs define_linear(const DefinitionRequest& r) {
+  LazyTensor y = matmul(r.in(0), r.in(1), false, r.attrs.i[0] != 0);
+  for (size_t k = 2; k < r.inputs.size(); ++k) y = y + r.in(k);
+  return {r.attrs.i[2] == 0 ? y : record(static_cast<Op>(r.attrs.i[2]), {y})};
+}
+
+struct Definition {
+  Op op;
+  Outputs (*define)(const DefinitionRequest&);
+};
+
+constexpr Definition kDefinitions[] = {
+    {Op::softmax_backward, define_softmax_backward},
+    {Op::scaled_softmax, define_scaled_softmax},
+    {Op::rms_norm, define_rms_norm},
+    {Op::rms_norm_backward, define_rms_norm_backward},
+    {Op::layer_norm, define_layer_norm},
+    {Op::layer_norm_backward, define_layer_norm_backward},
+    {Op::group_norm, define_group_norm},
+    {Op::rope, define_rope},
+    {Op::sdpa, define_sdpa},
+    {Op::sdpa_backward, define_sdpa_backward},
+    {Op::cross_entropy, define_cross_entropy},
+    {Op::cross_entropy_backward, define_cross_entropy_backward},
+    {Op::linear, define_linear},
+};
+
+const Definition* find_definition(Op op) {
+  const auto* found = std::find_if(std::begin(kDefinitions), std::end(kDefinitions), [&](const Definition& d) { return d.op == op; });
+  return found == std::end(kDefinitions) ? nullptr : found;
+}
+
+}  // namespace
+
+bool has_definition(Op op) { return find_definition(op) != nullptr; }
+
+Outputs define(Op op, const DefinitionRequest& r) {
+  const Definition* found = find_definition(op);
+  if (found == nullptr) throw GraphError(fmt::format("[{}] there is no definition in primitive ops", name_of(op)));
+  return found->define(r);
+}
+
+void vjp_through_definition(VjpContext& c, size_t first, size_t last) {
+  std::vector<LazyTensor> operands(c.inputs.begin(), c.inputs.end()), sought;
+  std::vector<size_t> which;
+  for (size_t k = first; k < std::min(last, operands.size()); ++k) {
+    if (!c.need(k)) continue;
+    operands[k] = alias(operands[k]);
+    sought.push_back(operands[k]);
+    which.push_back(k);
+  }
+  if (which.empty()) return;
+  const Outputs outputs = define(c.op, {c.attrs, operands});
+  const std::vector<LazyTensor> grads = run_vjp(outputs, sought, c.cotangents, {.cut = true});
+  for (size_t k = 0; k < which.size(); ++k) {
+    if (grads[k].defined()) c.set(which[k], grads[k]);
+  }
+}
+
+void vjp_rules::vjp_by_definition(VjpContext& c) { vjp_through_definition(c, 0, c.inputs.size()); }
+
+}  // namespace lazuli::autograd

@@ -1,0 +1,100 @@
+// Derivative rules of matrix products, LoRA, rotary embedding and attention.
+#include "autograd/definitions.h"
+#include "autograd/vjp_rules.h"
+
+namespace lazuli::autograd::vjp_rules {
+
+namespace {
+
+/// x as one matrix: all leading axes as rows.
+LazyTensor rows(const LazyTensor& x) {
+  int64_t count = 1;
+  for (int i = 0; i + 1 < x.rank(); ++i) count *= x.shape()[i];
+  return reshape(x, {count, x.dim(-1)});
+}
+
+/// left^T @ right over all rows, or its transpose.
+LazyTensor weight_product(const LazyTensor& left, const LazyTensor& right, bool transposed) {
+  return transposed ? matmul(rows(right), rows(left), true) : matmul(rows(left), rows(right), true);
+}
+
+/// x * scale, multiplied in scale's precision.
+LazyTensor scaled(const LazyTensor& x, const LazyTensor& scale) { return cast(mul(x, scale), x.dtype()); }
+
+/// The low-rank part scale * (x@a)@b, with x operand 0, a and b operands `first` and `first + 1`, and scale after them.
+void set_low_rank(VjpContext& c, size_t first) {
+  const LazyTensor &x = c.in(0), &a = c.in(first), &b = c.in(first + 1), &scale = c.in(first + 2);
+  const bool a_transposed = c.attrs.i[0] != 0, b_transposed = c.attrs.i[1] != 0;
+  if (!c.need(first) && !c.need(first + 1) && !c.need(first + 2)) return;
+  const LazyTensor g_rows = rows(c.g()), x_rows = rows(x);
+  LazyTensor inner, back;
+  if (c.need(first + 1) || c.need(first + 2)) inner = matmul(x_rows, a, false, a_transposed);
+  if (c.need(first) || c.need(first + 2)) back = matmul(g_rows, b, false, !b_transposed);
+  if (c.need(first)) c.set(first, weight_product(x_rows, scaled(back, scale), a_transposed));
+  if (c.need(first + 1)) c.set(first + 1, weight_product(scaled(inner, scale), g_rows, b_transposed));
+  if (c.need(first + 2)) c.set(first + 2, sum(cast(inner, compute_dtype(x)) * cast(back, compute_dtype(x))));
+}
+
+}  // namespace
+
+void vjp_matmul(VjpContext& c) {
+  const LazyTensor &a = c.in(0), &b = c.in(1), &g = c.g();
+  const bool ta = c.attrs.i[0] != 0, tb = c.attrs.i[1] != 0;
+  if (c.need(0)) c.set(0, ta ? matmul(b, g, tb, true) : matmul(g, b, false, !tb));
+  if (!c.need(1)) return;
+  if (b.rank() == 2 && a.rank() > 2 && !ta) {
+    // One product over all rows instead of one a batch entry and a sum.
+    c.set(1, weight_product(a, g, tb));
+  } else {
+    c.set(1, tb ? matmul(g, a, true, ta) : matmul(a, g, !ta, false));
+  }
+}
+
+// The gradient of x is a low-rank product itself, with the factors transposed and exchanged.
+void vjp_lora_fused(VjpContext& c) {
+  if (c.need(0)) {
+    Attrs attrs;
+    attrs.i[0] = 1 - c.attrs.i[1];
+    attrs.i[1] = 1 - c.attrs.i[0];
+    c.set(0, record(Op::lora_fused, {c.g(), c.in(2), c.in(1), c.in(3)}, attrs));
+  }
+  set_low_rank(c, 1);
+}
+
+void vjp_lora_linear(VjpContext& c) {
+  if (c.need(0)) {
+    Attrs attrs;
+    attrs.i[0] = 1 - c.attrs.i[1];
+    attrs.i[1] = 1 - c.attrs.i[0];
+    attrs.i[2] = 1 - c.attrs.i[2];
+    c.set(0, record(Op::lora_linear, {c.g(), c.in(1), c.in(3), c.in(2), c.in(4)}, attrs));
+  }
+  if (c.need(1)) c.set(1, weight_product(c.in(0), c.g(), c.attrs.i[2] != 0));
+  set_low_rank(c, 2);
+  if (c.need(5)) c.set(5, c.g());
+}
+
+void vjp_rope(VjpContext& c) {
+  if (c.need(0)) {
+    Attrs attrs = c.attrs;
+    attrs.i[0] = 1 - attrs.i[0];
+    c.set(0, record(Op::rope, {c.g(), c.in(1), c.in(2), c.in(3)}, attrs));
+  }
+  vjp_through_definition(c, 1, 3);
+}
+
+// A gradient that comes in through the log-sum-exp, and those of scale and mask, need the definition.
+void vjp_sdpa(VjpContext& c) {
+  if (c.g(1).defined()) return vjp_through_definition(c, 0, c.inputs.size());
+  if (c.need(0) || c.need(1) || c.need(2)) {
+    std::vector<LazyTensor> operands{c.in(0), c.in(1), c.in(2), c.out(0), c.out(1), c.g()};
+    operands.insert(operands.end(), c.inputs.begin() + 3, c.inputs.end());
+    const auto grads = record_all(Op::sdpa_backward, operands, c.attrs);
+    for (size_t k = 0; k < 3; ++k) {
+      if (c.need(k)) c.set(k, grads[k]);
+    }
+  }
+  vjp_through_definition(c, 3, c.inputs.size());
+}
+
+}  // namespace lazuli::autograd::vjp_rules

@@ -1,0 +1,117 @@
+// Derivative rules of views, gathers, scatters and data movement.
+#include "autograd/vjp_rules.h"
+
+namespace lazuli::autograd::vjp_rules {
+
+namespace {
+
+/// attrs.list as its two halves, one entry an axis each.
+struct Halves {
+  std::span<const int64_t> first, second;
+  explicit Halves(const Attrs& attrs)
+      : first(attrs.list.span().first(attrs.list.size() / 2)), second(attrs.list.span().subspan(attrs.list.size() / 2)) {}
+};
+
+/// Zeros of x's shape with g at x[starts + k*steps].
+LazyTensor place(const LazyTensor& g, const LazyTensor& x, std::span<const int64_t> starts, std::span<const int64_t> steps) {
+  bool dense = true;
+  std::vector<int64_t> high;
+  for (int i = 0; i < x.rank(); ++i) {
+    const auto k = static_cast<size_t>(i);
+    dense = dense && (steps[k] == 1 || g.shape()[i] <= 1);
+    high.push_back(x.shape()[i] - starts[k] - g.shape()[i]);
+  }
+  if (dense) return pad(g, starts, high, LazyTensor::zeros({}, g.dtype()));
+  return slice_update(LazyTensor::zeros(x.shape(), g.dtype()), g, starts, steps);
+}
+
+/// g[starts + k*steps] with `shape` elements, the run-time offset added to the start of `axis`.
+LazyTensor take(const LazyTensor& g, const Shape& shape, const Halves& at, const LazyTensor& offset, int axis) {
+  std::vector<int64_t> starts(at.first.begin(), at.first.end()), stops;
+  const auto a = static_cast<size_t>(axis);
+  const auto extent = [&](size_t k) {
+    const int64_t n = shape[static_cast<int>(k)];
+    return n == 0 ? 0 : (n - 1) * at.second[k] + 1;
+  };
+  const LazyTensor start = add(offset, LazyTensor::full({}, static_cast<double>(starts[a]), offset.dtype()));
+  const LazyTensor window = slice_at(g, start, extent(a), axis);
+  starts[a] = 0;
+  for (size_t k = 0; k < starts.size(); ++k) stops.push_back(starts[k] + extent(k));
+  return slice(window, starts, stops, at.second);
+}
+
+}  // namespace
+
+void vjp_reshape(VjpContext& c) { c.set(0, reshape(c.g(), c.in(0).shape())); }
+void vjp_expand(VjpContext& c) { c.set(0, c.g()); }
+void vjp_barrier(VjpContext& c) {
+  if (c.need(0)) c.set(0, c.g());
+}
+
+void vjp_transpose(VjpContext& c) {
+  std::vector<int> inverse(static_cast<size_t>(c.in(0).rank()));
+  for (int k = 0; k < c.in(0).rank(); ++k) inverse[static_cast<size_t>((c.attrs.i[0] >> (4 * k)) & 15)] = k;
+  c.set(0, permute(c.g(), inverse));
+}
+
+void vjp_slice(VjpContext& c) {
+  const Halves at(c.attrs);
+  c.set(0, place(c.g(), c.in(0), at.first, at.second));
+}
+
+void vjp_gather(VjpContext& c) {
+  if (c.need(0)) c.set(0, scatter_add(zeros_like(c.in(0)), c.in(1), c.g(), static_cast<int>(c.attrs.i[0])));
+}
+void vjp_take_along(VjpContext& c) {
+  if (c.need(0)) c.set(0, scatter_along_add(zeros_like(c.in(0)), c.in(1), c.g(), static_cast<int>(c.attrs.i[0])));
+}
+void vjp_scatter_add(VjpContext& c) {
+  if (c.need(0)) c.set(0, c.g());
+  if (c.need(2)) c.set(2, gather(c.g(), c.in(1), static_cast<int>(c.attrs.i[0])));
+}
+void vjp_scatter_along_add(VjpContext& c) {
+  if (c.need(0)) c.set(0, c.g());
+  if (c.need(2)) c.set(2, take_along(c.g(), c.in(1), static_cast<int>(c.attrs.i[0])));
+}
+
+void vjp_concat(VjpContext& c) {
+  const int axis = static_cast<int>(c.attrs.i[0]);
+  int64_t start = 0;
+  for (size_t k = 0; k < c.inputs.size(); ++k) {
+    const int64_t stop = start + c.in(k).shape()[axis];
+    if (c.need(k)) c.set(k, slice(c.g(), axis, start, stop));
+    start = stop;
+  }
+}
+
+void vjp_pad(VjpContext& c) {
+  const Halves widths(c.attrs);
+  std::vector<int64_t> stops;
+  for (int i = 0; i < c.in(0).rank(); ++i) stops.push_back(widths.first[static_cast<size_t>(i)] + c.in(0).shape()[i]);
+  const LazyTensor inside = slice(c.g(), widths.first, stops);
+  if (c.need(0)) c.set(0, inside);
+  if (c.need(1)) c.set(1, sum(c.g()) - sum(inside));
+}
+
+void vjp_slice_update(VjpContext& c) {
+  const LazyTensor &x = c.in(0), &update = c.in(1), &offset = c.in(2);
+  if (x.rank() == 0) {
+    if (c.need(1)) c.set(1, c.g());
+    return;
+  }
+  const Halves at(c.attrs);
+  const int axis = static_cast<int>(c.attrs.i[0]);
+  if (c.need(0)) c.set(0, slice_update(c.g(), zeros_like(update), at.first, at.second, offset, axis));
+  if (c.need(1)) c.set(1, take(c.g(), update.shape(), at, offset, axis));
+}
+
+void vjp_slice_at(VjpContext& c) {
+  if (!c.need(0)) return;
+  const std::vector<int64_t> starts(static_cast<size_t>(c.in(0).rank()), 0);
+  c.set(0, slice_update(zeros_like(c.in(0)), c.g(), starts, {}, c.in(1), static_cast<int>(c.attrs.i[0])));
+}
+
+// Also of topk: each value went to the place that its index names.
+void vjp_sort(VjpContext& c) { c.set(0, scatter_along_add(zeros_like(c.in(0)), c.out(1), c.g(), static_cast<int>(c.attrs.i[0]))); }
+
+}  // namespace lazuli::autograd::vjp_rules
