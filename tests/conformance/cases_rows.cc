@@ -148,7 +148,7 @@ Cases cross_entropy_cases(Op op) {
     OpCall c{Op::cross_entropy, {logits, targets, scalar(DType::f32, smoothing)}, attrs(-100)};
     if (op == Op::cross_entropy) return c;
     const Tensor lse = run(reference_backend(), c)[1];
-    return OpCall{op, {logits, targets, c.inputs[2], lse, random(DType::f32, rows, 5)}, c.attrs};
+    return OpCall{op, {logits, targets, c.inputs[2], lse, random(lse.dtype(), rows, 5)}, c.attrs};
   };
   const Tolerance tolerance{8, 8, 1};
   for (DType t : kFloats) {
