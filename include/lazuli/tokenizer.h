@@ -1,0 +1,78 @@
+// Defines Tokenizer, which turns text into token ids and back as a Hugging Face `tokenizer.json` describes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lazuli {
+
+/// A byte-level BPE tokenizer (Sennrich et al. 2016; bytes as in GPT-2), equal in its ids to the `tokenizers` package.
+///
+/// Immutable after loading, so any threads may share one; a copy shares the tables. The `truncation` and `padding` sections of the file are
+/// not applied: a caller cuts ids itself. Canonical forms follow the Unicode version of the installed utf8proc, so ids can differ from
+/// those of `tokenizers` for combining marks newer than Unicode 9 that stand in non-canonical order.
+class Tokenizer {
+ public:
+  class StreamDecoder;
+
+  /// Reads `tokenizer.json` from a folder, or the file itself. `tokenizer_config.json`, `generation_config.json` and `config.json` beside
+  /// it give the special ids, where they exist. Throws IoError or FormatError naming the file and what was expected there.
+  static Tokenizer load(const std::filesystem::path& path);
+
+  /// Ids of `text`. Bytes that are not UTF-8 are read as U+FFFD, one for each maximal part of a sequence, as decoders replace them.
+  /// `allow_special`: special tokens spelled out in the text become their ids; otherwise they are split like any text.
+  /// `add_special_tokens`: adds what the file's post-processor puts around a text, such as Llama 3's begin-of-text.
+  /// Time is linear in the text but for words of n symbols, which take n log n. Throws ValueError when one of the file's own split
+  /// expressions (other than those of GPT-2, Qwen2 and Llama 3, which cannot) exceeds its match limit.
+  std::vector<std::int32_t> encode(std::string_view text, bool allow_special = true, bool add_special_tokens = true) const;
+
+  /// Text of `ids`, always UTF-8: bytes that form no character become U+FFFD. Ids that the vocabulary does not have are left out.
+  std::string decode(std::span<const std::int32_t> ids, bool skip_special) const;
+
+  /// One past the largest id.
+  std::int32_t vocab_size() const;
+  /// Tokens are spelled as in the file: a leading space is `Ġ` in byte-level vocabularies.
+  std::optional<std::int32_t> token_to_id(std::string_view token) const;
+  /// The view lives as long as this tokenizer or a copy of it.
+  std::optional<std::string_view> id_to_token(std::int32_t id) const;
+  bool is_special(std::int32_t id) const;
+
+  std::optional<std::int32_t> bos_id() const;
+  std::optional<std::int32_t> pad_id() const;
+  /// `eos_token` of tokenizer_config.json, else the first `eos_token_id` of generation_config.json or config.json.
+  std::optional<std::int32_t> eos_id() const;
+  /// Every id that ends a generated text, `eos_id()` first.
+  const std::vector<std::int32_t>& eos_ids() const;
+
+ private:
+  struct Tables;
+  explicit Tokenizer(std::shared_ptr<const Tables> tables);
+
+  std::shared_ptr<const Tables> tables_;
+};
+
+/// Decodes ids as they arrive: the pieces it returns, joined, equal `decode` of all the ids. Not for several threads at once.
+class Tokenizer::StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
+
+  /// The text that these ids complete; bytes of a character still incomplete wait for the next call.
+  std::string feed(std::span<const std::int32_t> ids);
+  std::string feed(std::int32_t id) { return feed(std::span<const std::int32_t>(&id, 1)); }
+  /// Ends the text: U+FFFD if an incomplete character is left, else nothing. The decoder is then as new.
+  std::string flush();
+
+ private:
+  std::shared_ptr<const Tables> tables_;
+  bool skip_special_;
+  bool first_ = true;
+  std::string incomplete_;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,38 @@
+// Defines what a loaded Tokenizer holds.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "io/tokenizer/added_tokens.h"
+#include "io/tokenizer/decoder.h"
+#include "io/tokenizer/model.h"
+#include "io/tokenizer/normalizer.h"
+#include "io/tokenizer/post_processor.h"
+#include "io/tokenizer/pre_tokenizer.h"
+#include "lazuli/tokenizer.h"
+
+namespace lazuli {
+
+struct Tokenizer::Tables {
+  explicit Tables(tokenizer::Model a_model) : model(std::move(a_model)) {}
+
+  std::optional<std::int32_t> token_to_id(std::string_view token) const;
+  std::optional<std::string_view> id_to_token(std::int32_t id) const;
+
+  tokenizer::Normalizer normalizer;
+  tokenizer::PreTokenizer pre_tokenizer;
+  tokenizer::Model model;
+  tokenizer::AddedTokens added;
+  tokenizer::PostProcessor post_processor;
+  tokenizer::Decoder decoder;
+
+  std::int32_t vocab_size = 0;
+  std::optional<std::int32_t> bos;
+  std::optional<std::int32_t> pad;
+  std::vector<std::int32_t> eos;
+};
+
+}  // namespace lazuli

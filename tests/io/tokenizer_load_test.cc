@@ -1,0 +1,230 @@
+// Checks what Tokenizer::load accepts, and that it refuses broken and hostile files by name.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "lazuli/error.h"
+#include "lazuli/tokenizer.h"
+
+namespace lazuli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class TokenizerLoad : public testing::Test {
+ protected:
+  TokenizerLoad() {
+    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = fs::temp_directory_path() / ("lazuli_" + std::to_string(getpid()) + "_" + info->name());
+    fs::create_directories(folder_);
+  }
+  ~TokenizerLoad() override {
+    std::error_code error;
+    fs::remove_all(folder_, error);
+  }
+
+  void write(const std::string& name, const std::string& text) const { std::ofstream(folder_ / name) << text; }
+
+  Tokenizer load(const json& file) const {
+    write("tokenizer.json", file.dump());
+    return Tokenizer::load(folder_);
+  }
+
+  // Loading fails with an error that names the file and `part`.
+  void expect_refused(const json& file, const std::string& part) const { expect_text_refused(file.dump(), part); }
+  void expect_text_refused(const std::string& text, const std::string& part) const {
+    write("tokenizer.json", text);
+    try {
+      Tokenizer::load(folder_);
+      ADD_FAILURE() << "accepted: " << text.substr(0, 300);
+    } catch (const FormatError& error) {
+      EXPECT_NE(std::string(error.what()).find("tokenizer.json"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  }
+
+  fs::path folder_;
+};
+
+json small_file() {
+  return json::parse(R"({
+    "added_tokens": [{"id": 5, "content": "<s>", "special": true}],
+    "normalizer": null,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+    "post_processor": null,
+    "decoder": {"type": "ByteLevel"},
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "abab": 3, "Ġ": 4}, "merges": [["a", "b"], "ab ab"]}
+  })");
+}
+
+using Edit = std::function<void(json&)>;
+
+TEST_F(TokenizerLoad, AcceptsBothFormsOfMerges) {
+  const Tokenizer tokenizer = load(small_file());
+  EXPECT_EQ(tokenizer.encode("ababab a<s>"), (std::vector<std::int32_t>{3, 2, 4, 0, 5}));
+  EXPECT_EQ(tokenizer.vocab_size(), 6);
+  EXPECT_EQ(tokenizer.decode(std::vector<std::int32_t>{3, 4, 0, 5}, true), "abab a");
+}
+
+TEST_F(TokenizerLoad, TakesSpecialIdsFromTheFilesBesideIt) {
+  write("tokenizer_config.json", R"({"eos_token": {"content": "<s>"}, "bos_token": "a", "pad_token": null})");
+  write("generation_config.json", R"({"eos_token_id": [3, 5, 1]})");
+  const Tokenizer tokenizer = load(small_file());
+  EXPECT_EQ(tokenizer.eos_id(), 5);
+  EXPECT_EQ(tokenizer.eos_ids(), (std::vector<std::int32_t>{5, 3, 1}));
+  EXPECT_EQ(tokenizer.bos_id(), 0);
+  EXPECT_EQ(tokenizer.pad_id(), std::nullopt);
+}
+
+TEST_F(TokenizerLoad, AMissingFileIsAnIoError) { EXPECT_THROW(Tokenizer::load(folder_), IoError); }
+
+TEST_F(TokenizerLoad, RefusesTextThatIsNoTokenizer) {
+  expect_text_refused("", "JSON");
+  expect_text_refused("{", "JSON");
+  expect_text_refused("[]", "an object");
+  expect_text_refused("{}", "\"model\"");
+  expect_text_refused(R"({"model": 3})", "model");
+  expect_text_refused("{\"model\": {\"vocab\": {\"\xFF\": 0}, \"merges\": []}}", "JSON");
+  expect_text_refused(std::string(200'000, '['), "JSON");
+  std::string nested;
+  for (int i = 0; i < 100'000; ++i) nested += R"({"type": "Sequence", "pretokenizers": [)";
+  expect_text_refused("{\"pre_tokenizer\": " + nested, "JSON");
+}
+
+TEST_F(TokenizerLoad, RefusesDeeplyNestedSequences) {
+  json nested = {{"type", "Digits"}};
+  for (int i = 0; i < 100; ++i) nested = {{"type", "Sequence"}, {"pretokenizers", json::array({nested})}};
+  json file = small_file();
+  file["pre_tokenizer"] = nested;
+  expect_refused(file, "nested");
+}
+
+TEST_F(TokenizerLoad, RefusesUnsupportedComponentsByName) {
+  const std::vector<std::pair<Edit, std::string>> edits = {
+      {[](json& f) {
+         f["normalizer"] = {{"type", "Lowercase"}};
+       },
+       "Lowercase"},
+      {[](json& f) {
+         f["pre_tokenizer"] = {{"type", "Metaspace"}};
+       },
+       "Metaspace"},
+      {[](json& f) {
+         f["decoder"] = {{"type", "WordPiece"}};
+       },
+       "WordPiece"},
+      {[](json& f) {
+         f["post_processor"] = {{"type", "BertProcessing"}};
+       },
+       "BertProcessing"},
+      {[](json& f) { f["model"]["type"] = "Unigram"; }, "Unigram"},
+      {[](json& f) { f["model"]["dropout"] = 0.1; }, "dropout"},
+      {[](json& f) { f["model"]["byte_fallback"] = true; }, "byte_fallback"},
+      {[](json& f) { f["model"]["continuing_subword_prefix"] = "##"; }, "continuing_subword_prefix"},
+      {[](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }, "end_of_word_suffix"},
+      {[](json& f) {
+         f["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "Digits"}}}}};
+       },
+       "ByteLevel"},
+  };
+  for (const auto& [edit, part] : edits) {
+    json file = small_file();
+    edit(file);
+    expect_refused(file, part);
+  }
+}
+
+TEST_F(TokenizerLoad, RefusesBrokenTables) {
+  const std::vector<std::pair<Edit, std::string>> edits = {
+      {[](json& f) { f["model"]["vocab"] = 1; }, "vocab"},
+      {[](json& f) { f["model"]["vocab"]["c"] = "5"; }, "\"c\""},
+      {[](json& f) { f["model"]["vocab"]["c"] = -1; }, "\"c\""},
+      {[](json& f) { f["model"]["vocab"]["c"] = 1.5; }, "\"c\""},
+      {[](json& f) { f["model"]["vocab"]["c"] = 2147483648; }, "\"c\""},
+      {[](json& f) { f["model"]["vocab"]["c"] = 18446744073709551615U; }, "\"c\""},
+      {[](json& f) { f["model"]["vocab"]["c"] = 1'000'000; }, "\"c\""},
+      {[](json& f) { f["model"]["vocab"]["c"] = 1; }, "already"},
+      {[](json& f) { f["model"]["merges"] = "a b"; }, "merges"},
+      {[](json& f) { f["model"]["merges"].push_back("ab"); }, "merge 2"},
+      {[](json& f) { f["model"]["merges"].push_back("a b c"); }, "merge 2"},
+      {[](json& f) { f["model"]["merges"].push_back({"a"}); }, "merge 2"},
+      {[](json& f) {
+         f["model"]["merges"].push_back({"a", 1});
+       },
+       "merge 2"},
+      {[](json& f) {
+         f["model"]["merges"].push_back({"a", "zz"});
+       },
+       "\"zz\""},
+      {[](json& f) {
+         f["model"]["merges"].push_back({"b", "a"});
+       },
+       "\"ba\""},
+      {[](json& f) { f["model"]["unk_token"] = "<unk>"; }, "<unk>"},
+      {[](json& f) { f["added_tokens"][0]["id"] = 2147483648; }, "2147483648"},
+      {[](json& f) { f["added_tokens"][0]["id"] = 0; }, "<s>"},
+      {[](json& f) { f["added_tokens"][0]["content"] = "a"; }, "\"a\""},
+      {[](json& f) { f["added_tokens"].push_back(f["added_tokens"][0]); }, "twice"},
+      {[](json& f) { f["added_tokens"][0]["content"] = std::string(5000, 'x'); }, "5000"},
+      {[](json& f) { f["added_tokens"][0]["special"] = 1; }, "special"},
+      {[](json& f) { f["added_tokens"] = "x"; }, "added_tokens"},
+  };
+  for (const auto& [edit, part] : edits) {
+    json file = small_file();
+    edit(file);
+    expect_refused(file, part);
+  }
+  std::string text = small_file().dump();
+  text.insert(text.find("\"vocab\":{") + 9, "\"b\":9,");
+  expect_text_refused(text, "twice");
+}
+
+json split_file(const std::string& expression) {
+  json file = small_file();
+  file["pre_tokenizer"] = {{"type", "Sequence"},
+                           {"pretokenizers",
+                            {{{"type", "Split"}, {"pattern", {{"Regex", expression}}}, {"behavior", "Isolated"}, {"invert", false}},
+                             {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}};
+  return file;
+}
+
+TEST_F(TokenizerLoad, RunsOtherSplitExpressions) {
+  EXPECT_EQ(load(split_file("b(?=a)")).encode("abab"), (std::vector<std::int32_t>{0, 1, 2}));
+  expect_refused(split_file("(a"), "offset");
+  expect_refused(split_file("[a&&b]"), "&&");
+  json file = split_file("a");
+  file["pre_tokenizer"]["pretokenizers"][0]["behavior"] = "Scattered";
+  expect_refused(file, "Scattered");
+}
+
+TEST_F(TokenizerLoad, StopsRunawayExpressions) {
+  const Tokenizer tokenizer = load(split_file("(a|aa)+$(?<!a)"));
+  EXPECT_THROW(tokenizer.encode(std::string(60, 'a')), ValueError);
+}
+
+TEST_F(TokenizerLoad, RefusesBrokenTemplates) {
+  json file = small_file();
+  file["post_processor"] =
+      json::parse(R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
+                                           "special_tokens": {"<s>": {"ids": [5]}}})");
+  EXPECT_EQ(load(file).encode("a"), (std::vector<std::int32_t>{5, 0}));
+  json broken = file;
+  broken["post_processor"]["single"][1]["Sequence"]["id"] = "B";
+  expect_refused(broken, "sequence A");
+  broken = file;
+  broken["post_processor"]["special_tokens"]["<s>"]["ids"][0] = 1'000'000;
+  expect_refused(broken, "1000000");
+  broken = file;
+  broken["post_processor"]["special_tokens"].clear();
+  expect_refused(broken, "<s>");
+}
+
+}  // namespace
+}  // namespace lazuli
