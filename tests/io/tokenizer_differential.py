@@ -134,9 +134,9 @@ def is_comparable(text):
     return all((unicodedata.ucd_3_2_0.category(c) != "Cn" or unicodedata.combining(c) == 0) and not "\U00011de0" <= c <= "\U00011de9" for c in text)
 
 
-# Expressions that PCRE2 runs have the classes of its Unicode version, which is at least 14.
+# Expressions that PCRE2 runs have the classes of its Unicode version, which is at least 14, and U+180E as a space.
 def is_of_unicode_14(text):
-    return all(unicodedata.category(c) != "Cn" for c in text)
+    return all(unicodedata.category(c) != "Cn" and c != "\u180e" for c in text)
 
 
 def special_cases():

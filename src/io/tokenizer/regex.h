@@ -11,7 +11,7 @@
 namespace lazuli::tokenizer {
 
 /// A PCRE2 expression over UTF-8 with Unicode classes; `^` and `$` hold at line ends, as in the engine (Oniguruma) that such files are
-/// written for. The classes are those of PCRE2's Unicode version.
+/// written for. The classes are those of PCRE2's Unicode version, and U+180E is a space.
 class Regex {
  public:
   /// Throws FormatError when the expression does not compile, or uses class intersection (`&&`), which PCRE2 lacks.
