@@ -29,8 +29,8 @@ struct ModelInfo {
   std::vector<int64_t> eos_token_ids;
 };
 
-/// Keys and values of earlier positions: each (batch, kv_heads, capacity, head_size). A forward pass donates them and puts the updated ones in
-/// their place.
+/// Keys and values of earlier positions: each (batch, kv_heads, capacity, head_size). A forward pass donates them and puts the updated ones
+/// in their place.
 struct KVCache {
   std::vector<LazyTensor> keys;    ///< one a layer
   std::vector<LazyTensor> values;  ///< one a layer

@@ -20,8 +20,7 @@ Activation activation_of(const ModelConfig& config) {
   for (const auto& [name, function] : table) {
     if (name == config.hidden_act) return function;
   }
-  config.json->root().get("hidden_act").fail(
-      fmt::format("silu, gelu, gelu_pytorch_tanh or relu expected, got '{}'", config.hidden_act));
+  config.json->root().get("hidden_act").fail(fmt::format("silu, gelu, gelu_pytorch_tanh or relu expected, got '{}'", config.hidden_act));
 }
 
 }  // namespace

@@ -33,8 +33,8 @@ std::shared_ptr<const LanguageModel> load_model(const std::string& folder, DType
   const ModelConfig config = ModelConfig::read(config_path);
   const auto entry = registry().find(config.model_type);
   if (entry == registry().end()) {
-    throw FormatError(fmt::format("{}: $.model_type: one of {} expected, got '{}'", config_path, fmt::join(architectures(), ", "),
-                                  config.model_type));
+    throw FormatError(
+        fmt::format("{}: $.model_type: one of {} expected, got '{}'", config_path, fmt::join(architectures(), ", "), config.model_type));
   }
   WeightReader weights(folder, dtype);
   return entry->second(config, folder, weights);

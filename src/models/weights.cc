@@ -9,8 +9,7 @@
 
 namespace lazuli {
 
-WeightReader::WeightReader(const std::string& folder, DType dtype)
-    : checkpoint_(Checkpoint::open(folder)), folder_(folder), dtype_(dtype) {
+WeightReader::WeightReader(const std::string& folder, DType dtype) : checkpoint_(Checkpoint::open(folder)), folder_(folder), dtype_(dtype) {
   if (!is_float(dtype)) throw ValueError(fmt::format("[load_model] a float dtype is expected, got {}", name_of(dtype)));
 }
 
@@ -42,8 +41,8 @@ Tensor WeightReader::take(const std::string& name, const Shape& shape, std::stri
 
 void WeightReader::finish(std::initializer_list<std::string_view> ignored) const {
   for (const std::string& name : checkpoint_.names()) {
-    const bool known = taken_.contains(name) ||
-                       std::any_of(ignored.begin(), ignored.end(), [&](std::string_view end) { return name.ends_with(end); });
+    const bool known =
+        taken_.contains(name) || std::any_of(ignored.begin(), ignored.end(), [&](std::string_view end) { return name.ends_with(end); });
     if (!known) throw FormatError(fmt::format("{}: tensor '{}' is not one that config.json calls for", file_of(name), name));
   }
 }

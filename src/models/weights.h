@@ -14,8 +14,8 @@ class WeightReader {
  public:
   /// `folder` has the safetensors files; tensors are given out in `dtype`.
   WeightReader(const std::string& folder, DType dtype);
-  /// The tensor, converted if need be. `meaning` names the hyper-parameters behind the shape. Throws FormatError naming the file, the tensor
-  /// and the expected shape.
+  /// The tensor, converted if need be. `meaning` names the hyper-parameters behind the shape. Throws FormatError naming the file, the
+  /// tensor and the expected shape.
   Tensor take(const std::string& name, const Shape& shape, std::string_view meaning);
   bool contains(std::string_view name) const { return checkpoint_.contains(name); }
   /// Throws FormatError naming a tensor that nobody took. Those that end in one of `ignored` may stay.

@@ -60,8 +60,8 @@ Adapter Adapter::create(std::span<const LinearInfo> layers, LoRAConfig config, u
   adapter.saved_targets_ = targets_to_save(layers, chosen);
   for (size_t k : chosen) {
     const LinearInfo& layer = layers[k];
-    adapter.pairs_.push_back({k, layer.path, new_lora_a(adapter.config_.rank, layer.in, seed, k),
-                              Tensor::zeros(DType::f32, {layer.out, adapter.config_.rank})});
+    adapter.pairs_.push_back(
+        {k, layer.path, new_lora_a(adapter.config_.rank, layer.in, seed, k), Tensor::zeros(DType::f32, {layer.out, adapter.config_.rank})});
   }
   return adapter;
 }

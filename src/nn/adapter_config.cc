@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cmath>
 #include <string_view>
 
@@ -15,12 +14,27 @@ namespace lazuli {
 namespace {
 
 /// Settings that change what an adapter computes in ways that are not supported: they must be missing, null, false or empty.
-constexpr std::array<std::string_view, 21> kRefused = {
-    "use_dora",           "fan_in_fan_out",    "lora_bias",         "use_qalora",          "modules_to_save",
-    "exclude_modules",    "layers_to_transform", "layers_pattern",  "rank_pattern",        "alpha_pattern",
-    "layer_replication",  "megatron_config",   "target_parameters", "trainable_token_indices", "alora_invocation_tokens",
-    "use_bdlora",         "arrow_config",      "kasa_config",       "velora_config",       "monteclora_config",
-    "ensure_weight_tying"};
+constexpr std::string_view kRefused[] = {"use_dora",
+                                         "fan_in_fan_out",
+                                         "lora_bias",
+                                         "use_qalora",
+                                         "modules_to_save",
+                                         "exclude_modules",
+                                         "layers_to_transform",
+                                         "layers_pattern",
+                                         "rank_pattern",
+                                         "alpha_pattern",
+                                         "layer_replication",
+                                         "megatron_config",
+                                         "target_parameters",
+                                         "trainable_token_indices",
+                                         "alora_invocation_tokens",
+                                         "use_bdlora",
+                                         "arrow_config",
+                                         "kasa_config",
+                                         "velora_config",
+                                         "monteclora_config",
+                                         "ensure_weight_tying"};
 
 bool is_unset(const JsonValue& v) {
   if (v.is_null()) return true;

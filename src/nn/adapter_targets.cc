@@ -56,8 +56,7 @@ class PathPattern {
     pcre2_set_match_limit(context_.get(), kMatchLimit);
   }
   bool matches(std::string_view path) const {
-    const int found =
-        pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(path.data()), path.size(), 0, 0, data_.get(), context_.get());
+    const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(path.data()), path.size(), 0, 0, data_.get(), context_.get());
     if (found < 0 && found != PCRE2_ERROR_NOMATCH) {
       throw ValueError(fmt::format("[lora] target_modules '{}' takes too long on '{}'", text_, path));
     }
@@ -105,8 +104,7 @@ std::vector<size_t> select_targets(const LoRAConfig& config, std::span<const Lin
       chosen[k] = any = true;
     }
     if (!any) {
-      throw ValueError(
-          fmt::format("[lora] target module '{}' names no layer of the model; its layers are {}", name, known_names(layers)));
+      throw ValueError(fmt::format("[lora] target module '{}' names no layer of the model; its layers are {}", name, known_names(layers)));
     }
   }
   std::vector<size_t> out;

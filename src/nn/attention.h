@@ -18,10 +18,10 @@ using LowRankOf = std::function<const LowRank*(size_t index)>;
 
 /// What attention needs to know of the positions and of earlier tokens.
 struct AttentionInputs {
-  LazyTensor cos, sin;           ///< rotary tables
-  LazyTensor offset;             ///< rank-0 i32: position of the first token
-  LazyTensor length;             ///< rank-0 i32: positions in use after this call; only with a cache
-  LazyTensor* keys = nullptr;    ///< (batch, kv_heads, capacity, size): donated and replaced; null without a cache
+  LazyTensor cos, sin;         ///< rotary tables
+  LazyTensor offset;           ///< rank-0 i32: position of the first token
+  LazyTensor length;           ///< rank-0 i32: positions in use after this call; only with a cache
+  LazyTensor* keys = nullptr;  ///< (batch, kv_heads, capacity, size): donated and replaced; null without a cache
   LazyTensor* values = nullptr;
 };
 
