@@ -42,6 +42,9 @@ class Node {
   /// Takes a ready leaf's memory away from it; only for its single owner.
   void take_value() { values_[0] = Tensor(); }
 
+  /// Why the node failed; only for failed nodes.
+  const std::exception_ptr& error() const { return *error_; }
+
   /// recorded -> claimed; false when another run has it.
   bool claim();
   void mark_submitted();
