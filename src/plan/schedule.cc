@@ -28,11 +28,11 @@ class Scheduler {
     for (size_t i = 0; i < n; ++i) {
       bytes_[i] = output_bytes(graph.nodes[i]);
       for (const Value& v : graph.nodes[i].inputs) {
+        ++readers_[static_cast<size_t>(v.node)];
         auto& users = users_[static_cast<size_t>(v.node)];
         if (!users.empty() && users.back() == static_cast<int32_t>(i)) continue;
         users.push_back(static_cast<int32_t>(i));
         ++missing_[i];
-        ++readers_[static_cast<size_t>(v.node)];
       }
     }
     for (const Value& v : graph.outputs) ++readers_[static_cast<size_t>(v.node)];
