@@ -132,7 +132,7 @@ uint32_t Capture::place_leaf(Node* node, uint32_t out) {
   const DType dtype = node->dtype_of_output(out);
   const Shape& shape = node->shape_of_output(out);
   const bool strided = ready && !node->value(out).is_contiguous();
-  order_.push_back({node, out, scalar ? Kind::scalar : Kind::input, strided});
+  order_.push_back({node, out, scalar ? Kind::scalar : Kind::input, strided, node->donate & 1});
   if (scalar) {
     scalars_.push_back(static_cast<uint64_t>(node->attrs.i[0]));
   } else {
@@ -148,9 +148,19 @@ uint32_t Capture::place_leaf(Node* node, uint32_t out) {
   return index;
 }
 
+uint32_t Capture::effective_donation(const Node* node) const {
+  // Only an output gives up its operands for good; any other node may be computed again and then needs them.
+  if (node->donate == 0) return 0;
+  for (const Edge& e : outputs_) {
+    if (e.node == node) return node->donate;
+  }
+  return 0;
+}
+
 void Capture::place_interior(Node* node) {
   const auto index = static_cast<uint32_t>(order_.size());
-  order_.push_back({node, 0, Kind::interior, false});
+  const uint32_t donate = effective_donation(node);
+  order_.push_back({node, 0, Kind::interior, false, donate});
   insert(node->id, index);
   const Attrs& attrs = node->attrs;
   const auto edges = node->edges();
@@ -160,7 +170,7 @@ void Capture::place_interior(Node* node) {
   words_.push_back(static_cast<uint64_t>(node->op) | (static_cast<uint64_t>(edges.size()) << 8) | (static_cast<uint64_t>(outs) << 24) |
                    (static_cast<uint64_t>(node->dtype) << 32) | (static_cast<uint64_t>(node->shape.rank()) << 40) |
                    (static_cast<uint64_t>(has_ints) << 48) | (static_cast<uint64_t>(has_list) << 49) |
-                   (static_cast<uint64_t>(node->donate) << 52));
+                   (static_cast<uint64_t>(donate) << 52));
   if (has_ints) words_.insert(words_.end(), {static_cast<uint64_t>(attrs.i[0]), static_cast<uint64_t>(attrs.i[1]),
                                              static_cast<uint64_t>(attrs.i[2]), static_cast<uint64_t>(attrs.i[3])});
   if (has_list) {
@@ -249,7 +259,7 @@ ComputationGraph Capture::graph(std::vector<Strides>* input_strides) const {
         const auto operand = out.inputs.size();
         out.inputs.push_back({index, leaf ? 0 : static_cast<int32_t>(e.out)});
         GraphNode& producer = g.nodes[static_cast<size_t>(index)];
-        if (operand < 32 && ((node->donate >> operand) & 1) != 0 && producer.op == Op::input) producer.attrs.i[1] = 1;
+        if (operand < 32 && ((item.donate >> operand) & 1) != 0 && producer.op == Op::input) producer.attrs.i[1] = 1;
       }
       for (uint32_t k = 0; k < node->n_outputs(); ++k) out.outputs.push_back({node->dtype_of_output(k), node->shape_of_output(k)});
     }

@@ -49,6 +49,7 @@ class Capture {
     uint32_t out;
     Kind kind;
     bool strided;
+    uint32_t donate;
   };
   struct Frame {
     Node* node;
@@ -66,6 +67,7 @@ class Capture {
   void insert(uint64_t key, uint32_t index);
   void grow();
   bool is_leaf(const Node* node);
+  uint32_t effective_donation(const Node* node) const;
   uint32_t place_leaf(Node* node, uint32_t out);
   void place_interior(Node* node);
   void visit(Node* root, uint32_t out);

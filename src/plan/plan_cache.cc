@@ -30,8 +30,7 @@ PlanCache& PlanCache::global() {
   return *cache;
 }
 
-std::shared_ptr<const Plan> PlanCache::get(const Capture& capture, Device device) {
-  if (auto plan = find(capture, device)) return plan;
+std::shared_ptr<const Plan> PlanCache::make(const Capture& capture, ComputationGraph graph, std::vector<Strides> strides, Device device) {
   std::shared_ptr<const Template> of;
   {
     std::lock_guard lock(mutex_);
@@ -41,7 +40,7 @@ std::shared_ptr<const Plan> PlanCache::get(const Capture& capture, Device device
   }
   // Made outside the lock: two threads may make the same plan, and the later one is kept.
   if (of == nullptr) {
-    of = make_template(capture, device);
+    of = make_template(capture, std::move(graph), std::move(strides), device);
   } else {
     std::string reason = explain_miss(capture, of.get(), nullptr);
     std::lock_guard lock(mutex_);
@@ -85,15 +84,14 @@ std::shared_ptr<const PlanCache::Template> PlanCache::find_template(const Captur
   return nullptr;
 }
 
-std::shared_ptr<const PlanCache::Template> PlanCache::make_template(const Capture& capture, Device device) {
+std::shared_ptr<const PlanCache::Template> PlanCache::make_template(const Capture& capture, ComputationGraph graph, std::vector<Strides> strides,
+                                                                       Device device) {
   auto t = std::make_shared<Template>();
   t->structure.assign(capture.structure().begin(), capture.structure().end());
   t->dims.assign(capture.dims().begin(), capture.dims().end());
   t->device = device;
-  {
-    trace::Scope scope("plan", "capture");
-    t->captured = capture.graph(&t->input_strides);
-  }
+  t->captured = std::move(graph);
+  t->input_strides = std::move(strides);
   {
     trace::Scope scope("plan", "optimise");
     t->optimised = optimize(t->captured);

@@ -17,8 +17,10 @@ namespace lazuli {
 /// whole key. Thread-safe; plans that are running stay alive when they are evicted.
 class PlanCache {
  public:
-  /// The plan for what was captured; made and kept when there is none. The caller holds the capture's GraphReadGuard.
-  std::shared_ptr<const Plan> get(const Capture& capture, Device device);
+  /// The plan for what was captured, or null.
+  std::shared_ptr<const Plan> find(const Capture& capture, Device device);
+  /// Makes and keeps the plan for a capture that `find` did not know. `graph` and `strides`: what Capture::graph gave.
+  std::shared_ptr<const Plan> make(const Capture& capture, ComputationGraph graph, std::vector<Strides> strides, Device device);
 
   PlanCacheStats stats() const;
   void set_limits(size_t entries, size_t bytes);
@@ -44,9 +46,8 @@ class PlanCache {
     size_t bytes = 0;
   };
 
-  std::shared_ptr<const Plan> find(const Capture& capture, Device device);
   std::shared_ptr<const Template> find_template(const Capture& capture, Device device) const;
-  std::shared_ptr<const Template> make_template(const Capture& capture, Device device);
+  std::shared_ptr<const Template> make_template(const Capture& capture, ComputationGraph graph, std::vector<Strides> strides, Device device);
   std::string explain_miss(const Capture& capture, const Template* same_structure, const ComputationGraph* graph) const;
   void insert(Entry entry);
   void evict();
