@@ -7,7 +7,6 @@
 #define LAZULI_BACKEND_CPU_SIMD_H_
 #endif
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

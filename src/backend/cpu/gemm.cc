@@ -1,0 +1,256 @@
+#include "backend/cpu/gemm.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace lazuli::cpu {
+
+namespace {
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+
+// Steps of k that one packed piece holds: a panel of the right operand of this height fits into the first-level cache.
+constexpr int64_t kPieceOfK = 256;
+// Rows up to which reading b where it is beats packing it.
+constexpr int64_t kFewRows = 2 * kMaxTileRows;
+// Rows or columns up to which inner products beat packing.
+constexpr int64_t kFewDots = 48;
+// Shorter sums waste the vectors of an inner product.
+constexpr int64_t kShortDot = 32;
+// What a task should read and do at least: some tens of microseconds.
+constexpr int64_t kTaskBytes = 256 << 10;
+constexpr double kTaskFlops = 4e6;
+
+/// Pieces of equal size, at most kPieceOfK, a multiple of the chunk.
+int64_t piece_of(int64_t k) { return round_up(divide_up(k, std::max<int64_t>(divide_up(k, kPieceOfK), 1)), kChunk); }
+
+const void* advance(const void* data, DType dtype, int64_t elements) {
+  return static_cast<const std::byte*>(data) + elements * static_cast<int64_t>(size_of(dtype));
+}
+
+}  // namespace
+
+Gemm::Gemm(GemmSpec spec) : spec_(std::move(spec)), f32_(gemm_kernels(DType::f32)) {
+  choose_way();
+  for (const GemmTerm& term : spec_.terms) {
+    kernels_.push_back({gemm_kernels(term.a.dtype), gemm_kernels(term.b.dtype)});
+    longest_k_ = std::max(longest_k_, term.k);
+  }
+  choose_blocks();
+}
+
+void Gemm::choose_way() {
+  const GemmTerm& first = spec_.terms[0];
+  const bool plain = !spec_.bias && !spec_.residual && spec_.activation == nullptr && spec_.terms.size() == 1;
+  if (plain && spec_.n <= kFewRows && spec_.m > spec_.n && first.a.row == 1 && first.a.column != 1) {
+    swapped_ = true;
+    std::swap(spec_.m, spec_.n);
+    std::swap(spec_.a_offsets, spec_.b_offsets);
+    spec_.terms[0] = {first.b.transposed(), first.a.transposed(), first.k};
+  }
+  const MatrixLayout &a = spec_.terms[0].a, &b = spec_.terms[0].b;
+  const bool few = spec_.m <= kFewDots || spec_.n <= kFewDots;
+  if (spec_.m <= kFewRows && b.column == 1) {
+    way_ = Way::direct;
+  } else if (a.column == 1 && spec_.terms[0].k >= kShortDot && few && (b.row == 1 || spec_.n <= kFewDots)) {
+    way_ = Way::dots;
+  }
+}
+
+void Gemm::choose_blocks() {
+  const int64_t m = std::max<int64_t>(spec_.m, 1), n = std::max<int64_t>(spec_.n, 1);
+  height_ = divide_up(m, divide_up(m, f32_.max_rows));
+  block_rows_ = m;
+  block_columns_ = n;
+  double k = 1;
+  for (const GemmTerm& term : spec_.terms) k += static_cast<double>(term.k);
+  if (way_ == Way::packed) {
+    const int64_t row_panels = divide_up(m, height_), column_panels = divide_up(n, kPanel);
+    int64_t high = divide_up(row_panels, divide_up(row_panels, 252 / height_)), wide = std::min<int64_t>(column_panels, 4);
+    const auto small = [&] {
+      const double flops = 2 * k * static_cast<double>(high * height_ * wide * kPanel);
+      const int64_t blocks = divide_up(row_panels, high) * divide_up(column_panels, wide) * static_cast<int64_t>(spec_.a_offsets.size());
+      return blocks >= 16 || flops < 2 * kTaskFlops;
+    };
+    while (!small() && wide > 2) wide /= 2;
+    while (!small() && high > 6) high = divide_up(high, 2);
+    block_rows_ = high * height_;
+    block_columns_ = wide * kPanel;
+  } else {
+    const auto longest = static_cast<int64_t>(size_of(spec_.terms[0].b.dtype)) * std::max<int64_t>(longest_k_, 1);
+    const int64_t lines = std::max<int64_t>(kTaskBytes / longest / kPanel, 1) * kPanel;
+    if (way_ == Way::dots && n < m) {
+      block_rows_ = std::min(m, lines);
+    } else {
+      block_columns_ = std::min(n, lines);
+    }
+  }
+  row_blocks_ = divide_up(m, block_rows_);
+  column_blocks_ = divide_up(n, block_columns_);
+  if (row_blocks_ * column_blocks_ == 1) {
+    const double each = 2 * k * static_cast<double>(m * n) + 100;
+    group_ =
+        std::clamp<int64_t>(static_cast<int64_t>(kTaskFlops / each), 1, std::max<int64_t>(static_cast<int64_t>(spec_.a_offsets.size()), 1));
+  }
+}
+
+int64_t Gemm::tasks() const {
+  if (spec_.m == 0 || spec_.n == 0) return 0;
+  return divide_up(static_cast<int64_t>(spec_.a_offsets.size()), group_) * row_blocks_ * column_blocks_;
+}
+
+double Gemm::flops() const {
+  double k = 0;
+  for (const GemmTerm& term : spec_.terms) k += static_cast<double>(term.k);
+  return 2 * k * static_cast<double>(spec_.m) * static_cast<double>(spec_.n) * static_cast<double>(spec_.a_offsets.size());
+}
+
+int64_t Gemm::left_floats() const { return block_rows_ * (way_ == Way::dots ? round_up(longest_k_, kChunk) : piece_of(longest_k_)); }
+int64_t Gemm::right_floats() const {
+  if (way_ == Way::dots) return block_columns_ * round_up(longest_k_, kChunk);
+  return way_ == Way::packed ? kPanel * piece_of(longest_k_) : 0;
+}
+
+size_t Gemm::thread_scratch_bytes() const {
+  const int64_t sums = block_rows_ * round_up(block_columns_, kPanel);
+  return static_cast<size_t>(left_floats() + right_floats() + sums + kPanel) * sizeof(float);
+}
+
+void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t end) const {
+  GemmPointers pointers = given;
+  if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
+  const auto batches = static_cast<int64_t>(spec_.a_offsets.size());
+  const int64_t blocks = row_blocks_ * column_blocks_;
+  for (int64_t task = begin; task < end; ++task) {
+    const int64_t first = task / blocks * group_, last = std::min(first + group_, batches);
+    // Blocks of columns one after the other: neighbouring tasks share the larger operand's part.
+    const int64_t row = task % blocks % row_blocks_ * block_rows_, column = task % blocks / row_blocks_ * block_columns_;
+    Block block{0, row, std::min(block_rows_, spec_.m - row), column, std::min(block_columns_, spec_.n - column)};
+    for (block.batch = first; block.batch < last; ++block.batch) run_block(pointers, static_cast<float*>(scratch), block);
+  }
+}
+
+void Gemm::run_block(const GemmPointers& pointers, float* scratch, const Block& block) const {
+  if (way_ == Way::dots) {
+    run_dots(pointers, scratch, block);
+  } else {
+    run_tiles(pointers, scratch, block);
+  }
+}
+
+MatrixRef Gemm::left(const GemmPointers& pointers, size_t term, const Block& block, int64_t first_k) const {
+  const MatrixLayout& a = spec_.terms[term].a;
+  const int64_t batch = term == 0 ? spec_.a_offsets[static_cast<size_t>(block.batch)] : 0;
+  return {advance(pointers.a[term], a.dtype, batch + block.row * a.row + first_k * a.column), a.row, a.column};
+}
+
+MatrixRef Gemm::right(const GemmPointers& pointers, size_t term, const Block& block, int64_t first_k, int64_t first_column) const {
+  const MatrixLayout& b = spec_.terms[term].b;
+  const int64_t batch = term == 0 ? spec_.b_offsets[static_cast<size_t>(block.batch)] : 0;
+  return {advance(pointers.b[term], b.dtype, batch + first_k * b.row + (block.column + first_column) * b.column), b.row, b.column};
+}
+
+Gemm::Sums Gemm::sums_in_result(const GemmPointers& pointers, const Block& block) const {
+  return {static_cast<float*>(pointers.out) + (block.batch * spec_.m + block.row) * spec_.n + block.column, spec_.n};
+}
+
+void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& block) const {
+  float* const panels = scratch;
+  float* const packed = panels + round_up(left_floats(), kChunk);
+  const Sums aside{packed + right_floats(), round_up(block_columns_, kPanel)};
+  const Sums result = stores_sums() ? sums_in_result(pointers, block) : aside;
+  const bool pack = way_ == Way::packed;
+  // A packed panel is stored in whole chunks: one that ends elsewhere takes the way through scratch.
+  const int64_t ragged = pack && block.columns % kChunk != 0 ? block.columns % kPanel : 0;
+  bool accumulate = false;
+  for (size_t t = 0; t < spec_.terms.size(); ++t) {
+    const GemmTerm& term = spec_.terms[t];
+    const bool in_place = height_ == 1 && block.rows == 1 && term.a.dtype == DType::f32 && term.a.column == 1;
+    const int64_t piece = in_place && !pack ? term.k : piece_of(term.k);
+    for (int64_t p = 0; p < term.k; p += piece) {
+      const int64_t k = std::min(piece, term.k - p);
+      const MatrixRef a = left(pointers, t, block, p);
+      if (!in_place) kernels_[t].a.pack_left(a, block.rows, k, height_, panels);
+      for (int64_t j = 0; j < block.columns; j += kPanel) {
+        const int64_t columns = std::min(kPanel, block.columns - j);
+        const Sums& sums = columns == ragged ? aside : result;
+        const MatrixRef b = right(pointers, t, block, p, j);
+        TileArgs tile{
+            in_place ? static_cast<const float*>(a.data) : panels, b.data, b.row, kChunk, sums.data + j, sums.ld, kChunk, k, accumulate};
+        if (pack) {
+          kernels_[t].b.pack_right(b, k, columns, packed);
+          tile.b = packed;
+          tile.ldb = kPanel;
+        }
+        run_panel(t, tile, block, columns);
+      }
+      accumulate = true;
+    }
+  }
+  if (!accumulate) {
+    for (int64_t i = 0; i < block.rows; ++i) std::fill_n(result.data + i * result.ld, block.columns, 0.0f);
+  }
+  if (!stores_sums()) {
+    finish(pointers, aside, block);
+  } else if (ragged != 0 && accumulate) {
+    const int64_t first = block.columns - ragged;
+    for (int64_t i = 0; i < block.rows; ++i) std::copy_n(aside.data + i * aside.ld + first, ragged, result.data + i * result.ld + first);
+  }
+}
+
+/// All rows of the block times one panel.
+void Gemm::run_panel(size_t term, TileArgs tile, const Block& block, int64_t columns) const {
+  const bool pack = way_ == Way::packed;
+  const GemmKernels& set = pack ? f32_ : kernels_[term].b;
+  const int64_t rounded = round_up(tile.k, kChunk);
+  const auto size = static_cast<int64_t>(size_of(spec_.terms[term].b.dtype));
+  for (int64_t i = 0; i < block.rows; i += height_) {
+    const auto h = static_cast<size_t>(std::min(height_, block.rows - i));
+    if (columns == kPanel || (pack && columns > kChunk)) {
+      set.two[h](tile);
+    } else if (pack || columns == kChunk) {
+      set.one[h](tile);
+    } else {
+      TileArgs rest = tile;
+      if (columns > kChunk) {
+        set.one[h](tile);
+        rest.b = static_cast<const std::byte*>(tile.b) + kChunk * size;
+        rest.c += kChunk;
+      }
+      set.narrow[h](rest, columns % kChunk);
+    }
+    tile.a += static_cast<int64_t>(h) * rounded;
+    tile.c += static_cast<int64_t>(h) * tile.ldc;
+  }
+}
+
+void Gemm::run_dots(const GemmPointers& pointers, float* scratch, const Block& block) const {
+  float* const rows = scratch;
+  float* const columns = rows + round_up(left_floats(), kChunk);
+  const Sums aside{columns + right_floats(), block.columns};
+  const Sums sums = stores_sums() ? sums_in_result(pointers, block) : aside;
+  for (size_t t = 0; t < spec_.terms.size(); ++t) {
+    const GemmTerm& term = spec_.terms[t];
+    const int64_t packed = round_up(term.k, kChunk);
+    const MatrixRef a = left(pointers, t, block, 0), b = right(pointers, t, block, 0, 0);
+    DotArgs dot{static_cast<const float*>(a.data), a.row, b.data, b.column, sums.data, sums.ld, term.k, block.rows, block.columns, t > 0};
+    DotKernel kernel = kernels_[t].b.dot;
+    if (term.a.dtype != DType::f32 || a.column != 1) {
+      kernels_[t].a.pack_left(a, block.rows, term.k, 1, rows);
+      dot.x = rows;
+      dot.ldx = packed;
+    }
+    if (b.row != 1) {
+      kernels_[t].b.pack_left({b.data, b.column, b.row}, block.columns, term.k, 1, columns);
+      dot.w = columns;
+      dot.ldw = packed;
+      kernel = f32_.dot;
+    }
+    kernel(dot);
+  }
+  if (!stores_sums()) finish(pointers, sums, block);
+}
+
+}  // namespace lazuli::cpu

@@ -1,0 +1,102 @@
+// Defines Gemm: a batch of matrix products cut into tasks, with what is added to them and applied to them before they are stored.
+#pragma once
+
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/gemm_kernels.h"
+#include "backend/cpu/tile.h"
+
+namespace lazuli::cpu {
+
+/// How a matrix lies in memory; strides in elements.
+struct MatrixLayout {
+  DType dtype = DType::f32;
+  int64_t row = 0, column = 1;
+  MatrixLayout transposed() const { return {dtype, column, row}; }
+};
+
+/// One product of a sum of products: a (m, k) times b (k, n).
+struct GemmTerm {
+  MatrixLayout a, b;
+  int64_t k = 0;
+};
+
+/// result[i] = act(sum of terms + bias + residual) for each matrix of a batch. Sums are f32 and rounded once.
+struct GemmSpec {
+  int64_t m = 0, n = 0;
+  std::vector<GemmTerm> terms;                            ///< one or two
+  std::vector<int64_t> a_offsets = {0}, b_offsets = {0};  ///< where each matrix of the batch starts in the operands of the first term
+  DType out = DType::f32;                                 ///< row-major
+  bool bias = false;                                      ///< n values, dtype of out
+  bool residual = false;                                  ///< laid out as the result, dtype of out
+  TileFn activation = nullptr;
+};
+
+struct GemmPointers {
+  const void* a[2];
+  const void* b[2];
+  void* out;
+  const void* bias;
+  const void* residual;
+};
+
+class Gemm {
+ public:
+  /// Throws DTypeError for operands that are not f32, bf16 or f16.
+  explicit Gemm(GemmSpec spec);
+  int64_t tasks() const;
+  size_t thread_scratch_bytes() const;
+  double flops() const;
+  /// Tasks [begin, end); what a task computes does not depend on the others. `scratch`: thread_scratch_bytes().
+  void run(const GemmPointers& given, void* scratch, int64_t begin, int64_t end) const;
+
+ private:
+  enum class Way : uint8_t {
+    packed,  ///< both sides packed into panels
+    direct,  ///< few rows, b row-major: panels of b are read where they are
+    dots,    ///< few rows or columns, k contiguous: inner products
+  };
+  /// Rows and columns of one matrix of the batch that a task computes.
+  struct Block {
+    int64_t batch, row, rows, column, columns;
+  };
+  /// f32 values of a block and the distance of its rows.
+  struct Sums {
+    float* data;
+    int64_t ld;
+  };
+  struct Kernels {
+    GemmKernels a, b;
+  };
+
+  void choose_way();
+  void choose_blocks();
+  void run_block(const GemmPointers& pointers, float* scratch, const Block& block) const;
+  void run_tiles(const GemmPointers& pointers, float* scratch, const Block& block) const;
+  void run_panel(size_t term, TileArgs tile, const Block& block, int64_t columns) const;
+  void run_dots(const GemmPointers& pointers, float* scratch, const Block& block) const;
+  /// True when sums go straight into the result.
+  bool stores_sums() const { return spec_.out == DType::f32 && !swapped_ && !spec_.bias && !spec_.residual && spec_.activation == nullptr; }
+  Sums sums_in_result(const GemmPointers& pointers, const Block& block) const;
+  void finish(const GemmPointers& pointers, const Sums& sums, const Block& block) const;
+  void finish_row(const GemmPointers& pointers, float* sums, const Block& block, int64_t row) const;
+  void scatter_column(const GemmPointers& pointers, const float* sums, const Block& block, int64_t row) const;
+  MatrixRef left(const GemmPointers& pointers, size_t term, const Block& block, int64_t first_k) const;
+  MatrixRef right(const GemmPointers& pointers, size_t term, const Block& block, int64_t first_k, int64_t first_column) const;
+  int64_t left_floats() const;
+  int64_t right_floats() const;
+
+  GemmSpec spec_;
+  bool swapped_ = false;  ///< spec_ is the product of the transposes: the result is stored transposed
+  Way way_ = Way::packed;
+  int64_t group_ = 1;  ///< matrices of the batch that one task computes
+  int64_t block_rows_ = 1, block_columns_ = 1;
+  int64_t row_blocks_ = 1, column_blocks_ = 1;
+  int64_t height_ = 1;  ///< of left panels
+  int64_t longest_k_ = 0;
+  std::vector<Kernels> kernels_;  ///< of each term
+  GemmKernels f32_;
+};
+
+}  // namespace lazuli::cpu

@@ -1,0 +1,75 @@
+// What happens to the sums of a product before they are stored: bias, residual, activation, rounding.
+#include <algorithm>
+
+#include "backend/cpu/gemm.h"
+#include "tensor/half.h"
+
+namespace lazuli::cpu {
+
+namespace {
+
+std::byte* element(void* data, DType dtype, int64_t at) {
+  return static_cast<std::byte*>(data) + at * static_cast<int64_t>(size_of(dtype));
+}
+const std::byte* element(const void* data, DType dtype, int64_t at) {
+  return static_cast<const std::byte*>(data) + at * static_cast<int64_t>(size_of(dtype));
+}
+
+/// sums[i] += values[i], values of any float dtype.
+void add_values(float* sums, const void* values, DType dtype, int64_t n) {
+  const TileFn add = tile_fn(Op::add, 0);
+  if (dtype == DType::f32) {
+    add(sums, static_cast<const float*>(values), nullptr, sums, n);
+    return;
+  }
+  const TileLoad load = tile_load(dtype);
+  alignas(64) float wide[kTile];
+  for (int64_t i = 0; i < n; i += kTile) {
+    const int64_t count = std::min(kTile, n - i);
+    load(element(values, dtype, i), wide, count);
+    add(sums + i, wide, nullptr, sums + i, count);
+  }
+}
+
+template <class T>
+void scatter(const float* sums, int64_t n, T* out, int64_t stride) {
+  for (int64_t i = 0; i < n; ++i) out[i * stride] = static_cast<T>(sums[i]);
+}
+
+}  // namespace
+
+void Gemm::finish(const GemmPointers& pointers, const Sums& sums, const Block& block) const {
+  for (int64_t i = 0; i < block.rows; ++i) {
+    if (swapped_) {
+      scatter_column(pointers, sums.data + i * sums.ld, block, block.row + i);
+    } else {
+      finish_row(pointers, sums.data + i * sums.ld, block, block.row + i);
+    }
+  }
+}
+
+void Gemm::finish_row(const GemmPointers& pointers, float* sums, const Block& block, int64_t row) const {
+  const int64_t at = (block.batch * spec_.m + row) * spec_.n + block.column;
+  if (spec_.bias) add_values(sums, element(pointers.bias, spec_.out, block.column), spec_.out, block.columns);
+  if (spec_.residual) add_values(sums, element(pointers.residual, spec_.out, at), spec_.out, block.columns);
+  std::byte* out = element(pointers.out, spec_.out, at);
+  if (spec_.activation != nullptr) {
+    float* const to = spec_.out == DType::f32 ? reinterpret_cast<float*>(out) : sums;
+    spec_.activation(sums, nullptr, nullptr, to, block.columns);
+    if (to != sums) return;
+  }
+  if (spec_.out == DType::f32) {
+    std::copy_n(sums, block.columns, reinterpret_cast<float*>(out));
+  } else {
+    tile_store(spec_.out)(sums, out, block.columns);
+  }
+}
+
+void Gemm::scatter_column(const GemmPointers& pointers, const float* sums, const Block& block, int64_t row) const {
+  void* out = element(pointers.out, spec_.out, (block.batch * spec_.n + block.column) * spec_.m + row);
+  if (spec_.out == DType::f32) scatter(sums, block.columns, static_cast<float*>(out), spec_.m);
+  if (spec_.out == DType::bf16) scatter(sums, block.columns, static_cast<bf16*>(out), spec_.m);
+  if (spec_.out == DType::f16) scatter(sums, block.columns, static_cast<f16*>(out), spec_.m);
+}
+
+}  // namespace lazuli::cpu

@@ -1,0 +1,73 @@
+// Defines the building blocks of matrix products: packing into panels, and register-blocked kernels over panels, one set a target.
+#pragma once
+
+#include <cstdint>
+
+#include "lazuli/dtype.h"
+
+namespace lazuli::cpu {
+
+/// Columns of a chunk: panels are made of chunks of this width on every target.
+inline constexpr int64_t kChunk = 16;
+/// Columns of a panel of the right operand.
+inline constexpr int64_t kPanel = 2 * kChunk;
+/// Upper limit of GemmKernels::max_rows.
+inline constexpr int64_t kMaxTileRows = 14;
+
+/// One tile: c (rows, columns) = [c +] a (rows, k) times b (k, columns). Strides are in elements.
+struct TileArgs {
+  const float* a;  ///< left panel: k in chunks of 16, each chunk holding its 16 values row after row
+  const void* b;   ///< row p of chunk q starts at p * ldb + q * b_chunk
+  int64_t ldb, b_chunk;
+  float* c;  ///< row i of chunk q starts at i * ldc + q * c_chunk
+  int64_t ldc, c_chunk;
+  int64_t k;
+  bool accumulate;
+};
+using TileKernel = void (*)(const TileArgs& args);
+
+/// One tile narrower than a chunk: c (rows, n) = [c +] a (rows, k) times b (k, n), n < 16.
+using NarrowKernel = void (*)(const TileArgs& args, int64_t n);
+
+/// c (rows, columns) = [c +] x (rows, k) times w (columns, k) transposed; k runs contiguously in x and in w.
+struct DotArgs {
+  const float* x;
+  int64_t ldx;
+  const void* w;
+  int64_t ldw;
+  float* c;
+  int64_t ldc;
+  int64_t k;
+  int64_t rows, columns;
+  bool accumulate;
+};
+using DotKernel = void (*)(const DotArgs& args);
+
+/// A matrix in memory of some dtype; strides in elements.
+struct MatrixRef {
+  const void* data;
+  int64_t row, column;
+};
+/// Packs (rows, k) as left panels of `height` rows; the last panel is as tall as what is left. A panel of h rows takes h * round_up(k, 16)
+/// floats.
+using PackLeft = void (*)(const MatrixRef& a, int64_t rows, int64_t k, int64_t height, float* panels);
+/// Packs (k, columns), columns <= 32, as one right panel of 32 columns, zeros beyond the last column.
+using PackRight = void (*)(const MatrixRef& b, int64_t k, int64_t columns, float* panel);
+
+struct GemmKernels {
+  int64_t max_rows;                  ///< tallest left panel
+  TileKernel one[kMaxTileRows + 1];  ///< by rows; 16 columns of f32
+  TileKernel two[kMaxTileRows + 1];  ///< 32 columns of f32
+  NarrowKernel narrow[kMaxTileRows + 1];
+  DotKernel dot;
+  PackLeft pack_left;
+  PackRight pack_right;
+};
+// The parts of a set, one source each.
+void gemm_fill_tiles(DType dtype, GemmKernels& set);
+void gemm_fill_dots(DType dtype, GemmKernels& set);
+void gemm_fill_packs(DType dtype, GemmKernels& set);
+/// The set for operands of f32, bf16 or f16; panels and sums are f32. Throws DTypeError for others.
+GemmKernels gemm_kernels(DType dtype);
+
+}  // namespace lazuli::cpu

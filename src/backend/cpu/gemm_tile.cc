@@ -1,0 +1,159 @@
+// Outer-product kernels of matrix products. Sums run over k in order, so they do not depend on how a product is cut into tiles.
+#include <algorithm>
+#include <utility>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/gemm_tile.cc"
+#include "backend/cpu/each_target.h"
+#include "backend/cpu/gemm_simd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lazuli::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+/// kRows by kVectors vectors of the tile, from vector `first` on.
+template <int kRows, int kVectors, class T>
+HWY_INLINE void tile_vectors(const TileArgs& t, int first) {
+  const T* b[kVectors];
+  float* c[kVectors];
+  VF sum[kRows][kVectors];
+  LAZULI_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    const int chunk = (first + v) / kChunkVectors, lane = (first + v) % kChunkVectors * kLanes;
+    b[v] = static_cast<const T*>(t.b) + chunk * t.b_chunk + lane;
+    c[v] = t.c + chunk * t.c_chunk + lane;
+  }
+  LAZULI_UNROLL
+  for (int i = 0; i < kRows; ++i) {
+    LAZULI_UNROLL
+    for (int v = 0; v < kVectors; ++v) sum[i][v] = zero();
+  }
+  if (t.accumulate) {
+    LAZULI_UNROLL
+    for (int i = 0; i < kRows; ++i) {
+      LAZULI_UNROLL
+      for (int v = 0; v < kVectors; ++v) sum[i][v] = load(c[v] + i * t.ldc);
+    }
+  }
+  const float* a = t.a;
+  for (int64_t p = 0; p < t.k; p += kChunk) {
+    const int64_t steps = std::min(kChunk, t.k - p);
+    for (int64_t j = 0; j < steps; ++j) {
+      VF row[kVectors];
+      LAZULI_UNROLL
+      for (int v = 0; v < kVectors; ++v) {
+        row[v] = load(b[v]);
+        b[v] += t.ldb;
+      }
+      LAZULI_UNROLL
+      for (int i = 0; i < kRows; ++i) {
+        const VF x = splat(a[i * kChunk + j]);
+        LAZULI_UNROLL
+        for (int v = 0; v < kVectors; ++v) sum[i][v] = hn::MulAdd(x, row[v], sum[i][v]);
+      }
+    }
+    a += kRows * kChunk;
+  }
+  LAZULI_UNROLL
+  for (int i = 0; i < kRows; ++i) {
+    LAZULI_UNROLL
+    for (int v = 0; v < kVectors; ++v) store(sum[i][v], c[v] + i * t.ldc);
+  }
+}
+
+template <int kRows, int kVectors, class T>
+void tile(const TileArgs& t) {
+  constexpr int kAtOnce = kRows * kVectors <= kAccumulators ? kVectors : std::max(kAccumulators / kRows / kChunkVectors * kChunkVectors, 1);
+  LAZULI_UNROLL
+  for (int first = 0; first < kVectors; first += kAtOnce) tile_vectors<kRows, kAtOnce, T>(t, first);
+}
+
+/// The last columns of a result, n < 16. Few rows get more than one sum each, over every fourth k, to hide the latency of adding.
+template <int kRows, class T>
+void narrow(const TileArgs& t, int64_t n) {
+  constexpr int kSums = kRows <= 3 ? 4 : 1;
+  for (int64_t at = 0; at < n; at += kLanes) {
+    const int64_t width = std::min<int64_t>(kLanes, n - at);
+    VF sum[kRows][kSums];
+    LAZULI_UNROLL
+    for (int i = 0; i < kRows; ++i) {
+      LAZULI_UNROLL
+      for (int s = 0; s < kSums; ++s) sum[i][s] = zero();
+    }
+    const float* a = t.a;
+    const T* b = static_cast<const T*>(t.b) + at;
+    for (int64_t p = 0; p < t.k; p += kChunk) {
+      const int64_t steps = std::min(kChunk, t.k - p);
+      int64_t j = 0;
+      for (; j + kSums <= steps; j += kSums) {
+        LAZULI_UNROLL
+        for (int s = 0; s < kSums; ++s) {
+          const VF row = width == kLanes ? load(b) : load_n(b, width);
+          LAZULI_UNROLL
+          for (int i = 0; i < kRows; ++i) sum[i][s] = hn::MulAdd(splat(a[i * kChunk + j + s]), row, sum[i][s]);
+          b += t.ldb;
+        }
+      }
+      for (; j < steps; ++j) {
+        const VF row = width == kLanes ? load(b) : load_n(b, width);
+        LAZULI_UNROLL
+        for (int i = 0; i < kRows; ++i) sum[i][0] = hn::MulAdd(splat(a[i * kChunk + j]), row, sum[i][0]);
+        b += t.ldb;
+      }
+      a += kRows * kChunk;
+    }
+    LAZULI_UNROLL
+    for (int i = 0; i < kRows; ++i) {
+      VF total = sum[i][0];
+      if constexpr (kSums == 4) total = hn::Add(hn::Add(sum[i][0], sum[i][1]), hn::Add(sum[i][2], sum[i][3]));
+      float* c = t.c + i * t.ldc + at;
+      if (t.accumulate) total = hn::Add(total, width == kLanes ? load(c) : load_n(c, width));
+      if (width == kLanes) {
+        store(total, c);
+      } else {
+        store_n(total, c, width);
+      }
+    }
+  }
+}
+
+template <class T, int... kRow>
+void fill_rows(GemmKernels& set, std::integer_sequence<int, kRow...>) {
+  ((set.one[kRow + 1] = tile<kRow + 1, kChunkVectors, T>), ...);
+  ((set.two[kRow + 1] = tile<kRow + 1, 2 * kChunkVectors, T>), ...);
+  ((set.narrow[kRow + 1] = narrow<kRow + 1, T>), ...);
+}
+template <class T>
+void fill(GemmKernels& set) {
+  set.max_rows = kTallest;
+  fill_rows<T>(set, std::make_integer_sequence<int, kTallest>());
+}
+
+void fill_tiles_f32(GemmKernels& set) { fill<float>(set); }
+void fill_tiles_bf16(GemmKernels& set) { fill<bf16>(set); }
+void fill_tiles_f16(GemmKernels& set) { fill<f16>(set); }
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace lazuli::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lazuli::cpu {
+namespace {
+
+HWY_EXPORT(fill_tiles_f32);
+HWY_EXPORT(fill_tiles_bf16);
+HWY_EXPORT(fill_tiles_f16);
+
+}  // namespace
+
+void gemm_fill_tiles(DType dtype, GemmKernels& set) {
+  if (dtype == DType::f32) HWY_DYNAMIC_DISPATCH(fill_tiles_f32)(set);
+  if (dtype == DType::bf16) HWY_DYNAMIC_DISPATCH(fill_tiles_bf16)(set);
+  if (dtype == DType::f16) HWY_DYNAMIC_DISPATCH(fill_tiles_f16)(set);
+}
+
+}  // namespace lazuli::cpu
+#endif
