@@ -65,7 +65,7 @@ void vjp_silu(VjpContext& c) {
 }
 
 void vjp_add(VjpContext& c) {
-  for (size_t k : {0, 1}) {
+  for (size_t k : {size_t{0}, size_t{1}}) {
     if (c.need(k)) c.set(k, c.g());
   }
 }

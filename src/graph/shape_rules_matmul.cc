@@ -138,7 +138,7 @@ Specs infer_rope(const Request& r) {
   need_min_rank(r, 0, "x", 2);
   need_rank(r, 1, "cos", 2);
   need_shape(r, 2, "sin", r.in(1).shape);
-  for (size_t k : {1, 2}) {
+  for (size_t k : {size_t{1}, size_t{2}}) {
     const DType t = r.in(k).dtype;
     if (t != DType::f32 && t != r.in(0).dtype)
       fail_dtype(r, fmt::format("tables: f32 or {} is expected, got {}", name_of(r.in(0).dtype), name_of(t)));

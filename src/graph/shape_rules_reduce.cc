@@ -131,7 +131,7 @@ Specs infer_cross_entropy(const Request& r) {
 
 Specs infer_cross_entropy_backward(const Request& r) {
   const Specs forward = infer_cross_entropy(r);
-  for (size_t k : {3, 4}) {
+  for (size_t k : {size_t{3}, size_t{4}}) {
     need_shape(r, k, k == 3 ? "lse" : "g", forward[0].shape);
     if (r.in(k).dtype != forward[0].dtype) {
       fail_dtype(r, fmt::format("operand {}: {} is expected, got {}", k, name_of(forward[0].dtype), name_of(r.in(k).dtype)));

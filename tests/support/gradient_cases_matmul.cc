@@ -1,0 +1,118 @@
+// Gradient cases of matrix products, LoRA, rotary embedding and attention.
+#include "support/gradient_check.h"
+
+namespace lazuli::testing {
+
+namespace {
+
+using X = std::span<const LazyTensor>;
+using Y = std::vector<LazyTensor>;
+
+void add_matmul(std::vector<GradientCase>& cases) {
+  const auto add = [&](const std::string& name, const Shape& a, const Shape& b, bool ta, bool tb) {
+    cases.push_back(
+        {Op::matmul, "matmul_" + name, {numbers(a, 1), numbers(b, 2)}, [ta, tb](X x) { return Y{matmul(x[0], x[1], ta, tb)}; }});
+  };
+  add("plain", {2, 3}, {3, 2}, false, false);
+  add("ta", {3, 2}, {3, 2}, true, false);
+  add("tb", {2, 3}, {2, 3}, false, true);
+  add("ta_tb", {3, 2}, {2, 3}, true, true);
+  add("batched", {2, 2, 3}, {2, 3, 2}, false, false);
+  add("flattened", {2, 2, 3}, {3, 2}, false, false);
+  add("flattened_tb", {2, 2, 3}, {2, 3}, false, true);
+  add("flattened_ta", {2, 3, 2}, {3, 2}, true, false);
+  add("broadcast", {2, 1, 2, 3}, {2, 3, 1}, false, false);
+  add("broadcast_left", {2, 3}, {2, 3, 2}, false, false);
+  add("vectors", {3}, {3}, false, false);
+  add("row", {3}, {2, 3, 2}, false, false);
+}
+
+void add_lora(std::vector<GradientCase>& cases) {
+  for (bool t : {false, true}) {
+    const std::string name = t ? "_transposed" : "";
+    const LazyTensor x = numbers({2, 2, 3}, 1), a = numbers(t ? Shape{2, 3} : Shape{3, 2}, 2),
+                     b = numbers(t ? Shape{4, 2} : Shape{2, 4}, 3);
+    const LazyTensor w = numbers(t ? Shape{4, 3} : Shape{3, 4}, 4), bias = numbers({4}, 5), scale = numbers({}, 6, 0.5, 1);
+    cases.push_back({Op::lora_fused, "lora_fused" + name, {x, a, b, scale}, [t](X i) { return Y{lora_fused(i[0], i[1], i[2], i[3], t)}; }});
+    cases.push_back({Op::lora_linear, "lora_linear" + name, {x, w, a, b, scale, bias}, [t](X i) {
+                       return Y{lora_linear(i[0], i[1], i[2], i[3], i[4], i[5], t)};
+                     }});
+  }
+}
+
+void add_linear(std::vector<GradientCase>& cases) {
+  const LazyTensor x = numbers({2, 2, 3}, 1), w = numbers({4, 3}, 2), bias = numbers({4}, 3), residual = numbers({2, 2, 4}, 4);
+  for (Op act : {Op::input, Op::gelu, Op::silu}) {
+    Attrs attrs;
+    attrs.i = {1, 3, static_cast<int64_t>(act), 0};
+    cases.push_back({Op::linear, "linear_" + std::string(name_of(act)), {x, w, bias, residual}, [attrs](X i) {
+                       return Y{record(Op::linear, {i[0], i[1], i[2], i[3]}, attrs)};
+                     }});
+  }
+}
+
+void add_rope(std::vector<GradientCase>& cases) {
+  for (int64_t back : {0, 1}) {
+    Attrs attrs;
+    attrs.i[0] = back;
+    cases.push_back(
+        {Op::rope, back != 0 ? "rope_back" : "rope", {numbers({2, 3, 5}, 1), numbers({5, 2}, 2), numbers({5, 2}, 3)}, [attrs](X x) {
+           return Y{record(Op::rope, {x[0], x[1], x[2], LazyTensor::scalar_int(1)}, attrs)};
+         }});
+  }
+}
+
+struct MaskCase {
+  const char* name;
+  bool causal;
+  LazyTensor mask;
+  int64_t length;
+};
+
+// The last mask hides every key from one query.
+std::vector<MaskCase> mask_cases() {
+  const LazyTensor some = LazyTensor::from_slice<bool>({true, true, false, true, false, false, false, false}, {2, 4});
+  return {{"plain", false, {}, 4}, {"causal", true, {}, 4}, {"causal_short", true, {}, 3}, {"mask", false, some, 4}};
+}
+
+void add_sdpa(std::vector<GradientCase>& cases) {
+  const LazyTensor q = numbers({1, 2, 2, 3}, 1), k = numbers({1, 1, 4, 3}, 2), v = numbers({1, 1, 4, 2}, 3);
+  const LazyTensor scale = numbers({}, 4, 0.5, 1), result = numbers({1, 2, 2, 2}, 5), lse = numbers({1, 2, 2}, 6, 1, 2),
+                   g = numbers({1, 2, 2, 2}, 7);
+  for (const MaskCase& m : mask_cases()) {
+    const std::string name = m.name;
+    AttentionOptions options{m.causal, m.mask, LazyTensor::scalar_int(m.length)};
+    cases.push_back({Op::sdpa, "sdpa_" + name, {q, k, v, scale}, [options](X x) {
+                       return Y{scaled_dot_product_attention(x[0], x[1], x[2], x[3], options)};
+                     }});
+    Attrs attrs;
+    attrs.i[0] = m.causal ? 1 : 0;
+    cases.push_back({Op::sdpa_backward, "sdpa_backward_" + name, {q, k, v, result, lse, g, scale}, [options, attrs](X x) {
+                       std::vector<LazyTensor> operands(x.begin(), x.end());
+                       operands.push_back(options.length);
+                       if (options.mask.defined()) operands.push_back(options.mask);
+                       return record_all(Op::sdpa_backward, operands, attrs);
+                     }});
+  }
+  cases.push_back({Op::sdpa, "sdpa_float_mask", {q, k, v, numbers({2, 1, 4}, 8)}, [](X x) {
+                     return Y{scaled_dot_product_attention(x[0], x[1], x[2], 0.7, {true, x[3], {}})};
+                   }});
+  cases.push_back({Op::sdpa, "sdpa_lse", {q, k, v, scale}, [](X x) {
+                     const LazyTensor operands[] = {x[0], x[1], x[2], x[3], LazyTensor::scalar_int(4)};
+                     return record_all(Op::sdpa, operands);
+                   }});
+}
+
+}  // namespace
+
+std::vector<GradientCase> matmul_gradient_cases() {
+  std::vector<GradientCase> cases;
+  add_matmul(cases);
+  add_lora(cases);
+  add_linear(cases);
+  add_rope(cases);
+  add_sdpa(cases);
+  return cases;
+}
+
+}  // namespace lazuli::testing
