@@ -1,0 +1,106 @@
+// Defines GraphOptimizer: an ordered list of named rewrites that makes a recorded graph smaller without changing what it computes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lazuli/graph.h"
+
+namespace lazuli {
+
+/// A rewrite that was possible by its ops but would have changed a result or cost more, and why.
+struct Refusal {
+  std::string_view pattern;  ///< static storage
+  std::string_view reason;   ///< static storage
+  Op op = Op::input;         ///< the op the match ended in
+  Where where;
+};
+
+/// What one pass did.
+struct PassReport {
+  std::string_view name;  ///< static storage
+  bool ran = false;       ///< false: switched off
+  int rewrites = 0;
+  int64_t ns = 0;
+  size_t nodes_before = 0;
+  size_t nodes_after = 0;
+  size_t refusals = 0;           ///< all of them
+  std::vector<Refusal> refused;  ///< the first `kMaxRefusals`
+};
+inline constexpr size_t kMaxRefusals = 64;
+
+struct OptimizerReport {
+  std::vector<PassReport> passes;
+  size_t nodes_before = 0;
+  size_t nodes_after = 0;
+  int64_t ns = 0;
+  /// A table, one line a pass, with its refusals below it.
+  std::string to_text() const;
+};
+
+/// Computes a node from evaluated operands; how constant folding reaches a backend.
+using FoldFunction = std::function<std::vector<Tensor>(const GraphNode& node, std::span<const Tensor> operands)>;
+
+/// What a pass may use besides the graph.
+struct PassContext {
+  const FoldFunction* fold = nullptr;  ///< null: constants are not computed
+  /// False: the graph will be run with other sizes too, so nothing that depends on a dimension's value may be folded.
+  bool sizes_fixed = false;
+  PassReport* report = nullptr;
+
+  void refuse(std::string_view pattern, std::string_view reason, const GraphNode& node);
+};
+
+/// A named rewrite of a graph whose nodes are in topological order; it leaves them in topological order. Decisions depend on structure
+/// only: ops, attributes, edges, dtypes, ranks and which dims are equal or 1.
+class FusionPass {
+ public:
+  virtual ~FusionPass() = default;
+  virtual std::string_view name() const = 0;
+  /// Returns the number of rewrites.
+  virtual int run(ComputationGraph& graph, PassContext& context) const = 0;
+};
+
+class GraphOptimizer {
+ public:
+  /// An empty list. Verification is on where NDEBUG is not defined.
+  GraphOptimizer();
+  /// All passes in their order, less those that the environment variable LAZULI_PASSES names (`-chains,-cse`).
+  static GraphOptimizer standard();
+  /// Only what must run before differentiation: composites are found in their primitives.
+  static GraphOptimizer recognition();
+
+  void add(std::shared_ptr<const FusionPass> pass);
+  /// Switches every pass of this name on or off; throws ValueError for a name that is not in the list.
+  void enable(std::string_view name, bool on);
+  std::vector<std::string_view> names() const;
+  /// Whether the graph is verified before the first and after every pass.
+  void set_verify(bool on) { verify_ = on; }
+  void set_fold(FoldFunction fold) { fold_ = std::move(fold); }
+  void set_sizes_fixed(bool fixed) { sizes_fixed_ = fixed; }
+
+  /// Rewrites the graph in place. Throws GraphError when it has a cycle, or fails verification (then naming the pass).
+  void run(ComputationGraph& graph, OptimizerReport* report = nullptr) const;
+
+ private:
+  struct Entry {
+    std::shared_ptr<const FusionPass> pass;
+    bool on = true;
+  };
+  std::vector<Entry> passes_;
+  FoldFunction fold_;
+  bool verify_;
+  bool sizes_fixed_ = false;
+};
+
+/// The graph after the standard passes. Without a FoldFunction constants are not computed.
+ComputationGraph optimize(const ComputationGraph& graph, OptimizerReport* report = nullptr);
+/// The graph with composite ops (attention, norms, activations, softmax cross entropy) in place of their primitives.
+ComputationGraph recognise(const ComputationGraph& graph, OptimizerReport* report = nullptr);
+
+}  // namespace lazuli

@@ -1,0 +1,133 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <utility>
+
+#include "passes/passes.h"
+#include "passes/pattern.h"
+#include "passes/rewriter.h"
+
+namespace lazuli {
+
+namespace {
+
+constexpr int64_t kMaxElements = 4096;  // of a computed constant
+constexpr double kMaxExact = 0x1p53;    // integers up to here are doubles
+
+// x + 0, x - 0, x * 1, x / 1: the other operand, when it has the whole result's shape.
+bool drop_neutral(Rewriter& rw, int32_t n) {
+  const GraphNode& node = rw.node(n);
+  bool additive = node.op == Op::add || node.op == Op::sub;
+  bool either = node.op == Op::add || node.op == Op::mul;
+  if (!additive && node.op != Op::mul && node.op != Op::div) return false;
+  for (size_t k : {size_t{1}, size_t{0}}) {
+    if (k == 0 && !either) continue;
+    Known known = known_value(rw.graph(), node.inputs[k]);
+    Value other = node.inputs[1 - k];
+    if (!known.known || known.value != (additive ? 0.0 : 1.0) || rw.spec(other) != node.outputs[0]) continue;
+    rw.replace({n, 0}, other);
+    return true;
+  }
+  return false;
+}
+
+Tensor scalar_tensor(DType dtype, double value) { return Tensor::from_slice<double>(std::span(&value, 1), {}).to(dtype); }
+
+// The same value at every element comes out as the same value everywhere, whatever the sizes.
+bool fold_full(Rewriter& rw, int32_t n, PassContext& context) {
+  const GraphNode& node = rw.node(n);
+  if (!is_elementwise(node.op) || node.op == Op::copy) return false;
+  if (context.fold == nullptr && node.op != Op::cast) return false;
+  std::vector<Tensor> operands;
+  for (Value v : node.inputs) {
+    Known known = known_value(rw.graph(), v);
+    if (!known.known) return false;
+    operands.push_back(scalar_tensor(rw.spec(v).dtype, known.value));
+  }
+  DType dtype = node.outputs[0].dtype;
+  double result = 0;
+  if (node.op == Op::cast) {
+    result = operands[0].to(dtype).item();
+  } else {
+    GraphNode one;
+    one.op = node.op;
+    one.attrs = node.attrs;
+    one.outputs = {{dtype, {}}};
+    result = (*context.fold)(one, operands)[0].item();
+  }
+  if (is_integer(dtype) && std::abs(result) > kMaxExact) return false;
+  Attrs attrs;
+  attrs.i[0] = std::bit_cast<int64_t>(result);
+  rw.become(n, Op::full, {}, attrs);
+  return true;
+}
+
+bool may_compute(const GraphNode& n) {
+  if (n.inputs.empty() || n.outputs.size() != 1 || n.outputs[0].shape.numel() > kMaxElements) return false;
+  OpClass c = info(n.op).cls;
+  if (c == OpClass::leaf || c == OpClass::source || c == OpClass::random || c == OpClass::optimizer || c == OpClass::fused) return false;
+  // An expanded constant would hold a size that another run may change.
+  return n.op != Op::barrier && n.op != Op::checkpoint && n.op != Op::copy && n.op != Op::expand;
+}
+
+Tensor materialise(const GraphNode& n, const FoldFunction& fold) {
+  if (n.op == Op::constant) return n.constant;
+  return fold(n, {})[0];
+}
+
+bool is_data(const GraphNode& n, const PassContext& context) {
+  if (n.op == Op::constant) return n.constant.defined();
+  if (n.outputs[0].shape.numel() > kMaxElements) return false;
+  if (n.op == Op::full) return context.sizes_fixed || n.outputs[0].shape.rank() == 0;
+  return n.op == Op::arange && context.sizes_fixed;
+}
+
+bool fold_constants(Rewriter& rw, int32_t n, PassContext& context) {
+  if (context.fold == nullptr || !may_compute(rw.node(n))) return false;
+  const GraphNode& node = rw.node(n);
+  bool all = std::all_of(node.inputs.begin(), node.inputs.end(), [&](Value v) { return is_data(rw.node(v), context); });
+  if (!all) return false;
+  std::vector<Tensor> operands;
+  for (Value v : node.inputs) operands.push_back(materialise(rw.node(v), *context.fold));
+  GraphNode constant;
+  constant.op = Op::constant;
+  constant.outputs = node.outputs;
+  constant.where = node.where;
+  constant.constant = (*context.fold)(node, operands)[0];
+  rw.replace({n, 0}, rw.add(std::move(constant)));
+  return true;
+}
+
+bool fold(Rewriter& rw, int32_t n, PassContext& context) {
+  const GraphNode& node = rw.node(n);
+  if (node.op == Op::stop_gradient) {
+    rw.replace({n, 0}, node.inputs[0]);
+    return true;
+  }
+  return drop_neutral(rw, n) || fold_full(rw, n, context) || fold_constants(rw, n, context);
+}
+
+class Fold final : public FusionPass {
+ public:
+  std::string_view name() const override { return "fold"; }
+
+  int run(ComputationGraph& graph, PassContext& context) const override {
+    Rewriter rw(graph);
+    int rewrites = 0;
+    const size_t count = rw.size();
+    for (size_t k = 0; k < count; ++k) {
+      auto n = static_cast<int32_t>(k);
+      if (rw.is_dead(n)) continue;
+      rw.resolve_inputs(n);
+      if (fold(rw, n, context)) ++rewrites;
+    }
+    rw.finish();
+    return rewrites;
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<const FusionPass> make_fold() { return std::make_shared<Fold>(); }
+
+}  // namespace lazuli

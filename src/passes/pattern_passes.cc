@@ -1,0 +1,46 @@
+#include <string_view>
+#include <utility>
+
+#include "passes/passes.h"
+#include "passes/patterns/patterns.h"
+
+namespace lazuli {
+
+namespace {
+
+using Table = std::vector<PatternEntry> (*)();
+
+std::vector<PatternEntry> join(std::initializer_list<Table> tables) {
+  std::vector<PatternEntry> all;
+  for (Table table : tables) {
+    for (PatternEntry& e : table()) all.push_back(std::move(e));
+  }
+  return all;
+}
+
+class Recognise final : public PatternPass {
+ public:
+  Recognise()
+      : PatternPass(join({patterns::activations, patterns::norms, patterns::softmax, patterns::attention, patterns::cross_entropy})) {}
+  std::string_view name() const override { return "recognise"; }
+};
+
+class Epilogues final : public PatternPass {
+ public:
+  Epilogues() : PatternPass(join({patterns::lora, patterns::linear, patterns::softmax_scale})) {}
+  std::string_view name() const override { return "epilogues"; }
+};
+
+}  // namespace
+
+std::shared_ptr<const FusionPass> make_recognise() {
+  static const auto pass = std::make_shared<const Recognise>();
+  return pass;
+}
+
+std::shared_ptr<const FusionPass> make_epilogues() {
+  static const auto pass = std::make_shared<const Epilogues>();
+  return pass;
+}
+
+}  // namespace lazuli
