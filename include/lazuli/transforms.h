@@ -37,14 +37,14 @@ class CompiledFunction {
   ~CompiledFunction();
   CompiledFunction(CompiledFunction&&) noexcept;
   CompiledFunction& operator=(CompiledFunction&&) noexcept;
-  /// Runs and waits. Arguments that are moved in and have no other owner are donated: results may take their memory.
+  /// Runs and waits. See `donate` for arguments that are moved in. One CompiledFunction serves one thread at a time.
   std::vector<Tensor> operator()(std::vector<Tensor> args);
-  /// Runs and writes into `results` (resized), without allocating when warm.
-  void call(std::span<Tensor> args, std::vector<Tensor>& results, uint32_t donate_mask_low = 0);
-  /// Marks arguments whose memory the results may take at every call (they must be solely owned by the caller; they are left empty).
+  /// Runs, waits and writes into `results` (resized), without allocating when warm.
+  void call(std::span<Tensor> args, std::vector<Tensor>& results);
+  /// Marks arguments whose memory the results may take when the caller is their only owner; such an argument is left empty by the call.
   void donate(std::vector<int> argnums);
-  /// Bytes of workspace that the last call's plan leases, and its predicted peak including outputs.
-  size_t workspace_bytes() const;
+  size_t workspace_bytes() const;  ///< what the last call's plan leases for intermediates
+  size_t peak_bytes() const;       ///< the same with its results
   size_t traces() const;  ///< how many times the function was traced
 
  private:

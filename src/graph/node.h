@@ -27,7 +27,7 @@ class Node {
   void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
   /// Drops one reference; frees the node and whatever hangs on it alone, without recursion.
   static void release(Node* node);
-  bool unique() const { return refs_.load(std::memory_order_acquire) == 1; }
+  uint32_t reference_count() const { return refs_.load(std::memory_order_acquire); }
 
   NodeState state() const { return state_.load(std::memory_order_acquire); }
   bool ready() const { return state() == NodeState::ready; }
@@ -41,6 +41,9 @@ class Node {
   const Tensor& value(uint32_t out) const { return values_[out]; }
   /// Takes a ready leaf's memory away from it; only for its single owner.
   void take_value() { values_[0] = Tensor(); }
+
+  /// Why the node failed; only for failed nodes.
+  const std::exception_ptr& error() const { return *error_; }
 
   /// recorded -> claimed; false when another run has it.
   bool claim();

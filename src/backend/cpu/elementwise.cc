@@ -1,8 +1,7 @@
 // Elementwise ops: floats as chains of one step, integers as typed loops, copies as plain moves of bytes.
 #include <cstring>
 
-#include "backend/cpu/chain.h"
-#include "backend/cpu/common.h"
+#include "backend/cpu/chain_loop.h"
 #include "backend/cpu/typed.h"
 
 namespace lazuli::cpu {
@@ -10,8 +9,6 @@ namespace lazuli::cpu {
 namespace {
 
 constexpr int64_t kChunk = 8192;
-
-int64_t chunk_for(int64_t cost) { return cost >= 32 ? kTile : cost >= 16 ? kChunk / 2 : kChunk; }
 
 /// All operands f32 and row-major, or one number: one call of the loop.
 struct DirectLoop {
@@ -24,20 +21,6 @@ struct DirectLoop {
     const float* in[3] = {};
     for (int k = 0; k < operands; ++k) in[k] = static_cast<const float*>(args.in[k]) + first * step[k];
     fn(in[0], in[1], in[2], static_cast<float*>(args.out[0]) + first, last - first);
-  }
-};
-
-struct ChainLoop {
-  Chain chain;
-  int64_t chunk;
-  void run(const KernelArgs& args, int64_t begin, int64_t end) const {
-    float** slots = chain.bind(args);
-    const int64_t last = std::min(end * chunk, chain.numel());
-    for (int64_t at = begin * chunk; at < last;) {
-      const int64_t n = chain.tile_at(at, last - at);
-      chain.run(slots, args, at, n);
-      at += n;
-    }
   }
 };
 
@@ -128,20 +111,6 @@ PreparedOp prepare_typed(const KernelRequest& request) {
   return op;
 }
 
-/// The op as a program of one instruction.
-PreparedOp prepare_chain(const KernelRequest& request, const ElementwiseProgram& program) {
-  ChainSource source{request.inputs, request.outputs, program, request.outputs[0].shape, {}};
-  for (const OperandSpec& in : request.inputs) source.strides.push_back(broadcast_strides(in, source.space));
-  if (!Chain::supports(source)) return prepare_typed(request);
-  ChainLoop loop{Chain::compile(source), 0};
-  loop.chunk = chunk_for(loop.chain.cost());
-  const size_t scratch = loop.chain.scratch_bytes();
-  const int64_t tasks = tasks_for(loop.chain.numel(), loop.chunk);
-  PreparedOp op = make_op(request, name_of(request.op).data(), std::move(loop), tasks);
-  op.thread_scratch_bytes = scratch;
-  return op;
-}
-
 PreparedOp prepare_single(const KernelRequest& request) {
   const OperandSpec& out = request.outputs[0];
   const char* name = name_of(request.op).data();
@@ -154,11 +123,14 @@ PreparedOp prepare_single(const KernelRequest& request) {
     direct.chunk = request.op == Op::pow || request.op == Op::sin || request.op == Op::cos ? kTile : kChunk;
     return make_op(request, name, direct, tasks_for(direct.numel, direct.chunk));
   }
+  // The op as a program of one instruction.
   ElementwiseProgram program;
   program.inputs = static_cast<uint16_t>(request.inputs.size());
   program.code.push_back({request.op, {0, 1, 2}, out.dtype});
   program.outputs.push_back(program.inputs);
-  return prepare_chain(request, program);
+  program.shape = out.shape;
+  const ChainSource source = chain_source(request, program);
+  return Chain::supports(source) ? prepare_chain_loop(request, source) : prepare_typed(request);
 }
 
 }  // namespace
@@ -168,7 +140,7 @@ PreparedOp prepare_elementwise(const KernelRequest& request) {
     if (in.dtype == DType::f64 || request.outputs[0].dtype == DType::f64) return reference_backend().prepare(request);
   }
   PreparedOp op = prepare_single(request);
-  op.in_place = in_place_of(request);
+  if (op.in_place.empty()) op.in_place = in_place_of(request);
   return op;
 }
 

@@ -7,6 +7,7 @@
 #define LAZULI_BACKEND_CPU_SIMD_H_
 #endif
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

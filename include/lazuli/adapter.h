@@ -1,0 +1,91 @@
+// Defines LoRA adapters of whole models: which linear layers they change, their factors, and their files in PEFT's layout.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lazuli/nn.h"
+
+namespace lazuli {
+
+/// A linear layer of a model by the name that PEFT gives it, such as `model.layers.0.self_attn.q_proj`.
+struct LinearInfo {
+  std::string path;
+  int64_t in = 0;
+  int64_t out = 0;
+};
+
+struct LoRAConfig {
+  int64_t rank = 8;
+  double alpha = 16;
+  double dropout = 0;
+  bool use_rslora = false;  ///< scale alpha / sqrt(rank) (Kalajdzievski 2023) instead of alpha / rank
+  /// Names of layers or ends of their paths; the one word `all-linear` for all but the output layer.
+  std::vector<std::string> target_modules = {"all-linear"};
+  /// An expression that a whole path must match; used instead of the names when it is not empty.
+  std::string target_pattern;
+  std::string base_model;  ///< where the model came from, for the file
+  double scale() const;
+  /// Throws ValueError naming what is out of range.
+  void check() const;
+};
+
+/// Indices of the layers that the configuration adapts, ascending. Throws ValueError for a name that fits no layer.
+std::vector<size_t> select_targets(const LoRAConfig& config, std::span<const LinearInfo> layers);
+
+/// The factors of every adapted layer of one model.
+class Adapter {
+ public:
+  struct Pair {
+    size_t layer = 0;  ///< index in the model's list of linear layers
+    std::string path;
+    Tensor a;  ///< (rank, in), f32
+    Tensor b;  ///< (out, rank), f32
+  };
+
+  /// A new adapter that changes nothing yet: a random, b zero. Throws ValueError.
+  static Adapter create(std::span<const LinearInfo> layers, LoRAConfig config, uint64_t seed);
+  /// Reads `adapter_config.json` and `adapter_model.safetensors` of a folder as PEFT writes them. Throws IoError, and FormatError for
+  /// settings that are not supported and for tensors that do not fit the layers, by name.
+  static Adapter load(const std::string& folder, std::span<const LinearInfo> layers);
+  /// Writes both files, each atomically; PEFT loads the folder. Throws IoError.
+  void save(const std::string& folder) const;
+
+  const LoRAConfig& config() const { return config_; }
+  const std::vector<Pair>& pairs() const { return pairs_; }
+  size_t layer_count() const { return layer_count_; }
+  /// a and b of every pair in turn: the order of all lists of an adapter's parameters.
+  std::vector<Tensor> parameters() const;
+  /// Throws ShapeError when they are not those of this adapter.
+  void set_parameters(std::span<const Tensor> parameters);
+  int64_t parameter_count() const;
+
+ private:
+  LoRAConfig config_;
+  std::vector<Pair> pairs_;
+  std::vector<std::string> saved_targets_;
+  size_t layer_count_ = 0;
+};
+
+/// An adapter as the layers of a model see it during one recording.
+class AdapterContext {
+ public:
+  AdapterContext() = default;
+  /// `parameters` in the order of Adapter::parameters. With `dropout_seed` (rank-0 i64) each layer drops inputs of its own.
+  AdapterContext(const Adapter& adapter, std::span<const LazyTensor> parameters, const LazyTensor& dropout_seed = {});
+  /// The adapter's own tensors, without dropout.
+  explicit AdapterContext(const Adapter& adapter);
+  /// Of a layer by its index; null when it is not adapted.
+  const LowRank* low_rank(size_t layer) const {
+    const int32_t k = layer < slot_.size() ? slot_[layer] : -1;
+    return k < 0 ? nullptr : &pairs_[static_cast<size_t>(k)];
+  }
+
+ private:
+  std::vector<LowRank> pairs_;
+  std::vector<int32_t> slot_;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,51 @@
+// Defines Future<Tensor>: a result that is being computed, to wait for, poll or co_await.
+#pragma once
+
+#include <coroutine>
+#include <memory>
+
+#include "lazuli/lazy_tensor.h"
+
+namespace lazuli {
+
+template <class T>
+class Future;
+
+namespace detail {
+/// Something that must be pushed on before a future can complete (a batch that is still open).
+struct Flushable {
+  virtual ~Flushable() = default;
+  virtual void flush() = 0;
+};
+/// Arranges that `handle` is resumed, on the thread that completes the value, unless the value is there already (then returns false).
+bool resume_when_done(const LazyTensor& value, std::coroutine_handle<> handle);
+}  // namespace detail
+
+template <>
+class Future<Tensor> {
+ public:
+  Future() = default;
+  explicit Future(LazyTensor value, std::shared_ptr<detail::Flushable> batch = {}) : value_(std::move(value)), batch_(std::move(batch)) {}
+
+  bool valid() const { return value_.defined(); }
+  /// True once `get` will not block (with a value or an error).
+  bool ready() const;
+  /// Blocks until the result is there; rethrows the run's error.
+  Tensor get() const;
+  void wait() const;
+
+  // Awaiting resumes on the thread that finished the computation.
+  bool await_ready() const;
+  bool await_suspend(std::coroutine_handle<> handle) const { return detail::resume_when_done(value_, handle); }
+  Tensor await_resume() const { return get(); }
+
+ private:
+  void push() const;
+  LazyTensor value_;
+  std::shared_ptr<detail::Flushable> batch_;
+};
+
+/// Blocks until everything submitted to the device before this call is done.
+void synchronize(Device device = {});
+
+}  // namespace lazuli

@@ -1,0 +1,74 @@
+// Defines LanguageModel, a decoder-only transformer, and how one is loaded from a folder.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lazuli/adapter.h"
+#include "lazuli/dtype.h"
+#include "lazuli/lazy_tensor.h"
+
+namespace lazuli {
+
+/// What callers may ask of any model.
+struct ModelInfo {
+  std::string architecture;  ///< `model_type` of config.json
+  std::string path;          ///< the folder it came from
+  DType dtype = DType::f32;  ///< of weights and activations
+  int64_t vocab_size = 0;
+  int64_t context = 0;  ///< positions that the model knows
+  int64_t hidden_size = 0;
+  int64_t layers = 0;
+  int64_t kv_heads = 0;
+  int64_t head_size = 0;
+  int64_t parameters = 0;  ///< numbers in all weights
+  std::vector<int64_t> eos_token_ids;
+};
+
+/// Keys and values of earlier positions: each (batch, kv_heads, capacity, head_size). A forward pass donates them and puts the updated ones
+/// in their place.
+struct KVCache {
+  std::vector<LazyTensor> keys;    ///< one a layer
+  std::vector<LazyTensor> values;  ///< one a layer
+};
+
+/// What one recording of a forward pass reads.
+struct ForwardContext {
+  LazyTensor ids;     ///< (batch, tokens) i32
+  LazyTensor offset;  ///< rank-0 i32: position of the first token; 0 when not defined
+  KVCache* cache = nullptr;
+  const AdapterContext* adapter = nullptr;
+};
+
+/// A model with its weights; immutable, so any threads may record with it.
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+  /// States after the last norm, (batch, tokens, hidden_size). Without a cache tokens see those before them in the same row; with one also
+  /// the first `offset` positions of the cache, and the row's keys and values are stored from there on.
+  virtual LazyTensor hidden(ForwardContext& context) const = 0;
+  /// Logits of states: (..., hidden_size) -> (..., vocab_size).
+  virtual LazyTensor logits(const LazyTensor& hidden) const = 0;
+  LazyTensor forward(ForwardContext& context) const { return logits(hidden(context)); }
+
+  const ModelInfo& info() const { return info_; }
+  /// The linear layers that an adapter can change; not the output layer.
+  std::span<const LinearInfo> linears() const { return linears_; }
+
+ protected:
+  ModelInfo info_;
+  std::vector<LinearInfo> linears_;
+};
+
+/// Loads a folder with `config.json` and safetensors files. Weights are mapped where the file has `dtype`, and converted once where not.
+/// Throws IoError, and FormatError naming the file, the key or tensor and what was expected.
+std::shared_ptr<const LanguageModel> load_model(const std::string& folder, DType dtype = DType::f32);
+
+/// The architectures that are built in, by `model_type`.
+std::vector<std::string> architectures();
+
+}  // namespace lazuli

@@ -1,0 +1,105 @@
+// Defines the building blocks of models: linear layers with an optional low-rank part, norms and embeddings.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "lazuli/lazy_tensor.h"
+#include "lazuli/ops.h"
+#include "lazuli/tensor.h"
+
+namespace lazuli {
+
+/// The low-rank part that LoRA (Hu et al. 2021) adds to a linear layer: scale * (x a^T) b^T.
+struct LowRank {
+  LazyTensor a;  ///< (rank, in)
+  LazyTensor b;  ///< (out, rank)
+  double scale = 1;
+  double dropout = 0;  ///< probability of a zero in the part's copy of x
+  LazyTensor seed;     ///< rank-0 i64; dropout happens only where it is defined
+};
+
+/// y = x w^T + bias, with the weight as Hugging Face stores it.
+class Linear {
+ public:
+  Linear() = default;
+  /// weight (out, in); bias (out) or nothing. Throws ShapeError.
+  explicit Linear(Tensor weight, Tensor bias = {});
+  /// x (..., in) -> (..., out).
+  LazyTensor forward(const LazyTensor& x, const LowRank* low_rank = nullptr) const;
+  int64_t in_size() const { return weight_.dim(1); }
+  int64_t out_size() const { return weight_.dim(0); }
+  const LazyTensor& weight() const { return weight_; }
+
+ private:
+  LazyTensor weight_;
+  LazyTensor bias_;
+};
+
+/// x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019).
+class RMSNorm {
+ public:
+  RMSNorm() = default;
+  RMSNorm(Tensor weight, double eps) : weight_(LazyTensor::from_tensor(std::move(weight))), eps_(eps) {}
+  LazyTensor forward(const LazyTensor& x) const { return rms_norm(x, weight_, eps_); }
+
+ private:
+  LazyTensor weight_;
+  double eps_ = 1e-6;
+};
+
+/// (x - mean) / sqrt(variance + eps) * weight + bias over the last axis (Ba et al. 2016).
+class LayerNorm {
+ public:
+  LayerNorm() = default;
+  LayerNorm(Tensor weight, Tensor bias, double eps)
+      : weight_(LazyTensor::from_tensor(std::move(weight))), bias_(LazyTensor::from_tensor(std::move(bias))), eps_(eps) {}
+  LazyTensor forward(const LazyTensor& x) const { return layer_norm(x, weight_, bias_, eps_); }
+
+ private:
+  LazyTensor weight_;
+  LazyTensor bias_;
+  double eps_ = 1e-5;
+};
+
+/// Rows of a table (rows, size), chosen by ids.
+class Embedding {
+ public:
+  Embedding() = default;
+  explicit Embedding(Tensor table) : table_(LazyTensor::from_tensor(std::move(table))) {}
+  /// ids (...) -> (..., size).
+  LazyTensor forward(const LazyTensor& ids) const { return embedding(table_, ids); }
+  const LazyTensor& table() const { return table_; }
+
+ private:
+  LazyTensor table_;
+};
+
+/// The low-rank part alone: alpha / rank * (x a^T) b^T, with factors that can be trained.
+class LoRALayer {
+ public:
+  /// Starts as PEFT does: a uniform in +-1/sqrt(in), from the seed; b zero, so that the layer gives zeros. Throws ValueError.
+  LoRALayer(int64_t in, int64_t out, int64_t rank, double alpha, uint64_t seed = 0);
+  /// Factors a (rank, in) and b (out, rank); throws ShapeError.
+  LoRALayer(Tensor a, Tensor b, double alpha);
+
+  /// Records the layer: x (..., in) -> (..., out).
+  LazyTensor forward_lazy(const LazyTensor& x) const;
+  /// Evaluates the layer.
+  Tensor forward(const Tensor& x) const { return forward_lazy(LazyTensor::from_tensor(x)).eval(); }
+
+  const Tensor& a() const { return a_; }
+  const Tensor& b() const { return b_; }
+  void set_factors(Tensor a, Tensor b);
+  int64_t rank() const { return a_.dim(0); }
+  double scale() const { return alpha_ / static_cast<double>(rank()); }
+
+ private:
+  Tensor a_, b_;
+  double alpha_;
+};
+
+/// A new factor a: (rank, in), uniform in +-1/sqrt(in) (He et al. 2015 with slope sqrt(5)), drawn from `seed` and `stream`.
+Tensor new_lora_a(int64_t rank, int64_t in, uint64_t seed, uint64_t stream);
+
+}  // namespace lazuli

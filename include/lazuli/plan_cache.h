@@ -1,0 +1,25 @@
+// Declares the plan cache's limits and counters.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace lazuli {
+
+struct PlanCacheStats {
+  uint64_t hits = 0;
+  uint64_t misses = 0;
+  uint64_t specialisations = 0;  ///< misses that found the structure and only had to be fitted to other sizes
+  uint64_t evictions = 0;
+  size_t entries = 0;
+  size_t bytes = 0;
+  std::string last_miss;  ///< which dimension or attribute made the last miss, in words
+};
+PlanCacheStats plan_cache_stats();
+/// Bounds the cache; the least recently used plans go first. At least one entry is kept.
+void set_plan_cache_limits(size_t entries, size_t bytes);
+/// Drops all plans and sets the counters to 0.
+void clear_plan_cache();
+
+}  // namespace lazuli

@@ -1,0 +1,222 @@
+#include <atomic>
+#include <memory>
+
+#include "exec/executor.h"
+#include "exec/run.h"
+#include "graph/capture.h"
+#include "lazuli/transforms.h"
+#include "plan/plan_cache.h"
+
+namespace lazuli {
+
+namespace {
+
+/// Where an input of the plan comes from: an argument of the call, or a value that the function closed over.
+struct Binding {
+  int32_t argument = -1;
+  Tensor value;
+};
+
+/// One trace: a combination of argument dtypes and shapes.
+struct Trace {
+  std::vector<TensorSpec> arguments;
+  std::shared_ptr<const Plan> plan;
+  std::vector<Binding> inputs;
+  std::vector<uint64_t> scalars;
+
+  bool fits(std::span<const Tensor> args) const {
+    if (args.size() != arguments.size()) return false;
+    for (size_t k = 0; k < args.size(); ++k) {
+      if (args[k].dtype() != arguments[k].dtype || !(args[k].shape() == arguments[k].shape)) return false;
+    }
+    return true;
+  }
+};
+
+struct CallJob final : Job {
+  void run() override {
+    try {
+      execute(*plan, memory, true);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    done.store(true, std::memory_order_release);
+    done.notify_all();
+  }
+  const Plan* plan = nullptr;
+  RunMemory memory;
+  std::exception_ptr error;
+  std::atomic<bool> done{false};
+};
+
+}  // namespace
+
+struct CompiledFunction::Impl {
+  Impl(Function f, Device d) : function(std::move(f)), device(d) {}
+
+  Function function;
+  Device device;
+  std::vector<bool> donated_arguments;
+  std::vector<std::unique_ptr<Trace>> traces;
+  Trace* last = nullptr;
+  // Scratch of a call.
+  std::vector<const void*> inputs;
+  std::vector<void*> outputs;
+  std::vector<BufferRef> buffers;
+  std::vector<Tensor> held;  ///< row-major copies of strided arguments
+  std::unique_ptr<bool[]> taken;
+  size_t taken_size = 0;
+
+  bool donates(size_t k) const { return k < donated_arguments.size() && donated_arguments[k]; }
+
+  Trace& find(std::span<Tensor> args) {
+    if (last != nullptr && last->fits(args)) return *last;
+    for (auto& t : traces) {
+      if (t->fits(args)) return *(last = t.get());
+    }
+    traces.push_back(trace(args));
+    return *(last = traces.back().get());
+  }
+
+  std::unique_ptr<Trace> trace(std::span<const Tensor> args) const {
+    auto t = std::make_unique<Trace>();
+    std::vector<LazyTensor> handles;
+    for (size_t k = 0; k < args.size(); ++k) {
+      if (!args[k].defined()) throw GraphError("compile: argument " + std::to_string(k) + " is an empty Tensor");
+      t->arguments.push_back({args[k].dtype(), args[k].shape()});
+      handles.push_back(make_placeholder(static_cast<int32_t>(k), args[k].dtype(), args[k].shape()));
+      handles.back().node()->donate = donates(k) ? 1 : 0;
+    }
+    const std::vector<LazyTensor> results = function(handles);
+    std::vector<Edge> edges;
+    for (const LazyTensor& r : results) edges.push_back({r.checked(), r.out()});
+    Capture capture;
+    ComputationGraph graph;
+    std::vector<Strides> strides;
+    {
+      GraphReadGuard guard;
+      capture.walk(edges);
+      t->plan = PlanCache::global().find(capture, device);
+      if (t->plan == nullptr) graph = capture.graph(&strides);
+    }
+    if (t->plan == nullptr) t->plan = PlanCache::global().make(capture, std::move(graph), std::move(strides), device);
+    for (const Edge& e : capture.inputs()) {
+      if (e.node->argument >= 0) {
+        t->inputs.push_back({e.node->argument, {}});
+      } else {
+        e.node->wait();
+        t->inputs.push_back({-1, e.node->value(e.out)});
+      }
+    }
+    t->scalars.assign(capture.scalars().begin(), capture.scalars().end());
+    return t;
+  }
+
+  const Tensor& input_tensor(const Trace& t, std::span<Tensor> args, size_t k) const {
+    const Binding& b = t.inputs[k];
+    return b.argument >= 0 ? args[static_cast<size_t>(b.argument)] : b.value;
+  }
+
+  void bind(const Trace& t, std::span<Tensor> args) {
+    inputs.clear();
+    for (size_t k = 0; k < t.inputs.size(); ++k) {
+      const int32_t a = t.inputs[k].argument;
+      if (a >= 0 && !args[static_cast<size_t>(a)].is_contiguous()) args[static_cast<size_t>(a)] = args[static_cast<size_t>(a)].contiguous();
+      inputs.push_back(input_tensor(t, args, k).raw());
+    }
+  }
+
+  void allocate(const Trace& t, std::span<Tensor> args) {
+    const Plan& plan = *t.plan;
+    buffers.clear();
+    outputs.clear();
+    if (taken_size < plan.buffers.size()) {
+      taken_size = plan.buffers.size();
+      taken = std::make_unique<bool[]>(taken_size);
+    }
+    for (size_t k = 0; k < plan.buffers.size(); ++k) {
+      const OutputBuffer& b = plan.buffers[k];
+      taken[k] = false;
+      if (b.donor >= 0 && t.inputs[static_cast<size_t>(b.donor)].argument >= 0) {
+        const Tensor& donor = input_tensor(t, args, static_cast<size_t>(b.donor));
+        taken[k] = donor.buffer()->unique() && donor.offset_bytes() == 0 && donor.buffer()->bytes() >= b.bytes;
+        if (taken[k]) {
+          buffers.push_back(donor.buffer());
+          outputs.push_back(donor.raw());
+          continue;
+        }
+      }
+      buffers.push_back(allocate_buffer(b.bytes));
+      outputs.push_back(buffers.back()->data());
+    }
+  }
+
+  void run(const Trace& t) {
+    const RunMemory memory{inputs.data(), t.scalars.data(), outputs.data(), taken.get()};
+    Executor* executor = t.plan->run_inline ? nullptr : &Executor::of(device);
+    if (executor == nullptr) {
+      execute(*t.plan, memory, false);
+      return;
+    }
+    if (executor->on_own_thread()) {
+      execute(*t.plan, memory, true);
+      return;
+    }
+    CallJob job;
+    job.plan = t.plan.get();
+    job.memory = memory;
+    executor->submit(&job);
+    job.done.wait(false, std::memory_order_acquire);
+    if (job.error) std::rethrow_exception(job.error);
+  }
+};
+
+CompiledFunction::CompiledFunction() = default;
+CompiledFunction::CompiledFunction(Function f, Device device) : impl_(std::make_unique<Impl>(std::move(f), device)) {}
+CompiledFunction::~CompiledFunction() = default;
+CompiledFunction::CompiledFunction(CompiledFunction&&) noexcept = default;
+CompiledFunction& CompiledFunction::operator=(CompiledFunction&&) noexcept = default;
+
+std::vector<Tensor> CompiledFunction::operator()(std::vector<Tensor> args) {
+  std::vector<Tensor> results;
+  call(args, results);
+  return results;
+}
+
+void CompiledFunction::call(std::span<Tensor> args, std::vector<Tensor>& results) {
+  if (impl_ == nullptr) throw GraphError("compile: the CompiledFunction is empty");
+  Impl& f = *impl_;
+  Trace& t = f.find(args);
+  f.bind(t, args);
+  f.allocate(t, args);
+  f.run(t);
+  const Plan& plan = *t.plan;
+  std::vector<Tensor>& out = results;
+  out.clear();
+  for (const ResultView& r : plan.results) {
+    out.push_back(r.input >= 0 ? make_result(r, f.input_tensor(t, args, static_cast<size_t>(r.input)))
+                               : make_result(r, f.buffers[static_cast<size_t>(r.buffer)]));
+  }
+  for (size_t k = 0; k < plan.buffers.size(); ++k) {
+    if (f.taken[k]) args[static_cast<size_t>(t.inputs[static_cast<size_t>(plan.buffers[k].donor)].argument)] = Tensor();
+  }
+  f.buffers.clear();
+}
+
+void CompiledFunction::donate(std::vector<int> argnums) {
+  for (int a : argnums) {
+    if (a < 0) throw ValueError("compile: donate: argument numbers are not negative");
+    if (impl_->donated_arguments.size() <= static_cast<size_t>(a)) impl_->donated_arguments.resize(static_cast<size_t>(a) + 1);
+    impl_->donated_arguments[static_cast<size_t>(a)] = true;
+  }
+  impl_->traces.clear();
+  impl_->last = nullptr;
+}
+
+size_t CompiledFunction::workspace_bytes() const { return impl_->last != nullptr ? impl_->last->plan->workspace_bytes : 0; }
+size_t CompiledFunction::peak_bytes() const { return impl_->last != nullptr ? impl_->last->plan->peak_bytes() : 0; }
+size_t CompiledFunction::traces() const { return impl_ ? impl_->traces.size() : 0; }
+
+CompiledFunction compile(Function f, Device device) { return {std::move(f), device}; }
+
+}  // namespace lazuli

@@ -1,0 +1,116 @@
+#include "exec/executor.h"
+
+#include <chrono>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace lazuli {
+
+namespace {
+
+void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+/// How long an idle executor looks for work before it sleeps: longer than the gap between two submissions of a loop, short enough not to
+/// matter to others.
+constexpr auto kSpin = std::chrono::microseconds(40);
+
+struct Marker final : Job {
+  void run() override {
+    done.store(true, std::memory_order_release);
+    done.notify_all();
+  }
+  std::atomic<bool> done{false};
+};
+
+}  // namespace
+
+Executor::Executor() {
+  ring_.resize(64);
+  // Detached: it must outlive static objects whose destruction may still wait for results.
+  std::thread thread([this] { work(); });
+  id_ = thread.get_id();
+  thread.detach();
+}
+
+Executor& Executor::of(Device device) {
+  static Executor* const cpu = new Executor;
+  if (device.kind == DeviceKind::reference) {
+    static Executor* const reference = new Executor;
+    return *reference;
+  }
+  return *cpu;
+}
+
+void Executor::lock() {
+  while (locked_.exchange(true, std::memory_order_acquire)) relax();
+}
+
+void Executor::wake() {
+  if (asleep_.load(std::memory_order_seq_cst)) pending_.notify_one();
+}
+
+void Executor::submit(Job* job) { submit(std::span<Job* const>(&job, 1)); }
+
+void Executor::submit(std::span<Job* const> jobs) {
+  lock();
+  for (Job* job : jobs) {
+    if (size_ == ring_.size()) {
+      std::vector<Job*> bigger(ring_.size() * 2);
+      for (size_t k = 0; k < size_; ++k) bigger[k] = ring_[(head_ + k) % ring_.size()];
+      ring_.swap(bigger);
+      head_ = 0;
+    }
+    ring_[(head_ + size_++) % ring_.size()] = job;
+  }
+  unlock();
+  pending_.fetch_add(static_cast<uint32_t>(jobs.size()), std::memory_order_seq_cst);
+  wake();
+}
+
+Job* Executor::take() {
+  lock();
+  Job* job = ring_[head_];
+  head_ = (head_ + 1) % ring_.size();
+  --size_;
+  unlock();
+  pending_.fetch_sub(1, std::memory_order_relaxed);
+  return job;
+}
+
+void Executor::work() {
+  for (;;) {
+    auto idle_since = std::chrono::steady_clock::now();
+    for (int spins = 0; pending_.load(std::memory_order_acquire) == 0; ++spins) {
+      relax();
+      if (spins % 64 != 63 || std::chrono::steady_clock::now() - idle_since < kSpin) continue;
+      asleep_.store(true, std::memory_order_seq_cst);
+      pending_.wait(0, std::memory_order_seq_cst);
+      asleep_.store(false, std::memory_order_relaxed);
+      idle_since = std::chrono::steady_clock::now();
+    }
+    take()->run();
+  }
+}
+
+bool Executor::help() {
+  if (pending_.load(std::memory_order_acquire) == 0) return false;
+  take()->run();
+  return true;
+}
+
+void Executor::synchronize() {
+  if (on_own_thread()) return;
+  Marker marker;
+  submit(&marker);
+  marker.done.wait(false, std::memory_order_acquire);
+}
+
+}  // namespace lazuli

@@ -1,0 +1,53 @@
+// Defines Executor, the one thread of a device that runs jobs in the order they were submitted.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <thread>
+#include <vector>
+
+#include "lazuli/tensor.h"
+
+namespace lazuli {
+
+/// Work for an executor's thread. `run` must not throw.
+class Job {
+ public:
+  virtual void run() = 0;
+
+ protected:
+  ~Job() = default;
+};
+
+class Executor {
+ public:
+  Executor();
+  /// Hands over a job; returns at once. Jobs run one after the other.
+  void submit(Job* job);
+  /// Hands over several jobs in one go.
+  void submit(std::span<Job* const> jobs);
+  /// Returns when all jobs submitted before are done.
+  void synchronize();
+  /// Runs the oldest waiting job, if any; only on the executor's own thread (a job that waits for a later one).
+  bool help();
+  bool on_own_thread() const { return std::this_thread::get_id() == id_; }
+
+  /// The executor of a device (backends on the host have one each).
+  static Executor& of(Device device);
+
+ private:
+  void work();
+  Job* take();
+  void lock();
+  void unlock() { locked_.store(false, std::memory_order_release); }
+  void wake();
+
+  std::atomic<bool> locked_{false};
+  std::vector<Job*> ring_;
+  size_t head_ = 0, size_ = 0;
+  std::atomic<uint32_t> pending_{0};  ///< jobs submitted and not taken; the thread sleeps on it
+  std::atomic<bool> asleep_{false};
+  std::thread::id id_;
+};
+
+}  // namespace lazuli

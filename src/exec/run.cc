@@ -1,0 +1,224 @@
+#include "exec/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+
+#include "base/trace.h"
+#include "exec/parallel.h"
+
+namespace lazuli {
+
+namespace {
+
+template <class E>
+[[noreturn]] void rethrow_as(const E& e, const Step& step) {
+  std::string text = fmt::format("{} in {}", e.what(), step.description);
+  if (step.where.file != nullptr) text += fmt::format(", recorded at {}:{}", step.where.file, step.where.line);
+  throw E(text);
+}
+
+/// Rethrows the current exception with the step's name added, keeping its type.
+[[noreturn]] void rethrow_in(const Step& step) {
+  try {
+    throw;
+  } catch (const ValueError& e) {
+    rethrow_as(e, step);
+  } catch (const ShapeError& e) {
+    rethrow_as(e, step);
+  } catch (const DTypeError& e) {
+    rethrow_as(e, step);
+  } catch (const OutOfMemory& e) {
+    rethrow_as(e, step);
+  } catch (const DeviceError& e) {
+    rethrow_as(e, step);
+  } catch (const std::exception& e) {
+    rethrow_as(Error(e.what()), step);
+  }
+}
+
+KernelArgs arguments(const Step& step, void** pointers, std::byte* workspace, std::byte* thread_scratch) {
+  void** first = pointers + step.first_pointer;
+  return {const_cast<const void* const*>(first), first + step.n_inputs, workspace + step.scratch_offset, thread_scratch};
+}
+
+/// Everything that the threads of one wave share.
+struct WaveJob {
+  const Plan* plan;
+  const Wave* wave;
+  size_t phase;
+  void** pointers;
+  std::byte* workspace;
+  std::byte* thread_scratch;
+  const bool* donated;
+  int64_t total;
+  int64_t chunk;
+  std::atomic<int64_t> next{0};
+  std::atomic<const Step*> failed{nullptr};
+  std::exception_ptr error;
+};
+
+bool skipped(const Step& step, const bool* donated) {
+  return step.unless_donated >= 0 && donated != nullptr && donated[step.unless_donated];
+}
+
+/// Does tasks [begin, end) of a wave's phase, counted across its steps in order.
+void run_range(WaveJob& job, int64_t begin, int64_t end, std::byte* scratch) {
+  for (int32_t k = 0; k < job.wave->count && begin < end; ++k) {
+    const Step& step = job.plan->steps[static_cast<size_t>(job.wave->first + k)];
+    if (job.phase >= step.prepared.phases.size()) continue;
+    const Kernel& kernel = step.prepared.phases[job.phase];
+    if (begin < kernel.tasks && !skipped(step, job.donated)) {
+      try {
+        kernel.run(kernel.state.get(), arguments(step, job.pointers, job.workspace, scratch), begin, std::min(end, kernel.tasks));
+      } catch (...) {
+        const Step* none = nullptr;
+        if (job.failed.compare_exchange_strong(none, &step)) job.error = std::current_exception();
+        return;
+      }
+    }
+    begin = std::max<int64_t>(0, begin - kernel.tasks);
+    end -= kernel.tasks;
+  }
+}
+
+void wave_body(void* context, int thread) {
+  auto& job = *static_cast<WaveJob*>(context);
+  std::byte* scratch = job.thread_scratch + static_cast<size_t>(thread) * job.plan->thread_scratch_bytes;
+  while (job.failed.load(std::memory_order_relaxed) == nullptr) {
+    const int64_t begin = job.next.fetch_add(job.chunk, std::memory_order_relaxed);
+    if (begin >= job.total) break;
+    run_range(job, begin, std::min(begin + job.chunk, job.total), scratch);
+  }
+}
+
+class Run {
+ public:
+  Run(const Plan& plan, const RunMemory& memory, bool team)
+      : plan_(plan), memory_(memory), threads_(team ? thread_count() : 1) {
+    const size_t bytes = plan.workspace_bytes + plan.thread_scratch_bytes * static_cast<size_t>(threads_);
+    if (bytes > 0) {
+      lease_ = allocate_buffer(bytes);
+      workspace_ = static_cast<std::byte*>(lease_->data());
+    }
+    if (team) bind_team(threads_);
+    fill_pointers();
+  }
+
+  void all() {
+    for (const Wave& wave : plan_.waves) {
+      if (wave.parallel && threads_ > 1) {
+        parallel_wave(wave);
+      } else {
+        for (int32_t k = 0; k < wave.count; ++k) serial(plan_.steps[static_cast<size_t>(wave.first + k)]);
+      }
+    }
+  }
+
+ private:
+  void fill_pointers() {
+    thread_local std::vector<void*> table;
+    if (table.size() < plan_.pointers.size()) table.resize(plan_.pointers.size());
+    pointers_ = table.data();
+    void** p = pointers_;
+    for (const Location& l : plan_.pointers) *p++ = resolve(l);
+  }
+
+  void* resolve(const Location& l) const {
+    const auto index = static_cast<size_t>(l.index);
+    switch (l.base) {
+      case Base::workspace: return workspace_ + l.offset;
+      case Base::constant: return static_cast<std::byte*>(plan_.constants[index].raw()) + l.offset;
+      case Base::input: return static_cast<std::byte*>(const_cast<void*>(memory_.inputs[index])) + l.offset;
+      case Base::scalar: return const_cast<uint64_t*>(memory_.scalars + index);
+      case Base::output: return static_cast<std::byte*>(memory_.outputs[index]) + l.offset;
+      case Base::none: break;
+    }
+    return nullptr;
+  }
+
+  std::byte* scratch() const { return workspace_ + plan_.workspace_bytes; }
+
+  void serial(const Step& step) {
+    if (skipped(step, memory_.donated)) return;
+    const uint64_t begin = trace::enabled.load(std::memory_order_relaxed) ? trace::now() : 0;
+    try {
+      const KernelArgs args = arguments(step, pointers_, workspace_, scratch());
+      for (const Kernel& kernel : step.prepared.phases) kernel.run(kernel.state.get(), args, 0, kernel.tasks);
+    } catch (...) {
+      rethrow_in(step);
+    }
+    if (begin != 0) note(step, begin);
+  }
+
+  void parallel_wave(const Wave& wave) {
+    const uint64_t begin = trace::enabled.load(std::memory_order_relaxed) ? trace::now() : 0;
+    const Step& first = plan_.steps[static_cast<size_t>(wave.first)];
+    const size_t phases = wave.count == 1 ? first.prepared.phases.size() : 1;
+    for (size_t phase = 0; phase < phases; ++phase) {
+      if (wave.count == 1 && (first.prepared.phases[phase].whole_team || first.prepared.phases[phase].tasks == 1)) {
+        if (skipped(first, memory_.donated)) continue;
+        const Kernel& kernel = first.prepared.phases[phase];
+        try {
+          kernel.run(kernel.state.get(), arguments(first, pointers_, workspace_, scratch()), 0, kernel.tasks);
+        } catch (...) {
+          rethrow_in(first);
+        }
+        continue;
+      }
+      parallel_phase(wave, phase);
+    }
+    if (begin != 0) {
+      for (int32_t k = 0; k < wave.count; ++k) note(plan_.steps[static_cast<size_t>(wave.first + k)], begin);
+    }
+  }
+
+  void parallel_phase(const Wave& wave, size_t phase) {
+    WaveJob job{&plan_, &wave, phase, pointers_, workspace_, scratch(), memory_.donated, 0, 1, {}, {}, {}};
+    for (int32_t k = 0; k < wave.count; ++k) {
+      const Step& step = plan_.steps[static_cast<size_t>(wave.first + k)];
+      if (phase < step.prepared.phases.size()) job.total += step.prepared.phases[phase].tasks;
+    }
+    job.chunk = std::max<int64_t>(1, job.total / (threads_ * 8));
+    parallel(threads_, wave_body, &job);
+    if (const Step* failed = job.failed.load()) {
+      try {
+        std::rethrow_exception(job.error);
+      } catch (...) {
+        rethrow_in(*failed);
+      }
+    }
+  }
+
+  static void note(const Step& step, uint64_t begin) {
+    trace::span("kernel", name_of(step.op), begin,
+                fmt::format(R"("kernel":"{}","what":"{}","bytes":{:.0f},"flops":{:.0f})", step.prepared.name, step.description, step.prepared.bytes,
+                            step.prepared.flops));
+  }
+
+  const Plan& plan_;
+  const RunMemory& memory_;
+  int threads_;
+  BufferRef lease_;
+  std::byte* workspace_ = nullptr;
+  void** pointers_ = nullptr;
+};
+
+}  // namespace
+
+void execute(const Plan& plan, const RunMemory& memory, bool team) {
+  trace::Scope scope("run", "run");
+  Run(plan, memory, team).all();
+}
+
+Tensor make_result(const ResultView& view, const BufferRef& buffer) {
+  return {view.spec.dtype, view.spec.shape, view.strides, buffer, static_cast<size_t>(view.offset)};
+}
+
+Tensor make_result(const ResultView& view, const Tensor& input) {
+  return {view.spec.dtype, view.spec.shape, view.strides, input.buffer(), input.offset_bytes() + static_cast<size_t>(view.offset)};
+}
+
+}  // namespace lazuli

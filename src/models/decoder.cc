@@ -1,0 +1,143 @@
+// Implements the decoder of Llama and its relatives.
+#include "models/decoder.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <utility>
+
+#include "lazuli/error.h"
+
+namespace lazuli {
+
+namespace {
+
+using Activation = LazyTensor (*)(const LazyTensor&, Where);
+
+Activation activation_of(const ModelConfig& config) {
+  static constexpr std::pair<std::string_view, Activation> table[] = {
+      {"silu", silu}, {"swish", silu}, {"gelu", gelu}, {"gelu_pytorch_tanh", gelu_tanh}, {"gelu_new", gelu_tanh}, {"relu", relu}};
+  for (const auto& [name, function] : table) {
+    if (name == config.hidden_act) return function;
+  }
+  config.json->root().get("hidden_act").fail(fmt::format("silu, gelu, gelu_pytorch_tanh or relu expected, got '{}'", config.hidden_act));
+}
+
+}  // namespace
+
+/// Takes the weights of the layers in the model's order and lists the linear ones.
+struct DecoderModel::Builder {
+  const ModelConfig& config;
+  const DecoderTraits& traits;
+  WeightReader& weights;
+  std::vector<LinearInfo>& linears;
+  Activation activation;
+
+  AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, bool bias, const std::string& meaning) {
+    Tensor weight = weights.take(path + ".weight", {out, in}, meaning);
+    Tensor b = bias ? weights.take(path + ".bias", {out}, meaning) : Tensor();
+    linears.push_back({path, in, out});
+    return {Linear(std::move(weight), std::move(b)), linears.size() - 1};
+  }
+  RMSNorm norm(const std::string& path) {
+    return {weights.take(path + ".weight", {config.hidden_size}, "hidden_size"), config.rms_norm_eps};
+  }
+  Attention attention(const std::string& path) {
+    const int64_t hidden = config.hidden_size, queries = config.num_attention_heads * config.head_dim,
+                  keys = config.num_key_value_heads * config.head_dim;
+    const std::string kv = "num_key_value_heads * head_dim, hidden_size";
+    Attention a;
+    a.q = linear(path + ".q_proj", queries, hidden, traits.qkv_bias, "num_attention_heads * head_dim, hidden_size");
+    a.k = linear(path + ".k_proj", keys, hidden, traits.qkv_bias, kv);
+    a.v = linear(path + ".v_proj", keys, hidden, traits.qkv_bias, kv);
+    a.o = linear(path + ".o_proj", hidden, queries, traits.output_bias, "hidden_size, num_attention_heads * head_dim");
+    a.heads = config.num_attention_heads;
+    a.kv_heads = config.num_key_value_heads;
+    a.head_size = config.head_dim;
+    return a;
+  }
+  GatedMLP mlp(const std::string& path) {
+    const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
+    GatedMLP m;
+    m.gate = linear(path + ".gate_proj", inner, hidden, traits.mlp_bias, "intermediate_size, hidden_size");
+    m.up = linear(path + ".up_proj", inner, hidden, traits.mlp_bias, "intermediate_size, hidden_size");
+    m.down = linear(path + ".down_proj", hidden, inner, traits.mlp_bias, "hidden_size, intermediate_size");
+    m.activation = activation;
+    return m;
+  }
+  Layer layer(int64_t k) {
+    const std::string path = fmt::format("model.layers.{}", k);
+    Layer l;
+    l.attention_norm = norm(path + ".input_layernorm");
+    l.attention = attention(path + ".self_attn");
+    l.mlp_norm = norm(path + ".post_attention_layernorm");
+    l.mlp = mlp(path + ".mlp");
+    return l;
+  }
+};
+
+DecoderModel::DecoderModel(const ModelConfig& config, const DecoderTraits& traits, const std::string& folder, WeightReader& weights)
+    : rope_(config.head_dim, config.rope_theta, config.rope_scaling) {
+  Builder builder{config, traits, weights, linears_, activation_of(config)};
+  const Shape table_shape{config.vocab_size, config.hidden_size};
+  Tensor table = weights.take("model.embed_tokens.weight", table_shape, "vocab_size, hidden_size");
+  for (int64_t k = 0; k < config.num_hidden_layers; ++k) layers_.push_back(builder.layer(k));
+  norm_ = builder.norm("model.norm");
+  output_ = Linear(config.tie_word_embeddings ? table : weights.take("lm_head.weight", table_shape, "vocab_size, hidden_size"));
+  embedding_ = Embedding(std::move(table));
+  // Tied files may repeat the table, and old ones keep the rotary frequencies.
+  weights.finish(config.tie_word_embeddings ? std::initializer_list<std::string_view>{"rotary_emb.inv_freq", "lm_head.weight"}
+                                            : std::initializer_list<std::string_view>{"rotary_emb.inv_freq"});
+  info_.architecture = config.model_type;
+  info_.path = folder;
+  info_.dtype = weights.dtype();
+  info_.vocab_size = config.vocab_size;
+  info_.context = config.max_position_embeddings;
+  info_.hidden_size = config.hidden_size;
+  info_.layers = config.num_hidden_layers;
+  info_.kv_heads = config.num_key_value_heads;
+  info_.head_size = config.head_dim;
+  info_.parameters = weights.count();
+  info_.eos_token_ids = config.eos_token_ids;
+}
+
+void DecoderModel::check_cache(const ForwardContext& context) const {
+  const KVCache& cache = *context.cache;
+  if (cache.keys.size() != layers_.size() || cache.values.size() != layers_.size()) {
+    throw ShapeError(fmt::format("[{}] a cache of {} layers is expected, got {} and {}", info_.architecture, layers_.size(),
+                                 cache.keys.size(), cache.values.size()));
+  }
+}
+
+LazyTensor DecoderModel::hidden(ForwardContext& context) const {
+  if (context.ids.rank() != 2) {
+    throw ShapeError(fmt::format("[{}] ids (batch, tokens) are expected, got {}", info_.architecture, to_string(context.ids.shape())));
+  }
+  const int64_t tokens = context.ids.dim(1);
+  AttentionInputs inputs;
+  inputs.offset = context.offset.defined() ? context.offset : LazyTensor::scalar_int(0);
+  if (context.cache != nullptr) {
+    check_cache(context);
+    inputs.length = add(inputs.offset, LazyTensor::scalar_int(tokens));
+  }
+  const RopeTables::Pair rope = rope_.rows(context.cache != nullptr && !layers_.empty() ? context.cache->keys[0].dim(2) : tokens);
+  inputs.cos = rope.cos;
+  inputs.sin = rope.sin;
+  const AdapterContext* adapter = context.adapter;
+  const LowRankOf low_rank = [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
+  LazyTensor x = embedding_.forward(context.ids);
+  for (size_t k = 0; k < layers_.size(); ++k) {
+    const Layer& layer = layers_[k];
+    if (context.cache != nullptr) {
+      inputs.keys = &context.cache->keys[k];
+      inputs.values = &context.cache->values[k];
+    }
+    x = add(x, layer.attention.forward(layer.attention_norm.forward(x), inputs, low_rank));
+    x = add(x, layer.mlp.forward(layer.mlp_norm.forward(x), low_rank));
+  }
+  return norm_.forward(x);
+}
+
+LazyTensor DecoderModel::logits(const LazyTensor& hidden) const { return output_.forward(hidden); }
+
+}  // namespace lazuli

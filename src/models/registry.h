@@ -1,0 +1,21 @@
+// Defines the registry of architectures: each file of a model enters itself by its `model_type`.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "io/model_config.h"
+#include "lazuli/model.h"
+#include "models/weights.h"
+
+namespace lazuli {
+
+using MakeModel = std::shared_ptr<const LanguageModel> (*)(const ModelConfig& config, const std::string& folder, WeightReader& weights);
+
+/// A static object of this type enters an architecture when the program starts.
+struct RegisterArchitecture {
+  RegisterArchitecture(std::string_view model_type, MakeModel make);
+};
+
+}  // namespace lazuli

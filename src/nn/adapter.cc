@@ -1,0 +1,169 @@
+// Implements adapters and their files.
+#include "lazuli/adapter.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "base/file.h"
+#include "lazuli/error.h"
+#include "lazuli/safetensors.h"
+#include "nn/adapter_config.h"
+
+namespace lazuli {
+
+namespace {
+
+constexpr std::string_view kPrefix = "base_model.model.";
+
+std::string file_name(const std::string& folder, const char* name) { return (std::filesystem::path(folder) / name).string(); }
+std::string key_of(const std::string& path, const char* factor) { return fmt::format("{}{}.lora_{}.weight", kPrefix, path, factor); }
+
+std::string_view leaf(std::string_view path) { return path.substr(path.rfind('.') + 1); }
+
+/// Short names where they choose the same layers, else whole paths; sorted.
+std::vector<std::string> targets_to_save(std::span<const LinearInfo> layers, const std::vector<size_t>& chosen) {
+  std::set<std::string> names, paths;
+  for (size_t k : chosen) {
+    names.emplace(leaf(layers[k].path));
+    paths.insert(layers[k].path);
+  }
+  LoRAConfig by_name;
+  by_name.target_modules.assign(names.begin(), names.end());
+  if (select_targets(by_name, layers) == chosen) return by_name.target_modules;
+  return {paths.begin(), paths.end()};
+}
+
+Tensor read_factor(const SafetensorsFile& file, const std::string& key, const Shape& shape, std::set<std::string>& used) {
+  if (!file.contains(key)) throw FormatError(fmt::format("{}: tensor '{}' of shape {} is missing", file.path(), key, to_string(shape)));
+  const TensorInfo& info = file.info(key);
+  if (info.shape != shape) {
+    throw FormatError(fmt::format("{}: tensor '{}': shape {} expected, got {}", file.path(), key, to_string(shape), to_string(info.shape)));
+  }
+  if (!info.dtype || !is_float(*info.dtype)) {
+    throw FormatError(fmt::format("{}: tensor '{}': a float dtype expected, got {}", file.path(), key, info.dtype_name));
+  }
+  used.insert(key);
+  return file.tensor(key).to(DType::f32);
+}
+
+}  // namespace
+
+Adapter Adapter::create(std::span<const LinearInfo> layers, LoRAConfig config, uint64_t seed) {
+  config.check();
+  Adapter adapter;
+  adapter.config_ = std::move(config);
+  adapter.layer_count_ = layers.size();
+  const std::vector<size_t> chosen = select_targets(adapter.config_, layers);
+  adapter.saved_targets_ = targets_to_save(layers, chosen);
+  for (size_t k : chosen) {
+    const LinearInfo& layer = layers[k];
+    adapter.pairs_.push_back(
+        {k, layer.path, new_lora_a(adapter.config_.rank, layer.in, seed, k), Tensor::zeros(DType::f32, {layer.out, adapter.config_.rank})});
+  }
+  return adapter;
+}
+
+Adapter Adapter::load(const std::string& folder, std::span<const LinearInfo> layers) {
+  Adapter adapter;
+  const std::string config_path = file_name(folder, "adapter_config.json");
+  adapter.config_ = read_adapter_config(config_path);
+  adapter.layer_count_ = layers.size();
+  std::vector<size_t> chosen;
+  try {
+    chosen = select_targets(adapter.config_, layers);
+  } catch (const ValueError& e) {
+    throw FormatError(fmt::format("{}: $.target_modules: {}", config_path, e.what()));
+  }
+  adapter.saved_targets_ = targets_to_save(layers, chosen);
+  const SafetensorsFile file = SafetensorsFile::open(file_name(folder, "adapter_model.safetensors"));
+  std::set<std::string> used;
+  const int64_t rank = adapter.config_.rank;
+  for (size_t k : chosen) {
+    const LinearInfo& layer = layers[k];
+    adapter.pairs_.push_back({k, layer.path, read_factor(file, key_of(layer.path, "A"), {rank, layer.in}, used),
+                              read_factor(file, key_of(layer.path, "B"), {layer.out, rank}, used)});
+  }
+  for (const std::string& name : file.names()) {
+    if (!used.contains(name)) {
+      throw FormatError(fmt::format("{}: tensor '{}' belongs to no layer that target_modules names", file.path(), name));
+    }
+  }
+  return adapter;
+}
+
+void Adapter::save(const std::string& folder) const {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw IoError(fmt::format("cannot create folder {}: {}", folder, error.message()));
+  std::map<std::string, Tensor> tensors;
+  for (const Pair& pair : pairs_) {
+    tensors[key_of(pair.path, "A")] = pair.a;
+    tensors[key_of(pair.path, "B")] = pair.b;
+  }
+  save_safetensors(file_name(folder, "adapter_model.safetensors"), tensors, {{"format", "pt"}});
+  write_file(file_name(folder, "adapter_config.json"), write_adapter_config(config_, saved_targets_));
+}
+
+std::vector<Tensor> Adapter::parameters() const {
+  std::vector<Tensor> out;
+  out.reserve(2 * pairs_.size());
+  for (const Pair& pair : pairs_) {
+    out.push_back(pair.a);
+    out.push_back(pair.b);
+  }
+  return out;
+}
+
+void Adapter::set_parameters(std::span<const Tensor> parameters) {
+  if (parameters.size() != 2 * pairs_.size()) {
+    throw ShapeError(fmt::format("[lora] {} parameters are expected, got {}", 2 * pairs_.size(), parameters.size()));
+  }
+  for (size_t k = 0; k < parameters.size(); ++k) {
+    Tensor& own = k % 2 == 0 ? pairs_[k / 2].a : pairs_[k / 2].b;
+    if (parameters[k].shape() != own.shape()) {
+      throw ShapeError(fmt::format("[lora] parameter {} of '{}': shape {} is expected, got {}", k % 2 == 0 ? "a" : "b", pairs_[k / 2].path,
+                                   to_string(own.shape()), to_string(parameters[k].shape())));
+    }
+    own = parameters[k];
+  }
+}
+
+int64_t Adapter::parameter_count() const {
+  int64_t n = 0;
+  for (const Pair& pair : pairs_) n += pair.a.numel() + pair.b.numel();
+  return n;
+}
+
+AdapterContext::AdapterContext(const Adapter& adapter, std::span<const LazyTensor> parameters, const LazyTensor& dropout_seed)
+    : slot_(adapter.layer_count(), -1) {
+  const auto& pairs = adapter.pairs();
+  if (parameters.size() != 2 * pairs.size()) {
+    throw ShapeError(fmt::format("[lora] {} parameters are expected, got {}", 2 * pairs.size(), parameters.size()));
+  }
+  LazyTensor seeds;
+  if (dropout_seed.defined() && adapter.config().dropout > 0) seeds = random_bits({static_cast<int64_t>(pairs.size())}, dropout_seed);
+  for (size_t k = 0; k < pairs.size(); ++k) {
+    LowRank part{parameters[2 * k], parameters[2 * k + 1], adapter.config().scale(), adapter.config().dropout, {}};
+    const auto at = static_cast<int64_t>(k);
+    if (seeds.defined()) part.seed = reshape(slice(seeds, 0, at, at + 1), Shape{});
+    slot_[pairs[k].layer] = static_cast<int32_t>(k);
+    pairs_.push_back(std::move(part));
+  }
+}
+
+namespace {
+
+std::vector<LazyTensor> as_leaves(const Adapter& adapter) {
+  std::vector<LazyTensor> out;
+  for (Tensor& t : adapter.parameters()) out.push_back(LazyTensor::from_tensor(std::move(t)));
+  return out;
+}
+
+}  // namespace
+
+AdapterContext::AdapterContext(const Adapter& adapter) : AdapterContext(adapter, as_leaves(adapter)) {}
+
+}  // namespace lazuli

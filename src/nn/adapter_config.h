@@ -1,0 +1,16 @@
+// Defines the reading and writing of PEFT's `adapter_config.json`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lazuli/adapter.h"
+
+namespace lazuli {
+
+/// Throws IoError, and FormatError for settings that are not supported, by name.
+LoRAConfig read_adapter_config(const std::string& path);
+/// The file's text; `targets` are the names to save, sorted.
+std::string write_adapter_config(const LoRAConfig& config, const std::vector<std::string>& targets);
+
+}  // namespace lazuli

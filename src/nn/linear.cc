@@ -1,0 +1,67 @@
+// Implements linear layers and the low-rank layer.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "backend/random.h"
+#include "lazuli/error.h"
+#include "lazuli/nn.h"
+
+namespace lazuli {
+
+Linear::Linear(Tensor weight, Tensor bias) {
+  if (weight.rank() != 2) throw ShapeError(fmt::format("[linear] a weight (out, in) is expected, got {}", to_string(weight.shape())));
+  if (bias.defined() && bias.shape() != Shape{weight.dim(0)}) {
+    throw ShapeError(fmt::format("[linear] a bias ({}) is expected, got {}", weight.dim(0), to_string(bias.shape())));
+  }
+  weight_ = LazyTensor::from_tensor(std::move(weight));
+  if (bias.defined()) bias_ = LazyTensor::from_tensor(std::move(bias));
+}
+
+LazyTensor Linear::forward(const LazyTensor& x, const LowRank* low_rank) const {
+  if (low_rank == nullptr) {
+    LazyTensor y = matmul(x, weight_, false, true);
+    return bias_.defined() ? add(y, bias_) : y;
+  }
+  // Factors are kept in f32; the product runs in the dtype of the model.
+  const LazyTensor a = low_rank->a.dtype() == x.dtype() ? low_rank->a : cast(low_rank->a, x.dtype());
+  const LazyTensor b = low_rank->b.dtype() == x.dtype() ? low_rank->b : cast(low_rank->b, x.dtype());
+  if (low_rank->dropout == 0 || !low_rank->seed.defined()) return lora_linear(x, weight_, a, b, low_rank->scale, bias_, true);
+  const LazyTensor dropped = dropout(x, low_rank->dropout, low_rank->seed);
+  return add(forward(x), lora_fused(dropped, a, b, low_rank->scale, true));
+}
+
+Tensor new_lora_a(int64_t rank, int64_t in, uint64_t seed, uint64_t stream) {
+  Tensor a = Tensor::empty(DType::f32, {rank, in});
+  // One stream for each layer: the seed alone would give all layers of one size the same numbers.
+  const auto own = static_cast<uint64_t>(random_bits64(seed, stream));
+  const float bound = 1.0F / std::sqrt(static_cast<float>(in));
+  uint64_t k = 0;
+  for (float& v : a.mutable_data<float>()) v = (2 * uniform_from(random_word(own, k++)) - 1) * bound;
+  return a;
+}
+
+LoRALayer::LoRALayer(int64_t in, int64_t out, int64_t rank, double alpha, uint64_t seed) : alpha_(alpha) {
+  if (in < 1 || out < 1 || rank < 1) {
+    throw ValueError(fmt::format("[lora] sizes of at least 1 are expected, got in {}, out {} and rank {}", in, out, rank));
+  }
+  a_ = new_lora_a(rank, in, seed, 0);
+  b_ = Tensor::zeros(DType::f32, {out, rank});
+}
+
+LoRALayer::LoRALayer(Tensor a, Tensor b, double alpha) : alpha_(alpha) { set_factors(std::move(a), std::move(b)); }
+
+void LoRALayer::set_factors(Tensor a, Tensor b) {
+  if (a.rank() != 2 || b.rank() != 2 || a.dim(0) != b.dim(1)) {
+    throw ShapeError(
+        fmt::format("[lora] factors (rank, in) and (out, rank) are expected, got {} and {}", to_string(a.shape()), to_string(b.shape())));
+  }
+  a_ = std::move(a);
+  b_ = std::move(b);
+}
+
+LazyTensor LoRALayer::forward_lazy(const LazyTensor& x) const {
+  return lora_fused(x, LazyTensor::from_tensor(a_), LazyTensor::from_tensor(b_), scale(), true);
+}
+
+}  // namespace lazuli
