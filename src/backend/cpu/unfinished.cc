@@ -9,16 +9,10 @@ namespace lazuli::cpu {
     throw DTypeError("[" + std::string(name_of(request.op)) + "] is only supported on the reference backend"); \
   }
 
-LAZULI_UNFINISHED(full)
-LAZULI_UNFINISHED(arange)
-LAZULI_UNFINISHED(random)
-LAZULI_UNFINISHED(one_hot)
 LAZULI_UNFINISHED(sort)
 LAZULI_UNFINISHED(rope)
 LAZULI_UNFINISHED(sdpa)
 LAZULI_UNFINISHED(sdpa_backward)
-LAZULI_UNFINISHED(dropout)
-LAZULI_UNFINISHED(dequantize)
 LAZULI_UNFINISHED(lora_fused)
 LAZULI_UNFINISHED(lora_linear)
 
