@@ -180,33 +180,41 @@ constexpr const char* kDetails =
     "a second Ctrl-C ends at once.";
 
 constexpr const char* kExamples =
-    "  lazuli finetune --model models/pycoder-16m --data src --adapter-path my-adapter --iters 300 --learning-rate 1e-3\n"
-    "  lazuli finetune --model MODEL --data rows --adapter-path OUT --target-modules q_proj,v_proj --lora-rank 16 --lora-alpha 32\n"
-    "  lazuli finetune --model MODEL --data notes.txt --adapter-path OUT --lr-schedule cosine --warmup-steps 20 --json > result.json\n"
-    "  lazuli finetune --model MODEL --data rows --adapter-path OUT --resume";
+    "lazuli finetune --model models/pycoder-16m --data src --adapter-path my-adapter --iters 300 --learning-rate 1e-3\n"
+    "lazuli finetune --model MODEL --data rows --adapter-path OUT --target-modules q_proj,v_proj --lora-rank 16 --lora-alpha 32\n"
+    "lazuli finetune --model MODEL --data notes.txt --adapter-path OUT --lr-schedule cosine --warmup-steps 20 --json > result.json\n"
+    "lazuli finetune --model MODEL --data rows --adapter-path OUT --resume";
 
 std::vector<Option> finetune_options(FinetuneFlags& f) {
   return {
-      {.name = "--model", .target = &f.model, .help = "folder with config.json, tokenizer.json and safetensors", .value = "DIR", .required = true},
-      {.name = "--data", .target = &f.data, .help = "texts to train on", .value = "PATH", .required = true},
-      {.name = "--adapter-path", .target = &f.adapter_path, .help = "folder for the adapter", .value = "DIR", .required = true},
-      {.name = "--iters", .target = &f.iters, .help = "training steps", .low = 0, .high = 1e9},
-      {.name = "--batch-size", .target = &f.batch_size, .help = "windows in each step", .low = 1, .high = 65536},
-      {.name = "--learning-rate", .target = &f.learning_rate, .help = "of AdamW", .low = 0},
-      {.name = "--lora-rank", .target = &f.lora_rank, .help = "rank of the adapter", .low = 1, .high = 65536},
-      {.name = "--lora-alpha", .target = &f.lora_alpha, .help = "the adapter's part is scaled by alpha / rank", .low = 0},
-      {.name = "--lora-dropout", .target = &f.lora_dropout, .help = "probability of a zero in the adapter's input", .low = 0, .high = 0.999},
+      {.name = "--model",
+       .target = &f.model,
+       .help = "Folder with config.json, tokenizer.json and safetensors",
+       .value = "DIR",
+       .required = true},
+      {.name = "--data", .target = &f.data, .help = "Texts to train on", .value = "PATH", .required = true},
+      {.name = "--adapter-path", .target = &f.adapter_path, .help = "Folder for the adapter", .value = "DIR", .required = true},
+      {.name = "--iters", .target = &f.iters, .help = "Training steps", .low = 0, .high = 1e9},
+      {.name = "--batch-size", .target = &f.batch_size, .help = "Windows in each step", .low = 1, .high = 65536},
+      {.name = "--learning-rate", .target = &f.learning_rate, .help = "Of AdamW", .low = 0},
+      {.name = "--lora-rank", .target = &f.lora_rank, .help = "Rank of the adapter", .low = 1, .high = 65536},
+      {.name = "--lora-alpha", .target = &f.lora_alpha, .help = "The adapter's part is scaled by alpha / rank", .low = 0},
+      {.name = "--lora-dropout",
+       .target = &f.lora_dropout,
+       .help = "Probability of a zero in the adapter's input",
+       .low = 0,
+       .high = 0.999},
       {.name = "--target-modules", .target = &f.target_modules, .help = "all-linear, or names such as q_proj,v_proj", .value = "NAMES"},
-      {.name = "--max-seq-length", .target = &f.max_seq_length, .help = "tokens in a window, at most the context", .low = 1, .high = 1e9},
-      {.name = "--steps-per-report", .target = &f.steps_per_report, .help = "steps between reports of the loss", .low = 1},
-      {.name = "--steps-per-eval", .target = &f.steps_per_eval, .help = "steps between validations", .low = 1},
-      {.name = "--val-batches", .target = &f.val_batches, .help = "batches in a validation; -1: all", .low = -1},
-      {.name = "--save-every", .target = &f.save_every, .help = "steps between saves", .low = 1},
-      {.name = "--max-grad-norm", .target = &f.max_grad_norm, .help = "gradients are scaled down to this norm; 0: never", .low = 0},
-      {.name = "--weight-decay", .target = &f.weight_decay, .help = "of AdamW", .low = 0},
-      {.name = "--warmup-steps", .target = &f.warmup_steps, .help = "steps in which the learning rate rises", .low = 0, .high = 1e9},
-      {.name = "--lr-schedule", .target = &f.lr_schedule, .help = "after the warm-up", .choices = {"constant", "cosine", "linear"}},
-      {.name = "--resume", .target = &f.resume, .help = "go on from what --adapter-path holds"},
+      {.name = "--max-seq-length", .target = &f.max_seq_length, .help = "Tokens in a window, at most the context", .low = 1, .high = 1e9},
+      {.name = "--steps-per-report", .target = &f.steps_per_report, .help = "Steps between reports of the loss", .low = 1},
+      {.name = "--steps-per-eval", .target = &f.steps_per_eval, .help = "Steps between validations", .low = 1},
+      {.name = "--val-batches", .target = &f.val_batches, .help = "Batches in a validation; -1: all", .low = -1},
+      {.name = "--save-every", .target = &f.save_every, .help = "Steps between saves", .low = 1},
+      {.name = "--max-grad-norm", .target = &f.max_grad_norm, .help = "Gradients are scaled down to this norm; 0: never", .low = 0},
+      {.name = "--weight-decay", .target = &f.weight_decay, .help = "Of AdamW", .low = 0},
+      {.name = "--warmup-steps", .target = &f.warmup_steps, .help = "Steps in which the learning rate rises", .low = 0, .high = 1e9},
+      {.name = "--lr-schedule", .target = &f.lr_schedule, .help = "After the warm-up", .choices = {"constant", "cosine", "linear"}},
+      {.name = "--resume", .target = &f.resume, .help = "Go on from what --adapter-path holds"},
   };
 }
 

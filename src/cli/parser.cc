@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
+#include <sstream>
 #include <type_traits>
 
 #include "cli/version.h"
@@ -87,13 +88,13 @@ struct CommonText {
 
 void add_common(CLI::App& app, Common& common, CommonText& text) {
   const std::vector<Option> options = {
-      {.name = "--device", .target = &text.device, .help = "where to compute", .choices = {"cpu", "reference"}},
-      {.name = "--dtype", .target = &text.dtype, .help = "of weights and activations", .choices = {"f32", "bf16", "f16"}},
-      {.name = "--threads", .target = &text.threads, .help = "threads to compute with; 0: one for each core", .low = 0, .high = 1024},
-      {.name = "--seed", .target = &common.seed, .help = "of everything random", .low = 0},
-      {.name = "--json", .target = &common.json, .help = "print one JSON object on stdout"},
-      {.name = "--quiet", .target = &common.quiet, .help = "no progress on stderr"},
-      {.name = "--trace", .target = &common.trace, .help = "write a Chrome/Perfetto trace", .value = "FILE"},
+      {.name = "--device", .target = &text.device, .help = "Where to compute", .choices = {"cpu", "reference"}},
+      {.name = "--dtype", .target = &text.dtype, .help = "Of weights and activations", .choices = {"f32", "bf16", "f16"}},
+      {.name = "--threads", .target = &text.threads, .help = "Threads to compute with; 0: one for each core", .low = 0, .high = 1024},
+      {.name = "--seed", .target = &common.seed, .help = "Of everything random", .low = 0},
+      {.name = "--json", .target = &common.json, .help = "Print one JSON object on stdout"},
+      {.name = "--quiet", .target = &common.quiet, .help = "No progress on stderr"},
+      {.name = "--trace", .target = &common.trace, .help = "Write a Chrome/Perfetto trace", .value = "FILE"},
   };
   for (const Option& option : options) add_option(app, option, kCommonGroup);
 }
@@ -110,7 +111,10 @@ std::string quoted_for_shell(const std::string& word) {
 
 std::string footer_of(const Command& command) {
   std::string text = command.details;
-  if (!command.examples.empty()) text += "\n\nExamples:\n" + command.examples;
+  if (command.examples.empty()) return text;
+  text += "\n\nExamples:";
+  std::istringstream lines(command.examples);
+  for (std::string line; std::getline(lines, line);) text += "\n  " + line;
   return text;
 }
 

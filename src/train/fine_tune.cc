@@ -62,9 +62,10 @@ class Loop {
     const StepResult result = trainer_.step(ids);
     const double took = seconds_since(start);
     if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
-      throw ValueError(fmt::format("iteration {}: the loss is {} and the gradient norm {}; a lower --learning-rate may help ({} holds the "
-                                   "adapter of iteration {})",
-                                   number, result.loss, result.grad_norm, options_.folder, saved_at_));
+      throw ValueError(
+          fmt::format("iteration {}: the loss is {} and the gradient norm {}; a lower --learning-rate may help ({} holds the "
+                      "adapter of iteration {})",
+                      number, result.loss, result.grad_norm, options_.folder, saved_at_));
     }
     const int64_t tokens = ids.dim(0) * (ids.dim(1) - 1);
     for (Tally* tally : {&recent_, &all_}) {
@@ -92,8 +93,8 @@ class Loop {
     report_.train_loss_after = loss;
     const int64_t at = trainer_.steps_done();
     metrics_.write({at, loss, result.learning_rate, recent_.rate(), result.grad_norm, std::nullopt, peak_memory_bytes(), elapsed()});
-    progress_.line(fmt::format("iteration {}: train loss {:.4f}, learning rate {:.3e}, gradient norm {:.3f}, {:.0f} tokens/s, {} left", at, loss,
-                               result.learning_rate, result.grad_norm, recent_.rate(), progress_.time_left(at)));
+    progress_.line(fmt::format("iteration {}: train loss {:.4f}, learning rate {:.3e}, gradient norm {:.3f}, {:.0f} tokens/s, {} left", at,
+                               loss, result.learning_rate, result.grad_norm, recent_.rate(), progress_.time_left(at)));
     recent_ = {};
   }
 

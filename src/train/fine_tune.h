@@ -23,8 +23,8 @@ struct FineTuneOptions {
 };
 
 struct FineTuneReport {
-  int64_t iterations = 0;    ///< done in all, earlier runs included
-  bool interrupted = false;  ///< ended by a signal before all iterations were done
+  int64_t iterations = 0;                                     ///< done in all, earlier runs included
+  bool interrupted = false;                                   ///< ended by a signal before all iterations were done
   std::optional<double> train_loss_before, train_loss_after;  ///< of the first and of the last report
   std::optional<double> val_loss_before, val_loss_after;
   double tokens_per_second = 0;  ///< of the training steps alone

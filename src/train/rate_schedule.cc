@@ -41,9 +41,12 @@ double learning_rate(const TrainConfig& config, int64_t step) {
   const auto all = static_cast<double>(std::max<int64_t>(config.iterations - config.warmup_steps, 1));
   const double part = std::min(done / all, 1.0);
   switch (config.schedule) {
-    case RateSchedule::cosine: return config.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * part));
-    case RateSchedule::linear: return config.learning_rate * (1 - part);
-    case RateSchedule::constant: break;
+    case RateSchedule::cosine:
+      return config.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * part));
+    case RateSchedule::linear:
+      return config.learning_rate * (1 - part);
+    case RateSchedule::constant:
+      break;
   }
   return config.learning_rate;
 }

@@ -20,8 +20,8 @@ LazyTensor clip_factor(const LazyTensor& norm, double max_norm) {
 
 }  // namespace
 
-LazyTensor next_token_loss(const LanguageModel& model, const Adapter& adapter, std::span<const LazyTensor> parameters, const LazyTensor& ids,
-                           const LazyTensor& seed) {
+LazyTensor next_token_loss(const LanguageModel& model, const Adapter& adapter, std::span<const LazyTensor> parameters,
+                           const LazyTensor& ids, const LazyTensor& seed) {
   const AdapterContext context(adapter, parameters, seed);
   const int64_t tokens = ids.dim(1) - 1;
   ForwardContext forward;

@@ -11,8 +11,8 @@
 namespace lazuli {
 
 /// Mean cross entropy of the next tokens, a rank-0 f32. ids (batch, tokens + 1); `seed` is not defined where nothing is dropped.
-LazyTensor next_token_loss(const LanguageModel& model, const Adapter& adapter, std::span<const LazyTensor> parameters, const LazyTensor& ids,
-                           const LazyTensor& seed);
+LazyTensor next_token_loss(const LanguageModel& model, const Adapter& adapter, std::span<const LazyTensor> parameters,
+                           const LazyTensor& ids, const LazyTensor& seed);
 
 /// The order of a training step's arguments: n factors, n first moments, n second moments, then these.
 struct StepArguments {
