@@ -74,13 +74,14 @@ FineTuneOptions loop_options(const FinetuneFlags& flags, const Common& common) {
   return o;
 }
 
-Adapter first_adapter(const FinetuneFlags& flags, const Common& common, const LanguageModel& model) {
+Adapter first_adapter(const FinetuneFlags& flags, const Common& common, const std::vector<std::string>& targets,
+                      const LanguageModel& model) {
   if (flags.resume) return Adapter::load(flags.adapter_path, model.linears());
   LoRAConfig config;
   config.rank = flags.lora_rank;
   config.alpha = flags.lora_alpha;
   config.dropout = flags.lora_dropout;
-  config.target_modules = split_names(flags.target_modules);
+  config.target_modules = targets;
   config.base_model = flags.model;
   return Adapter::create(model.linears(), std::move(config), static_cast<uint64_t>(common.seed));
 }
@@ -157,10 +158,11 @@ void say_summary(const Common& common, const FinetuneFlags& flags, const FineTun
 int run_finetune(const FinetuneFlags& flags, const Common& common) {
   const FineTuneOptions options = loop_options(flags, common);
   options.train.check();
+  const std::vector<std::string> targets = split_names(flags.target_modules);
   const auto model = load_model(flags.model, common.dtype);
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
   const Data data = read_data(flags, common, tokenizer, model->info().context);
-  const Adapter adapter = first_adapter(flags, common, *model);
+  const Adapter adapter = first_adapter(flags, common, targets, *model);
   say_what_is_trained(common, *model, adapter, data);
   Trainer trainer(model, adapter, options.train, common.device);
   if (flags.resume) {
