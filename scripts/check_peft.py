@@ -35,8 +35,7 @@ def enter_venv(folder):
     python = pathlib.Path(folder) / "bin/python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        index = ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *index, *PACKAGES], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *PACKAGES], check=True)
     if pathlib.Path(sys.prefix).resolve() != pathlib.Path(folder).resolve():
         os.execv(str(python), [str(python), *sys.argv])
 
