@@ -11,8 +11,6 @@ namespace lazuli::cpu {
 
 LAZULI_UNFINISHED(sort)
 LAZULI_UNFINISHED(rope)
-LAZULI_UNFINISHED(sdpa)
-LAZULI_UNFINISHED(sdpa_backward)
 LAZULI_UNFINISHED(lora_fused)
 LAZULI_UNFINISHED(lora_linear)
 

@@ -1,0 +1,277 @@
+// Scaled dot-product attention in blocks of keys: weights are relative to the largest score so far (online softmax, Milakov and Gimelshein
+// 2018; in blocks as in FlashAttention, Dao et al. 2022), so no score outlives its block.
+#include "backend/cpu/sdpa.h"
+
+#include <cmath>
+#include <limits>
+
+#include "backend/cpu/index.h"
+
+namespace lazuli::cpu {
+
+namespace {
+constexpr float kHidden = -std::numeric_limits<float>::infinity();
+}
+
+void MaskView::read(const void* data, int64_t b, int64_t h, int64_t t, int64_t first, int64_t n, float* out) const {
+  const void* row = element_at(data, b * strides[0] + h * strides[1] + t * strides[2] + first * strides[3], size_of(dtype));
+  const int64_t step = strides[3];
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    const T* from = static_cast<const T*>(row);
+    for (int64_t j = 0; j < n; ++j) {
+      if constexpr (std::is_same_v<T, bool>) {
+        out[j] = from[j * step] ? 0.0f : kHidden;
+      } else {
+        out[j] = static_cast<float>(from[j * step]);
+      }
+    }
+  });
+}
+
+Attention::Attention(const KernelRequest& request, size_t first)
+    : op(request.op),
+      q(request.inputs[0]),
+      k(request.inputs[1]),
+      v(request.inputs[2]),
+      batches(request.inputs[0].shape[0]),
+      causal(request.attrs.i[0] != 0),
+      scale_input(first),
+      scale_dtype(request.inputs[first].dtype),
+      length_dtype(request.inputs[first + 1].dtype),
+      kernels(gemm_kernels(q.dtype)),
+      f32_kernels(gemm_kernels(DType::f32)) {
+  if (request.inputs.size() > first + 2) mask = MaskView(request.inputs[first + 2], {batches, q.heads, q.tokens, k.tokens});
+}
+
+int64_t Attention::length(const KernelArgs& args) const {
+  const int64_t length = integer_at(args.in[scale_input + 1], length_dtype);
+  if (length >= 0 && length <= k.tokens) return length;
+  throw ValueError("[" + std::string(name_of(op)) + "] length " + std::to_string(length) + " is not between 0 and the " +
+                   std::to_string(k.tokens) + " keys");
+}
+
+namespace {
+
+/// Rows up to which keys are read where they are instead of packed.
+constexpr int64_t kFewRows = 8;
+/// Rows of a task: enough for the packed keys to be used often.
+constexpr int64_t kTaskRows = 128;
+
+/// A task is a block of queries of all heads that share a key head. Its rows are these queries, head by head.
+class Forward {
+ public:
+  explicit Forward(const KernelRequest& request) : a_(request, 3), update_(score_update()), multiply_(tile_fn(Op::mul, 2)) {
+    queries_ = std::max<int64_t>(std::min(a_.q.tokens, kTaskRows / a_.group()), 1);
+    rows_ = queries_ * a_.group();
+    const int64_t panels = (rows_ + a_.kernels.max_rows - 1) / a_.kernels.max_rows;
+    height_ = (rows_ + panels - 1) / panels;
+    keys_ = few(rows_) ? 256 : 64;
+    if (a_.q.dtype != DType::f32) store_ = tile_store(a_.q.dtype);
+  }
+  int64_t tasks() const { return a_.batches * a_.k.heads * query_blocks(); }
+  size_t scratch_bytes() const {
+    return static_cast<size_t>(rows_ * round_up(a_.q.size, kChunk) + kPanel * round_up(a_.q.size, kChunk) + rows_ * keys_ + rows_ * ld() +
+                               2 * rows_ + keys_ + 64) *
+           sizeof(float);
+  }
+  double flops() const {
+    const double pairs = static_cast<double>(a_.batches * a_.q.heads) * static_cast<double>(a_.q.tokens) * static_cast<double>(a_.k.tokens);
+    return 2 * pairs * static_cast<double>(a_.q.size + a_.v.size) * (a_.causal && a_.q.tokens > 1 ? 0.5 : 1);
+  }
+
+  void run(const KernelArgs& args, int64_t begin, int64_t end) const {
+    for (int64_t task = begin; task < end; ++task) {
+      Work w = start(args, task);
+      const int64_t last = a_.limit(w.length, w.first + w.queries - 1);
+      for (int64_t j = 0; j < last; j += keys_) run_keys(args, w, j, std::min(keys_, last - j));
+      finish(args, w);
+    }
+  }
+
+ private:
+  struct Work {
+    int64_t batch, kv_head, first, queries, rows;  ///< queries [first, first + queries) of each head
+    int64_t length;
+    float scale;
+    float *left, *right, *scores, *result, *top, *sum, *added;
+    int64_t head(const Attention& a, int64_t row) const { return kv_head * a.group() + row / queries; }
+    int64_t token(int64_t row) const { return first + row % queries; }
+  };
+  int64_t query_blocks() const { return (a_.q.tokens + queries_ - 1) / queries_; }
+  bool few(int64_t rows) const { return rows <= std::min(kFewRows, height_); }
+  int64_t ld() const { return round_up(a_.v.size, kPanel); }
+
+  Work start(const KernelArgs& args, int64_t task) const {
+    const int64_t blocks = query_blocks(), pair = task / blocks;
+    Work w{};
+    w.batch = pair / a_.k.heads;
+    w.kv_head = pair % a_.k.heads;
+    w.first = task % blocks * queries_;
+    w.queries = std::min(queries_, a_.q.tokens - w.first);
+    w.rows = w.queries * a_.group();
+    w.length = a_.length(args);
+    w.scale = a_.scale(args);
+    w.left = static_cast<float*>(args.thread_scratch);
+    w.scores = w.left + rows_ * round_up(a_.q.size, kChunk);
+    w.result = w.scores + rows_ * keys_;
+    w.right = w.result + rows_ * ld();
+    w.added = w.right + kPanel * round_up(a_.q.size, kChunk);
+    w.top = w.added + keys_;
+    w.sum = w.top + rows_;
+    std::fill_n(w.result, w.rows * ld(), 0.0f);
+    std::fill_n(w.top, w.rows, kHidden);
+    std::fill_n(w.sum, w.rows, 0.0f);
+    pack_queries(args, w);
+    return w;
+  }
+
+  /// Left panels: row by row, since rows of different heads are not one matrix.
+  void pack_queries(const KernelArgs& args, const Work& w) const {
+    const int64_t size = a_.q.size;
+    for (int64_t i = 0; i < w.rows; i += height_) {
+      const int64_t h = std::min(height_, w.rows - i);
+      float* panel = w.left + i * round_up(size, kChunk);
+      for (int64_t r = 0; r < h; ++r) {
+        const void* row = a_.q.at(args.in[0], w.batch, w.head(a_, i + r), w.token(i + r));
+        for (int64_t p = 0; p < size; p += kChunk) {
+          const MatrixRef chunk{element_at(row, p, size_of(a_.q.dtype)), size, 1};
+          a_.kernels.pack_left(chunk, 1, std::min(kChunk, size - p), 1, panel + p * h + r * kChunk);
+        }
+      }
+    }
+  }
+
+  /// Adds what keys [first, first + keys) give to the sums of all rows.
+  void run_keys(const KernelArgs& args, const Work& w, int64_t first, int64_t keys) const {
+    if (few(w.rows)) {
+      few_scores(args, w, first, keys);
+    } else {
+      packed_scores(args, w, first, keys);
+    }
+    for (int64_t i = 0; i < w.rows; i += height_) {
+      const int64_t h = std::min(height_, w.rows - i);
+      int64_t most = 0;
+      for (int64_t r = i; r < i + h; ++r) most = std::max(most, std::min(keys, a_.limit(w.length, w.token(r)) - first));
+      if (most <= 0) continue;
+      float* panel = w.scores + i * keys_;
+      for (int64_t r = 0; r < h; ++r) weigh(args, w, i + r, first, keys, panel + r * kChunk, h * kChunk);
+      add_values(args, w, i, h, first, most, panel);
+    }
+  }
+
+  /// Scores of few rows, by inner products with the keys where they are. Queries are one panel.
+  void few_scores(const KernelArgs& args, const Work& w, int64_t first, int64_t keys) const {
+    const int64_t size = a_.q.size;
+    // Packed again, row after row: only then is a row's size contiguous.
+    const int64_t ldx = round_up(size, kChunk);
+    float* rows = w.right;
+    for (int64_t r = 0; r < w.rows; ++r) {
+      for (int64_t p = 0; p < size; p += kChunk) std::copy_n(w.left + p * w.rows + r * kChunk, kChunk, rows + r * ldx + p);
+    }
+    for (int64_t j = 0; j < keys; j += kChunk) {
+      const DotArgs dot{rows,
+                        ldx,
+                        a_.k.at(args.in[1], w.batch, w.kv_head, first + j),
+                        a_.k.token,
+                        w.scores + j * w.rows,
+                        kChunk,
+                        size,
+                        w.rows,
+                        std::min(kChunk, keys - j),
+                        false};
+      a_.kernels.dot(dot);
+    }
+  }
+
+  void packed_scores(const KernelArgs& args, const Work& w, int64_t first, int64_t keys) const {
+    for (int64_t j = 0; j < keys; j += kPanel) {
+      const MatrixRef k{a_.k.at(args.in[1], w.batch, w.kv_head, first + j), 1, a_.k.token};
+      a_.kernels.pack_right(k, a_.q.size, std::min(kPanel, keys - j), w.right);
+      for (int64_t i = 0; i < w.rows; i += height_) {
+        const int64_t h = std::min(height_, w.rows - i);
+        const bool one_head = w.token(i + h - 1) == w.token(i) + h - 1;
+        if (one_head && a_.limit(w.length, w.token(i + h - 1)) <= first + j) continue;
+        const TileArgs tile{w.left + i * round_up(a_.q.size, kChunk),
+                            w.right,
+                            kPanel,
+                            kChunk,
+                            w.scores + i * keys_ + j * h,
+                            kChunk,
+                            h * kChunk,
+                            a_.q.size,
+                            false};
+        a_.f32_kernels.two[h](tile);
+      }
+    }
+  }
+
+  void weigh(const KernelArgs& args, const Work& w, int64_t row, int64_t first, int64_t keys, float* scores, int64_t step) const {
+    const int64_t t = w.token(row), visible = std::clamp<int64_t>(a_.limit(w.length, t) - first, 0, keys);
+    const bool masked = a_.mask.used;
+    if (masked) a_.mask.read(args.in[a_.scale_input + 2], w.batch, w.head(a_, row), t, first, visible, w.added);
+    const float factor = update_({scores, step, keys, visible, masked ? w.added : nullptr, w.scale, w.top + row, w.sum + row});
+    float* result = w.result + row * ld();
+    if (factor != 1.0f) multiply_(result, &factor, nullptr, result, a_.v.size);
+  }
+
+  /// Adds weights times values of `keys` keys to rows [row, row + h).
+  void add_values(const KernelArgs& args, const Work& w, int64_t row, int64_t h, int64_t first, int64_t keys, const float* weights) const {
+    TileArgs tile{weights, a_.v.at(args.in[2], w.batch, w.kv_head, first), a_.v.token, kChunk, w.result + row * ld(), ld(), kChunk, keys,
+                  true};
+    const auto size = size_of(a_.v.dtype);
+    for (int64_t left = a_.v.size; left > 0; left -= kPanel) {
+      if (left >= kPanel) {
+        a_.kernels.two[h](tile);
+      } else {
+        if (left >= kChunk) {
+          a_.kernels.one[h](tile);
+          tile.b = element_at(tile.b, kChunk, size);
+          tile.c += kChunk;
+        }
+        if (left % kChunk != 0) a_.kernels.narrow[h](tile, left % kChunk);
+      }
+      tile.b = element_at(tile.b, kPanel, size);
+      tile.c += kPanel;
+    }
+  }
+
+  void finish(const KernelArgs& args, const Work& w) const {
+    for (int64_t row = 0; row < w.rows; ++row) {
+      const int64_t at = (w.batch * a_.q.heads + w.head(a_, row)) * a_.q.tokens + w.token(row);
+      const bool sees = w.top[row] != kHidden;
+      if (args.out[1] != nullptr) static_cast<float*>(args.out[1])[at] = sees ? w.top[row] + std::log(w.sum[row]) : kHidden;
+      if (args.out[0] == nullptr) continue;
+      float* result = w.result + row * ld();
+      const float factor = sees ? 1.0f / w.sum[row] : 0.0f;
+      void* out = element_at(args.out[0], at * a_.v.size, size_of(a_.q.dtype));
+      multiply_(result, &factor, nullptr, store_ == nullptr ? static_cast<float*>(out) : result, a_.v.size);
+      if (store_ != nullptr) store_(result, out, a_.v.size);
+    }
+  }
+
+  Attention a_;
+  ScoreUpdate update_;
+  TileFn multiply_;
+  TileStore store_ = nullptr;
+  int64_t queries_ = 1, rows_ = 1, keys_ = 64, height_ = 1;
+};
+
+}  // namespace
+
+PreparedOp prepare_sdpa(const KernelRequest& request) {
+  if (has_f64(request)) return reference_backend().prepare(request);
+  Forward forward(request);
+  const int64_t tasks = forward.tasks();
+  const double flops = forward.flops();
+  const size_t scratch = forward.scratch_bytes();
+  PreparedOp op = make_op(request, "sdpa", std::move(forward), tasks);
+  op.flops = flops;
+  op.thread_scratch_bytes = scratch;
+  for (size_t i = 0; i < 3; ++i) {
+    if (!has_contiguous_rows(request.inputs[i])) op.needs_contiguous |= 1u << i;
+  }
+  return op;
+}
+
+}  // namespace lazuli::cpu

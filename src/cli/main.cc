@@ -1,4 +1,0 @@
-// The program `lazuli`.
-#include "cli/command.h"
-
-int main(int argc, char** argv) { return lazuli::cli::run_program(lazuli::cli::all_commands(), argc, argv); }
