@@ -29,6 +29,7 @@ InterruptGuard::InterruptGuard() {
 InterruptGuard::~InterruptGuard() {
   sigaction(SIGINT, &old_int, nullptr);
   sigaction(SIGTERM, &old_term, nullptr);
+  flag.store(false, std::memory_order_relaxed);
 }
 
 bool interrupted() { return flag.load(std::memory_order_relaxed); }

@@ -15,7 +15,8 @@ uint64_t peak_memory_bytes() {
     if (line.rfind("VmHWM:", 0) != 0) continue;
     const size_t digit = line.find_first_of("0123456789");
     uint64_t kib = 0;
-    if (digit != std::string::npos && std::from_chars(line.data() + digit, line.data() + line.size(), kib).ec == std::errc()) return kib * 1024;
+    if (digit != std::string::npos && std::from_chars(line.data() + digit, line.data() + line.size(), kib).ec == std::errc())
+      return kib * 1024;
   }
   rusage usage{};
   if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;

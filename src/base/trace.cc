@@ -100,10 +100,12 @@ void write_event(std::string& out, const Event& e, int thread, uint64_t start) {
                      static_cast<double>(e.duration) / 1000.0, quoted(e.category), quoted(e.name), e.args);
       break;
     case Kind::instant:
-      fmt::format_to(to, R"({{"ph":"i","s":"t","pid":1,"tid":{},"ts":{:.3f},"cat":"record","name":{}}})", thread, at, quoted(name_of(e.op)));
+      fmt::format_to(to, R"({{"ph":"i","s":"t","pid":1,"tid":{},"ts":{:.3f},"cat":"record","name":{}}})", thread, at,
+                     quoted(name_of(e.op)));
       break;
     case Kind::counter:
-      fmt::format_to(to, R"({{"ph":"C","pid":1,"tid":{},"ts":{:.3f},"name":{},"args":{{"value":{}}}}})", thread, at, quoted(e.name), e.value);
+      fmt::format_to(to, R"({{"ph":"C","pid":1,"tid":{},"ts":{:.3f},"name":{},"args":{{"value":{}}}}})", thread, at, quoted(e.name),
+                     e.value);
       break;
   }
 }

@@ -21,6 +21,7 @@ struct Common {
   bool quiet = false;  ///< no progress on stderr
   std::string trace;   ///< file for the trace; empty: none
   DType dtype = DType::f32;
+  std::string command_line;  ///< as it was typed, quoted for a shell
 };
 
 /// Where an option's value goes. A `bool` is a flag without value; a vector collects the values of repeated options.

@@ -59,6 +59,21 @@ struct Frame {
   throw GraphError(path);
 }
 
+// Keeps the nodes marked in `needed`, which are in order.
+void drop(ComputationGraph& g, const std::vector<uint8_t>& needed) {
+  std::vector<int32_t> renumbered(g.nodes.size(), -1);
+  size_t kept = 0;
+  for (size_t n = 0; n < g.nodes.size(); ++n) {
+    if (needed[n] == 0) continue;
+    renumbered[n] = static_cast<int32_t>(kept);
+    for (Value& v : g.nodes[n].inputs) v.node = renumbered[static_cast<size_t>(v.node)];
+    if (kept != n) g.nodes[kept] = std::move(g.nodes[n]);
+    ++kept;
+  }
+  g.nodes.resize(kept);
+  for (Value& v : g.outputs) v.node = renumbered[static_cast<size_t>(v.node)];
+}
+
 // Depth first from each root in turn, so nodes that are in order already stay so.
 class Sorter {
  public:
@@ -213,8 +228,10 @@ void ComputationGraph::compact() {
     stack.pop_back();
     for (Value v : nodes[static_cast<size_t>(n)].inputs) need(v.node);
   }
+  bool ordered = is_ordered(*this);
   bool complete = std::find(needed.begin(), needed.end(), uint8_t{0}) == needed.end();
-  if (complete && is_ordered(*this)) return;
+  if (complete && ordered) return;
+  if (ordered) return drop(*this, needed);
 
   Sorter sorter(*this);
   for (size_t n = 0; n < nodes.size(); ++n) {

@@ -189,7 +189,8 @@ class Builder {
     Program p;
     std::vector<int32_t> steps;
     for (int32_t u : chain.recomputed) {
-      if (reads(chain, u)) steps.push_back(u);
+      // A chain that ends in u may have been emitted in its place, to be read like any other value.
+      if (reads(chain, u) && rw_.node(u).op != Op::fused_elementwise) steps.push_back(u);
     }
     steps.insert(steps.end(), chain.nodes.begin(), chain.nodes.end());
     for (int32_t n : steps) {
@@ -223,8 +224,12 @@ class Builder {
     }
     // Everything may have been recomputed elsewhere.
     if (results.empty()) return;
-    fused.where = rw_.node(chain.nodes.back()).where;
-    Value out = append(std::move(fused), std::move(p), "ElementwiseChain");
+    int32_t last = chain.nodes.back();
+    fused.where = rw_.node(last).where;
+    complete(fused, std::move(p), "ElementwiseChain");
+    // All operands come before the last node, so it can stay where it is.
+    if (results.size() == 1 && results[0] == last) return rw_.become(last, std::move(fused));
+    Value out = rw_.add(std::move(fused));
     for (int32_t n : results) {
       rw_.replace({n, 0}, out);
       ++out.out;
@@ -242,17 +247,17 @@ class Builder {
     fused.outputs = reduction.outputs;
     fused.where = reduction.where;
     std::string label = "ElementwiseChain+" + std::string(name_of(reduction.op));
-    rw_.replace({chain.reduction, 0}, append(std::move(fused), std::move(p), std::move(label)));
+    complete(fused, std::move(p), std::move(label));
+    rw_.become(chain.reduction, std::move(fused));
   }
 
-  Value append(GraphNode node, Program p, std::string label) {
+  void complete(GraphNode& node, Program p, std::string label) {
     node.op = Op::fused_elementwise;
     node.inputs = std::move(p.operands);
     node.payload = std::move(p.code);
     node.label = std::move(label);
     // Emitted chains may have taken the place of operands by now.
     for (Value& v : node.inputs) v = rw_.resolve(v);
-    return rw_.add(std::move(node));
   }
 
   Rewriter& rw_;

@@ -30,6 +30,21 @@ Pattern::Pattern(std::string_view text) : rest_(text) {
     // Ops first: they decide the order of the operands.
     if (terms_[t.operands[0]].ops.empty() && !terms_[t.operands[1]].ops.empty()) std::swap(t.operands[0], t.operands[1]);
   }
+  for (size_t operand : terms_[0].operands) {
+    OpSet& ops = operand_ops_.emplace_back();
+    if (terms_[operand].ops.empty() && !terms_[operand].number) ops.set();
+    if (terms_[operand].number) ops.set(static_cast<size_t>(Op::full));
+    for (Op op : terms_[operand].ops) ops.set(static_cast<size_t>(op));
+  }
+}
+
+bool Pattern::may_match(const ComputationGraph& g, const GraphNode& node) const {
+  if (operand_ops_.empty()) return true;
+  if (operand_ops_.size() != node.inputs.size()) return false;
+  auto fits = [&](size_t operand, size_t input) { return operand_ops_[operand][static_cast<size_t>(g.node(node.inputs[input]).op)]; };
+  size_t k = 0;
+  while (k < node.inputs.size() && fits(k, k)) ++k;
+  return k == node.inputs.size() || (k < 2 && node.inputs.size() == 2 && commutes(node.op) && fits(0, 1) && fits(1, 0));
 }
 
 std::string_view Pattern::word() {
@@ -212,30 +227,34 @@ bool Match::refuse(std::string_view reason) {
   return false;
 }
 
-Value Match::append(Op op, std::vector<Value> inputs, Attrs attrs, std::string_view label) {
+bool Match::infer_node(Op op, std::vector<Value> inputs, Attrs attrs, std::string_view label, GraphNode& node) {
   std::vector<TensorSpec> operands;
   operands.reserve(inputs.size());
   for (Value v : inputs) operands.push_back(spec(v));
-  GraphNode n;
   try {
-    n.outputs = infer(Operation{op, attrs, {}}, operands);
+    node.outputs = infer(Operation{op, attrs, {}}, operands);
   } catch (const Error&) {
-    refuse("the operands do not fit the fused op");
-    return {};
+    return refuse("the operands do not fit the fused op");
   }
-  n.op = op;
-  n.attrs = std::move(attrs);
-  n.inputs = std::move(inputs);
-  n.label = label;
-  n.where = root_node().where;
-  return rw.add(std::move(n));
+  node.op = op;
+  node.attrs = std::move(attrs);
+  node.inputs = std::move(inputs);
+  node.label = label;
+  node.where = root_node().where;
+  return true;
+}
+
+Value Match::append(Op op, std::vector<Value> inputs, Attrs attrs, std::string_view label) {
+  GraphNode node;
+  if (!infer_node(op, std::move(inputs), std::move(attrs), label, node)) return {};
+  return rw.add(std::move(node));
 }
 
 bool Match::become(Op op, std::vector<Value> inputs, Attrs attrs, std::string_view label) {
-  Value v = append(op, std::move(inputs), std::move(attrs), label);
-  if (v.node < 0) return false;
-  if (spec(v) != root_node().outputs[0]) return refuse("dtype or shape of the result would change");
-  rw.replace(Value{root_, 0}, v);
+  GraphNode node;
+  if (!infer_node(op, std::move(inputs), std::move(attrs), label, node)) return false;
+  if (node.outputs != root_node().outputs) return refuse("dtype or shape of the result would change");
+  rw.become(root_, std::move(node));
   return true;
 }
 
@@ -280,6 +299,7 @@ int PatternPass::run(ComputationGraph& graph, PassContext& context) const {
     if (rw.is_dead(n)) continue;
     rw.resolve_inputs(n);
     for (const Form& form : by_root_[static_cast<size_t>(rw.node(n).op)]) {
+      if (!form.pattern->may_match(graph, rw.node(n))) continue;
       Match match(rw, context, form.entry->name);
       if (!match.apply(*form.pattern, n, form.entry->rewrite)) continue;
       ++rewrites;

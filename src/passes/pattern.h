@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,8 @@ class Pattern {
 
   explicit Pattern(std::string_view text);
   const std::vector<Op>& roots() const { return terms_[0].ops; }
+  /// False when the ops of the operands alone show that nothing is found at `node`. Most nodes are turned away here.
+  bool may_match(const ComputationGraph& g, const GraphNode& node) const;
 
   struct Term {
     std::vector<Op> ops;           ///< empty: any value
@@ -46,7 +49,10 @@ class Pattern {
   bool accept(char c);
   int name_index(std::string_view name);
 
+  using OpSet = std::bitset<static_cast<size_t>(kOpCount)>;
+
   std::string_view rest_;
+  std::vector<OpSet> operand_ops_;  // of the root; empty: any operands
   std::vector<Term> terms_;
   std::vector<std::string_view> names_;
 };
@@ -77,7 +83,7 @@ class Match {
 
   /// Records why the match is not rewritten; returns false.
   bool refuse(std::string_view reason);
-  /// Replaces the root's result by the first result of a new op; refuses when dtype or shape would differ.
+  /// Makes the root another op with the same results; refuses when a dtype or shape would differ.
   bool become(Op op, std::vector<Value> inputs, Attrs attrs, std::string_view label);
 
   /// Appends a node; its first result, or node -1 (and a refusal) when the operands do not fit the op.
@@ -107,6 +113,7 @@ class Match {
   bool solve_operands(const Pattern::Term& term, const std::vector<Value>& operands, const Goals& goals);
   bool accept();
   bool closed();
+  bool infer_node(Op op, std::vector<Value> inputs, Attrs attrs, std::string_view label, GraphNode& node);
 
   PassContext& context_;
   std::string_view name_;

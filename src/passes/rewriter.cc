@@ -98,14 +98,23 @@ void Rewriter::replace(Value from, Value to) {
 }
 
 void Rewriter::become(int32_t n, Op op, std::vector<Value> inputs, Attrs attrs) {
-  changed_ = true;
-  for (Value v : inputs) ++uses_[slot(v)];
-  GraphNode& node = g_.nodes[static_cast<size_t>(n)];
-  std::swap(node.inputs, inputs);
+  GraphNode& old = g_.nodes[static_cast<size_t>(n)];
+  GraphNode node;
   node.op = op;
   node.attrs = std::move(attrs);
-  node.payload = {};
-  for (Value v : inputs) release(v);
+  node.inputs = std::move(inputs);
+  node.outputs = std::move(old.outputs);
+  node.label = std::move(old.label);
+  node.where = old.where;
+  become(n, std::move(node));
+}
+
+void Rewriter::become(int32_t n, GraphNode node) {
+  changed_ = true;
+  for (Value v : node.inputs) ++uses_[slot(v)];
+  std::vector<Value> before = std::move(g_.nodes[static_cast<size_t>(n)].inputs);
+  g_.nodes[static_cast<size_t>(n)] = std::move(node);
+  for (Value v : before) release(v);
 }
 
 void Rewriter::finish() {

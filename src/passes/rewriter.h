@@ -39,7 +39,7 @@ class Rewriter {
   void replace(Value from, Value to);
   /// Makes node `n` another op with the same results.
   void become(int32_t n, Op op, std::vector<Value> inputs, Attrs attrs);
-  void set_label(int32_t n, std::string_view label) { g_.nodes[static_cast<size_t>(n)].label = label; }
+  void become(int32_t n, GraphNode node);
 
   /// Applies all replacements, drops what is not needed and sorts.
   void finish();

@@ -2,13 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <random>
 #include <vector>
 
 #include "backend/cpu/tile.h"
-#include "hwy/targets.h"
+#include "support/each_target.h"
 #include "tensor/convert.h"
 
 namespace lazuli::cpu {
@@ -16,20 +15,6 @@ namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-constexpr int64_t kPortable = HWY_EMU128 | HWY_SCALAR;
-
-// Runs `body` for each target in turn.
-void on_every_target(const std::function<void()>& body) {
-  for (int64_t target : {int64_t{HWY_AVX3}, int64_t{HWY_AVX2}, kPortable}) {
-    if (target != kPortable && (hwy::SupportedTargets() & target) == 0) continue;
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    body();
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-}
 
 double ulps(float got, double want) {
   const float nearest = static_cast<float>(want);
@@ -61,7 +46,7 @@ const Function kFunctions[] = {
 };
 
 TEST(CpuTile, FunctionsAreCloseToDouble) {
-  on_every_target([] {
+  on_every_target([](const std::string&) {
     std::mt19937 engine(7);
     for (const Function& f : kFunctions) {
       std::uniform_real_distribution<float> values(f.low, f.high);
@@ -80,7 +65,7 @@ TEST(CpuTile, FunctionsAreCloseToDouble) {
 }
 
 TEST(CpuTile, GeluIsCloseToDouble) {
-  on_every_target([] {
+  on_every_target([](const std::string&) {
     std::mt19937 engine(8);
     std::uniform_real_distribution<float> values(-8.0f, 8.0f);
     std::vector<float> x(10001), exact(x.size()), by_tanh(x.size());
@@ -98,7 +83,7 @@ TEST(CpuTile, GeluIsCloseToDouble) {
 }
 
 TEST(CpuTile, SpecialValues) {
-  on_every_target([] {
+  on_every_target([](const std::string&) {
     const std::vector<float> x = {0.0f, -0.0f, kInf, -kInf, kNan, -1.0f, 1e-42f, 3e38f, -3e38f};
     std::vector<float> y(x.size());
     auto run = [&](Op op) { tile_fn(op, 0)(x.data(), nullptr, nullptr, y.data(), static_cast<int64_t>(x.size())); };
@@ -124,7 +109,7 @@ TEST(CpuTile, SpecialValues) {
 }
 
 TEST(CpuTile, ElementsDoNotDependOnTheLengthOfTheRun) {
-  on_every_target([] {
+  on_every_target([](const std::string&) {
     std::vector<float> x(100), whole(100), part(100);
     for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i) * 0.37f - 17.0f;
     for (Op op : {Op::exp, Op::tanh, Op::erf, Op::gelu, Op::silu}) {
@@ -158,7 +143,7 @@ void check_round_trip() {
 }
 
 TEST(CpuTile, ConversionsRoundToNearestEven) {
-  on_every_target([] {
+  on_every_target([](const std::string&) {
     check_round_trip<bf16>();
     check_round_trip<f16>();
   });

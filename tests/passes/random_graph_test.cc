@@ -10,11 +10,12 @@ namespace {
 
 class RandomGraph {
  public:
-  explicit RandomGraph(uint32_t seed) : random_(seed) {
+  /// Graphs of one seed differ in their sizes only.
+  explicit RandomGraph(uint32_t seed, int64_t size = 4) : random_(seed), size_(size) {
     static constexpr DType kFloats[] = {DType::f32, DType::f32, DType::f32, DType::bf16};
     dtype_ = kFloats[pick(4)];
-    for (int k = 0; k < 3; ++k) values_.push_back(t_.in({4, 4}, dtype_));
-    rows_.push_back(t_.in({4}, dtype_));
+    for (int k = 0; k < 3; ++k) values_.push_back(t_.in({size_, size_}, dtype_));
+    rows_.push_back(t_.in({size_}, dtype_));
     scalars_.push_back(t_.scalar(dtype_));
     int steps = 5 + static_cast<int>(pick(40));
     for (int k = 0; k < steps; ++k) step();
@@ -51,7 +52,7 @@ class RandomGraph {
       case 0:
         return t_.op(Op::transpose, {v}, 0x01);
       case 1:
-        return t_.shaped(Op::reshape, t_.shaped(Op::reshape, v, {2, 8}, dtype_), {4, 4}, dtype_);
+        return t_.shaped(Op::reshape, t_.shaped(Op::reshape, v, {1, size_, size_}, dtype_), {size_, size_}, dtype_);
       case 2:
         return t_.op(Op::barrier, {v, any()});
       default:
@@ -98,6 +99,7 @@ class RandomGraph {
   }
 
   std::mt19937 random_;
+  int64_t size_;
   TestGraph t_;
   DType dtype_;
   std::vector<Value> values_, rows_, scalars_;
@@ -118,6 +120,30 @@ TEST_P(RandomGraphs, KeepTheirMeaning) {
     EXPECT_EQ(again.size(), after.size()) << after.to_text() << again.to_text();
     expect_equivalent(g, after);
     if (HasFailure()) break;
+  }
+}
+
+// Ops, attributes, edges and programs: what is left when sizes are taken away.
+std::string structure(const ComputationGraph& g) {
+  std::string text;
+  for (const GraphNode& n : g.nodes) {
+    text += std::string(name_of(n.op)) + " " + n.label;
+    for (int64_t i : n.attrs.i) text += " " + std::to_string(i);
+    for (Value v : n.inputs) text += " %" + std::to_string(v.node) + "." + std::to_string(v.out);
+    if (const ElementwiseProgram* p = n.program()) {
+      for (const auto& step : p->code) text += " " + std::string(name_of(step.op)) + std::to_string(step.operand[0]);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+TEST_P(RandomGraphs, AreRewrittenTheSameForEverySize) {
+  for (uint32_t k = 0; k < 25; ++k) {
+    uint32_t seed = GetParam() * 25 + k;
+    auto small = optimized(RandomGraph(seed, 4).done());
+    auto large = optimized(RandomGraph(seed, 300).done());
+    ASSERT_EQ(structure(small), structure(large)) << seed;
   }
 }
 

@@ -44,7 +44,8 @@ bool Chain::supports(const ChainSource& source) {
     if (!in_tiles(instruction.dtype)) return false;
     for (int8_t k = 0; k < info(instruction.op).max_inputs; ++k) {
       const DType t = dtype_of_value(source, instruction.operand[k]);
-      if (t == DType::f64) return false;
+      // Too small a double would become a zero on its way to a boolean.
+      if (t == DType::f64 && instruction.dtype == DType::boolean) return false;
       if (instruction.op != Op::cast && !in_tiles(t) && !small_integer(t)) return false;
     }
   }

@@ -65,9 +65,17 @@ HWY_INLINE VF fold_vectors(int64_t n, VF rest, Body body) {
   }
   return Fold::run(Fold::run(s0, s1), Fold::run(s2, s3));
 }
+/// In blocks, whose sums are added in double: a lane adds at most 64 numbers in f32.
 template <class Body>
 HWY_INLINE float sum_vectors(int64_t n, Body body) {
-  return sum_of(fold_vectors<AddFold>(n, zero(), body));
+  const int64_t block = 256 * lanes();
+  double total = 0;
+  for (int64_t from = 0; from < n; from += block) {
+    const int64_t m = n - from < block ? n - from : block;
+    const VF sums = fold_vectors<AddFold>(m, zero(), [&](int64_t i, auto at) HWY_ATTR { return body(from + i, at); });
+    total += static_cast<double>(sum_of(sums));
+  }
+  return static_cast<float>(total);
 }
 template <class Body>
 HWY_INLINE float max_vectors(int64_t n, Body body) {

@@ -21,7 +21,6 @@ TileFn tile_round(DType dtype);
 /// Converts n elements to f32; and back, rounded once. Booleans are 0 and 1.
 using TileLoad = void (*)(const void* src, float* dst, int64_t n);
 using TileStore = void (*)(const float* src, void* dst, int64_t n);
-/// Null for f64.
 TileLoad tile_load(DType dtype);
 /// Null for integers and f64.
 TileStore tile_store(DType dtype);

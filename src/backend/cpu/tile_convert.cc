@@ -41,7 +41,7 @@ void round_floats(const float* a, const float*, const float*, float* out, int64_
 
 // Plain loops that the compiler vectorises for the target.
 template <class T>
-void load_integers(const void* src, float* dst, int64_t n) {
+void load_numbers(const void* src, float* dst, int64_t n) {
   const T* p = static_cast<const T*>(src);
   for (int64_t i = 0; i < n; ++i) dst[i] = static_cast<float>(p[i]);
 }
@@ -59,16 +59,16 @@ TileLoad lookup_load(DType dtype) {
     case DType::f16:
       return load_floats<f16>;
     case DType::i32:
-      return load_integers<int32_t>;
+      return load_numbers<int32_t>;
     case DType::i64:
-      return load_integers<int64_t>;
+      return load_numbers<int64_t>;
     case DType::i8:
-      return load_integers<int8_t>;
+      return load_numbers<int8_t>;
     case DType::u8:
     case DType::boolean:
-      return load_integers<uint8_t>;
+      return load_numbers<uint8_t>;
     case DType::f64:
-      return nullptr;
+      return load_numbers<double>;
   }
   return nullptr;
 }

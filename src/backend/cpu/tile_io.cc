@@ -11,8 +11,8 @@ void* scratch_at(const KernelArgs& args, size_t offset) { return element_at(args
 TileReader::TileReader(const KernelRequest& request, const OperandSpec& operand, const Shape& space, ScratchPlan& plan)
     : view_(operand, space), element_size_(size_of(operand.dtype)) {
   if (operand.dtype != DType::f32) {
+    if (operand.dtype == DType::f64) fail_dtype(request, operand.dtype);
     load_ = tile_load(operand.dtype);
-    if (load_ == nullptr) fail_dtype(request, operand.dtype);
   }
   if (load_ == nullptr && view_.contiguous()) return;
   wide_ = plan.take(static_cast<size_t>(kTile) * sizeof(float));

@@ -1,0 +1,76 @@
+// Defines Trainer, which fine-tunes a model's LoRA adapter: one step is forward, backward, clipping and AdamW in one plan.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lazuli/adapter.h"
+#include "lazuli/model.h"
+#include "lazuli/tensor.h"
+#include "lazuli/transforms.h"
+
+namespace lazuli {
+
+/// How the learning rate goes on after the warm-up: as it is, down to 0 along half a cosine, or down to 0 along a line.
+enum class RateSchedule : uint8_t { constant, cosine, linear };
+/// Parses the names above; throws ValueError.
+RateSchedule parse_rate_schedule(std::string_view name);
+
+struct TrainConfig {
+  int64_t iterations = 1000;  ///< what the schedule counts on
+  double learning_rate = 1e-5;
+  RateSchedule schedule = RateSchedule::constant;
+  int64_t warmup_steps = 0;  ///< the rate rises along a line over so many steps
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double weight_decay = 0.01;  ///< decoupled from the gradient, on all factors alike
+  double max_grad_norm = 1.0;  ///< gradients are scaled down to this global L2 norm; 0: never
+  uint64_t seed = 0;           ///< of the dropout
+  /// Throws ValueError naming what is out of range.
+  void check() const;
+};
+
+/// The rate of a step, the first one being 1.
+double learning_rate(const TrainConfig& config, int64_t step);
+
+struct StepResult {
+  double loss = 0;       ///< before the update: mean cross entropy of the next tokens, in nats
+  double grad_norm = 0;  ///< global L2 norm before clipping
+  double learning_rate = 0;
+};
+
+/// Trains an adapter on a model whose own weights stay as they are. Not for several threads at once.
+class Trainer {
+ public:
+  /// Starts from the adapter's factors. Throws ValueError.
+  Trainer(std::shared_ptr<const LanguageModel> model, Adapter adapter, const TrainConfig& config, Device device = {});
+  Trainer(Trainer&&) noexcept;
+  Trainer& operator=(Trainer&&) noexcept;
+  ~Trainer();
+
+  /// One update on ids (batch, tokens + 1), i32: each token but the first of a row is predicted from those before it. Throws ShapeError,
+  /// DTypeError, and ValueError for ids outside the vocabulary. A loss that is not finite is returned as it is; the factors are lost then.
+  StepResult step(const Tensor& ids);
+  /// The same loss, without dropout and update.
+  double evaluate(const Tensor& ids);
+
+  int64_t steps_done() const;
+  /// A copy of the adapter as it is now.
+  Adapter adapter() const;
+  /// Bytes of workspace that one step's plan leases.
+  size_t workspace_bytes() const;
+
+  /// Writes everything that `load_state` needs to go on exactly from here: factors, moments and step. Throws IoError.
+  void save_state(const std::string& path) const;
+  /// Throws IoError, and FormatError when the file is not the state of such an adapter.
+  void load_state(const std::string& path);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,235 @@
+// The command `finetune`: trains a LoRA adapter on texts.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "base/json_writer.h"
+#include "base/terminal.h"
+#include "base/trace.h"
+#include "cli/command.h"
+#include "io/text_data.h"
+#include "lazuli/adapter.h"
+#include "lazuli/model.h"
+#include "lazuli/tokenizer.h"
+#include "train/fine_tune.h"
+
+namespace lazuli::cli {
+namespace {
+
+struct FinetuneFlags {
+  std::string model, data, adapter_path;
+  int64_t iters = 1000;
+  int64_t batch_size = 4;
+  double learning_rate = 1e-5;
+  int64_t lora_rank = 8;
+  double lora_alpha = 16;
+  double lora_dropout = 0;
+  std::string target_modules = "all-linear";
+  int64_t max_seq_length = 2048;
+  int64_t steps_per_report = 10;
+  int64_t steps_per_eval = 200;
+  int64_t val_batches = 25;
+  int64_t save_every = 100;
+  double max_grad_norm = 1.0;
+  double weight_decay = 0.01;
+  int64_t warmup_steps = 0;
+  std::string lr_schedule = "constant";
+  bool resume = false;
+};
+
+std::vector<std::string> split_names(std::string_view text) {
+  std::vector<std::string> names;
+  while (!text.empty()) {
+    const size_t comma = std::min(text.find(','), text.size());
+    if (comma > 0) names.emplace_back(text.substr(0, comma));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  if (names.empty()) throw UsageError("--target-modules: at least one name is expected");
+  return names;
+}
+
+FineTuneOptions loop_options(const FinetuneFlags& flags, const Common& common) {
+  FineTuneOptions o;
+  o.folder = flags.adapter_path;
+  o.train.iterations = flags.iters;
+  o.train.learning_rate = flags.learning_rate;
+  o.train.schedule = parse_rate_schedule(flags.lr_schedule);
+  o.train.warmup_steps = flags.warmup_steps;
+  o.train.weight_decay = flags.weight_decay;
+  o.train.max_grad_norm = flags.max_grad_norm;
+  o.train.seed = static_cast<uint64_t>(common.seed);
+  o.batch_size = flags.batch_size;
+  o.steps_per_report = flags.steps_per_report;
+  o.steps_per_eval = flags.steps_per_eval;
+  o.val_batches = flags.val_batches;
+  o.save_every = flags.save_every;
+  o.resume = flags.resume;
+  o.quiet = common.quiet;
+  return o;
+}
+
+Adapter first_adapter(const FinetuneFlags& flags, const Common& common, const std::vector<std::string>& targets,
+                      const LanguageModel& model) {
+  if (flags.resume) return Adapter::load(flags.adapter_path, model.linears());
+  LoRAConfig config;
+  config.rank = flags.lora_rank;
+  config.alpha = flags.lora_alpha;
+  config.dropout = flags.lora_dropout;
+  config.target_modules = targets;
+  config.base_model = flags.model;
+  return Adapter::create(model.linears(), std::move(config), static_cast<uint64_t>(common.seed));
+}
+
+struct Data {
+  Windows train;
+  std::optional<Windows> validation;
+};
+
+Data read_data(const FinetuneFlags& flags, const Common& common, const Tokenizer& tokenizer, int64_t context) {
+  const trace::Scope scope("train", "read data");
+  const TextSplit split = read_split(flags.data, static_cast<uint64_t>(common.seed));
+  const int64_t tokens = context > 0 ? std::min(flags.max_seq_length, context) : flags.max_seq_length;
+  Data data{Windows(token_stream(tokenizer, split.train), tokens), std::nullopt};
+  std::vector<int32_t> held_out = token_stream(tokenizer, split.validation);
+  if (held_out.size() >= 2) data.validation.emplace(std::move(held_out), tokens);
+  return data;
+}
+
+void say(const Common& common, std::string_view text) {
+  if (!common.quiet) std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
+}
+
+void say_what_is_trained(const Common& common, const LanguageModel& model, const Adapter& adapter, const Data& data) {
+  const ModelInfo& info = model.info();
+  say(common, fmt::format("{}: {}, {:.1f} M parameters; adapter of rank {} on {} layers, {:.2f} M parameters", info.path, info.architecture,
+                          static_cast<double>(info.parameters) / 1e6, adapter.config().rank, adapter.pairs().size(),
+                          static_cast<double>(adapter.parameter_count()) / 1e6));
+  say(common, fmt::format("{} windows of {} tokens to train on, {} to validate", data.train.count(), data.train.tokens(),
+                          data.validation ? data.validation->count() : 0));
+}
+
+void add_optional(JsonWriter& w, std::string_view name, const std::optional<double>& value) {
+  w.key(name);
+  if (value) {
+    w.value(*value);
+  } else {
+    w.value(nullptr);
+  }
+}
+
+std::string report_json(const FinetuneFlags& flags, const FineTuneReport& r, const Adapter& adapter) {
+  JsonWriter w;
+  w.begin_object().field("adapter_path", flags.adapter_path).field("iterations", r.iterations).field("interrupted", r.interrupted);
+  add_optional(w, "train_loss_before", r.train_loss_before);
+  add_optional(w, "train_loss_after", r.train_loss_after);
+  add_optional(w, "val_loss_before", r.val_loss_before);
+  add_optional(w, "val_loss_after", r.val_loss_after);
+  w.field("trainable_parameters", adapter.parameter_count())
+      .field("trained_tokens", r.trained_tokens)
+      .field("tokens_per_second", r.tokens_per_second)
+      .field("seconds", r.seconds)
+      .field("peak_memory_bytes", r.peak_memory_bytes)
+      .end_object();
+  return w.text();
+}
+
+std::string change(const std::optional<double>& before, const std::optional<double>& after) {
+  if (!before) return "not measured";
+  return after ? fmt::format("{:.4f} before, {:.4f} after", *before, *after) : fmt::format("{:.4f} before", *before);
+}
+
+void say_summary(const Common& common, const FinetuneFlags& flags, const FineTuneReport& r) {
+  say(common, fmt::format("training loss {}; validation loss {}", change(r.train_loss_before, r.train_loss_after),
+                          change(r.val_loss_before, r.val_loss_after)));
+  say(common, fmt::format("{} tokens in {}, {:.0f} tokens/s, peak memory {:.0f} MB", r.trained_tokens, format_duration(r.seconds),
+                          r.tokens_per_second, static_cast<double>(r.peak_memory_bytes) / 1e6));
+  say(common, fmt::format("{} {}", coloured(STDERR_FILENO, Colour::green, "adapter saved:"), flags.adapter_path));
+  if (!r.interrupted) return;
+  const std::string again = common.command_line + (flags.resume ? "" : " --resume");
+  say(common, fmt::format("stopped after iteration {} of {}; to go on: {}", r.iterations, flags.iters, again));
+}
+
+int run_finetune(const FinetuneFlags& flags, const Common& common) {
+  const FineTuneOptions options = loop_options(flags, common);
+  options.train.check();
+  const std::vector<std::string> targets = split_names(flags.target_modules);
+  const auto model = load_model(flags.model, common.dtype);
+  const Tokenizer tokenizer = Tokenizer::load(flags.model);
+  const Data data = read_data(flags, common, tokenizer, model->info().context);
+  const Adapter adapter = first_adapter(flags, common, targets, *model);
+  say_what_is_trained(common, *model, adapter, data);
+  Trainer trainer(model, adapter, options.train, common.device);
+  if (flags.resume) {
+    trainer.load_state(training_state_path(flags.adapter_path));
+    say(common, fmt::format("going on after iteration {}", trainer.steps_done()));
+  }
+  const FineTuneReport report = fine_tune(trainer, data.train, data.validation ? &*data.validation : nullptr, options);
+  if (common.json) print_json(report_json(flags, report, adapter));
+  say_summary(common, flags, report);
+  return report.interrupted ? kInterrupted : kOk;
+}
+
+constexpr const char* kDetails =
+    "The data is a text or source file, a folder of them (split by file into training and validation), or a folder with train.jsonl and\n"
+    "valid.jsonl of {\"text\": ...} rows. The adapter's folder gets adapter_config.json and adapter_model.safetensors in PEFT's layout,\n"
+    "metrics.jsonl, and training_state.safetensors, from which --resume goes on. Ctrl-C finishes the step, saves, and ends with code 130;\n"
+    "a second Ctrl-C ends at once.";
+
+constexpr const char* kExamples =
+    "lazuli finetune --model models/pycoder-16m --data src --adapter-path my-adapter --iters 300 --learning-rate 1e-3\n"
+    "lazuli finetune --model MODEL --data rows --adapter-path OUT --target-modules q_proj,v_proj --lora-rank 16 --lora-alpha 32\n"
+    "lazuli finetune --model MODEL --data notes.txt --adapter-path OUT --lr-schedule cosine --warmup-steps 20 --json > result.json\n"
+    "lazuli finetune --model MODEL --data rows --adapter-path OUT --resume";
+
+std::vector<Option> finetune_options(FinetuneFlags& f) {
+  return {
+      {.name = "--model",
+       .target = &f.model,
+       .help = "Folder with config.json, tokenizer.json and safetensors",
+       .value = "DIR",
+       .required = true},
+      {.name = "--data", .target = &f.data, .help = "Texts to train on", .value = "PATH", .required = true},
+      {.name = "--adapter-path", .target = &f.adapter_path, .help = "Folder for the adapter", .value = "DIR", .required = true},
+      {.name = "--iters", .target = &f.iters, .help = "Training steps", .low = 0, .high = 1e9},
+      {.name = "--batch-size", .target = &f.batch_size, .help = "Windows in each step", .low = 1, .high = 65536},
+      {.name = "--learning-rate", .target = &f.learning_rate, .help = "Of AdamW", .low = 0},
+      {.name = "--lora-rank", .target = &f.lora_rank, .help = "Rank of the adapter", .low = 1, .high = 65536},
+      {.name = "--lora-alpha", .target = &f.lora_alpha, .help = "The adapter's part is scaled by alpha / rank", .low = 0},
+      {.name = "--lora-dropout",
+       .target = &f.lora_dropout,
+       .help = "Probability of a zero in the adapter's input",
+       .low = 0,
+       .high = 0.999},
+      {.name = "--target-modules", .target = &f.target_modules, .help = "all-linear, or names such as q_proj,v_proj", .value = "NAMES"},
+      {.name = "--max-seq-length", .target = &f.max_seq_length, .help = "Tokens in a window, at most the context", .low = 1, .high = 1e9},
+      {.name = "--steps-per-report", .target = &f.steps_per_report, .help = "Steps between reports of the loss", .low = 1},
+      {.name = "--steps-per-eval", .target = &f.steps_per_eval, .help = "Steps between validations", .low = 1},
+      {.name = "--val-batches", .target = &f.val_batches, .help = "Batches in a validation; -1: all", .low = -1},
+      {.name = "--save-every", .target = &f.save_every, .help = "Steps between saves", .low = 1},
+      {.name = "--max-grad-norm", .target = &f.max_grad_norm, .help = "Gradients are scaled down to this norm; 0: never", .low = 0},
+      {.name = "--weight-decay", .target = &f.weight_decay, .help = "Of AdamW", .low = 0},
+      {.name = "--warmup-steps", .target = &f.warmup_steps, .help = "Steps in which the learning rate rises", .low = 0, .high = 1e9},
+      {.name = "--lr-schedule", .target = &f.lr_schedule, .help = "After the warm-up", .choices = {"constant", "cosine", "linear"}},
+      {.name = "--resume", .target = &f.resume, .help = "Go on from what --adapter-path holds"},
+  };
+}
+
+}  // namespace
+
+Command finetune_command() {
+  const auto flags = std::make_shared<FinetuneFlags>();
+  return {.name = "finetune",
+          .summary = "Train a LoRA adapter on texts",
+          .details = kDetails,
+          .examples = kExamples,
+          .options = finetune_options(*flags),
+          .run = [flags](const Common& common) { return run_finetune(*flags, common); }};
+}
+
+}  // namespace lazuli::cli

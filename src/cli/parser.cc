@@ -1,0 +1,168 @@
+#include "cli/parser.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+#include <sstream>
+#include <type_traits>
+
+#include "cli/version.h"
+
+namespace lazuli::cli {
+namespace {
+
+constexpr const char* kCommonGroup = "Common options";
+
+template <class Number>
+CLI::Validator number_in(double low, double high) {
+  auto check = [low, high](std::string& text) -> std::string {
+    Number value{};
+    const char* const end = text.data() + text.size();
+    const char* const begin = text.starts_with('+') ? text.data() + 1 : text.data();
+    const auto [stop, error] = std::from_chars(begin, end, value);
+    constexpr const char* kind = std::is_same_v<Number, double> ? "a number" : "a whole number";
+    const auto number = static_cast<double>(value);
+    if (error != std::errc() || stop != end || !std::isfinite(number)) return fmt::format("{} is expected, got '{}'", kind, text);
+    if (number >= low && number <= high) return {};
+    if (std::isinf(high)) return fmt::format("{} of at least {} is expected, got {}", kind, low, text);
+    return fmt::format("{} from {} to {} is expected, got {}", kind, low, high, text);
+  };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator one_of(std::vector<std::string> choices) {
+  auto check = [choices = std::move(choices)](std::string& text) -> std::string {
+    for (const std::string& choice : choices) {
+      if (choice == text) return {};
+    }
+    return fmt::format("one of {} is expected, got '{}'", fmt::join(choices, ", "), text);
+  };
+  return CLI::Validator(check, "");
+}
+
+std::string placeholder(const Option& option) {
+  if (!option.value.empty()) return option.value;
+  if (!option.choices.empty()) return fmt::format("{}", fmt::join(option.choices, "|"));
+  return std::holds_alternative<int64_t*>(option.target) ? "N" : std::holds_alternative<double*>(option.target) ? "X" : "TEXT";
+}
+
+template <class T>
+std::string default_text(const T& value) {
+  if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+    return fmt::format("{}", fmt::join(value, ","));
+  } else {
+    return fmt::format("{}", value);
+  }
+}
+
+void add_option(CLI::App& app, const Option& option, const char* group) {
+  if (bool* const* flag = std::get_if<bool*>(&option.target)) {
+    app.add_flag(option.name, **flag, option.help)->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    return;
+  }
+  CLI::Option* added = nullptr;
+  std::visit(
+      [&](auto* target) {
+        using T = std::remove_pointer_t<decltype(target)>;
+        if constexpr (!std::is_same_v<T, bool>) {
+          added = app.add_option(option.name, *target, option.help);
+          const std::string text = default_text(*target);
+          if (!text.empty() && !option.required) added->default_str(text);
+          if constexpr (std::is_arithmetic_v<T>) added->check(number_in<T>(option.low, option.high));
+          if constexpr (std::is_same_v<T, std::vector<std::string>>) added->expected(1)->take_all();
+        }
+      },
+      option.target);
+  added->group(group)->type_name(placeholder(option))->required(option.required);
+  if (!option.choices.empty()) added->check(one_of(option.choices));
+}
+
+// Texts of common options, until the whole line is parsed.
+struct CommonText {
+  std::string device = "cpu";
+  std::string dtype = "f32";
+  int64_t threads = 0;
+};
+
+void add_common(CLI::App& app, Common& common, CommonText& text) {
+  const std::vector<Option> options = {
+      {.name = "--device", .target = &text.device, .help = "Where to compute", .choices = {"cpu", "reference"}},
+      {.name = "--dtype", .target = &text.dtype, .help = "Of weights and activations", .choices = {"f32", "bf16", "f16"}},
+      {.name = "--threads", .target = &text.threads, .help = "Threads to compute with; 0: one for each core", .low = 0, .high = 1024},
+      {.name = "--seed", .target = &common.seed, .help = "Of everything random", .low = 0},
+      {.name = "--json", .target = &common.json, .help = "Print one JSON object on stdout"},
+      {.name = "--quiet", .target = &common.quiet, .help = "No progress on stderr"},
+      {.name = "--trace", .target = &common.trace, .help = "Write a Chrome/Perfetto trace", .value = "FILE"},
+  };
+  for (const Option& option : options) add_option(app, option, kCommonGroup);
+}
+
+DType dtype_by_name(const std::string& name) { return name == "bf16" ? DType::bf16 : name == "f16" ? DType::f16 : DType::f32; }
+
+std::string quoted_for_shell(const std::string& word) {
+  constexpr const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string out = "'";
+  for (char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+std::string footer_of(const Command& command) {
+  std::string text = command.details;
+  if (command.examples.empty()) return text;
+  text += "\n\nExamples:";
+  std::istringstream lines(command.examples);
+  for (std::string line; std::getline(lines, line);) text += "\n  " + line;
+  return text;
+}
+
+// A misspelt word explains more than what is missing because of it.
+std::string what_is_wrong(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = app.remaining(true);
+  if (!unknown.empty()) return fmt::format("'{}' is not known", unknown.front());
+  if (app.get_subcommands().empty()) return "a command is expected";
+  return error.what();
+}
+
+}  // namespace
+
+std::variant<Invocation, Answer> parse_command_line(const std::vector<Command>& commands, int argc, char** argv) {
+  CLI::App app("Fine-tunes language models with LoRA, and runs them.", "lazuli");
+  app.set_version_flag("--version", fmt::format("lazuli {}", kVersion));
+  app.require_subcommand(1);
+  app.footer("lazuli COMMAND --help shows a command's options and examples.");
+  app.get_formatter()->column_width(34);
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app.get_formatter()->label("Subcommands", "Commands");
+
+  Invocation chosen;
+  CommonText text;
+  for (const Command& command : commands) {
+    CLI::App* const sub = app.add_subcommand(command.name, command.summary);
+    sub->footer(footer_of(command));
+    sub->get_formatter()->column_width(34);
+    for (const Option& option : command.options) add_option(*sub, option, "Options");
+    add_common(*sub, chosen.common, text);
+    sub->callback([&chosen, &command] { chosen.command = &command; });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    return Answer{app.help()};
+  } catch (const CLI::CallForVersion& version) {
+    return Answer{std::string(version.what()) + "\n"};
+  } catch (const CLI::ParseError& error) {
+    const auto subs = app.get_subcommands();
+    const std::string name = subs.empty() ? "" : " " + subs.front()->get_name();
+    throw UsageError(fmt::format("{} (see lazuli{} --help)", what_is_wrong(app, error), name));
+  }
+  chosen.common.device = parse_device(text.device);
+  chosen.common.dtype = dtype_by_name(text.dtype);
+  chosen.common.threads = static_cast<int>(text.threads);
+  for (int k = 0; k < argc; ++k) chosen.common.command_line += (k == 0 ? "" : " ") + quoted_for_shell(argv[k]);
+  return chosen;
+}
+
+}  // namespace lazuli::cli

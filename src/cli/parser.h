@@ -1,0 +1,26 @@
+// Declares the parsing of command lines; the only file behind it that knows the parser's library is parser.cc.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cli/command.h"
+
+namespace lazuli::cli {
+
+/// A command line that is to be carried out.
+struct Invocation {
+  const Command* command = nullptr;
+  Common common;
+};
+
+/// The command line asked for a text: help or version.
+struct Answer {
+  std::string text;
+};
+
+/// Fills the targets of the chosen command's options. Throws UsageError with a hint at the help that applies.
+std::variant<Invocation, Answer> parse_command_line(const std::vector<Command>& commands, int argc, char** argv);
+
+}  // namespace lazuli::cli

@@ -1,0 +1,90 @@
+// Runs one command line: parsing, common options, tracing, and the report of failures.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string_view>
+
+#include "base/file.h"
+#include "base/json_writer.h"
+#include "base/terminal.h"
+#include "base/trace.h"
+#include "cli/command.h"
+#include "cli/parser.h"
+#include "exec/parallel.h"
+#include "lazuli/lazy_tensor.h"
+
+namespace lazuli::cli {
+namespace {
+
+void write_stdout(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) throw_io("write", "stdout", errno);
+}
+
+int report(std::string_view message, bool json, int code) {
+  const std::string text = fmt::format("{} {}\n", coloured(STDERR_FILENO, Colour::red, "lazuli: error:"), message);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  if (json) {
+    JsonWriter w;
+    w.begin_object().field("error", message).end_object();
+    const std::string line = w.text() + "\n";
+    // A stdout that cannot be written to leaves the message on stderr.
+    std::fwrite(line.data(), 1, line.size(), stdout);
+    std::fflush(stdout);
+  }
+  return code;
+}
+
+int run_command(const Invocation& invocation) {
+  const Common& common = invocation.common;
+  set_default_device(common.device);
+  if (common.threads > 0) set_thread_count(common.threads);
+  if (!common.trace.empty()) trace::start(common.trace);
+  try {
+    const int code = invocation.command->run(common);
+    trace::stop();
+    return code;
+  } catch (...) {
+    // The trace of a failed run helps to find the failure, which is more important than an error of writing it.
+    try {
+      trace::stop();
+    } catch (const Error& error) {
+      report(error.what(), false, kFailed);
+    }
+    throw;
+  }
+}
+
+bool asks_for_json(int argc, char** argv) {
+  for (int k = 1; k < argc; ++k) {
+    if (std::string_view(argv[k]) == "--json") return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void print_json(const std::string& text) { write_stdout(text + "\n"); }
+
+int run_program(const std::vector<Command>& commands, int argc, char** argv) {
+  const bool json = asks_for_json(argc, argv);
+  try {
+    const auto parsed = parse_command_line(commands, argc, argv);
+    if (const auto* answer = std::get_if<Answer>(&parsed)) {
+      write_stdout(answer->text);
+      return kOk;
+    }
+    return run_command(std::get<Invocation>(parsed));
+  } catch (const UsageError& error) {
+    return report(error.what(), json, kUsage);
+  } catch (const std::bad_alloc&) {
+    return report("out of memory", json, kFailed);
+  } catch (const std::exception& error) {
+    return report(error.what(), json, kFailed);
+  }
+}
+
+}  // namespace lazuli::cli

@@ -1,0 +1,67 @@
+#include "train/batches.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+#include <utility>
+
+#include "lazuli/error.h"
+
+namespace lazuli {
+
+std::vector<int32_t> token_stream(const Tokenizer& tokenizer, std::span<const Document> documents) {
+  std::vector<int32_t> stream;
+  for (const Document& document : documents) {
+    if (tokenizer.eos_id()) stream.push_back(*tokenizer.eos_id());
+    const std::vector<int32_t> ids = tokenizer.encode(document.text, true, false);
+    stream.insert(stream.end(), ids.begin(), ids.end());
+  }
+  return stream;
+}
+
+Windows::Windows(std::vector<int32_t> stream, int64_t tokens) : stream_(std::move(stream)) {
+  const auto size = static_cast<int64_t>(stream_.size());
+  if (tokens < 1) throw ValueError(fmt::format("[train] a window of at least 1 token is expected, got {}", tokens));
+  if (size < 2) throw ValueError(fmt::format("[train] texts of at least 2 tokens are expected, got {}", size));
+  tokens_ = std::min(tokens, size - 1);
+  count_ = (size - 1) / tokens_;
+}
+
+Tensor Windows::rows(std::span<const int64_t> indices) const {
+  Tensor ids = Tensor::empty(DType::i32, {static_cast<int64_t>(indices.size()), tokens_ + 1});
+  auto next = ids.mutable_data<int32_t>().begin();
+  for (int64_t index : indices) {
+    if (index < 0 || index >= count_) throw ValueError(fmt::format("[train] window {} of {} was asked for", index, count_));
+    next = std::copy_n(stream_.begin() + index * tokens_, tokens_ + 1, next);
+  }
+  return ids;
+}
+
+std::vector<int64_t> shuffled(int64_t count, uint64_t seed, uint64_t stream) {
+  std::vector<int64_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  // The standard fixes what these two give, but not what its distributions and std::shuffle do.
+  std::seed_seq mixed{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), static_cast<uint32_t>(stream),
+                      static_cast<uint32_t>(stream >> 32)};
+  std::mt19937_64 generator(mixed);
+  for (size_t k = order.size(); k > 1; --k) std::swap(order[k - 1], order[generator() % k]);
+  return order;
+}
+
+int64_t BatchOrder::at(int64_t position) {
+  if (position / windows_ != epoch_) {
+    epoch_ = position / windows_;
+    order_ = shuffled(windows_, seed_, static_cast<uint64_t>(epoch_));
+  }
+  return order_[static_cast<size_t>(position % windows_)];
+}
+
+std::vector<int64_t> BatchOrder::batch(int64_t step) {
+  std::vector<int64_t> indices;
+  for (int64_t k = 0; k < batch_size_; ++k) indices.push_back(at((step - 1) * batch_size_ + k));
+  return indices;
+}
+
+}  // namespace lazuli

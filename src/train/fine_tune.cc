@@ -1,0 +1,167 @@
+#include "train/fine_tune.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <vector>
+
+#include "base/interrupt.h"
+#include "base/memory_usage.h"
+#include "base/progress.h"
+#include "base/trace.h"
+#include "lazuli/error.h"
+#include "train/metrics.h"
+
+namespace lazuli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Losses and time since the last report.
+struct Tally {
+  double loss = 0;
+  double seconds = 0;
+  int64_t steps = 0;
+  int64_t tokens = 0;
+  double mean_loss() const { return loss / static_cast<double>(steps); }
+  double rate() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+};
+
+class Loop {
+ public:
+  Loop(Trainer& trainer, const Windows& train, const Windows* validation, const FineTuneOptions& options)
+      : trainer_(trainer),
+        train_(train),
+        validation_(validation),
+        options_(options),
+        order_(train.count(), options.batch_size, options.train.seed),
+        metrics_(metrics_path(options.folder), options.resume ? std::optional(trainer.steps_done()) : std::nullopt),
+        progress_(trainer.steps_done(), options.train.iterations, options.quiet) {}
+
+  FineTuneReport run() {
+    const InterruptGuard guard;
+    if (!options_.resume) save();
+    report_.val_loss_before = validate(trainer_.steps_done());
+    while (trainer_.steps_done() < options_.train.iterations && !interrupted()) step();
+    finish();
+    return report_;
+  }
+
+ private:
+  bool last() const { return trainer_.steps_done() == options_.train.iterations; }
+  bool every(int64_t period) const { return period > 0 && trainer_.steps_done() % period == 0; }
+
+  void step() {
+    const int64_t number = trainer_.steps_done() + 1;
+    const auto start = Clock::now();
+    const Tensor ids = train_.rows(order_.batch(number));
+    const StepResult result = trainer_.step(ids);
+    const double took = seconds_since(start);
+    if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
+      throw ValueError(
+          fmt::format("iteration {}: the loss is {} and the gradient norm {}; a lower --learning-rate may help ({} holds the "
+                      "adapter of iteration {})",
+                      number, result.loss, result.grad_norm, options_.folder, saved_at_));
+    }
+    const int64_t tokens = ids.dim(0) * (ids.dim(1) - 1);
+    for (Tally* tally : {&recent_, &all_}) {
+      tally->loss += result.loss;
+      tally->seconds += took;
+      tally->tokens += tokens;
+      ++tally->steps;
+    }
+    progress_.update(number, fmt::format("loss {:.3f}  {:.0f} tokens/s", recent_.mean_loss(), recent_.rate()));
+    after_step(result);
+  }
+
+  void after_step(const StepResult& result) {
+    const bool stopping = interrupted();
+    if (every(options_.steps_per_report) || last() || stopping) report(result);
+    if (every(options_.save_every) || last() || stopping) save();
+    if (!stopping && (every(options_.steps_per_eval) || last())) {
+      if (const auto loss = validate(trainer_.steps_done())) report_.val_loss_after = loss;
+    }
+  }
+
+  void report(const StepResult& result) {
+    const double loss = recent_.mean_loss();
+    if (!report_.train_loss_before) report_.train_loss_before = loss;
+    report_.train_loss_after = loss;
+    const int64_t at = trainer_.steps_done();
+    metrics_.write({at, loss, result.learning_rate, recent_.rate(), result.grad_norm, std::nullopt, peak_memory_bytes(), elapsed()});
+    progress_.line(fmt::format("iteration {}: train loss {:.4f}, learning rate {:.3e}, gradient norm {:.3f}, {:.0f} tokens/s, {} left", at,
+                               loss, result.learning_rate, result.grad_norm, recent_.rate(), progress_.time_left(at)));
+    recent_ = {};
+  }
+
+  /// The mean over the same windows at every call.
+  std::optional<double> validate(int64_t at) {
+    if (validation_ == nullptr || options_.val_batches == 0) return std::nullopt;
+    const trace::Scope scope("train", "validate");
+    std::vector<int64_t> windows = shuffled(validation_->count(), options_.train.seed, 0);
+    const auto batch = static_cast<size_t>(options_.batch_size);
+    if (options_.val_batches > 0) windows.resize(std::min(windows.size(), static_cast<size_t>(options_.val_batches) * batch));
+    double sum = 0;
+    for (size_t begin = 0; begin < windows.size(); begin += batch) {
+      if (interrupted()) return std::nullopt;
+      const auto part = std::span(windows).subspan(begin, std::min(batch, windows.size() - begin));
+      sum += trainer_.evaluate(validation_->rows(part)) * static_cast<double>(part.size());
+    }
+    const double loss = sum / static_cast<double>(windows.size());
+    metrics_.write({.iteration = at, .val_loss = loss, .peak_memory_bytes = peak_memory_bytes(), .time = elapsed()});
+    progress_.line(fmt::format("iteration {}: validation loss {:.4f} (perplexity {:.2f})", at, loss, std::exp(loss)));
+    return loss;
+  }
+
+  void save() {
+    const trace::Scope scope("train", "save");
+    trainer_.adapter().save(options_.folder);
+    trainer_.save_state(training_state_path(options_.folder));
+    saved_at_ = trainer_.steps_done();
+  }
+
+  void finish() {
+    if (saved_at_ != trainer_.steps_done()) save();
+    progress_.clear();
+    report_.iterations = trainer_.steps_done();
+    report_.interrupted = !last() && trainer_.steps_done() < options_.train.iterations;
+    report_.tokens_per_second = all_.rate();
+    report_.trained_tokens = all_.tokens;
+    report_.seconds = elapsed();
+    report_.peak_memory_bytes = peak_memory_bytes();
+  }
+
+  double elapsed() const { return seconds_since(start_); }
+
+  Trainer& trainer_;
+  const Windows& train_;
+  const Windows* validation_;
+  const FineTuneOptions& options_;
+  BatchOrder order_;
+  MetricsFile metrics_;
+  Progress progress_;
+  Clock::time_point start_ = Clock::now();
+  Tally recent_, all_;
+  FineTuneReport report_;
+  int64_t saved_at_ = -1;
+};
+
+std::string in_folder(const std::string& folder, const char* name) { return (std::filesystem::path(folder) / name).string(); }
+
+}  // namespace
+
+std::string training_state_path(const std::string& folder) { return in_folder(folder, "training_state.safetensors"); }
+std::string metrics_path(const std::string& folder) { return in_folder(folder, "metrics.jsonl"); }
+
+FineTuneReport fine_tune(Trainer& trainer, const Windows& train, const Windows* validation, const FineTuneOptions& options) {
+  std::error_code error;
+  std::filesystem::create_directories(options.folder, error);
+  if (error) throw IoError(fmt::format("cannot create folder {}: {}", options.folder, error.message()));
+  return Loop(trainer, train, validation, options).run();
+}
+
+}  // namespace lazuli

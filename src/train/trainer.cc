@@ -1,0 +1,170 @@
+// Implements Trainer.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "lazuli/error.h"
+#include "lazuli/safetensors.h"
+#include "lazuli/train.h"
+#include "train/train_step.h"
+
+namespace lazuli {
+namespace {
+
+// Steps take the memory of their parameters over, so these must not share theirs with anyone.
+Tensor own_copy(const Tensor& t) {
+  const Tensor row_major = t.contiguous();
+  return Tensor::from_slice(row_major.data<float>(), row_major.shape());
+}
+
+template <class T>
+Tensor scalar_tensor(T value) {
+  return Tensor::from_slice(std::span<const T>(&value, 1), Shape{});
+}
+
+void check_ids(const Tensor& ids, int64_t vocabulary) {
+  if (ids.dtype() != DType::i32) throw DTypeError(fmt::format("[train] ids: i32 is expected, got {}", name_of(ids.dtype())));
+  if (ids.rank() != 2 || ids.dim(0) < 1 || ids.dim(1) < 2) {
+    throw ShapeError(fmt::format("[train] ids: (batch, tokens + 1) is expected, got {}", to_string(ids.shape())));
+  }
+  const Tensor row_major = ids.contiguous();
+  for (int32_t id : row_major.data<int32_t>()) {
+    if (id < 0 || id >= vocabulary) throw ValueError(fmt::format("[train] ids: 0 to {} is expected, got {}", vocabulary - 1, id));
+  }
+}
+
+// Different dropout at every step, and the same when a run is repeated.
+int64_t dropout_seed(uint64_t seed, int64_t step) {
+  uint64_t x = seed * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(step);
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return static_cast<int64_t>(x ^ (x >> 31));
+}
+
+constexpr const char* kStepKey = "lazuli_step";
+constexpr const char* kGroupNames[] = {"factor", "m", "v"};
+
+}  // namespace
+
+struct Trainer::Impl {
+  std::shared_ptr<const LanguageModel> model;
+  Adapter adapter;  // names and settings; its factors are those of the start
+  TrainConfig config;
+  StepArguments at;
+  std::vector<Tensor> arguments;  // factors, moments, and the slots of the other arguments
+  std::vector<Tensor> results;
+  CompiledFunction step_function, loss_function;
+  int64_t steps_done = 0;
+
+  Impl(std::shared_ptr<const LanguageModel> m, Adapter a, const TrainConfig& c)
+      : model(std::move(m)), adapter(std::move(a)), config(c), at{2 * adapter.pairs().size()}, arguments(at.count()) {}
+
+  void compile_functions(Device device) {
+    step_function = compile([this](std::span<const LazyTensor> args) { return record_train_step(*model, adapter, config, args); }, device);
+    std::vector<int> donated(3 * at.n);
+    for (size_t k = 0; k < donated.size(); ++k) donated[k] = static_cast<int>(k);
+    step_function.donate(donated);
+    loss_function = compile(
+        [this](std::span<const LazyTensor> args) {
+          return std::vector<LazyTensor>{next_token_loss(*model, adapter, args.first(at.n), args[at.n], {})};
+        },
+        device);
+  }
+
+  std::span<const Tensor> group(size_t g) const { return std::span(arguments).subspan(g * at.n, at.n); }
+
+  std::string key(size_t g, size_t k) const {
+    return fmt::format("{}.{}.lora_{}", kGroupNames[g], adapter.pairs()[k / 2].path, k % 2 == 0 ? "A" : "B");
+  }
+};
+
+Trainer::Trainer(std::shared_ptr<const LanguageModel> model, Adapter adapter, const TrainConfig& config, Device device) {
+  config.check();
+  impl_ = std::make_unique<Impl>(std::move(model), std::move(adapter), config);
+  const std::vector<Tensor> factors = impl_->adapter.parameters();
+  if (factors.empty()) throw ValueError("[train] the adapter changes no layer of the model");
+  const size_t n = impl_->at.n;
+  for (size_t k = 0; k < n; ++k) {
+    impl_->arguments[k] = own_copy(factors[k]);
+    impl_->arguments[n + k] = Tensor::zeros(DType::f32, factors[k].shape());
+    impl_->arguments[2 * n + k] = Tensor::zeros(DType::f32, factors[k].shape());
+  }
+  impl_->compile_functions(device);
+}
+
+Trainer::Trainer(Trainer&&) noexcept = default;
+Trainer& Trainer::operator=(Trainer&&) noexcept = default;
+Trainer::~Trainer() = default;
+
+StepResult Trainer::step(const Tensor& ids) {
+  Impl& s = *impl_;
+  check_ids(ids, s.model->info().vocab_size);
+  const int64_t step = s.steps_done + 1;
+  const double rate = learning_rate(s.config, step);
+  s.arguments[s.at.ids()] = ids;
+  s.arguments[s.at.rate()] = scalar_tensor(static_cast<float>(rate));
+  s.arguments[s.at.step()] = scalar_tensor(static_cast<int32_t>(step));
+  s.arguments[s.at.seed()] = scalar_tensor(dropout_seed(s.config.seed, step));
+  s.step_function.call(s.arguments, s.results);
+  for (size_t k = 0; k < 3 * s.at.n; ++k) s.arguments[k] = std::move(s.results[kStepScalars + k]);
+  s.steps_done = step;
+  return {s.results[0].item(), s.results[1].item(), rate};
+}
+
+double Trainer::evaluate(const Tensor& ids) {
+  check_ids(ids, impl_->model->info().vocab_size);
+  const auto factors = impl_->group(0);
+  std::vector<Tensor> args(factors.begin(), factors.end());
+  args.push_back(ids);
+  return impl_->loss_function(std::move(args))[0].item();
+}
+
+int64_t Trainer::steps_done() const { return impl_->steps_done; }
+size_t Trainer::workspace_bytes() const { return impl_->step_function.workspace_bytes(); }
+
+Adapter Trainer::adapter() const {
+  std::vector<Tensor> copies;
+  for (const Tensor& t : impl_->group(0)) copies.push_back(own_copy(t));
+  Adapter out = impl_->adapter;
+  out.set_parameters(copies);
+  return out;
+}
+
+void Trainer::save_state(const std::string& path) const {
+  std::map<std::string, Tensor> tensors;
+  for (size_t g = 0; g < std::size(kGroupNames); ++g) {
+    for (size_t k = 0; k < impl_->at.n; ++k) tensors[impl_->key(g, k)] = impl_->group(g)[k];
+  }
+  save_safetensors(path, tensors, {{kStepKey, std::to_string(impl_->steps_done)}});
+}
+
+void Trainer::load_state(const std::string& path) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  const auto step = file.metadata().find(kStepKey);
+  if (step == file.metadata().end() || step->second.empty() || step->second.size() > 9 ||
+      step->second.find_first_not_of("0123456789") != std::string::npos) {
+    throw FormatError(fmt::format("{}: the state of a training is expected, but its metadata has no {}", path, kStepKey));
+  }
+  std::vector<Tensor> loaded;
+  for (size_t g = 0; g < std::size(kGroupNames); ++g) {
+    for (size_t k = 0; k < impl_->at.n; ++k) {
+      const std::string key = impl_->key(g, k);
+      const TensorInfo& info = file.info(key);
+      const Shape& shape = impl_->arguments[k].shape();
+      if (info.dtype != DType::f32 || info.shape != shape) {
+        throw FormatError(fmt::format("{}: tensor '{}': f32 {} is expected, got {} {}", path, key, to_string(shape), info.dtype_name,
+                                      to_string(info.shape)));
+      }
+      loaded.push_back(own_copy(file.tensor(key)));
+    }
+  }
+  if (file.names().size() != loaded.size()) {
+    throw FormatError(fmt::format("{}: {} tensors are expected, got {}", path, loaded.size(), file.names().size()));
+  }
+  std::move(loaded.begin(), loaded.end(), impl_->arguments.begin());
+  impl_->steps_done = std::stoll(step->second);
+}
+
+}  // namespace lazuli

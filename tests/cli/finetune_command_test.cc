@@ -1,0 +1,137 @@
+// Checks the command `finetune` from outside: its files, its JSON, going on after a stop, and Ctrl-C.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/json.h"
+#include "cli/program.h"
+#include "lazuli/safetensors.h"
+
+namespace lazuli {
+namespace {
+
+using testing::HasSubstr;
+
+class FinetuneCommand : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::filesystem::create_directories(folder_ / "data");
+    for (int file = 0; file < 4; ++file) {
+      std::ofstream out(folder_ / ("data/part" + std::to_string(file) + ".py"));
+      for (int line = 0; line < 40; ++line) out << "def function_" << file << "_" << line << "(x):\n    return x + " << line << "\n";
+    }
+  }
+  std::vector<std::string> arguments(const std::vector<std::string>& more) const {
+    std::vector<std::string> all = {"finetune",
+                                    "--model",
+                                    model_folder(),
+                                    "--data",
+                                    folder_ / "data",
+                                    "--adapter-path",
+                                    adapter(),
+                                    "--batch-size",
+                                    "2",
+                                    "--max-seq-length",
+                                    "16",
+                                    "--lora-rank",
+                                    "2",
+                                    "--val-batches",
+                                    "2",
+                                    "--target-modules",
+                                    "q_proj,v_proj",
+                                    "--learning-rate",
+                                    "1e-3",
+                                    "--threads",
+                                    "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  std::string adapter() const { return folder_ / "adapter"; }
+  std::vector<JsonDocument> metrics() const {
+    std::vector<JsonDocument> lines;
+    std::istringstream text(read_file(adapter() + "/metrics.jsonl", 1 << 20));
+    for (std::string line; std::getline(text, line);) lines.push_back(JsonDocument::parse(line, "metrics.jsonl"));
+    return lines;
+  }
+  TestFolder folder_;
+};
+
+TEST_F(FinetuneCommand, WritesAdapterMetricsTraceAndOneJsonObject) {
+  const Program program(folder_, arguments({"--iters", "4", "--steps-per-report", "2", "--steps-per-eval", "2", "--json", "--quiet",
+                                            "--trace", folder_ / "trace.json"}));
+  ASSERT_EQ(program.wait(), 0) << program.err();
+  EXPECT_EQ(program.err(), "");
+  const JsonDocument result = JsonDocument::parse(program.out(), "stdout");
+  const JsonValue root = result.root();
+  EXPECT_EQ(root.get("iterations").as_int(), 4);
+  EXPECT_FALSE(root.get("interrupted").as_bool());
+  EXPECT_EQ(root.get("trained_tokens").as_int(), 4 * 2 * 16);
+  EXPECT_LT(root.get("val_loss_after").as_double(), root.get("val_loss_before").as_double());
+  for (const char* key :
+       {"train_loss_before", "train_loss_after", "tokens_per_second", "seconds", "peak_memory_bytes", "trainable_parameters"}) {
+    EXPECT_GT(root.get(key).as_double(), 0) << key;
+  }
+  for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "training_state.safetensors"}) {
+    EXPECT_TRUE(std::filesystem::exists(adapter() + "/" + name)) << name;
+  }
+  std::vector<int64_t> reports, validations;
+  for (const JsonDocument& line : metrics()) {
+    const int64_t iteration = line.root().get("iteration").as_int();
+    (line.root().find("val_loss") ? validations : reports).push_back(iteration);
+  }
+  EXPECT_EQ(reports, (std::vector<int64_t>{2, 4}));
+  EXPECT_EQ(validations, (std::vector<int64_t>{0, 2, 4}));
+  EXPECT_GT(JsonDocument::read(folder_ / "trace.json").root().get("traceEvents").as_array().size(), 10u);
+}
+
+TEST_F(FinetuneCommand, GoesOnWhereItStopped) {
+  const Program whole(folder_, arguments({"--iters", "4", "--quiet"}));
+  ASSERT_EQ(whole.wait(), 0) << whole.err();
+  const auto adapter_file = [&] { return read_file(adapter() + "/adapter_model.safetensors", 1 << 24); };
+  const std::string expected = adapter_file();
+  const Program first(folder_, arguments({"--iters", "2", "--quiet"}));
+  ASSERT_EQ(first.wait(), 0) << first.err();
+  EXPECT_NE(adapter_file(), expected);
+  const Program second(folder_, arguments({"--iters", "4", "--quiet", "--resume"}));
+  ASSERT_EQ(second.wait(), 0) << second.err();
+  EXPECT_EQ(adapter_file(), expected);
+}
+
+TEST_F(FinetuneCommand, ResumeNeedsAnEarlierRun) {
+  const Program program(folder_, arguments({"--resume"}));
+  EXPECT_EQ(program.wait(), 1);
+  EXPECT_THAT(program.err(), HasSubstr(adapter()));
+}
+
+TEST_F(FinetuneCommand, InterruptFinishesTheStepAndSaysHowToGoOn) {
+  const Program program(folder_, arguments({"--iters", "1000000", "--steps-per-report", "1", "--save-every", "1000000"}));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+  const auto stepped = [&] { return program.err().find("train loss") != std::string::npos; };
+  while (!stepped() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  program.send(SIGINT);
+  EXPECT_EQ(program.wait(), 130) << program.err();
+  const std::string said = program.err();
+  EXPECT_THAT(said, HasSubstr("to go on: "));
+  EXPECT_TRUE(said.ends_with("--resume\n")) << said;
+  const SafetensorsFile state = SafetensorsFile::open(adapter() + "/training_state.safetensors");
+  EXPECT_EQ(std::stoll(state.metadata().at("lazuli_step")), metrics().back().root().get("iteration").as_int());
+}
+
+TEST_F(FinetuneCommand, LossThatIsNotFiniteKeepsTheLastAdapter) {
+  const Program program(folder_, arguments({"--iters", "50", "--learning-rate", "1e30", "--max-grad-norm", "0", "--json"}));
+  EXPECT_EQ(program.wait(), 1);
+  EXPECT_THAT(program.err(), HasSubstr("--learning-rate"));
+  EXPECT_NO_THROW(JsonDocument::parse(program.out(), "stdout").root().get("error"));
+  EXPECT_NO_THROW(SafetensorsFile::open(adapter() + "/adapter_model.safetensors"));
+}
+
+}  // namespace
+}  // namespace lazuli

@@ -1,0 +1,76 @@
+// Defines Program, a run of the built program with its output and exit code.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+
+namespace lazuli {
+
+inline std::string model_folder() { return std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m"; }
+
+/// An empty folder of its own for the running test, removed at the end.
+class TestFolder {
+ public:
+  TestFolder() {
+    const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
+    path_ = std::filesystem::path(testing::TempDir()) /
+            (std::string("lazuli_") + test->test_suite_name() + "_" + test->name() + "_" + std::to_string(getpid()));
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+  }
+  TestFolder(const TestFolder&) = delete;
+  TestFolder& operator=(const TestFolder&) = delete;
+  ~TestFolder() { std::filesystem::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// The program, started with its output going to files in a folder.
+class Program {
+ public:
+  Program(const TestFolder& folder, const std::vector<std::string>& arguments) : out_(folder / "stdout"), err_(folder / "stderr") {
+    std::vector<std::string> words = {LAZULI_PROGRAM};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    child_ = fork();
+    if (child_ != 0) return;
+    redirect(STDOUT_FILENO, out_);
+    redirect(STDERR_FILENO, err_);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  void send(int signal) const { kill(child_, signal); }
+  /// Exit code, or 128 plus the signal that ended the program.
+  int wait() const {
+    int status = 0;
+    waitpid(child_, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  std::string out() const { return read_file(out_, kLimit); }
+  std::string err() const { return read_file(err_, kLimit); }
+
+ private:
+  static constexpr size_t kLimit = size_t{1} << 24;
+  static void redirect(int to, const std::string& path) {
+    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    dup2(fd, to);
+    close(fd);
+  }
+  std::string out_, err_;
+  pid_t child_ = -1;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,136 @@
+// Checks the program's frame: exit codes, messages, help and JSON on failure.
+#include "cli/program.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace lazuli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+Result run(const std::vector<std::string>& arguments) {
+  const TestFolder folder;
+  const Program program(folder, arguments);
+  const int code = program.wait();
+  return {code, program.out(), program.err()};
+}
+
+std::vector<std::string> finetune(const std::vector<std::string>& more) {
+  std::vector<std::string> arguments = {"finetune", "--model", model_folder(), "--data", "no-data", "--adapter-path", "no-adapter"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+TEST(Program, WrongCommandLinesEndWithTwo) {
+  const std::vector<std::vector<std::string>> wrong = {
+      {},
+      {"tune"},
+      {"finetune"},
+      finetune({"--iterations", "3"}),
+      finetune({"--iters", "many"}),
+      finetune({"--iters", "-1"}),
+      finetune({"--iters", "1.5"}),
+      finetune({"--learning-rate", "nan"}),
+      finetune({"--lora-dropout", "1"}),
+      finetune({"--lr-schedule", "step"}),
+      finetune({"--device", "tpu"}),
+      finetune({"--dtype", "int4"}),
+      finetune({"--threads", "-1"}),
+      finetune({"--target-modules", ","}),
+      finetune({"unexpected"}),
+  };
+  for (const auto& arguments : wrong) {
+    const Result r = run(arguments);
+    EXPECT_EQ(r.code, 2) << r.err;
+    EXPECT_TRUE(r.err.starts_with("lazuli: error: ")) << r.err;
+    EXPECT_EQ(r.err.find('\n'), r.err.size() - 1) << r.err;
+    EXPECT_EQ(r.out, "");
+  }
+}
+
+TEST(Program, UnknownWordsAreNamed) {
+  EXPECT_THAT(run({"tune"}).err, HasSubstr("'tune'"));
+  EXPECT_THAT(run({"finetune", "--modle", "x"}).err, HasSubstr("'--modle'"));
+}
+
+TEST(Program, HelpHasOptionsDefaultsAndExamples) {
+  const Result all = run({"--help"});
+  EXPECT_EQ(all.code, 0);
+  EXPECT_THAT(all.out, HasSubstr("finetune"));
+  const Result r = run({"finetune", "--help"});
+  EXPECT_EQ(r.code, 0);
+  for (const char* text :
+       {"Usage: lazuli finetune", "--learning-rate X=1e-05", "--target-modules", "--threads", "Examples:\n  lazuli finetune"}) {
+    EXPECT_THAT(r.out, HasSubstr(text));
+  }
+  EXPECT_THAT(r.out, Not(HasSubstr("\x1b[")));
+}
+
+TEST(Program, TellsItsVersion) {
+  const Result r = run({"--version"});
+  EXPECT_EQ(r.code, 0);
+  EXPECT_TRUE(r.out.starts_with("lazuli ")) << r.out;
+}
+
+TEST(Program, MissingModelEndsWithOne) {
+  const Result r = run({"finetune", "--model", "/no/model", "--data", "d", "--adapter-path", "a"});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_THAT(r.err, HasSubstr("lazuli: error: /no/model"));
+  EXPECT_EQ(r.out, "");
+}
+
+TEST(Program, FailuresAreJsonToo) {
+  for (const auto& [arguments, code] : std::vector<std::pair<std::vector<std::string>, int>>{
+           {{"finetune", "--model", "/no/model", "--data", "d", "--adapter-path", "a", "--json"}, 1},
+           {finetune({"--iters", "x", "--json"}), 2}}) {
+    const Result r = run(arguments);
+    EXPECT_EQ(r.code, code);
+    const JsonDocument document = JsonDocument::parse(r.out, "stdout");
+    EXPECT_THAT(r.err, HasSubstr(std::string(document.root().get("error").as_string())));
+  }
+}
+
+TEST(Program, TruncatedModelIsNamed) {
+  const TestFolder folder;
+  const std::string model = folder / "model";
+  std::filesystem::copy(model_folder(), model);
+  std::filesystem::resize_file(model + "/model.safetensors", 1000);
+  const Program program(folder,
+                        {"finetune", "--model", model, "--data", model_folder() + "/README.md", "--adapter-path", folder / "adapter"});
+  EXPECT_EQ(program.wait(), 1);
+  EXPECT_THAT(program.err(), HasSubstr("model.safetensors"));
+}
+
+TEST(Program, DataWithoutTextIsNamed) {
+  const TestFolder folder;
+  std::filesystem::create_directories(folder / "data");
+  const Program program(folder, {"finetune", "--model", model_folder(), "--data", folder / "data", "--adapter-path", folder / "adapter"});
+  EXPECT_EQ(program.wait(), 1);
+  EXPECT_THAT(program.err(), HasSubstr(folder / "data"));
+}
+
+TEST(Program, TraceThatCannotBeWrittenIsAnError) {
+  const TestFolder folder;
+  std::ofstream(folder / "text.txt") << "one two three four five six\n";
+  const Program program(folder, {"finetune", "--model", model_folder(), "--data", folder / "text.txt", "--adapter-path", folder / "adapter",
+                                 "--iters", "0", "--trace", "/no/folder/trace.json"});
+  EXPECT_EQ(program.wait(), 1);
+  EXPECT_THAT(program.err(), HasSubstr("/no/folder/trace.json"));
+}
+
+}  // namespace
+}  // namespace lazuli

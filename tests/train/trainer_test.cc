@@ -1,0 +1,181 @@
+// Checks training against a run of PyTorch and PEFT, and that a run can be stopped and gone on with.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "lazuli/adapter.h"
+#include "lazuli/error.h"
+#include "lazuli/model.h"
+#include "lazuli/safetensors.h"
+#include "lazuli/train.h"
+
+namespace lazuli {
+namespace {
+
+const std::string kData = std::string(LAZULI_SOURCE_DIR) + "/tests/data/pycoder-16m/";
+const std::string kModel = std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m";
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
+constexpr int64_t kMaxSteps = 2;
+#else
+constexpr int64_t kMaxSteps = 40;
+#endif
+
+struct Reference {
+  TrainConfig config;
+  int64_t steps;
+  std::vector<double> losses, norms;
+};
+
+std::vector<double> numbers(const JsonValue& array) {
+  std::vector<double> out;
+  for (const JsonValue v : array.as_array()) out.push_back(v.as_double());
+  return out;
+}
+
+Reference read_reference() {
+  const JsonDocument document = JsonDocument::read(kData + "lora_trajectory.json");
+  const JsonValue root = document.root();
+  Reference r;
+  r.steps = root.get("steps").as_int();
+  r.config.iterations = r.steps;
+  r.config.learning_rate = root.get("lr").as_double();
+  r.config.weight_decay = root.get("weight_decay").as_double();
+  r.config.max_grad_norm = root.get("max_grad_norm").as_double();
+  r.config.eps = root.get("eps").as_double();
+  r.losses = numbers(root.get("losses"));
+  r.norms = numbers(root.get("grad_norms_before_clip"));
+  return r;
+}
+
+// The batch of one step, (4, 256).
+Tensor batch_of(const Tensor& batches, int64_t step) {
+  const Shape shape{batches.dim(1), batches.dim(2)};
+  const auto all = batches.data<int32_t>();
+  return Tensor::from_slice(all.subspan(static_cast<size_t>(step * shape.numel()), static_cast<size_t>(shape.numel())), shape);
+}
+
+Tensor read_batches() { return SafetensorsFile::open(kData + "lora_batches.safetensors").tensor("input_ids").contiguous(); }
+
+double rms_difference(const Adapter& a, const Adapter& b) {
+  const auto left = a.parameters(), right = b.parameters();
+  double sum = 0;
+  int64_t count = 0;
+  for (size_t k = 0; k < left.size(); ++k) {
+    const auto x = left[k].data<float>(), y = right[k].data<float>();
+    for (size_t j = 0; j < x.size(); ++j) sum += (double{x[j]} - y[j]) * (double{x[j]} - y[j]);
+    count += left[k].numel();
+  }
+  return std::sqrt(sum / static_cast<double>(count));
+}
+
+TEST(Trainer, FollowsPyTorchAndPeftForFortySteps) {
+  const Reference reference = read_reference();
+  const auto model = load_model(kModel);
+  const Tensor batches = read_batches();
+  Trainer trainer(model, Adapter::load(kData + "lora_initial", model->linears()), reference.config);
+  const int64_t steps = std::min(reference.steps, kMaxSteps);
+  for (int64_t step = 0; step < steps; ++step) {
+    const StepResult result = trainer.step(batch_of(batches, step));
+    const auto k = static_cast<size_t>(step);
+    EXPECT_NEAR(result.loss, reference.losses[k], 2e-5) << "step " << step;
+    EXPECT_NEAR(result.grad_norm / reference.norms[k], 1, 5e-5) << "step " << step;
+  }
+  if (steps == reference.steps) {
+    EXPECT_LE(rms_difference(trainer.adapter(), Adapter::load(kData + "lora_after_40_steps", model->linears())), 3e-6);
+  }
+}
+
+class SmallTraining : public testing::Test {
+ protected:
+  std::shared_ptr<const LanguageModel> model_ = load_model(kModel);
+  Tensor batches_ = read_batches();
+
+  Tensor ids(int64_t step) const {
+    const auto row = batches_.data<int32_t>().subspan(static_cast<size_t>(step) * 1024, 2 * 33);
+    return Tensor::from_slice(row, {2, 33});
+  }
+  Adapter fresh(double dropout = 0) const {
+    LoRAConfig config;
+    config.rank = 4;
+    config.target_modules = {"q_proj", "v_proj"};
+    config.dropout = dropout;
+    return Adapter::create(model_->linears(), config, 1);
+  }
+  Trainer trainer(double dropout = 0) const {
+    TrainConfig config;
+    config.learning_rate = 1e-3;
+    config.seed = 5;
+    return Trainer(model_, fresh(dropout), config);
+  }
+};
+
+TEST_F(SmallTraining, GoesOnExactlyFromSavedState) {
+  const std::string path = testing::TempDir() + "lazuli_trainer_state.safetensors";
+  Trainer whole = trainer(), first = trainer(), second = trainer();
+  for (int64_t k = 0; k < 4; ++k) whole.step(ids(k));
+  for (int64_t k = 0; k < 2; ++k) first.step(ids(k));
+  first.save_state(path);
+  second.load_state(path);
+  EXPECT_EQ(second.steps_done(), 2);
+  for (int64_t k = 2; k < 4; ++k) second.step(ids(k));
+  EXPECT_EQ(rms_difference(whole.adapter(), second.adapter()), 0);
+}
+
+TEST_F(SmallTraining, StateOfAnotherAdapterIsRefused) {
+  const std::string path = testing::TempDir() + "lazuli_trainer_state_rank.safetensors";
+  trainer().save_state(path);
+  LoRAConfig config;
+  config.rank = 2;
+  config.target_modules = {"q_proj", "v_proj"};
+  Trainer other(model_, Adapter::create(model_->linears(), config, 1), TrainConfig{});
+  EXPECT_THROW(other.load_state(path), FormatError);
+  EXPECT_THROW(other.load_state(kData + "logits.safetensors"), FormatError);
+  EXPECT_THROW(other.load_state(path + ".missing"), IoError);
+}
+
+TEST_F(SmallTraining, AdapterIsACopyThatLaterStepsLeaveAlone) {
+  Trainer t = trainer();
+  t.step(ids(0));
+  const Adapter before = t.adapter();
+  const Adapter same = t.adapter();
+  t.step(ids(1));
+  EXPECT_EQ(rms_difference(before, same), 0);
+  EXPECT_GT(rms_difference(before, t.adapter()), 0);
+}
+
+TEST_F(SmallTraining, EvaluationChangesNothingAndMatchesTheStepsLoss) {
+  Trainer t = trainer();
+  const double loss = t.evaluate(ids(0));
+  EXPECT_EQ(t.steps_done(), 0);
+  EXPECT_NEAR(loss, t.step(ids(0)).loss, 1e-5);
+  EXPECT_LT(t.evaluate(ids(0)), loss);
+}
+
+TEST_F(SmallTraining, DropoutIsRepeatableAndChangesFromStepToStep) {
+  Trainer a = trainer(0.5), b = trainer(0.5), without = trainer();
+  for (int64_t k = 0; k < 2; ++k) {
+    a.step(ids(k));
+    b.step(ids(k));
+    without.step(ids(k));
+  }
+  EXPECT_EQ(rms_difference(a.adapter(), b.adapter()), 0);
+  EXPECT_GT(rms_difference(a.adapter(), without.adapter()), 0);
+  EXPECT_EQ(a.evaluate(ids(3)), b.evaluate(ids(3)));
+}
+
+TEST_F(SmallTraining, WrongIdsAreRefused) {
+  Trainer t = trainer();
+  EXPECT_THROW(t.step(Tensor::zeros(DType::i64, {1, 3})), DTypeError);
+  EXPECT_THROW(t.step(Tensor::zeros(DType::i32, {3})), ShapeError);
+  EXPECT_THROW(t.step(Tensor::zeros(DType::i32, {1, 1})), ShapeError);
+  EXPECT_THROW(t.step(Tensor::from_vector<int32_t>({0, 8192}, {1, 2})), ValueError);
+  EXPECT_THROW(t.step(Tensor::from_vector<int32_t>({0, -1}, {1, 2})), ValueError);
+}
+
+}  // namespace
+}  // namespace lazuli
