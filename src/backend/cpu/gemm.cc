@@ -19,6 +19,8 @@ constexpr int64_t kFewRows = 2 * kMaxTileRows;
 constexpr int64_t kFewDots = 48;
 // Shorter sums waste the vectors of an inner product.
 constexpr int64_t kShortDot = 32;
+// Rows up to which they still beat packing.
+constexpr int64_t kFewShort = 2;
 // What a task should read and do at least: some tens of microseconds.
 constexpr int64_t kTaskBytes = 256 << 10;
 constexpr double kTaskFlops = 4e6;
@@ -43,8 +45,8 @@ Gemm::Gemm(GemmSpec spec) : spec_(std::move(spec)), f32_(gemm_kernels(DType::f32
 
 void Gemm::choose_way() {
   const GemmTerm& first = spec_.terms[0];
-  const bool plain = !spec_.bias && !spec_.residual && spec_.activation == nullptr && spec_.terms.size() == 1;
-  if (plain && spec_.n <= kFewRows && spec_.m > spec_.n && first.a.row == 1 && first.a.column != 1) {
+  if (plain() && !spec_.scaled && spec_.terms.size() == 1 && spec_.n <= kFewRows && spec_.m > spec_.n && first.a.row == 1 &&
+      first.a.column != 1) {
     swapped_ = true;
     std::swap(spec_.m, spec_.n);
     std::swap(spec_.a_offsets, spec_.b_offsets);
@@ -54,7 +56,7 @@ void Gemm::choose_way() {
   const bool few = spec_.m <= kFewDots || spec_.n <= kFewDots;
   if (spec_.m <= kFewRows && b.column == 1) {
     way_ = Way::direct;
-  } else if (a.column == 1 && spec_.terms[0].k >= kShortDot && few && (b.row == 1 || spec_.n <= kFewDots)) {
+  } else if (a.column == 1 && (spec_.terms[0].k >= kShortDot || spec_.m <= kFewShort) && few && (b.row == 1 || spec_.n <= kFewDots)) {
     way_ = Way::dots;
   }
 }
@@ -110,7 +112,7 @@ double Gemm::flops() const {
 int64_t Gemm::left_floats() const { return block_rows_ * (way_ == Way::dots ? round_up(longest_k_, kChunk) : piece_of(longest_k_)); }
 int64_t Gemm::right_floats() const {
   if (way_ == Way::dots) return block_columns_ * round_up(longest_k_, kChunk);
-  return way_ == Way::packed ? kPanel * piece_of(longest_k_) : 0;
+  return kPanel * piece_of(longest_k_);
 }
 
 size_t Gemm::thread_scratch_bytes() const {
@@ -161,12 +163,14 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
   float* const packed = panels + round_up(left_floats(), kChunk);
   const Sums aside{packed + right_floats(), round_up(block_columns_, kPanel)};
   const Sums result = stores_sums() ? sums_in_result(pointers, block) : aside;
-  const bool pack = way_ == Way::packed;
   // A packed panel is stored in whole chunks: one that ends elsewhere takes the way through scratch.
-  const int64_t ragged = pack && block.columns % kChunk != 0 ? block.columns % kPanel : 0;
+  bool packs_any = false;
+  for (size_t t = 0; t < spec_.terms.size(); ++t) packs_any = packs_any || packs(t);
+  const int64_t ragged = packs_any && block.columns % kChunk != 0 ? block.columns % kPanel : 0;
   bool accumulate = false;
   for (size_t t = 0; t < spec_.terms.size(); ++t) {
     const GemmTerm& term = spec_.terms[t];
+    const bool pack = packs(t);
     const bool in_place = height_ == 1 && block.rows == 1 && term.a.dtype == DType::f32 && term.a.column == 1;
     const int64_t piece = in_place && !pack ? term.k : piece_of(term.k);
     for (int64_t p = 0; p < term.k; p += piece) {
@@ -184,7 +188,7 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
           tile.b = packed;
           tile.ldb = kPanel;
         }
-        run_panel(t, tile, block, columns);
+        run_panel(t, pack, tile, block, columns);
       }
       accumulate = true;
     }
@@ -201,8 +205,7 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
 }
 
 /// All rows of the block times one panel.
-void Gemm::run_panel(size_t term, TileArgs tile, const Block& block, int64_t columns) const {
-  const bool pack = way_ == Way::packed;
+void Gemm::run_panel(size_t term, bool pack, TileArgs tile, const Block& block, int64_t columns) const {
   const GemmKernels& set = pack ? f32_ : kernels_[term].b;
   const int64_t rounded = round_up(tile.k, kChunk);
   const auto size = static_cast<int64_t>(size_of(spec_.terms[term].b.dtype));

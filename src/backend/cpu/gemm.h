@@ -22,12 +22,13 @@ struct GemmTerm {
   int64_t k = 0;
 };
 
-/// result[i] = act(sum of terms + bias + residual) for each matrix of a batch. Sums are f32 and rounded once.
+/// result[i] = act(factor * sum of terms + bias + residual) for each matrix of a batch. Sums are f32 and rounded once.
 struct GemmSpec {
   int64_t m = 0, n = 0;
   std::vector<GemmTerm> terms;                            ///< one or two
   std::vector<int64_t> a_offsets = {0}, b_offsets = {0};  ///< where each matrix of the batch starts in the operands of the first term
   DType out = DType::f32;                                 ///< row-major
+  bool scaled = false;                                    ///< by GemmPointers::factor
   bool bias = false;                                      ///< n values, dtype of out
   bool residual = false;                                  ///< laid out as the result, dtype of out
   TileFn activation = nullptr;
@@ -39,6 +40,7 @@ struct GemmPointers {
   void* out;
   const void* bias;
   const void* residual;
+  float factor;
 };
 
 class Gemm {
@@ -74,10 +76,13 @@ class Gemm {
   void choose_blocks();
   void run_block(const GemmPointers& pointers, float* scratch, const Block& block) const;
   void run_tiles(const GemmPointers& pointers, float* scratch, const Block& block) const;
-  void run_panel(size_t term, TileArgs tile, const Block& block, int64_t columns) const;
+  void run_panel(size_t term, bool packed, TileArgs tile, const Block& block, int64_t columns) const;
   void run_dots(const GemmPointers& pointers, float* scratch, const Block& block) const;
   /// True when sums go straight into the result.
-  bool stores_sums() const { return spec_.out == DType::f32 && !swapped_ && !spec_.bias && !spec_.residual && spec_.activation == nullptr; }
+  bool stores_sums() const { return spec_.out == DType::f32 && !swapped_ && !spec_.scaled && plain(); }
+  bool plain() const { return !spec_.bias && !spec_.residual && spec_.activation == nullptr; }
+  /// Whether the right side of a term is packed.
+  bool packs(size_t term) const { return way_ == Way::packed || spec_.terms[term].b.column != 1; }
   Sums sums_in_result(const GemmPointers& pointers, const Block& block) const;
   void finish(const GemmPointers& pointers, const Sums& sums, const Block& block) const;
   void finish_row(const GemmPointers& pointers, float* sums, const Block& block, int64_t row) const;

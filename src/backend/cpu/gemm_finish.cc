@@ -39,6 +39,11 @@ void scatter(const float* sums, int64_t n, T* out, int64_t stride) {
 }  // namespace
 
 void Gemm::finish(const GemmPointers& pointers, const Sums& sums, const Block& block) const {
+  if (spec_.scaled && plain() && spec_.out == DType::f32 && sums.ld == spec_.n) {
+    float* out = sums_in_result(pointers, block).data;
+    tile_fn(Op::mul, 2)(sums.data, &pointers.factor, nullptr, out, block.rows * spec_.n);
+    return;
+  }
   for (int64_t i = 0; i < block.rows; ++i) {
     if (swapped_) {
       scatter_column(pointers, sums.data + i * sums.ld, block, block.row + i);
@@ -50,6 +55,7 @@ void Gemm::finish(const GemmPointers& pointers, const Sums& sums, const Block& b
 
 void Gemm::finish_row(const GemmPointers& pointers, float* sums, const Block& block, int64_t row) const {
   const int64_t at = (block.batch * spec_.m + row) * spec_.n + block.column;
+  if (spec_.scaled) tile_fn(Op::mul, 2)(sums, &pointers.factor, nullptr, sums, block.columns);
   if (spec_.bias) add_values(sums, element(pointers.bias, spec_.out, block.column), spec_.out, block.columns);
   if (spec_.residual) add_values(sums, element(pointers.residual, spec_.out, at), spec_.out, block.columns);
   std::byte* out = element(pointers.out, spec_.out, at);

@@ -1,0 +1,114 @@
+// Low-rank products: scale * (x@a)@b, alone or added to x@w, which is read once. Between the two products t = scale * (x@a) stays in f32.
+#include "backend/cpu/gemm_op.h"
+
+namespace lazuli::cpu {
+
+namespace {
+
+/// x@a scaled, into scratch.
+struct LowRank {
+  Gemm gemm;
+  int a, scale;
+  DType scale_dtype;
+  void run(const KernelArgs& args, int64_t begin, int64_t end) const {
+    GemmPointers p{};
+    p.a[0] = args.in[0];
+    p.b[0] = args.in[a];
+    p.out = args.scratch;
+    p.factor = static_cast<float>(factor(args.in[scale], scale_dtype));
+    gemm.run(p, args.thread_scratch, begin, end);
+  }
+};
+
+/// [x@w +] t@b [+ bias] into the result.
+struct Expand {
+  Gemm gemm;
+  int w;  ///< operand w, or -1
+  int b;
+  int bias;  ///< operand, or -1
+  void run(const KernelArgs& args, int64_t begin, int64_t end) const {
+    GemmPointers p{};
+    const size_t low = w < 0 ? 0 : 1;
+    if (w >= 0) {
+      p.a[0] = args.in[0];
+      p.b[0] = args.in[w];
+    }
+    p.a[low] = args.scratch;
+    p.b[low] = args.in[b];
+    p.bias = bias < 0 ? nullptr : args.in[bias];
+    p.out = args.out[0];
+    gemm.run(p, args.thread_scratch, begin, end);
+  }
+};
+
+/// Both, where they are one task each.
+struct Both {
+  LowRank low;
+  Expand high;
+  void run(const KernelArgs& args, int64_t begin, int64_t end) const {
+    if (begin == end) return;
+    low.run(args, 0, 1);
+    high.run(args, 0, 1);
+  }
+};
+
+/// Operand numbers; w and bias are -1 where there is none.
+struct LoraOperands {
+  int w, a, b, scale, bias;
+};
+
+PreparedOp prepare_lora(const KernelRequest& request, const char* name, const LoraOperands& operand) {
+  const auto input = [&](int k) -> const OperandSpec& { return request.inputs[static_cast<size_t>(k)]; };
+  const RowsOf x(request.inputs[0]);
+  const MatrixDims a = matrix_of(input(operand.a), request.attrs.i[0] != 0), b = matrix_of(input(operand.b), request.attrs.i[1] != 0);
+  const int64_t rank = a.columns;
+  GemmSpec low;
+  low.m = x.rows;
+  low.n = rank;
+  low.terms = {{x.layout, a.layout, a.rows}};
+  low.scaled = true;
+  GemmSpec high;
+  high.m = x.rows;
+  high.n = b.columns;
+  if (operand.w >= 0) {
+    const MatrixDims w = matrix_of(input(operand.w), request.attrs.i[2] != 0);
+    high.terms.push_back({x.layout, w.layout, w.rows});
+  }
+  high.terms.push_back({{DType::f32, rank, 1}, b.layout, rank});
+  high.out = request.outputs[0].dtype;
+  high.bias = operand.bias >= 0;
+  LowRank first{Gemm(std::move(low)), operand.a, operand.scale, input(operand.scale).dtype};
+  Expand second{Gemm(std::move(high)), operand.w, operand.b, operand.bias};
+
+  PreparedOp op;
+  op.bytes = bytes_of(request);
+  op.flops = first.gemm.flops() + second.gemm.flops();
+  op.name = name;
+  op.scratch_bytes = static_cast<size_t>(x.rows * rank) * sizeof(float);
+  op.thread_scratch_bytes = std::max(first.gemm.thread_scratch_bytes(), second.gemm.thread_scratch_bytes());
+  const int64_t tasks = second.gemm.tasks();
+  if (first.gemm.tasks() == 1 && tasks == 1) {
+    op.phases.push_back(make_kernel(Both{std::move(first), std::move(second)}, 1));
+  } else {
+    const int64_t low_tasks = first.gemm.tasks();
+    op.phases.push_back(make_kernel(std::move(first), low_tasks));
+    op.phases.push_back(make_kernel(std::move(second), tasks));
+  }
+  if (x.needs_copy) op.needs_contiguous |= 1;
+  if (operand.bias >= 0 && !input(operand.bias).contiguous) op.needs_contiguous |= 1u << operand.bias;
+  return op;
+}
+
+}  // namespace
+
+PreparedOp prepare_lora_fused(const KernelRequest& request) {
+  if (has_f64(request)) return reference_backend().prepare(request);
+  return prepare_lora(request, "lora_fused", {-1, 1, 2, 3, -1});
+}
+
+PreparedOp prepare_lora_linear(const KernelRequest& request) {
+  if (has_f64(request)) return reference_backend().prepare(request);
+  return prepare_lora(request, "lora_linear", {1, 2, 3, 4, request.inputs.size() > 5 ? 5 : -1});
+}
+
+}  // namespace lazuli::cpu
