@@ -142,4 +142,14 @@ TextSplit read_split(const std::string& path, uint64_t seed, double fraction) {
   return {read_json_lines(place / "train.jsonl"), read_json_lines(place / "valid.jsonl")};
 }
 
+std::vector<int32_t> encode_documents(std::span<const Document> documents, const Tokenizer& tokenizer, int32_t end_of_text) {
+  std::vector<int32_t> tokens;
+  for (const Document& document : documents) {
+    tokens.push_back(end_of_text);
+    const std::vector<int32_t> ids = tokenizer.encode(document.text, true, false);
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+  }
+  return tokens;
+}
+
 }  // namespace lazuli

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "lazuli/tokenizer.h"
 
 namespace lazuli {
 
@@ -28,5 +31,8 @@ std::vector<Document> read_documents(const std::string& path);
 /// The same for training: `train.jsonl` and `valid.jsonl` as they are; other documents are split by `seed`, about `fraction` of them (at
 /// least one when there are two) for validation. A single document is all for training.
 TextSplit read_split(const std::string& path, uint64_t seed, double fraction = 0.1);
+
+/// The tokens of all documents in turn, the end-of-text token before each.
+std::vector<int32_t> encode_documents(std::span<const Document> documents, const Tokenizer& tokenizer, int32_t end_of_text);
 
 }  // namespace lazuli

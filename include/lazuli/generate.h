@@ -1,0 +1,95 @@
+// Defines Generator, which continues a text with a language model, and how the next token is chosen.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lazuli/adapter.h"
+#include "lazuli/model.h"
+#include "lazuli/tokenizer.h"
+
+namespace lazuli {
+
+/// How a token is drawn; the names and rules are those of mlx-lm.
+struct SamplerOptions {
+  double temperature = 0;           ///< 0 takes the most probable token (the first of equals)
+  double top_p = 1;                 ///< keeps the most probable tokens until their sum reaches this (Holtzman et al. 2020)
+  int64_t top_k = 0;                ///< keeps so many tokens; 0: all
+  double min_p = 0;                 ///< keeps tokens of at least this part of the highest probability
+  double repetition_penalty = 1;    ///< divides positive and multiplies negative logits of recent tokens (Keskar et al. 2019)
+  int64_t repetition_context = 20;  ///< how many tokens are recent
+  uint64_t seed = 0;
+  /// Throws ValueError naming what is out of range.
+  void check() const;
+};
+
+/// Chooses tokens from logits on the host; the same seed and logits give the same tokens on every machine.
+class Sampler {
+ public:
+  /// Throws ValueError.
+  explicit Sampler(const SamplerOptions& options);
+  /// The next token. `history`: prompt and tokens so far.
+  int32_t next(std::span<const float> logits, std::span<const int32_t> history);
+
+ private:
+  void penalise(std::span<const int32_t> history);
+  size_t kept();
+  int32_t draw(size_t count);
+
+  SamplerOptions options_;
+  uint64_t draws_ = 0;
+  std::vector<float> logits_;
+  std::vector<int32_t> order_;  ///< token ids; the first `kept()` are the ones to draw from
+};
+
+struct GenerateOptions {
+  int64_t max_tokens = 100;
+  SamplerOptions sampler;
+  std::vector<std::string> stop;  ///< texts that end the generation; they are not part of the result
+  bool stop_at_eos = true;
+};
+
+enum class FinishReason : uint8_t { length, eos, stop, cancelled };
+
+struct GenerateResult {
+  std::string text;             ///< without the prompt
+  std::vector<int32_t> tokens;  ///< without the end-of-text token
+  FinishReason finish = FinishReason::length;
+  int64_t prompt_tokens = 0;
+  int64_t generation_tokens = 0;
+  double prompt_tps = 0;         ///< prompt tokens per second, up to the first logits
+  double generation_tps = 0;     ///< tokens per second after the first
+  size_t peak_memory_bytes = 0;  ///< of the process, resident
+  size_t pool_peak_bytes = 0;    ///< of tensors
+};
+
+/// Receives text as it is made: whole characters, never part of a stop text. Returning false ends the generation.
+using TextCallback = std::function<bool(std::string_view piece)>;
+
+/// Generates with one model; keys and values live in memory of a fixed size, and all tokens after the prompt run one plan.
+/// Not for several threads at once.
+class Generator {
+ public:
+  Generator(std::shared_ptr<const LanguageModel> model, Tokenizer tokenizer, std::optional<Adapter> adapter = {});
+  ~Generator();
+  Generator(Generator&&) noexcept;
+
+  /// Continues a text. Throws ValueError for an empty prompt and where prompt and max_tokens exceed the model's context.
+  GenerateResult run(std::string_view prompt, const GenerateOptions& options, const TextCallback& on_text = {});
+  /// Continues token ids.
+  GenerateResult run(std::span<const int32_t> prompt, const GenerateOptions& options, const TextCallback& on_text = {});
+  /// How many plans were traced: one for each length of a prompt's chunks and one for single tokens.
+  size_t traces() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,141 @@
+// Implements Generator.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/memory_use.h"
+#include "generate/decode_session.h"
+#include "generate/stop_texts.h"
+#include "lazuli/error.h"
+#include "lazuli/generate.h"
+#include "tensor/buffer_pool.h"
+
+namespace lazuli {
+
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double rate(int64_t count, double seconds) { return count > 0 && seconds > 0 ? static_cast<double>(count) / seconds : 0; }
+
+/// The text of a generation on its way to the caller.
+class TextStream {
+ public:
+  TextStream(const Tokenizer& tokenizer, const GenerateOptions& options, const TextCallback& on_text, std::string& text)
+      : decoder_(tokenizer), stops_(options.stop), on_text_(on_text), text_(text) {}
+  /// Why the generation ends here, if it does.
+  std::optional<FinishReason> feed(int32_t token) {
+    const bool go_on = emit(stops_.feed(decoder_.feed(token)));
+    if (stops_.found()) return FinishReason::stop;
+    if (!go_on) return FinishReason::cancelled;
+    return std::nullopt;
+  }
+  void end() {
+    emit(stops_.feed(decoder_.flush()));
+    emit(stops_.flush());
+  }
+  bool stopped() const { return stops_.found(); }
+
+ private:
+  bool emit(const std::string& piece) {
+    if (piece.empty()) return true;
+    text_ += piece;
+    return !on_text_ || on_text_(piece);
+  }
+
+  Tokenizer::StreamDecoder decoder_;
+  StopTexts stops_;
+  const TextCallback& on_text_;
+  std::string& text_;
+};
+
+}  // namespace
+
+struct Generator::Impl {
+  std::shared_ptr<const LanguageModel> model;
+  Tokenizer tokenizer;
+  DecodeSession session;
+
+  void check(std::span<const int32_t> prompt, const GenerateOptions& options) const;
+  bool ends(int32_t token) const;
+  FinishReason decode(const GenerateOptions& options, std::vector<int32_t>& history, std::span<const float> logits, TextStream& stream,
+                      GenerateResult& result);
+};
+
+void Generator::Impl::check(std::span<const int32_t> prompt, const GenerateOptions& options) const {
+  const ModelInfo& info = model->info();
+  const auto count = static_cast<int64_t>(prompt.size());
+  if (count == 0) throw ValueError("[generate] a prompt of at least one token is expected");
+  if (options.max_tokens < 1) throw ValueError(fmt::format("[generate] max_tokens of at least 1 is expected, got {}", options.max_tokens));
+  if (options.max_tokens > info.context - count) {
+    throw ValueError(fmt::format("[generate] {} prompt tokens and {} new ones exceed the model's context of {} tokens", count,
+                                 options.max_tokens, info.context));
+  }
+  for (int32_t id : prompt) {
+    if (id < 0 || id >= info.vocab_size) {
+      throw ValueError(fmt::format("[generate] token {} of the prompt is not below the vocabulary size {}", id, info.vocab_size));
+    }
+  }
+}
+
+bool Generator::Impl::ends(int32_t token) const {
+  const auto& own = tokenizer.eos_ids();
+  const auto& models = model->info().eos_token_ids;
+  return std::find(own.begin(), own.end(), token) != own.end() || std::find(models.begin(), models.end(), int64_t{token}) != models.end();
+}
+
+FinishReason Generator::Impl::decode(const GenerateOptions& options, std::vector<int32_t>& history, std::span<const float> logits,
+                                     TextStream& stream, GenerateResult& result) {
+  Sampler sampler(options.sampler);
+  while (true) {
+    const int32_t token = sampler.next(logits, history);
+    if (options.stop_at_eos && ends(token)) return FinishReason::eos;
+    result.tokens.push_back(token);
+    history.push_back(token);
+    if (const auto reason = stream.feed(token)) return *reason;
+    if (static_cast<int64_t>(result.tokens.size()) == options.max_tokens) return FinishReason::length;
+    logits = session.feed({&token, 1});
+  }
+}
+
+Generator::Generator(std::shared_ptr<const LanguageModel> model, Tokenizer tokenizer, std::optional<Adapter> adapter) {
+  DecodeSession session(model, std::move(adapter));
+  impl_ = std::make_unique<Impl>(Impl{std::move(model), std::move(tokenizer), std::move(session)});
+}
+Generator::~Generator() = default;
+Generator::Generator(Generator&&) noexcept = default;
+
+size_t Generator::traces() const { return impl_->session.traces(); }
+
+GenerateResult Generator::run(std::string_view prompt, const GenerateOptions& options, const TextCallback& on_text) {
+  return run(impl_->tokenizer.encode(prompt), options, on_text);
+}
+
+GenerateResult Generator::run(std::span<const int32_t> prompt, const GenerateOptions& options, const TextCallback& on_text) {
+  options.sampler.check();
+  impl_->check(prompt, options);
+  GenerateResult result;
+  TextStream stream(impl_->tokenizer, options, on_text, result.text);
+  result.prompt_tokens = static_cast<int64_t>(prompt.size());
+  std::vector<int32_t> history(prompt.begin(), prompt.end());
+  impl_->session.reset(result.prompt_tokens + options.max_tokens);
+  auto start = std::chrono::steady_clock::now();
+  const std::span<const float> logits = impl_->session.feed(prompt);
+  result.prompt_tps = rate(result.prompt_tokens, seconds_since(start));
+  start = std::chrono::steady_clock::now();
+  result.finish = impl_->decode(options, history, logits, stream, result);
+  const double seconds = seconds_since(start);
+  stream.end();
+  if (stream.stopped()) result.finish = FinishReason::stop;
+  result.generation_tokens = static_cast<int64_t>(result.tokens.size());
+  result.generation_tps = rate(result.generation_tokens - 1, seconds);
+  result.peak_memory_bytes = peak_resident_bytes();
+  result.pool_peak_bytes = BufferPool::host().stats().peak_bytes;
+  return result;
+}
+
+}  // namespace lazuli
