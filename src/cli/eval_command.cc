@@ -1,0 +1,86 @@
+// Defines the command `eval`, which measures a model's loss on texts.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "base/json_writer.h"
+#include "cli/command.h"
+#include "lazuli/error.h"
+#include "lazuli/evaluate.h"
+
+namespace lazuli::cli {
+
+namespace {
+
+struct EvalFlags {
+  std::string model, data, adapter_path, dump_logits;
+  int64_t max_seq_length = 2048;
+};
+
+int32_t end_of_text(const Tokenizer& tokenizer, const LanguageModel& model) {
+  if (const auto id = tokenizer.eos_id()) return *id;
+  const auto& ids = model.info().eos_token_ids;
+  if (!ids.empty()) return static_cast<int32_t>(ids[0]);
+  throw FormatError(fmt::format("{}: an end-of-text token is expected in tokenizer_config.json or config.json", model.info().path));
+}
+
+int run_eval(const EvalFlags& flags, const Common& common) {
+  const Tokenizer tokenizer = Tokenizer::load(flags.model);
+  const auto model = load_model(flags.model, common.dtype);
+  std::optional<Adapter> adapter;
+  if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, model->linears());
+  const std::vector<int32_t> tokens = read_tokens(flags.data, tokenizer, end_of_text(tokenizer, *model));
+  EvaluateOptions options;
+  options.max_seq_length = flags.max_seq_length;
+  options.dump_logits = flags.dump_logits;
+  if (!common.quiet && !common.json) {
+    options.on_progress = [](int64_t done, int64_t total) { std::cerr << fmt::format("\r{} of {} tokens", done, total) << std::flush; };
+  }
+  const EvaluateResult result = evaluate(*model, adapter ? &*adapter : nullptr, tokens, options);
+  if (options.on_progress) std::cerr << "\n";
+  if (common.json) {
+    JsonWriter w;
+    w.begin_object().field("loss", result.loss).field("perplexity", result.perplexity).field("tokens", result.tokens).end_object();
+    print_json(w.text());
+  } else {
+    std::cout << fmt::format("loss {:.5f}, perplexity {:.4f}, {} tokens\n", result.loss, result.perplexity, result.tokens);
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Command eval_command() {
+  const auto flags = std::make_shared<EvalFlags>();
+  Command c;
+  c.name = "eval";
+  c.summary = "Measure a model's loss and perplexity on texts";
+  c.details = "The texts are joined, the end-of-text token before each, and cut into windows that do not overlap.";
+  c.examples =
+      "lazuli eval --model models/pycoder-16m --data src --json\n"
+      "lazuli eval --model models/pycoder-16m --adapter-path adapters --data valid.jsonl";
+  c.options = {
+      {.name = "--model",
+       .target = &flags->model,
+       .help = "Folder with config.json, tokenizer.json and safetensors files",
+       .value = "DIR",
+       .required = true},
+      {.name = "--data",
+       .target = &flags->data,
+       .help = "A text or source file, a .jsonl file of {\"text\"} rows, or a folder of them",
+       .value = "PATH",
+       .required = true},
+      {.name = "--adapter-path", .target = &flags->adapter_path, .help = "Folder of a LoRA adapter in PEFT's layout", .value = "DIR"},
+      {.name = "--max-seq-length", .target = &flags->max_seq_length, .help = "Tokens of a window, at most the model's context", .low = 2},
+      {.name = "--dump-logits",
+       .target = &flags->dump_logits,
+       .help = "Write the ids and logits of every window to this file",
+       .value = "FILE.safetensors"},
+  };
+  c.run = [flags](const Common& common) { return run_eval(*flags, common); };
+  return c;
+}
+
+}  // namespace lazuli::cli

@@ -1,0 +1,134 @@
+// Defines the command `generate`, which continues a text.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <optional>
+
+#include "base/json_writer.h"
+#include "cli/command.h"
+#include "lazuli/error.h"
+#include "lazuli/generate.h"
+
+namespace lazuli::cli {
+
+namespace {
+
+struct GenerateFlags {
+  std::string model, prompt, adapter_path;
+  int64_t max_tokens = 100;
+  double temp = 0, top_p = 1, min_p = 0, repetition_penalty = 1;
+  int64_t top_k = 0;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
+};
+
+std::string read_prompt(const std::string& text) {
+  if (text != "-") return text;
+  std::string all{std::istreambuf_iterator<char>(std::cin), {}};
+  if (all.empty()) throw UsageError("--prompt -: text on standard input is expected, got none");
+  return all;
+}
+
+GenerateOptions options_of(const GenerateFlags& flags, const Common& common) {
+  GenerateOptions options;
+  options.max_tokens = flags.max_tokens;
+  options.sampler.temperature = flags.temp;
+  options.sampler.top_p = flags.top_p;
+  options.sampler.top_k = flags.top_k;
+  options.sampler.min_p = flags.min_p;
+  options.sampler.repetition_penalty = flags.repetition_penalty;
+  options.sampler.seed = static_cast<uint64_t>(common.seed);
+  options.stop = flags.stop;
+  options.stop_at_eos = !flags.ignore_eos;
+  return options;
+}
+
+void print_result_json(const GenerateResult& result) {
+  JsonWriter w;
+  w.begin_object().field("text", result.text);
+  w.key("tokens").begin_array();
+  for (int32_t id : result.tokens) w.value(id);
+  w.end_array();
+  w.field("prompt_tokens", result.prompt_tokens).field("generation_tokens", result.generation_tokens);
+  w.field("prompt_tps", result.prompt_tps).field("generation_tps", result.generation_tps);
+  w.field("peak_memory_bytes", result.peak_memory_bytes).end_object();
+  print_json(w.text());
+}
+
+void print_statistics(const GenerateResult& result) {
+  std::cerr << fmt::format("Prompt: {} tokens, {:.1f} tokens/s\nGeneration: {} tokens, {:.1f} tokens/s\nPeak memory: {:.3f} GB\n",
+                           result.prompt_tokens, result.prompt_tps, result.generation_tokens, result.generation_tps,
+                           static_cast<double>(result.peak_memory_bytes) / 1e9);
+}
+
+int run_generate(const GenerateFlags& flags, const Common& common) {
+  const std::string prompt = read_prompt(flags.prompt);
+  const Tokenizer tokenizer = Tokenizer::load(flags.model);
+  const auto model = load_model(flags.model, common.dtype);
+  std::optional<Adapter> adapter;
+  if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, model->linears());
+  Generator generator(model, tokenizer, std::move(adapter));
+  const TextCallback stream = [](std::string_view piece) {
+    std::cout << piece << std::flush;
+    return static_cast<bool>(std::cout);
+  };
+  const GenerateResult result = generator.run(prompt, options_of(flags, common), common.json ? TextCallback() : stream);
+  if (common.json) {
+    print_result_json(result);
+    return kOk;
+  }
+  std::cout << std::endl;
+  if (!common.quiet) print_statistics(result);
+  return kOk;
+}
+
+}  // namespace
+
+Command generate_command() {
+  const auto flags = std::make_shared<GenerateFlags>();
+  Command c;
+  c.name = "generate";
+  c.summary = "Continue a text with a model";
+  c.details = "The text goes to stdout as it is made. Speed and peak memory go to stderr.";
+  c.examples =
+      "lazuli generate --model models/pycoder-16m --prompt 'def fibonacci(n):'\n"
+      "lazuli generate --model models/pycoder-16m --adapter-path adapters --prompt - --max-tokens 200 --temp 0.7 < start.py";
+  c.options = {
+      {.name = "--model",
+       .target = &flags->model,
+       .help = "Folder with config.json, tokenizer.json and safetensors files",
+       .value = "DIR",
+       .required = true},
+      {.name = "--prompt",
+       .target = &flags->prompt,
+       .help = "The text to continue; - reads it from standard input",
+       .value = "TEXT",
+       .required = true},
+      {.name = "--adapter-path", .target = &flags->adapter_path, .help = "Folder of a LoRA adapter in PEFT's layout", .value = "DIR"},
+      {.name = "--max-tokens", .target = &flags->max_tokens, .help = "How many tokens to make at most", .low = 1},
+      {.name = "--temp", .target = &flags->temp, .help = "Sampling temperature; 0 takes the most probable token", .low = 0},
+      {.name = "--top-p",
+       .target = &flags->top_p,
+       .help = "Sample from the most probable tokens that reach this sum",
+       .low = 1e-9,
+       .high = 1},
+      {.name = "--top-k", .target = &flags->top_k, .help = "Sample from this many of the most probable tokens; 0: all", .low = 0},
+      {.name = "--min-p",
+       .target = &flags->min_p,
+       .help = "Sample from tokens of at least this part of the highest probability",
+       .low = 0,
+       .high = 1},
+      {.name = "--repetition-penalty",
+       .target = &flags->repetition_penalty,
+       .help = "Make the last 20 tokens less probable; 1: not",
+       .low = 1e-9},
+      {.name = "--stop", .target = &flags->stop, .help = "End before this text; may be repeated", .value = "TEXT"},
+      {.name = "--ignore-eos", .target = &flags->ignore_eos, .help = "Go on after the end-of-text token"},
+  };
+  c.run = [flags](const Common& common) { return run_generate(*flags, common); };
+  return c;
+}
+
+}  // namespace lazuli::cli
