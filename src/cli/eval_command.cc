@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/json_writer.h"
+#include "base/progress.h"
 #include "cli/command.h"
 #include "lazuli/error.h"
 #include "lazuli/evaluate.h"
@@ -35,11 +36,12 @@ int run_eval(const EvalFlags& flags, const Common& common) {
   EvaluateOptions options;
   options.max_seq_length = flags.max_seq_length;
   options.dump_logits = flags.dump_logits;
-  if (!common.quiet && !common.json) {
-    options.on_progress = [](int64_t done, int64_t total) { std::cerr << fmt::format("\r{} of {} tokens", done, total) << std::flush; };
-  }
+  Progress progress(0, static_cast<int64_t>(tokens.size()), common.quiet);
+  options.on_progress = [&progress](int64_t done, int64_t total) {
+    progress.update(done, fmt::format("{} of {} tokens, {} left", done, total, progress.time_left(done)));
+  };
   const EvaluateResult result = evaluate(*model, adapter ? &*adapter : nullptr, tokens, options);
-  if (options.on_progress) std::cerr << "\n";
+  progress.clear();
   if (common.json) {
     JsonWriter w;
     w.begin_object().field("loss", result.loss).field("perplexity", result.perplexity).field("tokens", result.tokens).end_object();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "cli/command.h"
 #include "lazuli/error.h"
@@ -70,18 +71,20 @@ int run_generate(const GenerateFlags& flags, const Common& common) {
   std::optional<Adapter> adapter;
   if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, model->linears());
   Generator generator(model, tokenizer, std::move(adapter));
-  const TextCallback stream = [](std::string_view piece) {
-    std::cout << piece << std::flush;
-    return static_cast<bool>(std::cout);
+  // Ctrl-C ends the text and still shows the statistics.
+  const InterruptGuard guard;
+  const TextCallback stream = [&common](std::string_view piece) {
+    if (!common.json) std::cout << piece << std::flush;
+    return static_cast<bool>(std::cout) && !interrupted();
   };
-  const GenerateResult result = generator.run(prompt, options_of(flags, common), common.json ? TextCallback() : stream);
+  const GenerateResult result = generator.run(prompt, options_of(flags, common), stream);
   if (common.json) {
     print_result_json(result);
-    return kOk;
+  } else {
+    std::cout << std::endl;
+    if (!common.quiet) print_statistics(result);
   }
-  std::cout << std::endl;
-  if (!common.quiet) print_statistics(result);
-  return kOk;
+  return interrupted() ? kInterrupted : kOk;
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <utility>
 
-#include "base/memory_use.h"
+#include "base/memory_usage.h"
 #include "generate/decode_session.h"
 #include "generate/stop_texts.h"
 #include "lazuli/error.h"
@@ -133,7 +133,7 @@ GenerateResult Generator::run(std::span<const int32_t> prompt, const GenerateOpt
   if (stream.stopped()) result.finish = FinishReason::stop;
   result.generation_tokens = static_cast<int64_t>(result.tokens.size());
   result.generation_tps = rate(result.generation_tokens - 1, seconds);
-  result.peak_memory_bytes = peak_resident_bytes();
+  result.peak_memory_bytes = peak_memory_bytes();
   result.pool_peak_bytes = BufferPool::host().stats().peak_bytes;
   return result;
 }
