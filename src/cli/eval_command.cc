@@ -37,9 +37,7 @@ int run_eval(const EvalFlags& flags, const Common& common) {
   options.max_seq_length = flags.max_seq_length;
   options.dump_logits = flags.dump_logits;
   Progress progress(0, static_cast<int64_t>(tokens.size()), common.quiet);
-  options.on_progress = [&progress](int64_t done, int64_t total) {
-    progress.update(done, fmt::format("{} of {} tokens, {} left", done, total, progress.time_left(done)));
-  };
+  options.on_progress = [&progress](int64_t done, int64_t) { progress.update(done, "tokens"); };
   const EvaluateResult result = evaluate(*model, adapter ? &*adapter : nullptr, tokens, options);
   progress.clear();
   if (common.json) {

@@ -1,0 +1,114 @@
+// Checks the evaluation of models: windows, loss from logits, and dumped logits.
+#include "lazuli/evaluate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "lazuli/error.h"
+#include "support/temp_folder.h"
+#include "support/tiny_llama.h"
+
+namespace lazuli {
+namespace {
+
+class Evaluate : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_.write("config.json", test::kTinyLlamaConfig);
+    save_safetensors(folder_.path("model.safetensors"), test::tiny_llama_weights());
+    model_ = load_model(folder_.path());
+    for (int32_t k = 0; k < 300; ++k) tokens_.push_back((k * k + 7 * k + 3) % 64);
+  }
+  /// Sum over the targets of one window.
+  double window_loss(std::span<const int32_t> window) const {
+    ForwardContext context;
+    context.ids = LazyTensor::from_tensor(Tensor::from_slice(window, {1, static_cast<int64_t>(window.size())}));
+    const auto logits = model_->forward(context).eval().to_vector<float>();
+    double sum = 0;
+    for (size_t t = 0; t + 1 < window.size(); ++t) {
+      double total = 0;
+      for (size_t k = 0; k < 64; ++k) total += std::exp(static_cast<double>(logits[t * 64 + k]));
+      sum += std::log(total) - static_cast<double>(logits[t * 64 + static_cast<size_t>(window[t + 1])]);
+    }
+    return sum;
+  }
+
+  test::TempFolder folder_;
+  std::shared_ptr<const LanguageModel> model_;
+  std::vector<int32_t> tokens_;
+};
+
+TEST_F(Evaluate, IsTheMeanOverTheTargetsInsideOfWindows) {
+  EvaluateOptions options;
+  options.max_seq_length = 32;
+  const EvaluateResult result = evaluate(*model_, nullptr, tokens_, options);
+  double sum = 0;
+  int64_t targets = 0;
+  for (size_t at = 0; at < tokens_.size(); at += 32) {
+    const auto window = std::span<const int32_t>(tokens_).subspan(at, std::min<size_t>(32, tokens_.size() - at));
+    sum += window_loss(window);
+    targets += static_cast<int64_t>(window.size()) - 1;
+  }
+  EXPECT_EQ(result.tokens, targets);
+  EXPECT_NEAR(result.loss, sum / static_cast<double>(targets), 1e-5);
+  EXPECT_NEAR(result.perplexity, std::exp(result.loss), 1e-9);
+}
+
+TEST_F(Evaluate, WindowsAreAtMostTheContext) {
+  // 300 tokens in windows of 128, 128 and 44.
+  EXPECT_EQ(evaluate(*model_, nullptr, tokens_).tokens, 297);
+}
+
+TEST_F(Evaluate, AnAdapterThatChangesNothingGivesTheSameLoss) {
+  const Adapter adapter = Adapter::create(model_->linears(), {}, 1);
+  EXPECT_NEAR(evaluate(*model_, &adapter, tokens_).loss, evaluate(*model_, nullptr, tokens_).loss, 1e-6);
+}
+
+TEST_F(Evaluate, DumpedLogitsAreThoseOfTheWindows) {
+  EvaluateOptions options;
+  options.max_seq_length = 100;
+  options.dump_logits = folder_.path("logits.safetensors");
+  const EvaluateResult result = evaluate(*model_, nullptr, std::span<const int32_t>(tokens_).first(150), options);
+  EXPECT_EQ(result.tokens, 99 + 49);
+  const auto file = SafetensorsFile::open(options.dump_logits);
+  EXPECT_EQ(file.names().size(), 4U);
+  EXPECT_EQ(file.info("logits.0").shape, (Shape{100, 64}));
+  EXPECT_EQ(file.info("logits.1").shape, (Shape{50, 64}));
+  EXPECT_EQ(file.tensor("ids.1").to_vector<int32_t>(), std::vector<int32_t>(tokens_.begin() + 100, tokens_.begin() + 150));
+}
+
+TEST_F(Evaluate, ProgressReachesTheEnd) {
+  EvaluateOptions options;
+  int64_t last = 0;
+  options.on_progress = [&](int64_t done, int64_t total) {
+    EXPECT_GT(done, last);
+    EXPECT_EQ(total, 300);
+    last = done;
+  };
+  evaluate(*model_, nullptr, tokens_, options);
+  EXPECT_EQ(last, 300);
+}
+
+TEST_F(Evaluate, TooFewOrUnknownTokensAreRefused) {
+  EXPECT_THROW(evaluate(*model_, nullptr, std::span<const int32_t>(tokens_).first(1)), ValueError);
+  EXPECT_THROW(evaluate(*model_, nullptr, std::vector<int32_t>{1, 64}), ValueError);
+  EvaluateOptions options;
+  options.max_seq_length = 1;
+  EXPECT_THROW(evaluate(*model_, nullptr, tokens_, options), ValueError);
+}
+
+TEST_F(Evaluate, EveryDocumentBeginsWithTheEndOfText) {
+  folder_.write("data/a.txt", "x = 1\n");
+  folder_.write("data/b.txt", "y = 2\n");
+  const Tokenizer tokenizer = Tokenizer::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m");
+  std::vector<int32_t> expected;
+  for (const char* text : {"x = 1\n", "y = 2\n"}) {
+    expected.push_back(0);
+    for (int32_t id : tokenizer.encode(text)) expected.push_back(id);
+  }
+  EXPECT_EQ(read_tokens(folder_.path("data"), tokenizer, 0), expected);
+}
+
+}  // namespace
+}  // namespace lazuli

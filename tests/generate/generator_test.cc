@@ -1,0 +1,182 @@
+// Checks generation on a small model: chunks, streaming, stop texts, limits.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "generate/decode_session.h"
+#include "lazuli/error.h"
+#include "lazuli/generate.h"
+#include "support/temp_folder.h"
+#include "support/tiny_llama.h"
+
+namespace lazuli {
+namespace {
+
+using test::message_of;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST(ChunkLengths, AreFewDifferentOnes) {
+  EXPECT_THAT(chunk_lengths(1), ElementsAre(1));
+  EXPECT_THAT(chunk_lengths(2), ElementsAre(8));
+  EXPECT_THAT(chunk_lengths(33), ElementsAre(64));
+  EXPECT_THAT(chunk_lengths(65), ElementsAre(128));
+  EXPECT_THAT(chunk_lengths(512), ElementsAre(512));
+  EXPECT_THAT(chunk_lengths(1100), ElementsAre(512, 512, 128));
+}
+
+class TinyModel : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_.write("config.json", test::kTinyLlamaConfig);
+    save_safetensors(folder_.path("model.safetensors"), test::tiny_llama_weights());
+    model_ = load_model(folder_.path());
+  }
+  /// Logits after the last of `ids`, in one pass without cache.
+  std::vector<float> in_one_pass(const std::vector<int32_t>& ids) const {
+    ForwardContext context;
+    context.ids = LazyTensor::from_tensor(Tensor::from_vector(ids, {1, static_cast<int64_t>(ids.size())}));
+    const auto all = model_->forward(context).eval().to_vector<float>();
+    return {all.end() - model_->info().vocab_size, all.end()};
+  }
+  static std::vector<int32_t> some_ids(size_t count) {
+    std::vector<int32_t> ids(count);
+    for (size_t k = 0; k < count; ++k) ids[k] = static_cast<int32_t>((k * 37 + 11) % 64);
+    return ids;
+  }
+
+  test::TempFolder folder_;
+  std::shared_ptr<const LanguageModel> model_;
+};
+
+TEST_F(TinyModel, ChunksAndSingleTokensGiveWhatOnePassGives) {
+  DecodeSession session(model_, {});
+  session.reset(100);
+  const auto ids = some_ids(40);
+  const std::span<const int32_t> all(ids);
+  session.feed(all.first(13));
+  session.feed(all.subspan(13, 1));
+  session.feed(all.subspan(14, 19));
+  for (size_t k = 33; k < 39; ++k) session.feed(all.subspan(k, 1));
+  const auto got = session.feed(all.subspan(39, 1));
+  EXPECT_EQ(session.position(), 40);
+  const auto expected = in_one_pass(ids);
+  for (size_t k = 0; k < expected.size(); ++k) EXPECT_NEAR(got[k], expected[k], 2e-5) << k;
+}
+
+TEST_F(TinyModel, AResetForgetsAndKeepsThePlans) {
+  DecodeSession session(model_, {});
+  session.reset(50);
+  const auto ids = some_ids(20);
+  const auto first = session.feed(ids);
+  const std::vector<float> before(first.begin(), first.end());
+  session.feed(some_ids(1));
+  const size_t traces = session.traces();
+  session.reset(60);
+  const auto again = session.feed(ids);
+  EXPECT_EQ(std::vector<float>(again.begin(), again.end()), before);
+  EXPECT_EQ(session.traces(), traces);
+}
+
+TEST_F(TinyModel, MoreTokensThanTheCacheHoldsAreRefused) {
+  DecodeSession session(model_, {});
+  EXPECT_THROW(session.feed(some_ids(1)), ValueError);
+  session.reset(1);
+  EXPECT_EQ(session.capacity(), 256);
+  EXPECT_THROW(session.feed(some_ids(257)), ValueError);
+  EXPECT_THROW(session.feed({}), ValueError);
+}
+
+TEST_F(TinyModel, AnAdapterChangesTheLogitsAsItDoesInOnePass) {
+  LoRAConfig config;
+  config.rank = 4;
+  Adapter adapter = Adapter::create(model_->linears(), config, 3);
+  auto parameters = adapter.parameters();
+  for (size_t k = 1; k < parameters.size(); k += 2) {
+    parameters[k] = Tensor::from_vector(std::vector<float>(static_cast<size_t>(parameters[k].numel()), 0.05F), parameters[k].shape());
+  }
+  adapter.set_parameters(parameters);
+  const auto ids = some_ids(10);
+  const AdapterContext adapted(adapter);
+  ForwardContext context;
+  context.ids = LazyTensor::from_tensor(Tensor::from_vector(ids, {1, 10}));
+  context.adapter = &adapted;
+  const auto all = model_->forward(context).eval().to_vector<float>();
+  DecodeSession session(model_, adapter);
+  session.reset(20);
+  const auto got = session.feed(ids);
+  const auto plain = in_one_pass(ids);
+  float change = 0;
+  for (size_t k = 0; k < plain.size(); ++k) {
+    EXPECT_NEAR(got[k], all[all.size() - plain.size() + k], 2e-5) << k;
+    change = std::max(change, std::abs(got[k] - plain[k]));
+  }
+  EXPECT_GT(change, 1e-3F);
+}
+
+class TinyGenerator : public TinyModel {
+ protected:
+  GenerateResult run(const GenerateOptions& options, const TextCallback& on_text = {}) const {
+    Generator generator(model_, Tokenizer::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m"));
+    return generator.run(std::vector<int32_t>{20, 21, 22}, options, on_text);
+  }
+  static GenerateOptions tokens(int64_t count) {
+    GenerateOptions options;
+    options.max_tokens = count;
+    options.stop_at_eos = false;
+    return options;
+  }
+};
+
+TEST_F(TinyGenerator, StreamedPiecesMakeTheText) {
+  std::string streamed;
+  const GenerateResult result = run(tokens(30), [&](std::string_view piece) {
+    streamed += piece;
+    return true;
+  });
+  EXPECT_EQ(streamed, result.text);
+  EXPECT_EQ(result.tokens.size(), 30U);
+  EXPECT_EQ(result.finish, FinishReason::length);
+  EXPECT_EQ(result.prompt_tokens, 3);
+  EXPECT_GT(result.generation_tps, 0);
+  EXPECT_GT(result.peak_memory_bytes, 1U << 20);
+}
+
+TEST_F(TinyGenerator, AStopTextEndsTheTextBeforeIt) {
+  const std::string whole = run(tokens(30)).text;
+  const std::string stop = whole.substr(whole.size() / 2, 3);
+  GenerateOptions options = tokens(30);
+  options.stop = {stop};
+  const GenerateResult result = run(options);
+  EXPECT_EQ(result.text, whole.substr(0, whole.find(stop)));
+  EXPECT_EQ(result.finish, FinishReason::stop);
+  EXPECT_LT(result.tokens.size(), 30U);
+}
+
+TEST_F(TinyGenerator, ACallerCanEndTheGeneration) {
+  const GenerateResult result = run(tokens(30), [](std::string_view) { return false; });
+  EXPECT_EQ(result.finish, FinishReason::cancelled);
+  EXPECT_LT(result.tokens.size(), 30U);
+}
+
+TEST_F(TinyGenerator, SampledTextDependsOnTheSeed) {
+  GenerateOptions options = tokens(20);
+  options.sampler.temperature = 1;
+  const auto first = run(options).tokens;
+  EXPECT_EQ(run(options).tokens, first);
+  options.sampler.seed = 1;
+  EXPECT_NE(run(options).tokens, first);
+}
+
+TEST_F(TinyGenerator, LimitsAreChecked) {
+  EXPECT_THAT(message_of<ValueError>([&] { run(tokens(126)); }), HasSubstr("context of 128"));
+  EXPECT_EQ(run(tokens(125)).tokens.size(), 125U);
+  EXPECT_THROW(run(tokens(0)), ValueError);
+  Generator generator(model_, Tokenizer::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m"));
+  EXPECT_THROW(generator.run("", {}), ValueError);
+  EXPECT_THROW(generator.run(std::vector<int32_t>{64}, {}), ValueError);
+}
+
+}  // namespace
+}  // namespace lazuli

@@ -1,0 +1,71 @@
+// Checks the model that comes with the project against logits and greedy tokens of transformers.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "base/json.h"
+#include "lazuli/generate.h"
+#include "lazuli/model.h"
+#include "lazuli/safetensors.h"
+
+namespace lazuli {
+namespace {
+
+std::string in_source(const char* path) { return std::string(LAZULI_SOURCE_DIR) + "/" + path; }
+
+std::shared_ptr<const LanguageModel> pycoder() {
+  static const auto model = load_model(in_source("models/pycoder-16m"));
+  return model;
+}
+
+TEST(Pycoder, LogitsOfSixPromptsMatch) {
+  const auto file = SafetensorsFile::open(in_source("tests/data/pycoder-16m/logits.safetensors"));
+  for (int k = 0; k < 6; ++k) {
+    const Tensor ids = file.tensor("ids." + std::to_string(k));
+    const auto expected = file.tensor("logits." + std::to_string(k)).to_vector<float>();
+    ForwardContext context;
+    context.ids = LazyTensor::from_tensor(ids.reshape({1, ids.numel()}));
+    const auto got = pycoder()->forward(context).eval().to_vector<float>();
+    ASSERT_EQ(got.size(), expected.size());
+    float worst = 0;
+    for (size_t i = 0; i < got.size(); ++i) worst = std::max(worst, std::abs(got[i] - expected[i]));
+    EXPECT_LE(worst, 2e-4F) << "prompt " << k;
+  }
+}
+
+TEST(Pycoder, GreedyTokensOfSixPromptsAreIdentical) {
+  Generator generator(pycoder(), Tokenizer::load(in_source("models/pycoder-16m")));
+  const JsonDocument cases = JsonDocument::read(in_source("tests/data/pycoder-16m/greedy.json"));
+  for (const JsonValue& c : cases.root().as_array()) {
+    std::vector<int32_t> expected;
+    for (const JsonValue& id : c.get("greedy_ids").as_array()) expected.push_back(static_cast<int32_t>(id.as_int()));
+    GenerateOptions options;
+    options.max_tokens = static_cast<int64_t>(expected.size());
+    const GenerateResult result = generator.run(c.get("prompt").as_string(), options);
+    EXPECT_EQ(result.tokens, expected) << c.get("prompt").as_string();
+    EXPECT_EQ(std::string(c.get("prompt").as_string()) + result.text, c.get("text").as_string());
+    EXPECT_EQ(result.prompt_tokens, static_cast<int64_t>(c.get("prompt_ids").as_array().size()));
+  }
+  // Prompts of 9 to 16 tokens share a plan; those of 8 and 21 have their own, and so have single tokens.
+  EXPECT_EQ(generator.traces(), 4U);
+}
+
+TEST(Pycoder, ALongPromptInChunksGivesWhatOnePassGives) {
+  std::vector<int32_t> ids(700);
+  for (size_t k = 0; k < ids.size(); ++k) ids[k] = static_cast<int32_t>(300 + k * 37 % 5000);
+  ForwardContext context;
+  context.ids = LazyTensor::from_tensor(Tensor::from_vector(ids, {1, 700}));
+  const LazyTensor last = slice(pycoder()->hidden(context), 1, 699, 700);
+  const auto logits = pycoder()->logits(last).eval().to_vector<float>();
+  const auto best = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  Generator generator(pycoder(), Tokenizer::load(in_source("models/pycoder-16m")));
+  GenerateOptions options;
+  options.max_tokens = 1;
+  options.stop_at_eos = false;
+  EXPECT_EQ(generator.run(ids, options).tokens, std::vector<int32_t>{best});
+}
+
+}  // namespace
+}  // namespace lazuli

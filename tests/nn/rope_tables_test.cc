@@ -1,0 +1,66 @@
+// Checks rotary tables against numbers of Hugging Face's transformers.
+#include "nn/rope_tables.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "lazuli/error.h"
+
+namespace lazuli {
+namespace {
+
+RopeScaling llama3(double factor, int64_t original) {
+  RopeScaling s;
+  s.kind = RopeScaling::Kind::llama3;
+  s.factor = factor;
+  s.low_freq_factor = 1;
+  s.high_freq_factor = 4;
+  s.original_max_position_embeddings = original;
+  return s;
+}
+
+TEST(RopeTables, Llama3FrequenciesMatchTransformers) {
+  const auto f = rope_frequencies(64, 500000.0, llama3(32, 8192));
+  const std::pair<size_t, float> expected[] = {
+      {0, 1.0F},           {5, 0.12868738F},    {12, 0.007292665F},   {14, 0.003211446F},   {15, 0.001290548F},
+      {16, 0.0004295567F}, {17, 9.708286e-05F}, {18, 1.9461639e-05F}, {24, 1.6619674e-06F}, {31, 9.4183065e-08F}};
+  for (const auto& [k, value] : expected) EXPECT_FLOAT_EQ(f[k], value) << k;
+}
+
+TEST(RopeTables, LinearFrequenciesMatchTransformers) {
+  RopeScaling s;
+  s.kind = RopeScaling::Kind::linear;
+  s.factor = 4;
+  const auto f = rope_frequencies(64, 10000.0, s);
+  const std::pair<size_t, float> expected[] = {{0, 0.25F}, {1, 0.18747355F}, {7, 0.033338036F}, {16, 0.0025F}, {31, 3.3338038e-05F}};
+  for (const auto& [k, value] : expected) EXPECT_FLOAT_EQ(f[k], value) << k;
+}
+
+TEST(RopeTables, CosinesAndSinesOfFarPositionsMatchTransformers) {
+  const RopeTables tables(64, 500000.0, llama3(32, 8192));
+  const auto rows = tables.rows(5001);
+  EXPECT_EQ(rows.cos.shape(), (Shape{8192, 32}));
+  const Tensor cos = rows.cos.eval(), sin = rows.sin.eval();
+  const struct {
+    size_t k;
+    float cos, sin;
+  } expected[] = {
+      {0, 0.1546684F, -0.9879664F}, {14, -0.9396239F, -0.3422089F}, {17, 0.8844817F, 0.46657488F}, {31, 0.9999999F, 0.00047091529F}};
+  for (const auto& e : expected) {
+    EXPECT_NEAR(cos.data<float>()[5000 * 32 + e.k], e.cos, 1e-6) << e.k;
+    EXPECT_NEAR(sin.data<float>()[5000 * 32 + e.k], e.sin, 1e-6) << e.k;
+  }
+}
+
+TEST(RopeTables, RowsGrowByPowersOfTwoAndStay) {
+  const RopeTables tables(8, 10000.0, {});
+  EXPECT_EQ(tables.rows(1).cos.dim(0), 256);
+  EXPECT_EQ(tables.rows(300).cos.dim(0), 512);
+  EXPECT_EQ(tables.rows(10).cos.dim(0), 512);
+}
+
+TEST(RopeTables, OddHeadSizesAreRefused) { EXPECT_THROW(rope_frequencies(7, 10000.0, {}), ValueError); }
+
+}  // namespace
+}  // namespace lazuli

@@ -1,0 +1,50 @@
+// Defines TempFolder, an empty folder that goes away with its object.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace lazuli::test {
+
+class TempFolder {
+ public:
+  TempFolder() {
+    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    path_ =
+        std::filesystem::path(testing::TempDir()) / ("lazuli_" + std::to_string(::getpid()) + "_" + (test != nullptr ? test->name() : ""));
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+  }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::string path(const std::string& name = {}) const { return name.empty() ? path_.string() : (path_ / name).string(); }
+  void write(const std::string& name, const std::string& bytes) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name, std::ios::binary) << bytes;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// What the error of type E says that `f` throws; fails the test when it throws none.
+template <class E, class F>
+std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (const E& e) {
+    return e.what();
+  }
+  ADD_FAILURE() << "no error of the expected type";
+  return {};
+}
+
+}  // namespace lazuli::test
