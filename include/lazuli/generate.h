@@ -69,7 +69,8 @@ struct GenerateResult {
   size_t pool_peak_bytes = 0;    ///< of tensors
 };
 
-/// Receives text as it is made: whole characters, never part of a stop text. Returning false ends the generation.
+/// Receives text as it is made, once for each token: whole characters, never part of a stop text, so a piece can be empty. Returning false
+/// ends the generation.
 using TextCallback = std::function<bool(std::string_view piece)>;
 
 /// Generates with one model; keys and values live in memory of a fixed size, and all tokens after the prompt run one plan.

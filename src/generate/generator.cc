@@ -29,24 +29,21 @@ class TextStream {
       : decoder_(tokenizer), stops_(options.stop), on_text_(on_text), text_(text) {}
   /// Why the generation ends here, if it does.
   std::optional<FinishReason> feed(int32_t token) {
-    const bool go_on = emit(stops_.feed(decoder_.feed(token)));
+    const std::string piece = stops_.feed(decoder_.feed(token));
+    text_ += piece;
+    const bool go_on = !on_text_ || on_text_(piece);
     if (stops_.found()) return FinishReason::stop;
     if (!go_on) return FinishReason::cancelled;
     return std::nullopt;
   }
   void end() {
-    emit(stops_.feed(decoder_.flush()));
-    emit(stops_.flush());
+    const std::string piece = stops_.feed(decoder_.flush()) + stops_.flush();
+    text_ += piece;
+    if (on_text_ && !piece.empty()) on_text_(piece);
   }
   bool stopped() const { return stops_.found(); }
 
  private:
-  bool emit(const std::string& piece) {
-    if (piece.empty()) return true;
-    text_ += piece;
-    return !on_text_ || on_text_(piece);
-  }
-
   Tokenizer::StreamDecoder decoder_;
   StopTexts stops_;
   const TextCallback& on_text_;

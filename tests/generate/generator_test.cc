@@ -144,9 +144,11 @@ TEST_F(TinyGenerator, StreamedPiecesMakeTheText) {
 }
 
 TEST_F(TinyGenerator, AStopTextEndsTheTextBeforeIt) {
-  const std::string whole = run(tokens(30)).text;
-  const std::string stop = whole.substr(whole.size() / 2, 3);
   GenerateOptions options = tokens(30);
+  options.sampler.temperature = 2;
+  const std::string whole = run(options).text;
+  ASSERT_GT(whole.size(), 10U);
+  const std::string stop = whole.substr(whole.size() / 2, 3);
   options.stop = {stop};
   const GenerateResult result = run(options);
   EXPECT_EQ(result.text, whole.substr(0, whole.find(stop)));
@@ -157,7 +159,7 @@ TEST_F(TinyGenerator, AStopTextEndsTheTextBeforeIt) {
 TEST_F(TinyGenerator, ACallerCanEndTheGeneration) {
   const GenerateResult result = run(tokens(30), [](std::string_view) { return false; });
   EXPECT_EQ(result.finish, FinishReason::cancelled);
-  EXPECT_LT(result.tokens.size(), 30U);
+  EXPECT_EQ(result.tokens.size(), 1U);
 }
 
 TEST_F(TinyGenerator, SampledTextDependsOnTheSeed) {

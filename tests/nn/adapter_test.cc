@@ -47,7 +47,7 @@ TEST(AdapterTargets, AnExpressionMustMatchTheWholePath) {
   EXPECT_THROW(select_targets(c, kLayers), ValueError);
   c.target_pattern = "(";
   EXPECT_THAT(message_of<ValueError>([&] { select_targets(c, kLayers); }), HasSubstr("regular expression"));
-  c.target_pattern = "(([a-z._0-9]+)*)*X";
+  c.target_pattern = "(([a-z._0-9]+)*)*[XY]";
   EXPECT_THAT(message_of<ValueError>([&] { select_targets(c, kLayers); }), HasSubstr("too long"));
 }
 
