@@ -196,6 +196,7 @@ void Capture::visit(Node* root, uint32_t root_out) {
     Frame& top = stack_.back();
     const auto edges = top.node->edges();
     if (top.next == edges.size()) {
+      if (order_.size() * 2 >= table_.size()) grow();
       if (find(top.node->id) == kNone) place_interior(top.node);
       stack_.pop_back();
       continue;
