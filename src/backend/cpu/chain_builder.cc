@@ -57,8 +57,7 @@ bool Chain::supports(const ChainSource& source) {
 
 class ChainBuilder {
  public:
-  explicit ChainBuilder(const ChainSource& source)
-      : source_(source), inputs_(source.inputs.size()), values_(inputs_ + source.program.code.size()) {}
+  explicit ChainBuilder(const ChainSource& source) : source_(source), inputs_(source.inputs.size()) {}
 
   Chain build() {
     chain_.numel_ = source_.space.numel();
@@ -290,7 +289,7 @@ class ChainBuilder {
   }
 
   const ChainSource& source_;
-  const size_t inputs_, values_;
+  const size_t inputs_;
   Chain chain_;
   std::vector<Slot> slots_;
   std::vector<uint16_t> slot_of_;  // of each value
