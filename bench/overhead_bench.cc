@@ -1,0 +1,123 @@
+// Costs around the kernels: recording, evaluating a cached plan, compiled calls, asynchronous submission.
+#include <benchmark/benchmark.h>
+
+#include "lazuli/eager.h"
+#include "lazuli/future.h"
+#include "lazuli/ops.h"
+#include "lazuli/transforms.h"
+
+namespace lazuli {
+namespace {
+
+Tensor ones(const Shape& shape) {
+  Tensor t = Tensor::empty(DType::f32, shape);
+  for (float& v : t.mutable_data<float>()) v = 0.5f;
+  return t;
+}
+LazyTensor leaf(const Shape& shape) { return LazyTensor::from_tensor(ones(shape)); }
+
+/// Time for one recorded op of a chain; the chain is dropped outside the timing every 1,000 ops.
+void record_op(benchmark::State& state) {
+  LazyTensor x = leaf({64}), y = x;
+  int64_t n = 0;
+  for (auto _ : state) {
+    y = y + x;
+    if (++n % 1000 == 0) {
+      state.PauseTiming();
+      y = x;
+      state.ResumeTiming();
+    }
+  }
+}
+BENCHMARK(record_op);
+
+/// A chain of n matrix products of 1x1 (not fused): recording and evaluating, per node; subtract record_op for the evaluation alone.
+void eval_cached_chain(benchmark::State& state) {
+  LazyTensor x = leaf({1, 1});
+  for (auto _ : state) {
+    LazyTensor y = x;
+    for (int64_t k = 0; k < state.range(0); ++k) y = matmul(y, x);
+    benchmark::DoNotOptimize(y.eval());
+  }
+}
+BENCHMARK(eval_cached_chain)->Arg(1)->Arg(10)->Arg(100)->Arg(1000);
+
+void compiled_call(benchmark::State& state) {
+  auto f = compile([](std::span<const LazyTensor> a) { return std::vector<LazyTensor>{a[0] + a[1]}; });
+  Tensor args[] = {ones({16}), ones({16})};
+  std::vector<Tensor> results;
+  for (auto _ : state) f.call(args, results);
+}
+BENCHMARK(compiled_call);
+
+void eval_sync(benchmark::State& state) {
+  LazyTensor x = leaf({64});
+  for (auto _ : state) benchmark::DoNotOptimize((x + x).eval());
+}
+BENCHMARK(eval_sync);
+
+/// Time until eval_async returns; the results are awaited outside the timing.
+void eval_async_submit(benchmark::State& state) {
+  LazyTensor x = leaf({64});
+  std::vector<Future<Tensor>> futures;
+  for (auto _ : state) {
+    futures.push_back((x + x).eval_async());
+    if (futures.size() == 64) {
+      state.PauseTiming();
+      for (auto& f : futures) f.wait();
+      futures.clear();
+      state.ResumeTiming();
+    }
+  }
+}
+BENCHMARK(eval_async_submit);
+
+void eval_async_and_wait(benchmark::State& state) {
+  LazyTensor x = leaf({64});
+  for (auto _ : state) benchmark::DoNotOptimize((x + x).eval_async().get());
+}
+BENCHMARK(eval_async_and_wait)->UseRealTime();
+
+void lora_1x512_rank8(benchmark::State& state) {
+  LazyTensor x = leaf({1, 512}), a = leaf({512, 8}), b = leaf({8, 512});
+  for (auto _ : state) benchmark::DoNotOptimize(lora_fused(x, a, b, 2.0).eval());
+}
+BENCHMARK(lora_1x512_rank8);
+
+/// The same written with matrix products; the optimiser finds the pattern.
+void lora_1x512_rank8_primitives(benchmark::State& state) {
+  LazyTensor x = leaf({1, 512}), a = leaf({512, 8}), b = leaf({8, 512});
+  for (auto _ : state) benchmark::DoNotOptimize((matmul(matmul(x, a), b) * 2.0).eval());
+}
+BENCHMARK(lora_1x512_rank8_primitives);
+
+void softmax_1x1024(benchmark::State& state) {
+  LazyTensor x = leaf({1, 1024});
+  for (auto _ : state) benchmark::DoNotOptimize(softmax(x).eval());
+}
+BENCHMARK(softmax_1x1024);
+
+void rms_norm_1x1024(benchmark::State& state) {
+  LazyTensor x = leaf({1, 1024}), w = leaf({1024});
+  for (auto _ : state) benchmark::DoNotOptimize(rms_norm(x, w).eval());
+}
+BENCHMARK(rms_norm_1x1024);
+
+/// eager:: against the plan's kernel through a compiled call, for work of 20 us and more.
+void eager_softmax_256x1024(benchmark::State& state) {
+  Tensor x = ones({256, 1024});
+  for (auto _ : state) benchmark::DoNotOptimize(eager::softmax(x));
+}
+BENCHMARK(eager_softmax_256x1024)->UseRealTime();
+void compiled_softmax_256x1024(benchmark::State& state) {
+  auto f = compile([](std::span<const LazyTensor> a) { return std::vector<LazyTensor>{softmax(a[0])}; });
+  Tensor args[] = {ones({256, 1024})};
+  std::vector<Tensor> results;
+  for (auto _ : state) f.call(args, results);
+}
+BENCHMARK(compiled_softmax_256x1024)->UseRealTime();
+
+}  // namespace
+}  // namespace lazuli
+
+BENCHMARK_MAIN();
