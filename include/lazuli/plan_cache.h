@@ -19,6 +19,9 @@ struct PlanCacheStats {
 PlanCacheStats plan_cache_stats();
 /// Bounds the cache; the least recently used plans go first. At least one entry is kept.
 void set_plan_cache_limits(size_t entries, size_t bytes);
+class GraphOptimizer;
+/// Which passes new plans go through (default: GraphOptimizer::standard()). Drops all cached plans.
+void set_optimizer(GraphOptimizer optimizer);
 /// Drops all plans and sets the counters to 0.
 void clear_plan_cache();
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/trace.h"
-#include "lazuli/optimizer.h"
 
 namespace lazuli {
 
@@ -24,6 +23,8 @@ size_t graph_bytes(const ComputationGraph& g) {
 }
 
 }  // namespace
+
+PlanCache::PlanCache() : optimizer_(std::make_shared<const GraphOptimizer>(GraphOptimizer::standard())) {}
 
 PlanCache& PlanCache::global() {
   static PlanCache* const cache = new PlanCache;  // plans may be in flight while the program ends
@@ -94,7 +95,13 @@ std::shared_ptr<const PlanCache::Template> PlanCache::make_template(const Captur
   t->input_strides = std::move(strides);
   {
     trace::Scope scope("plan", "optimise");
-    t->optimised = optimize(t->captured);
+    std::shared_ptr<const GraphOptimizer> optimizer;
+    {
+      std::lock_guard lock(mutex_);
+      optimizer = optimizer_;
+    }
+    t->optimised = t->captured;
+    optimizer->run(t->optimised);
   }
   t->bytes = t->structure.size() * 8 + graph_bytes(t->captured) + graph_bytes(t->optimised);
   std::string reason = explain_miss(capture, nullptr, &t->captured);
@@ -186,6 +193,13 @@ void PlanCache::clear() {
   stats_ = {};
 }
 
+void PlanCache::set_optimizer(GraphOptimizer optimizer) {
+  clear();
+  std::lock_guard lock(mutex_);
+  optimizer_ = std::make_shared<const GraphOptimizer>(std::move(optimizer));
+}
+
+void set_optimizer(GraphOptimizer optimizer) { PlanCache::global().set_optimizer(std::move(optimizer)); }
 PlanCacheStats plan_cache_stats() { return PlanCache::global().stats(); }
 void set_plan_cache_limits(size_t entries, size_t bytes) { PlanCache::global().set_limits(entries, bytes); }
 void clear_plan_cache() { PlanCache::global().clear(); }

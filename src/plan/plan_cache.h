@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "graph/capture.h"
+#include "lazuli/optimizer.h"
 #include "lazuli/plan_cache.h"
 #include "plan/plan.h"
 
@@ -25,8 +26,11 @@ class PlanCache {
   PlanCacheStats stats() const;
   void set_limits(size_t entries, size_t bytes);
   void clear();
+  void set_optimizer(GraphOptimizer optimizer);
 
   static PlanCache& global();
+
+  PlanCache();
 
  private:
   struct Template {
@@ -57,6 +61,7 @@ class PlanCache {
   std::unordered_multimap<uint64_t, std::list<Entry>::iterator> by_hash_;
   std::unordered_multimap<uint64_t, std::weak_ptr<const Template>> templates_;
   PlanCacheStats stats_;
+  std::shared_ptr<const GraphOptimizer> optimizer_;
   size_t max_entries_ = 512;
   size_t max_bytes_ = size_t{256} << 20;
 };
