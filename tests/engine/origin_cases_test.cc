@@ -76,8 +76,7 @@ TEST(OriginLora, AChainOfTwoLayersAsyncEqualsSync) {
 }
 
 TEST(OriginLora, TheLayerIsTheSameEagerAndLazy) {
-  LoRALayer layer(LoRAConfig{.in_features = 32, .out_features = 16, .rank = 4, .alpha = 8, .seed = 7});
-  layer.set_b(random({16, 4}, 3));
+  const LoRALayer layer(random({4, 32}, 2), random({16, 4}, 3), 8);
   const Tensor x = random({5, 32}, 1);
   EXPECT_EQ(layer.forward(x).to_vector<float>(), layer.forward_lazy(LazyTensor::from_tensor(x)).eval().to_vector<float>());
 }
