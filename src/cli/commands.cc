@@ -2,6 +2,6 @@
 
 namespace lazuli::cli {
 
-std::vector<Command> all_commands() { return {finetune_command()}; }
+std::vector<Command> all_commands() { return {finetune_command(), generate_command(), eval_command()}; }
 
 }  // namespace lazuli::cli
