@@ -1,6 +1,8 @@
 // Compares the derivative of every op, first and second, with central differences in double.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "autograd/definitions.h"
@@ -22,6 +24,33 @@ TEST_P(Gradient, EqualsDifferenceQuotient) {
 TEST_P(Gradient, OfGradientEqualsDifferenceQuotient) {
   const testing::OnDevice device(kReference);
   EXPECT_LT(testing::gradient_error(testing::gradient_of(GetParam().f), GetParam().inputs), 1e-6);
+}
+
+/// The case's function over the same operands in another dtype; rank-0 factors of composite ops stay f32.
+Function narrowed(const testing::GradientCase& c, DType dtype) {
+  return [c, dtype](std::span<const LazyTensor> inputs) {
+    std::vector<LazyTensor> operands;
+    for (const LazyTensor& x : inputs) operands.push_back(cast(x, x.rank() == 0 && !is_elementwise(c.op) ? DType::f32 : dtype));
+    return c.f(operands);
+  };
+}
+
+// What is checked is that rules record operands and results in the right dtypes; the tolerance is that of the narrow dtype.
+TEST_P(Gradient, ExistsForNarrowDtypes) {
+  const testing::OnDevice device(kReference);
+  const auto expected = testing::gradient_of(GetParam().f)(GetParam().inputs);
+  for (DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+    // Saved statistics are f32 beside 16-bit operands.
+    const bool statistics = GetParam().op == Op::sdpa_backward || GetParam().op == Op::cross_entropy_backward;
+    if (statistics && dtype != DType::f32) continue;
+    const auto found = testing::gradient_of(narrowed(GetParam(), dtype))(GetParam().inputs);
+    for (size_t k = 0; k < found.size(); ++k) {
+      const auto want = expected[k].eval().to_vector<double>(), got = found[k].eval().to_vector<double>();
+      for (size_t i = 0; i < want.size(); ++i) {
+        EXPECT_NEAR(got[i], want[i], (dtype == DType::f32 ? 1e-5 : 0.06) * std::max(1.0, std::abs(want[i]))) << name_of(dtype);
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, Gradient, ::testing::ValuesIn(testing::gradient_cases()), [](const auto& test) { return test.param.name; });
