@@ -35,24 +35,33 @@ Function narrowed(const testing::GradientCase& c, DType dtype) {
   };
 }
 
-// What is checked is that rules record operands and results in the right dtypes; the tolerance is that of the narrow dtype.
-TEST_P(Gradient, ExistsForNarrowDtypes) {
-  const testing::OnDevice device(kReference);
-  const auto expected = testing::gradient_of(GetParam().f)(GetParam().inputs);
-  for (DType dtype : {DType::f32, DType::bf16, DType::f16}) {
-    // Saved statistics are f32 beside 16-bit operands.
-    const bool statistics = GetParam().op == Op::sdpa_backward || GetParam().op == Op::cross_entropy_backward;
-    if (statistics && dtype != DType::f32) continue;
-    const auto found = testing::gradient_of(narrowed(GetParam(), dtype))(GetParam().inputs);
-    for (size_t k = 0; k < found.size(); ++k) {
-      const auto want = expected[k].eval().to_vector<double>(), got = found[k].eval().to_vector<double>();
-      for (size_t i = 0; i < want.size(); ++i) {
-        EXPECT_NEAR(got[i], want[i], (dtype == DType::f32 ? 1e-5 : 0.06) * std::max(1.0, std::abs(want[i]))) << name_of(dtype);
-      }
+/// Compares the case's gradients in a narrow dtype with those in f64.
+void expect_close(const testing::GradientCase& c, DType dtype, const std::vector<LazyTensor>& expected) {
+  const auto found = testing::gradient_of(narrowed(c, dtype))(c.inputs);
+  const double tolerance = dtype == DType::f32 ? 1e-5 : 0.06;
+  for (size_t k = 0; k < found.size(); ++k) {
+    const auto want = expected[k].eval().to_vector<double>(), got = found[k].eval().to_vector<double>();
+    for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], tolerance * std::max(1.0, std::abs(want[i]))) << name_of(dtype);
+  }
+}
+
+class NarrowGradient : public Gradient {};
+
+// Rules record operands and results in the right dtypes, and the kernels that they name exist.
+TEST_P(NarrowGradient, IsCloseToDouble) {
+  // Saved statistics are f32 beside 16-bit operands.
+  const bool statistics = GetParam().op == Op::sdpa_backward || GetParam().op == Op::cross_entropy_backward;
+  for (Device device : {kReference, Device{}}) {
+    const testing::OnDevice here(device);
+    const auto expected = testing::gradient_of(GetParam().f)(GetParam().inputs);
+    for (DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+      if (!statistics || dtype == DType::f32) expect_close(GetParam(), dtype, expected);
     }
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(Ops, NarrowGradient, ::testing::ValuesIn(testing::gradient_cases()),
+                         [](const auto& test) { return test.param.name; });
 INSTANTIATE_TEST_SUITE_P(Ops, Gradient, ::testing::ValuesIn(testing::gradient_cases()), [](const auto& test) { return test.param.name; });
 
 TEST(GradientCases, CoverEveryOpThatHasARule) {
