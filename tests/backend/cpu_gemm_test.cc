@@ -2,29 +2,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 #include <tuple>
 
 #include "conformance/data.h"
 #include "conformance/harness.h"
-#include "hwy/targets.h"
+#include "support/each_target.h"
 
 namespace lazuli::cpu {
 namespace {
 
 using conformance::OpCall;
-
-void on_every_target(const std::function<void()>& body) {
-  constexpr int64_t kPortable = HWY_EMU128 | HWY_SCALAR;
-  for (int64_t target : {int64_t{HWY_AVX3}, int64_t{HWY_AVX2}, kPortable}) {
-    if (target != kPortable && (hwy::SupportedTargets() & target) == 0) continue;
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    body();
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-}
 
 std::vector<float> product(const Tensor& a, const Tensor& b) {
   const int64_t m = a.dim(0), k = a.dim(1), n = b.dim(1);
@@ -63,10 +50,11 @@ void expect_product(DType dtype, int64_t m, int64_t n, int64_t k, bool ta, bool 
 }
 
 TEST(CpuGemm, EveryShapeIsCloseToDouble) {
-  const std::tuple<int64_t, int64_t, int64_t> sizes[] = {{1, 8, 512},    {1, 513, 70},   {3, 40, 300},  {14, 33, 257}, {29, 47, 64},
-                                                         {131, 77, 530}, {300, 150, 17}, {60, 161, 8},  {257, 5, 96},  {90, 1, 40},
-                                                         {49, 49, 513},  {5, 300, 1025}, {400, 24, 33}, {16, 16, 16}};
-  on_every_target([&] {
+  const std::tuple<int64_t, int64_t, int64_t> sizes[] = {
+      {1, 8, 512},  {1, 513, 70}, {3, 40, 300},  {14, 33, 257},  {29, 47, 64},  {131, 77, 530}, {300, 150, 17}, {60, 161, 8},
+      {257, 5, 96}, {90, 1, 40},  {49, 49, 513}, {5, 300, 1025}, {400, 24, 33}, {16, 16, 16},   {300, 290, 70}, {300, 150, 1100}};
+  on_every_target([&](const std::string& target) {
+    SCOPED_TRACE(target);
     for (const auto& [m, n, k] : sizes) {
       for (const bool ta : {false, true}) {
         for (const bool tb : {false, true}) expect_product(DType::f32, m, n, k, ta, tb);
@@ -76,7 +64,8 @@ TEST(CpuGemm, EveryShapeIsCloseToDouble) {
 }
 
 TEST(CpuGemm, SixteenBitOperands) {
-  on_every_target([] {
+  on_every_target([](const std::string& target) {
+    SCOPED_TRACE(target);
     for (DType dtype : {DType::bf16, DType::f16}) {
       for (const bool ta : {false, true}) {
         for (const bool tb : {false, true}) {
@@ -87,6 +76,23 @@ TEST(CpuGemm, SixteenBitOperands) {
       }
     }
   });
+}
+
+/// Large enough to be packed in a phase of its own, with everything that may follow the sums.
+TEST(CpuGemm, LargeFusedProductsAgreeWithReference) {
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    const Tensor x = conformance::random(dtype, {2, 130, 200}, 1, -1, 1), w = conformance::random(dtype, {150, 200}, 2, -1, 1);
+    const Tensor bias = conformance::random(dtype, {150}, 3, -1, 1), residual = conformance::random(dtype, {2, 130, 150}, 4, -1, 1);
+    const Tensor a = conformance::random(dtype, {8, 200}, 5, -1, 1), b = conformance::random(dtype, {150, 8}, 6, -1, 1);
+    OpCall linear{Op::linear, {x, w, bias, residual}}, lora{Op::lora_linear, {x, w, a, b, conformance::scalar(DType::f32, 0.5), bias}};
+    linear.attrs.i = {1, 3, static_cast<int64_t>(Op::silu), 0};
+    lora.attrs.i = {1, 1, 1, 0};
+    for (const OpCall& call : {linear, lora}) {
+      const Tensor want = conformance::run(reference_backend(), call)[0], got = conformance::run(cpu_backend(), call)[0];
+      EXPECT_EQ(conformance::difference(got, want, {8, 64, 1}), "") << name_of(call.op) << " " << name_of(dtype);
+      EXPECT_TRUE(conformance::identical(got, conformance::run(cpu_backend(), call, {3})[0]));
+    }
+  }
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ INSTANTIATE_TEST_SUITE_P(Ops, CpuTargets,
                                            Op::log_softmax, Op::softmax_backward, Op::scaled_softmax, Op::rms_norm, Op::rms_norm_backward,
                                            Op::layer_norm, Op::layer_norm_backward, Op::group_norm, Op::cross_entropy,
                                            Op::cross_entropy_backward, Op::dropout, Op::random_uniform, Op::random_normal, Op::random_bits,
-                                           Op::dequantize, Op::adamw, Op::fused_elementwise),
+                                           Op::dequantize, Op::adamw, Op::fused_elementwise, Op::matmul, Op::linear, Op::lora_fused,
+                                           Op::lora_linear, Op::sdpa, Op::sdpa_backward, Op::rope),
                          [](const auto& param) { return std::string(lazuli::name_of(param.param)); });
 
 }  // namespace

@@ -4,15 +4,12 @@
 #include <cstring>
 #include <utility>
 
+#include "backend/cpu/gemm_pieces.h"
+
 namespace lazuli::cpu {
 
 namespace {
 
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
-
-// Steps of k that one packed piece holds: a panel of the right operand of this height fits into the first-level cache.
-constexpr int64_t kPieceOfK = 256;
 // Rows up to which reading b where it is beats packing it.
 constexpr int64_t kFewRows = 2 * kMaxTileRows;
 // Rows or columns up to which inner products beat packing.
@@ -24,9 +21,6 @@ constexpr int64_t kFewShort = 2;
 // What a task should read and do at least: some tens of microseconds.
 constexpr int64_t kTaskBytes = 256 << 10;
 constexpr double kTaskFlops = 4e6;
-
-/// Pieces of equal size, at most kPieceOfK, a multiple of the chunk.
-int64_t piece_of(int64_t k) { return round_up(divide_up(k, std::max<int64_t>(divide_up(k, kPieceOfK), 1)), kChunk); }
 
 const void* advance(const void* data, DType dtype, int64_t elements) {
   return static_cast<const std::byte*>(data) + elements * static_cast<int64_t>(size_of(dtype));
@@ -41,6 +35,7 @@ Gemm::Gemm(GemmSpec spec) : spec_(std::move(spec)), f32_(gemm_kernels(DType::f32
     longest_k_ = std::max(longest_k_, term.k);
   }
   choose_blocks();
+  choose_shared();
 }
 
 void Gemm::choose_way() {
@@ -176,16 +171,21 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
     for (int64_t p = 0; p < term.k; p += piece) {
       const int64_t k = std::min(piece, term.k - p);
       const MatrixRef a = left(pointers, t, block, p);
-      if (!in_place) kernels_[t].a.pack_left(a, block.rows, k, height_, panels);
+      const float* rows = in_place ? static_cast<const float*>(a.data) : panels;
+      if (left_packs_ > 0) {
+        rows = shared_left(pointers, t, p, block.row);
+      } else if (!in_place) {
+        kernels_[t].a.pack_left(a, block.rows, k, height_, panels);
+      }
       for (int64_t j = 0; j < block.columns; j += kPanel) {
         const int64_t columns = std::min(kPanel, block.columns - j);
         const Sums& sums = columns == ragged ? aside : result;
         const MatrixRef b = right(pointers, t, block, p, j);
-        TileArgs tile{
-            in_place ? static_cast<const float*>(a.data) : panels, b.data, b.row, kChunk, sums.data + j, sums.ld, kChunk, k, accumulate};
+        TileArgs tile{rows, b.data, b.row, kChunk, sums.data + j, sums.ld, kChunk, k, accumulate};
         if (pack) {
-          kernels_[t].b.pack_right(b, k, columns, packed);
-          tile.b = packed;
+          float* panel = right_packs_ > 0 ? shared_right(pointers, t, p, block.column + j) : packed;
+          if (right_packs_ == 0) kernels_[t].b.pack_right(b, k, columns, panel);
+          tile.b = panel;
           tile.ldb = kPanel;
         }
         run_panel(t, pack, tile, block, columns);

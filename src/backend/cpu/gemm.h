@@ -41,6 +41,7 @@ struct GemmPointers {
   const void* bias;
   const void* residual;
   float factor;
+  float* shared;  ///< shared_bytes(), 64-byte aligned
 };
 
 class Gemm {
@@ -49,6 +50,10 @@ class Gemm {
   explicit Gemm(GemmSpec spec);
   int64_t tasks() const;
   size_t thread_scratch_bytes() const;
+  /// Large products pack their operands once for all tasks: pack() must have done all its tasks before run() starts. 0: nothing to do.
+  int64_t pack_tasks() const { return left_packs_ + right_packs_; }
+  size_t shared_bytes() const { return static_cast<size_t>(shared_floats_) * sizeof(float); }
+  void pack(const GemmPointers& pointers, int64_t begin, int64_t end) const;
   double flops() const;
   /// Tasks [begin, end); what a task computes does not depend on the others. `scratch`: thread_scratch_bytes().
   void run(const GemmPointers& given, void* scratch, int64_t begin, int64_t end) const;
@@ -74,6 +79,7 @@ class Gemm {
 
   void choose_way();
   void choose_blocks();
+  void choose_shared();
   void run_block(const GemmPointers& pointers, float* scratch, const Block& block) const;
   void run_tiles(const GemmPointers& pointers, float* scratch, const Block& block) const;
   void run_panel(size_t term, bool packed, TileArgs tile, const Block& block, int64_t columns) const;
@@ -89,6 +95,9 @@ class Gemm {
   void scatter_column(const GemmPointers& pointers, const float* sums, const Block& block, int64_t row) const;
   MatrixRef left(const GemmPointers& pointers, size_t term, const Block& block, int64_t first_k) const;
   MatrixRef right(const GemmPointers& pointers, size_t term, const Block& block, int64_t first_k, int64_t first_column) const;
+  /// Where pack() puts a piece of k: rows from `row` on, and the panel that starts with `column`.
+  float* shared_left(const GemmPointers& pointers, size_t term, int64_t first_k, int64_t row) const;
+  float* shared_right(const GemmPointers& pointers, size_t term, int64_t first_k, int64_t column) const;
   int64_t left_floats() const;
   int64_t right_floats() const;
 
@@ -100,7 +109,11 @@ class Gemm {
   int64_t row_blocks_ = 1, column_blocks_ = 1;
   int64_t height_ = 1;  ///< of left panels
   int64_t longest_k_ = 0;
-  std::vector<Kernels> kernels_;  ///< of each term
+  std::vector<Kernels> kernels_;                   ///< of each term
+  int64_t left_packs_ = 0, right_packs_ = 0;       ///< tasks of pack()
+  int64_t pack_rows_ = 1, pack_columns_ = kPanel;  ///< of one such task
+  int64_t left_start_[2] = {}, right_start_[2] = {};
+  int64_t shared_floats_ = 0;
   GemmKernels f32_;
 };
 

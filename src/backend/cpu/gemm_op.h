@@ -48,7 +48,7 @@ struct RowsOf {
 /// A Gemm with the numbers of the operands that it reads.
 struct GemmOp {
   explicit GemmOp(GemmSpec spec) : terms(spec.terms.size()), has_bias(spec.bias), has_residual(spec.residual), gemm(std::move(spec)) {}
-  void run(const KernelArgs& args, int64_t begin, int64_t end) const {
+  GemmPointers pointers(const KernelArgs& args) const {
     GemmPointers p{};
     for (size_t t = 0; t < terms; ++t) {
       p.a[t] = args.in[a[t]];
@@ -57,8 +57,10 @@ struct GemmOp {
     if (has_bias) p.bias = args.in[bias];
     if (has_residual) p.residual = args.in[residual];
     p.out = args.out[0];
-    gemm.run(p, args.thread_scratch, begin, end);
+    p.shared = static_cast<float*>(args.scratch);
+    return p;
   }
+  void run(const KernelArgs& args, int64_t begin, int64_t end) const { gemm.run(pointers(args), args.thread_scratch, begin, end); }
 
   size_t terms;
   bool has_bias, has_residual;
@@ -67,13 +69,32 @@ struct GemmOp {
   Gemm gemm;
 };
 
+/// The packing of a product, where it is a phase of its own. Owner: something with a Gemm and its pointers.
+template <class Owner>
+struct PackOperands {
+  std::shared_ptr<const Owner> owner;
+  void run(const KernelArgs& args, int64_t begin, int64_t end) const { owner->gemm.pack(owner->pointers(args), begin, end); }
+};
+
+/// Appends the phases of a product.
+template <class Owner>
+void add_gemm_phases(PreparedOp& op, Owner owner) {
+  const Gemm& gemm = owner.gemm;
+  const int64_t tasks = gemm.tasks(), pack_tasks = gemm.pack_tasks();
+  op.thread_scratch_bytes = std::max(op.thread_scratch_bytes, gemm.thread_scratch_bytes());
+  op.scratch_bytes += gemm.shared_bytes();
+  Kernel kernel = make_kernel(std::move(owner), tasks);
+  if (pack_tasks > 0)
+    op.phases.push_back(make_kernel(PackOperands<Owner>{std::static_pointer_cast<const Owner>(kernel.state)}, pack_tasks));
+  op.phases.push_back(std::move(kernel));
+}
+
 inline PreparedOp prepare_gemm(const KernelRequest& request, const char* name, GemmOp gemm) {
-  const int64_t tasks = gemm.gemm.tasks();
-  const double flops = gemm.gemm.flops();
-  const size_t scratch = gemm.gemm.thread_scratch_bytes();
-  PreparedOp op = make_op(request, name, std::move(gemm), tasks);
-  op.flops = flops;
-  op.thread_scratch_bytes = scratch;
+  PreparedOp op;
+  op.bytes = bytes_of(request);
+  op.flops = gemm.gemm.flops();
+  op.name = name;
+  add_gemm_phases(op, std::move(gemm));
   return op;
 }
 

@@ -66,6 +66,10 @@ HWY_INLINE void copy_row(const T* in, int64_t n, float* out) {
 template <class T>
 void pack_left(const MatrixRef& m, int64_t rows, int64_t k, int64_t height, float* panels) {
   const T* a = static_cast<const T*>(m.data);
+  if (height == 1 && m.row == 1 && m.column != 1) {
+    transpose(a, m.column, k, rows, panels, (k + kChunk - 1) / kChunk * kChunk);
+    return;
+  }
   for (int64_t i = 0; i < rows; i += height) {
     const int64_t h = std::min(height, rows - i);
     for (int64_t p = 0; p < k; p += kChunk) {

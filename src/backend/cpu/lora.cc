@@ -25,8 +25,9 @@ struct Expand {
   Gemm gemm;
   int w;  ///< operand w, or -1
   int b;
-  int bias;  ///< operand, or -1
-  void run(const KernelArgs& args, int64_t begin, int64_t end) const {
+  int bias;            ///< operand, or -1
+  int64_t low_floats;  ///< of t, at the start of scratch
+  GemmPointers pointers(const KernelArgs& args) const {
     GemmPointers p{};
     const size_t low = w < 0 ? 0 : 1;
     if (w >= 0) {
@@ -37,8 +38,10 @@ struct Expand {
     p.b[low] = args.in[b];
     p.bias = bias < 0 ? nullptr : args.in[bias];
     p.out = args.out[0];
-    gemm.run(p, args.thread_scratch, begin, end);
+    p.shared = static_cast<float*>(args.scratch) + low_floats;
+    return p;
   }
+  void run(const KernelArgs& args, int64_t begin, int64_t end) const { gemm.run(pointers(args), args.thread_scratch, begin, end); }
 };
 
 /// Both, where they are one task each.
@@ -78,21 +81,23 @@ PreparedOp prepare_lora(const KernelRequest& request, const char* name, const Lo
   high.out = request.outputs[0].dtype;
   high.bias = operand.bias >= 0;
   LowRank first{Gemm(std::move(low)), operand.a, operand.scale, input(operand.scale).dtype};
-  Expand second{Gemm(std::move(high)), operand.w, operand.b, operand.bias};
+  // Padded to whole cache lines, so that what follows in scratch is aligned.
+  const int64_t low_floats = (x.rows * rank + 15) / 16 * 16;
+  Expand second{Gemm(std::move(high)), operand.w, operand.b, operand.bias, low_floats};
 
   PreparedOp op;
   op.bytes = bytes_of(request);
   op.flops = first.gemm.flops() + second.gemm.flops();
   op.name = name;
-  op.scratch_bytes = static_cast<size_t>(x.rows * rank) * sizeof(float);
-  op.thread_scratch_bytes = std::max(first.gemm.thread_scratch_bytes(), second.gemm.thread_scratch_bytes());
-  const int64_t tasks = second.gemm.tasks();
-  if (first.gemm.tasks() == 1 && tasks == 1) {
+  op.scratch_bytes = static_cast<size_t>(low_floats) * sizeof(float);
+  op.thread_scratch_bytes = first.gemm.thread_scratch_bytes();
+  if (first.gemm.tasks() == 1 && second.gemm.tasks() == 1) {
+    op.thread_scratch_bytes = std::max(op.thread_scratch_bytes, second.gemm.thread_scratch_bytes());
     op.phases.push_back(make_kernel(Both{std::move(first), std::move(second)}, 1));
   } else {
     const int64_t low_tasks = first.gemm.tasks();
     op.phases.push_back(make_kernel(std::move(first), low_tasks));
-    op.phases.push_back(make_kernel(std::move(second), tasks));
+    add_gemm_phases(op, std::move(second));
   }
   if (x.needs_copy) op.needs_contiguous |= 1;
   if (operand.bias >= 0 && !input(operand.bias).contiguous) op.needs_contiguous |= 1u << operand.bias;

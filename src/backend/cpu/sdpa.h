@@ -4,12 +4,10 @@
 #include <algorithm>
 
 #include "backend/cpu/common.h"
-#include "backend/cpu/gemm_kernels.h"
+#include "backend/cpu/gemm_pieces.h"
 #include "backend/cpu/tile.h"
 
 namespace lazuli::cpu {
-
-constexpr int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
 /// An operand (batch, heads, tokens, size) whose last dim is contiguous; strides in elements.
 struct HeadsView {

@@ -248,7 +248,7 @@ PreparedOp prepare_sdpa_backward(const KernelRequest& request) {
   PreparedOp op = make_op(request, "sdpa_backward", std::move(backward), tasks);
   op.flops = flops;
   op.thread_scratch_bytes = scratch;
-  for (size_t i : {0, 1, 2, 3, 5}) {
+  for (const size_t i : {size_t{0}, size_t{1}, size_t{2}, size_t{3}, size_t{5}}) {
     if (!has_contiguous_rows(request.inputs[i])) op.needs_contiguous |= 1u << i;
   }
   if (!request.inputs[4].contiguous) op.needs_contiguous |= 1u << 4;

@@ -1,0 +1,80 @@
+// Packing of whole operands, once for all tasks of a product.
+#include "backend/cpu/gemm.h"
+#include "backend/cpu/gemm_pieces.h"
+
+namespace lazuli::cpu {
+
+namespace {
+
+// Smaller products are not worth a phase of their own.
+constexpr double kLargeFlops = 1e7;
+// Larger operands are packed block by block in thread scratch instead, to keep memory low.
+constexpr int64_t kMostLeftFloats = 16 << 20;
+constexpr int64_t kMostRightFloats = 8 << 20;
+constexpr int64_t kPackFloats = 32 << 10;
+
+}  // namespace
+
+void Gemm::choose_shared() {
+  if (way_ != Way::packed || spec_.a_offsets.size() != 1 || flops() < kLargeFlops) return;
+  int64_t left = 0, right = 0, k = 0;
+  for (const GemmTerm& term : spec_.terms) {
+    left += spec_.m * round_up(term.k, kChunk);
+    right += round_up(spec_.n, kPanel) * round_up(term.k, kChunk);
+    k += round_up(term.k, kChunk);
+  }
+  int64_t at = 0;
+  if (column_blocks_ > 1 && left <= kMostLeftFloats) {
+    pack_rows_ = height_ * divide_up(kPackFloats, height_ * k);
+    left_packs_ = divide_up(spec_.m, pack_rows_);
+    for (size_t t = 0; t < spec_.terms.size(); ++t) {
+      left_start_[t] = at;
+      at += spec_.m * round_up(spec_.terms[t].k, kChunk);
+    }
+  }
+  if (row_blocks_ > 1 && right <= kMostRightFloats) {
+    pack_columns_ = kPanel * divide_up(kPackFloats, kPanel * k);
+    right_packs_ = divide_up(spec_.n, pack_columns_);
+    for (size_t t = 0; t < spec_.terms.size(); ++t) {
+      right_start_[t] = at;
+      at += round_up(spec_.n, kPanel) * round_up(spec_.terms[t].k, kChunk);
+    }
+  }
+  shared_floats_ = at;
+}
+
+float* Gemm::shared_left(const GemmPointers& pointers, size_t term, int64_t first_k, int64_t row) const {
+  const int64_t k = std::min(piece_of(spec_.terms[term].k), spec_.terms[term].k - first_k);
+  return pointers.shared + left_start_[term] + first_k * spec_.m + row * round_up(k, kChunk);
+}
+
+float* Gemm::shared_right(const GemmPointers& pointers, size_t term, int64_t first_k, int64_t column) const {
+  return pointers.shared + right_start_[term] + column * round_up(spec_.terms[term].k, kChunk) + first_k * kPanel;
+}
+
+void Gemm::pack(const GemmPointers& given, int64_t begin, int64_t end) const {
+  GemmPointers pointers = given;
+  if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
+  for (int64_t task = begin; task < end; ++task) {
+    const bool is_left = task < left_packs_;
+    const int64_t first = is_left ? task * pack_rows_ : (task - left_packs_) * pack_columns_;
+    for (size_t t = 0; t < spec_.terms.size(); ++t) {
+      const int64_t k = spec_.terms[t].k, piece = piece_of(k);
+      if (is_left) {
+        const int64_t rows = std::min(pack_rows_, spec_.m - first);
+        for (int64_t p = 0; p < k; p += piece) {
+          const MatrixRef a = left(pointers, t, {0, first, rows, 0, 0}, p);
+          kernels_[t].a.pack_left(a, rows, std::min(piece, k - p), height_, shared_left(pointers, t, p, first));
+        }
+        continue;
+      }
+      const int64_t last = std::min(first + pack_columns_, spec_.n);
+      for (int64_t j = first; j < last; j += kPanel) {
+        const MatrixRef b = right(pointers, t, {0, 0, 0, j, 0}, 0, 0);
+        kernels_[t].b.pack_right(b, k, std::min(kPanel, last - j), shared_right(pointers, t, 0, j));
+      }
+    }
+  }
+}
+
+}  // namespace lazuli::cpu
