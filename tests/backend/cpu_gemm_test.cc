@@ -70,6 +70,7 @@ TEST(CpuGemm, SixteenBitOperands) {
       for (const bool ta : {false, true}) {
         for (const bool tb : {false, true}) {
           expect_product(dtype, 70, 99, 290, ta, tb);
+          expect_product(dtype, 300, 600, 64, ta, tb);
           expect_product(dtype, 3, 70, 100, ta, tb);
           expect_product(dtype, 120, 9, 64, ta, tb);
         }

@@ -30,9 +30,11 @@ const void* advance(const void* data, DType dtype, int64_t elements) {
 
 Gemm::Gemm(GemmSpec spec) : spec_(std::move(spec)), f32_(gemm_kernels(DType::f32)) {
   choose_way();
-  for (const GemmTerm& term : spec_.terms) {
+  choose_products();
+  for (size_t t = 0; t < spec_.terms.size(); ++t) {
+    const GemmTerm& term = spec_.terms[t];
     kernels_.push_back({gemm_kernels(term.a.dtype), gemm_kernels(term.b.dtype)});
-    longest_k_ = std::max(longest_k_, term.k);
+    if (way_ != Way::blocks || t > 0) longest_k_ = std::max(longest_k_, term.k);
   }
   choose_blocks();
   choose_shared();
@@ -59,8 +61,10 @@ void Gemm::choose_way() {
 void Gemm::choose_blocks() {
   const int64_t m = std::max<int64_t>(spec_.m, 1), n = std::max<int64_t>(spec_.n, 1);
   height_ = divide_up(m, divide_up(m, f32_.max_rows));
-  block_rows_ = m;
-  block_columns_ = n;
+  if (way_ != Way::blocks) {
+    block_rows_ = m;
+    block_columns_ = n;
+  }
   double k = 1;
   for (const GemmTerm& term : spec_.terms) k += static_cast<double>(term.k);
   if (way_ == Way::packed) {
@@ -75,7 +79,7 @@ void Gemm::choose_blocks() {
     while (!small() && high > 6) high = divide_up(high, 2);
     block_rows_ = high * height_;
     block_columns_ = wide * kPanel;
-  } else {
+  } else if (way_ != Way::blocks) {
     const auto longest = static_cast<int64_t>(size_of(spec_.terms[0].b.dtype)) * std::max<int64_t>(longest_k_, 1);
     const int64_t lines = std::max<int64_t>(kTaskBytes / longest / kPanel, 1) * kPanel;
     if (way_ == Way::dots && n < m) {
@@ -112,7 +116,7 @@ int64_t Gemm::right_floats() const {
 
 size_t Gemm::thread_scratch_bytes() const {
   const int64_t sums = block_rows_ * round_up(block_columns_, kPanel);
-  return static_cast<size_t>(left_floats() + right_floats() + sums + kPanel) * sizeof(float);
+  return static_cast<size_t>(round_up(left_floats(), kChunk) + right_floats() + sums + kPanel) * sizeof(float) + product_scratch_;
 }
 
 void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t end) const {
@@ -156,14 +160,20 @@ Gemm::Sums Gemm::sums_in_result(const GemmPointers& pointers, const Block& block
 void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& block) const {
   float* const panels = scratch;
   float* const packed = panels + round_up(left_floats(), kChunk);
-  const Sums aside{packed + right_floats(), round_up(block_columns_, kPanel)};
+  const Sums aside{packed + right_floats(), way_ == Way::blocks ? block.columns : round_up(block_columns_, kPanel)};
   const Sums result = stores_sums() ? sums_in_result(pointers, block) : aside;
   // A packed panel is stored in whole chunks: one that ends elsewhere takes the way through scratch.
   bool packs_any = false;
   for (size_t t = 0; t < spec_.terms.size(); ++t) packs_any = packs_any || packs(t);
   const int64_t ragged = packs_any && block.columns % kChunk != 0 ? block.columns % kPanel : 0;
   bool accumulate = false;
-  for (size_t t = 0; t < spec_.terms.size(); ++t) {
+  if (way_ == Way::blocks) {
+    const auto& product = products_[block.rows < block_rows_ ? 1 : 0][block.columns < block_columns_ ? 1 : 0];
+    void* rest = aside.data + block_rows_ * round_up(block_columns_, kPanel);
+    product->run(left(pointers, 0, block, 0).data, right(pointers, 0, block, 0, 0).data, aside.data, rest);
+    accumulate = true;
+  }
+  for (size_t t = way_ == Way::blocks ? 1 : 0; t < spec_.terms.size(); ++t) {
     const GemmTerm& term = spec_.terms[t];
     const bool pack = packs(t);
     const bool in_place = height_ == 1 && block.rows == 1 && term.a.dtype == DType::f32 && term.a.column == 1;

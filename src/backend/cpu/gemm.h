@@ -1,10 +1,12 @@
 // Defines Gemm: a batch of matrix products cut into tasks, with what is added to them and applied to them before they are stored.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "backend/backend.h"
 #include "backend/cpu/gemm_kernels.h"
+#include "backend/cpu/onednn.h"
 #include "backend/cpu/tile.h"
 
 namespace lazuli::cpu {
@@ -63,6 +65,7 @@ class Gemm {
     packed,  ///< both sides packed into panels
     direct,  ///< few rows, b row-major: panels of b are read where they are
     dots,    ///< few rows or columns, k contiguous: inner products
+    blocks,  ///< the first term by oneDNN, block by block
   };
   /// Rows and columns of one matrix of the batch that a task computes.
   struct Block {
@@ -78,6 +81,8 @@ class Gemm {
   };
 
   void choose_way();
+  /// Tries Way::blocks.
+  void choose_products();
   void choose_blocks();
   void choose_shared();
   void run_block(const GemmPointers& pointers, float* scratch, const Block& block) const;
@@ -109,7 +114,9 @@ class Gemm {
   int64_t row_blocks_ = 1, column_blocks_ = 1;
   int64_t height_ = 1;  ///< of left panels
   int64_t longest_k_ = 0;
-  std::vector<Kernels> kernels_;                   ///< of each term
+  std::vector<Kernels> kernels_;                        ///< of each term
+  std::shared_ptr<const BlockProduct> products_[2][2];  ///< of whole and of last rows, of whole and of last columns
+  size_t product_scratch_ = 0;
   int64_t left_packs_ = 0, right_packs_ = 0;       ///< tasks of pack()
   int64_t pack_rows_ = 1, pack_columns_ = kPanel;  ///< of one such task
   int64_t left_start_[2] = {}, right_start_[2] = {};
