@@ -1,0 +1,89 @@
+// Checks the commands generate and eval: what they print, as text and as JSON, and their exit codes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "cli/program.h"
+#include "lazuli/safetensors.h"
+
+namespace lazuli {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kPrompt = "def fibonacci(n):\n";
+
+class GenerateCommand : public testing::Test {
+ protected:
+  struct Result {
+    int code;
+    std::string out, err;
+  };
+  Result run(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.end(), {"--model", model_folder(), "--threads", "1"});
+    const Program program(folder_, arguments);
+    const int code = program.wait();
+    return {code, program.out(), program.err()};
+  }
+  TestFolder folder_;
+};
+
+TEST_F(GenerateCommand, PrintsTheTextAndItsSpeed) {
+  const Result r = run({"generate", "--prompt", kPrompt, "--max-tokens", "8"});
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(r.out, "    return n * (n - \n");
+  EXPECT_THAT(r.err, testing::AllOf(HasSubstr("Prompt: 8 tokens"), HasSubstr("Generation: 8 tokens"), HasSubstr("Peak memory")));
+}
+
+TEST_F(GenerateCommand, QuietPrintsTheTextAlone) {
+  EXPECT_EQ(run({"generate", "--prompt", kPrompt, "--max-tokens", "8", "--quiet"}).err, "");
+}
+
+TEST_F(GenerateCommand, JsonHasTheAgreedFields) {
+  const Result r = run({"generate", "--prompt", kPrompt, "--max-tokens", "8", "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const JsonDocument document = JsonDocument::parse(r.out, "output");
+  const JsonValue root = document.root();
+  EXPECT_EQ(root.get("text").as_string(), "    return n * (n - ");
+  EXPECT_EQ(root.get("tokens").as_array().size(), 8U);
+  EXPECT_EQ(root.get("prompt_tokens").as_int(), 8);
+  EXPECT_EQ(root.get("generation_tokens").as_int(), 8);
+  EXPECT_GT(root.get("prompt_tps").as_double(), 0);
+  EXPECT_GT(root.get("generation_tps").as_double(), 0);
+  EXPECT_GT(root.get("peak_memory_bytes").as_int(), 1 << 20);
+}
+
+TEST_F(GenerateCommand, StopsBeforeAText) {
+  EXPECT_EQ(run({"generate", "--prompt", kPrompt, "--stop", "(n", "--stop", "zzz"}).out, "    return n * \n");
+}
+
+TEST_F(GenerateCommand, MoreThanTheContextIsAnError) {
+  const Result r = run({"generate", "--prompt", kPrompt, "--max-tokens", "1020"});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_THAT(r.err, HasSubstr("context of 1024"));
+  EXPECT_EQ(run({"generate", "--prompt", kPrompt, "--top-p", "0"}).code, 2);
+  EXPECT_EQ(run({"generate"}).code, 2);
+}
+
+TEST_F(GenerateCommand, EvalGivesLossPerplexityAndTokens) {
+  const std::string data = folder_ / "text.py";
+  std::ofstream(data) << "import os\nimport sys\n\n\ndef main():\n    print(os.getcwd())\n";
+  const std::string dump = folder_ / "logits.safetensors";
+  const Result r = run({"eval", "--data", data, "--json", "--dump-logits", dump});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const JsonDocument document = JsonDocument::parse(r.out, "output");
+  const double loss = document.root().get("loss").as_double();
+  EXPECT_NEAR(document.root().get("perplexity").as_double(), std::exp(loss), 1e-9);
+  const SafetensorsFile file = SafetensorsFile::open(dump);
+  EXPECT_EQ(file.info("logits.0").shape[0], document.root().get("tokens").as_int() + 1);
+  EXPECT_EQ(file.tensor("ids.0").to_vector<int32_t>()[0], 0);
+  EXPECT_THAT(run({"eval", "--data", data}).out, HasSubstr("perplexity"));
+}
+
+}  // namespace
+}  // namespace lazuli
