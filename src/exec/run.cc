@@ -109,6 +109,7 @@ class Run {
 
   void all() {
     for (const Wave& wave : plan_.waves) {
+      if (wave.count == 1 && skipped(plan_.steps[static_cast<size_t>(wave.first)], memory_.donated)) continue;
       if (wave.parallel && threads_ > 1) {
         parallel_wave(wave);
       } else {
@@ -159,7 +160,6 @@ class Run {
     const size_t phases = wave.count == 1 ? first.prepared.phases.size() : 1;
     for (size_t phase = 0; phase < phases; ++phase) {
       if (wave.count == 1 && (first.prepared.phases[phase].whole_team || first.prepared.phases[phase].tasks == 1)) {
-        if (skipped(first, memory_.donated)) continue;
         const Kernel& kernel = first.prepared.phases[phase];
         try {
           kernel.run(kernel.state.get(), arguments(first, pointers_, workspace_, scratch()), 0, kernel.tasks);
