@@ -24,6 +24,20 @@ constexpr Tolerance kProduct{8, 64, 1};
 /// A 16-bit intermediate may be rounded: its error spreads over the whole result.
 Tolerance two_products(DType t) { return {8, t == DType::bf16 ? 0x1p17 : t == DType::f16 ? 0x1p14 : 64, 1}; }
 
+/// Sizes above the blocks that kernels cut products into.
+void add_large_products(Cases& cases) {
+  for (DType t : {DType::f32, DType::bf16, DType::f16}) {
+    for (const auto& [a, b] : {std::pair<Shape, Shape>{{65, 1100}, {1100, 67}}, {{1, 700}, {700, 1030}}, {{301, 40}, {40, 130}}}) {
+      for (int transposes = 0; transposes < 4; ++transposes) {
+        const int ta = transposes & 1, tb = transposes >> 1;
+        cases.push_back({label(t, "large " + to_string(a) + " transposes " + std::to_string(transposes)),
+                         {Op::matmul, {matrix(t, a, ta != 0, 5), matrix(t, b, tb != 0, 6)}, attrs(ta, tb)},
+                         kProduct});
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Cases matmul_cases(Op op) {
@@ -51,9 +65,13 @@ Cases matmul_cases(Op op) {
         cases.push_back({label(t, std::string("2-d ") + name_of(a) + " " + name_of(b)),
                          {op, {laid_out(random(t, {7, 9}, 3), a), laid_out(random(t, {9, 5}, 4), b)}},
                          kProduct});
+        cases.push_back({label(t, std::string("one row each ") + name_of(a) + " " + name_of(b)),
+                         {op, {laid_out(random(t, {2, 3, 1, 9}, 3), a), laid_out(random(t, {9, 5}, 4), b)}},
+                         kProduct});
       }
     }
   }
+  add_large_products(cases);
   return cases;
 }
 
@@ -78,6 +96,8 @@ Cases linear_cases(Op op) {
         }
       }
     }
+    cases.push_back({label(t, "large"), call(t, {131, 257}, 70, true, 3, Op::gelu), kProduct});
+    cases.push_back({label(t, "large, one row"), call(t, {1, 700}, 530, true, 1, Op::silu), kProduct});
     for (Op activation : {Op::tanh, Op::sigmoid}) {
       cases.push_back({label(t, std::string(lazuli::name_of(activation))), call(t, {5, 33}, 9, false, 1, activation), kProduct});
     }
