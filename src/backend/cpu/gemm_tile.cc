@@ -1,4 +1,5 @@
-// Outer-product kernels of matrix products. Sums run over k in order, so they do not depend on how a product is cut into tiles.
+// Outer-product kernels of matrix products. Sums run over k in order, in parts of kPart terms that are then added, so they do not depend on
+// how a product is cut into tiles, and their rounding errors grow with the part and the number of parts, not with k.
 #include <algorithm>
 #include <utility>
 
@@ -12,6 +13,8 @@ namespace lazuli::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
+constexpr int64_t kPart = 16 * kChunk;
+
 /// kRows by kVectors vectors of the tile, from vector `first` on.
 template <int kRows, int kVectors, class T>
 HWY_INLINE void tile_vectors(const TileArgs& t, int first) {
@@ -24,41 +27,44 @@ HWY_INLINE void tile_vectors(const TileArgs& t, int first) {
     b[v] = static_cast<const T*>(t.b) + chunk * t.b_chunk + lane;
     c[v] = t.c + chunk * t.c_chunk + lane;
   }
-  LAZULI_UNROLL
-  for (int i = 0; i < kRows; ++i) {
-    LAZULI_UNROLL
-    for (int v = 0; v < kVectors; ++v) sum[i][v] = zero();
-  }
-  if (t.accumulate) {
+  const float* a = t.a;
+  for (int64_t part = 0; part == 0 || part < t.k; part += kPart) {
     LAZULI_UNROLL
     for (int i = 0; i < kRows; ++i) {
       LAZULI_UNROLL
-      for (int v = 0; v < kVectors; ++v) sum[i][v] = load(c[v] + i * t.ldc);
+      for (int v = 0; v < kVectors; ++v) sum[i][v] = zero();
     }
-  }
-  const float* a = t.a;
-  for (int64_t p = 0; p < t.k; p += kChunk) {
-    const int64_t steps = std::min(kChunk, t.k - p);
-    for (int64_t j = 0; j < steps; ++j) {
-      VF row[kVectors];
-      LAZULI_UNROLL
-      for (int v = 0; v < kVectors; ++v) {
-        row[v] = load(b[v]);
-        b[v] += t.ldb;
+    const int64_t end = std::min(part + kPart, t.k);
+    for (int64_t p = part; p < end; p += kChunk) {
+      const int64_t steps = std::min(kChunk, end - p);
+      for (int64_t j = 0; j < steps; ++j) {
+        VF row[kVectors];
+        LAZULI_UNROLL
+        for (int v = 0; v < kVectors; ++v) {
+          row[v] = load(b[v]);
+          b[v] += t.ldb;
+        }
+        LAZULI_UNROLL
+        for (int i = 0; i < kRows; ++i) {
+          const VF x = splat(a[i * kChunk + j]);
+          LAZULI_UNROLL
+          for (int v = 0; v < kVectors; ++v) sum[i][v] = hn::MulAdd(x, row[v], sum[i][v]);
+        }
       }
+      a += kRows * kChunk;
+    }
+    if (t.accumulate || part > 0) {
       LAZULI_UNROLL
       for (int i = 0; i < kRows; ++i) {
-        const VF x = splat(a[i * kChunk + j]);
         LAZULI_UNROLL
-        for (int v = 0; v < kVectors; ++v) sum[i][v] = hn::MulAdd(x, row[v], sum[i][v]);
+        for (int v = 0; v < kVectors; ++v) sum[i][v] = hn::Add(load(c[v] + i * t.ldc), sum[i][v]);
       }
     }
-    a += kRows * kChunk;
-  }
-  LAZULI_UNROLL
-  for (int i = 0; i < kRows; ++i) {
     LAZULI_UNROLL
-    for (int v = 0; v < kVectors; ++v) store(sum[i][v], c[v] + i * t.ldc);
+    for (int i = 0; i < kRows; ++i) {
+      LAZULI_UNROLL
+      for (int v = 0; v < kVectors; ++v) store(sum[i][v], c[v] + i * t.ldc);
+    }
   }
 }
 
@@ -75,44 +81,47 @@ void narrow(const TileArgs& t, int64_t n) {
   constexpr int kSums = kRows <= 3 ? 4 : 1;
   for (int64_t at = 0; at < n; at += kLanes) {
     const int64_t width = std::min<int64_t>(kLanes, n - at);
-    VF sum[kRows][kSums];
-    LAZULI_UNROLL
-    for (int i = 0; i < kRows; ++i) {
-      LAZULI_UNROLL
-      for (int s = 0; s < kSums; ++s) sum[i][s] = zero();
-    }
     const float* a = t.a;
     const T* b = static_cast<const T*>(t.b) + at;
-    for (int64_t p = 0; p < t.k; p += kChunk) {
-      const int64_t steps = std::min(kChunk, t.k - p);
-      int64_t j = 0;
-      for (; j + kSums <= steps; j += kSums) {
+    for (int64_t part = 0; part == 0 || part < t.k; part += kPart) {
+      VF sum[kRows][kSums];
+      LAZULI_UNROLL
+      for (int i = 0; i < kRows; ++i) {
         LAZULI_UNROLL
-        for (int s = 0; s < kSums; ++s) {
+        for (int s = 0; s < kSums; ++s) sum[i][s] = zero();
+      }
+      const int64_t end = std::min(part + kPart, t.k);
+      for (int64_t p = part; p < end; p += kChunk) {
+        const int64_t steps = std::min(kChunk, end - p);
+        int64_t j = 0;
+        for (; j + kSums <= steps; j += kSums) {
+          LAZULI_UNROLL
+          for (int s = 0; s < kSums; ++s) {
+            const VF row = width == kLanes ? load(b) : load_n(b, width);
+            LAZULI_UNROLL
+            for (int i = 0; i < kRows; ++i) sum[i][s] = hn::MulAdd(splat(a[i * kChunk + j + s]), row, sum[i][s]);
+            b += t.ldb;
+          }
+        }
+        for (; j < steps; ++j) {
           const VF row = width == kLanes ? load(b) : load_n(b, width);
           LAZULI_UNROLL
-          for (int i = 0; i < kRows; ++i) sum[i][s] = hn::MulAdd(splat(a[i * kChunk + j + s]), row, sum[i][s]);
+          for (int i = 0; i < kRows; ++i) sum[i][0] = hn::MulAdd(splat(a[i * kChunk + j]), row, sum[i][0]);
           b += t.ldb;
         }
+        a += kRows * kChunk;
       }
-      for (; j < steps; ++j) {
-        const VF row = width == kLanes ? load(b) : load_n(b, width);
-        LAZULI_UNROLL
-        for (int i = 0; i < kRows; ++i) sum[i][0] = hn::MulAdd(splat(a[i * kChunk + j]), row, sum[i][0]);
-        b += t.ldb;
-      }
-      a += kRows * kChunk;
-    }
-    LAZULI_UNROLL
-    for (int i = 0; i < kRows; ++i) {
-      VF total = sum[i][0];
-      if constexpr (kSums == 4) total = hn::Add(hn::Add(sum[i][0], sum[i][1]), hn::Add(sum[i][2], sum[i][3]));
-      float* c = t.c + i * t.ldc + at;
-      if (t.accumulate) total = hn::Add(total, width == kLanes ? load(c) : load_n(c, width));
-      if (width == kLanes) {
-        store(total, c);
-      } else {
-        store_n(total, c, width);
+      LAZULI_UNROLL
+      for (int i = 0; i < kRows; ++i) {
+        VF total = sum[i][0];
+        if constexpr (kSums == 4) total = hn::Add(hn::Add(sum[i][0], sum[i][1]), hn::Add(sum[i][2], sum[i][3]));
+        float* c = t.c + i * t.ldc + at;
+        if (t.accumulate || part > 0) total = hn::Add(width == kLanes ? load(c) : load_n(c, width), total);
+        if (width == kLanes) {
+          store(total, c);
+        } else {
+          store_n(total, c, width);
+        }
       }
     }
   }
