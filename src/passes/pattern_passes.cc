@@ -1,6 +1,7 @@
 #include <string_view>
 #include <utility>
 
+#include "autograd/recognise.h"
 #include "passes/passes.h"
 #include "passes/patterns/patterns.h"
 
@@ -21,7 +22,8 @@ std::vector<PatternEntry> join(std::initializer_list<Table> tables) {
 class Recognise final : public PatternPass {
  public:
   Recognise()
-      : PatternPass(join({patterns::activations, patterns::norms, patterns::softmax, patterns::attention, patterns::cross_entropy})) {}
+      : PatternPass(join(
+            {patterns::activations, patterns::norms, patterns::softmax, patterns::attention, patterns::cross_entropy, patterns::lora})) {}
   std::string_view name() const override { return "recognise"; }
 };
 
@@ -30,6 +32,17 @@ class Epilogues final : public PatternPass {
   Epilogues() : PatternPass(join({patterns::lora, patterns::linear, patterns::softmax_scale})) {}
   std::string_view name() const override { return "epilogues"; }
 };
+
+// Differentiation comes before the passes, so they offer it their search.
+[[maybe_unused]] const bool registered = autograd::register_recogniser([](ComputationGraph& graph) {
+  OptimizerReport report;
+  static const GraphOptimizer optimizer = GraphOptimizer::recognition();
+  optimizer.run(graph, &report);
+  for (const PassReport& pass : report.passes) {
+    if (pass.name == "recognise" && pass.rewrites > 0) return true;
+  }
+  return false;
+});
 
 }  // namespace
 

@@ -119,6 +119,7 @@ TEST_P(RandomGraphs, KeepTheirMeaning) {
     EXPECT_EQ(count(again, Op::fused_elementwise), count(after, Op::fused_elementwise));
     EXPECT_EQ(again.size(), after.size()) << after.to_text() << again.to_text();
     expect_equivalent(g, after);
+    expect_equivalent(g, after, &cpu_backend());
     if (HasFailure()) break;
   }
 }
