@@ -124,10 +124,14 @@ class Grouping {
   void place(ChainGroups& groups, Open& open, size_t n) {
     bool full = open.chain >= 0 && groups.chains[static_cast<size_t>(open.chain)].nodes.size() >= kMaxInstructions;
     if (open.chain < 0 || full || !fits(groups, open, n)) {
+      bool first = open.chain < 0;
+      if (!first) groups.chains[static_cast<size_t>(open.chain)].whole = false;
       open.chain = static_cast<int32_t>(groups.chains.size());
       open.results = 0;
       open.operands.clear();
-      groups.chains.emplace_back();
+      Chain& chain = groups.chains.emplace_back();
+      chain.level = level_[n];
+      chain.whole = first;
     }
     for (Value v : inputs(n)) {
       if (groups.chain_of[static_cast<size_t>(v.node)] == open.chain) {

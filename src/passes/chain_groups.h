@@ -20,6 +20,11 @@ struct Chain {
   std::vector<int32_t> nodes;
   int32_t reduction = -1;           ///< the node that folds the only result, if any
   std::vector<int32_t> recomputed;  ///< nodes of other chains that are computed again here
+  int32_t level = 0;                ///< whole groups of one level do not depend on each other
+  bool whole = true;                ///< false: a part of a group that was too large
+
+  /// One op alone has a kernel of its own.
+  bool is_program() const { return nodes.size() > 1 || (reduction >= 0 && !nodes.empty()); }
 };
 
 struct ChainGroups {

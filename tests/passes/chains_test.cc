@@ -180,6 +180,49 @@ TEST(Chains, CheapValuesThatOnlyChainsReadAreComputedAgain) {
   expect_equivalent(g, after);
 }
 
+TEST(Chains, SiblingsThatReadTheSameMemoryReadItOnce) {
+  TestGraph t;
+  Value x = t.in({3, 3});
+  Value a = t.op(Op::exp, {x}), b = t.op(Op::add, {x, t.scalar()});
+  auto g = t.done({t.op(Op::softmax, {a}, 1), t.op(Op::softmax, {b}, 0), t.op(Op::sum, {t.op(Op::square, {x})}, 3)});
+  auto after = optimized(g);
+  const GraphNode* n = labelled(after, "ElementwiseChain");
+  ASSERT_NE(n, nullptr);
+  EXPECT_EQ(n->outputs.size(), 2u);
+  EXPECT_NE(labelled(after, "ElementwiseChain+sum"), nullptr);
+  expect_equivalent(g, after);
+}
+
+TEST(Chains, SiblingsOfWhichOneNeedsTheOtherStayApart) {
+  TestGraph t;
+  Value x = t.in({3, 3});
+  Value a = t.op(Op::sigmoid, {x});
+  Value later = t.op(Op::mul, {t.op(Op::softmax, {a}, 1), x});
+  auto g = t.done({t.op(Op::softmax, {later}, 0)});
+  auto after = optimized(g);
+  EXPECT_EQ(count(after, Op::fused_elementwise), 0);
+  expect_equivalent(g, after);
+}
+
+TEST(Chains, AGatedUnitKeepsNoActivationForItsGradient) {
+  TestGraph t;
+  Value gate = t.op(Op::softmax, {t.in({3, 3})}, 1), up = t.op(Op::softmax, {t.in({3, 3})}, 0);
+  Value silu = t.op(Op::silu, {gate});
+  Value y = t.op(Op::matmul, {t.op(Op::mul, {silu, up}), t.in({3, 3})});
+  Value d = t.op(Op::softmax, {y}, 1);  // stands for the gradient that comes back
+  Value d_up = t.op(Op::mul, {d, silu});
+  Value d_gate = t.op(Op::mul, {t.op(Op::mul, {d, up}), t.op(Op::sigmoid, {gate})});
+  auto g = t.done({t.op(Op::matmul, {d_up, y}), t.op(Op::matmul, {d_gate, y})});
+  auto after = optimized(g);
+  ASSERT_EQ(count(after, Op::fused_elementwise), 2);
+  std::vector<size_t> results;
+  for (const GraphNode& n : after.nodes) {
+    if (n.op == Op::fused_elementwise) results.push_back(n.outputs.size());
+  }
+  EXPECT_EQ(results, (std::vector<size_t>{1, 2}));
+  expect_equivalent(g, after);
+}
+
 TEST(Chains, StayWithinTheirLimits) {
   TestGraph t;
   Value y = t.in({2, 3});

@@ -138,7 +138,7 @@ inline void expect_equivalent(const ComputationGraph& before, const ComputationG
   in_double.in_double = true;
   auto wanted = interpret(before, inputs, scalars, in_double);
   auto same = interpret(after, inputs, scalars, in_double);
-  auto plain = interpret(before, inputs, scalars);
+  auto plain = interpret(before, inputs, scalars, {backend, false});
   auto fused = interpret(after, inputs, scalars, {backend, false});
   for (size_t k = 0; k < wanted.size(); ++k) {
     ASSERT_EQ(plain[k].dtype(), fused[k].dtype());
