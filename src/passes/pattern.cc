@@ -261,7 +261,9 @@ bool Match::become(Op op, std::vector<Value> inputs, Attrs attrs, std::string_vi
 Value Match::factor(Value v, DType data) {
   DType wanted = data == DType::f64 ? DType::f64 : DType::f32;
   if (spec(v).dtype == wanted) return v;
-  if (Known k = known_value(rw.graph(), v); k.known) return factor(k.value, data);
+  if (Known k = known_value(rw.graph(), v); k.known) {
+    return factor(Tensor::from_slice<double>(std::span(&k.value, 1), {}).to(spec(v).dtype).item(), data);
+  }
   Attrs attrs;
   attrs.i[0] = static_cast<int64_t>(wanted);
   return rw.add(Op::cast, {v}, attrs);

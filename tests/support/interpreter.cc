@@ -104,7 +104,9 @@ class Interpreter {
       const Tensor& t = value(node.inputs[k]);
       call.inputs.push_back(wants_f32(node.op, k) ? t.to(DType::f32) : t);
     }
-    call.target = TensorSpec{dtype(node.outputs[0].dtype), node.outputs[0].shape};
+    // A known value is a value of its own dtype, like a run-time one.
+    DType result = info(node.op).cls == OpClass::source ? node.outputs[0].dtype : dtype(node.outputs[0].dtype);
+    call.target = TensorSpec{result, node.outputs[0].shape};
     if (const ElementwiseProgram* p = node.program()) {
       auto program = std::make_shared<ElementwiseProgram>(*p);
       for (auto& step : program->code) step.dtype = dtype(step.dtype);

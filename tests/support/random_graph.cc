@@ -45,58 +45,90 @@ class Builder {
 
   LazyTensor unary(const LazyTensor& x) {
     switch (pick(11)) {
-      case 0: return see(tanh(x));
-      case 1: return see(sigmoid(x));
-      case 2: return see(gelu(x));
-      case 3: return see(gelu_tanh(x));
-      case 4: return see(silu(x));
-      case 5: return see(erf(x));
-      case 6: return see(neg(x));
-      case 7: return see(sqrt(see(add_scalar(see(square(x)), 1.0))));
-      case 8: return see(exp(see(mul_scalar(see(tanh(x)), 0.5))));
-      case 9: return see(log(see(add_scalar(see(square(x)), 1.5))));
-      default: return see(abs(x));
+      case 0:
+        return see(tanh(x));
+      case 1:
+        return see(sigmoid(x));
+      case 2:
+        return see(gelu(x));
+      case 3:
+        return see(gelu_tanh(x));
+      case 4:
+        return see(silu(x));
+      case 5:
+        return see(erf(x));
+      case 6:
+        return see(neg(x));
+      case 7:
+        return see(sqrt(see(add_scalar(see(square(x)), 1.0))));
+      case 8:
+        return see(exp(see(mul_scalar(see(tanh(x)), 0.5))));
+      case 9:
+        return see(log(see(add_scalar(see(square(x)), 1.5))));
+      default:
+        return see(abs(x));
     }
   }
 
   LazyTensor binary(const LazyTensor& a, const LazyTensor& b) {
     switch (pick(6)) {
-      case 0: return see(add(a, b));
-      case 1: return see(sub(a, b));
-      case 2: return see(mul(see(tanh(a)), b));
-      case 3: return see(div(a, see(add_scalar(see(square(b)), 1.0))));
-      case 4: return see(maximum(a, b));
-      default: return see(where(see(greater(a, b)), a, b));
+      case 0:
+        return see(add(a, b));
+      case 1:
+        return see(sub(a, b));
+      case 2:
+        return see(mul(see(tanh(a)), b));
+      case 3:
+        return see(div(a, see(add_scalar(see(square(b)), 1.0))));
+      case 4:
+        return see(maximum(a, b));
+      default:
+        return see(where(see(greater(a, b)), a, b));
     }
   }
 
   LazyTensor broadcast(const LazyTensor& x) {
     switch (pick(4)) {
-      case 0: return see(add(x, leaf({kCols})));
-      case 1: return see(mul(x, leaf({kRows, 1})));
-      case 2: return see(mul_scalar(x, number(0.3, 0.9)));
-      default: return see(sub(x, see(mean(x, {1}, true))));
+      case 0:
+        return see(add(x, leaf({kCols})));
+      case 1:
+        return see(mul(x, leaf({kRows, 1})));
+      case 2:
+        return see(mul_scalar(x, number(0.3, 0.9)));
+      default:
+        return see(sub(x, see(mean(x, {1}, true))));
     }
   }
 
   LazyTensor rows(const LazyTensor& x) {
     switch (pick(6)) {
-      case 0: return see(softmax(x));
-      case 1: return see(softmax(see(mul_scalar(x, 0.7))));
-      case 2: return see(mul_scalar(see(softmax(x)), 3.0));
-      case 3: return see(rms_norm(x, leaf({kCols})));
-      case 4: return see(layer_norm(x, leaf({kCols}), leaf({kCols})));
-      default: return see(log_softmax(x, 0));
+      case 0:
+        return see(softmax(x));
+      case 1:
+        return see(softmax(see(mul_scalar(x, 0.7))));
+      case 2:
+        return see(mul_scalar(see(softmax(x)), 3.0));
+      case 3:
+        return see(rms_norm(x, leaf({kCols})));
+      case 4:
+        return see(layer_norm(x, leaf({kCols}), leaf({kCols})));
+      default:
+        return see(log_softmax(x, 0));
     }
   }
 
   LazyTensor activated(const LazyTensor& x) {
     switch (pick(5)) {
-      case 0: return see(gelu(x));
-      case 1: return see(silu(x));
-      case 2: return see(relu(x));
-      case 3: return see(gelu_tanh(x));
-      default: return x;
+      case 0:
+        return see(gelu(x));
+      case 1:
+        return see(silu(x));
+      case 2:
+        return see(relu(x));
+      case 3:
+        return see(gelu_tanh(x));
+      default:
+        return x;
     }
   }
 
@@ -120,10 +152,14 @@ class Builder {
 
   LazyTensor moves(const LazyTensor& x) {
     switch (pick(4)) {
-      case 0: return see(concat({see(x.slice(0, 2, kRows)), see(any().slice(0, 0, 2))}, 0));
-      case 1: return see(transpose(see(add(see(transpose(x)), leaf({kRows})))));
-      case 2: return see(reshape(see(unary(see(reshape(x, {kRows * 2, kCols / 2})))), {kRows, kCols}));
-      default: return see(mul(x, see(expand(see(sum(see(tanh(any())), {0}, true)), {kRows, kCols}))));
+      case 0:
+        return see(concat({see(x.slice(0, 2, kRows)), see(any().slice(0, 0, 2))}, 0));
+      case 1:
+        return see(transpose(see(add(see(transpose(x)), leaf({kRows})))));
+      case 2:
+        return see(reshape(see(unary(see(reshape(x, {kRows * 2, kCols / 2})))), {kRows, kCols}));
+      default:
+        return see(mul(x, see(expand(see(sum(see(tanh(any())), {0}, true)), {kRows, kCols}))));
     }
   }
 
@@ -131,14 +167,21 @@ class Builder {
     const LazyTensor x = any();
     switch (pick(9)) {
       case 0:
-      case 1: return unary(x);
+      case 1:
+        return unary(x);
       case 2:
-      case 3: return binary(x, any());
-      case 4: return broadcast(x);
-      case 5: return rows(x);
-      case 6: return linear(x);
-      case 7: return pick(2) == 0 ? lora(x) : attention(x);
-      default: return moves(x);
+      case 3:
+        return binary(x, any());
+      case 4:
+        return broadcast(x);
+      case 5:
+        return rows(x);
+      case 6:
+        return linear(x);
+      case 7:
+        return pick(2) == 0 ? lora(x) : attention(x);
+      default:
+        return moves(x);
     }
   }
 
