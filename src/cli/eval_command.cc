@@ -8,6 +8,7 @@
 #include "base/json_writer.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/end_of_text.h"
 #include "lazuli/error.h"
 #include "lazuli/evaluate.h"
 
@@ -19,13 +20,6 @@ struct EvalFlags {
   std::string model, data, adapter_path, dump_logits;
   int64_t max_seq_length = 2048;
 };
-
-int32_t end_of_text(const Tokenizer& tokenizer, const LanguageModel& model) {
-  if (const auto id = tokenizer.eos_id()) return *id;
-  const auto& ids = model.info().eos_token_ids;
-  if (!ids.empty()) return static_cast<int32_t>(ids[0]);
-  throw FormatError(fmt::format("{}: an end-of-text token is expected in tokenizer_config.json or config.json", model.info().path));
-}
 
 int run_eval(const EvalFlags& flags, const Common& common) {
   const Tokenizer tokenizer = Tokenizer::load(flags.model);

@@ -13,6 +13,7 @@
 #include "base/terminal.h"
 #include "base/trace.h"
 #include "cli/command.h"
+#include "cli/end_of_text.h"
 #include "io/text_data.h"
 #include "lazuli/adapter.h"
 #include "lazuli/model.h"
@@ -91,12 +92,14 @@ struct Data {
   std::optional<Windows> validation;
 };
 
-Data read_data(const FinetuneFlags& flags, const Common& common, const Tokenizer& tokenizer, int64_t context) {
+Data read_data(const FinetuneFlags& flags, const Common& common, const Tokenizer& tokenizer, const LanguageModel& model) {
   const trace::Scope scope("train", "read data");
   const TextSplit split = read_split(flags.data, static_cast<uint64_t>(common.seed));
+  const int64_t context = model.info().context;
+  const int32_t eos = end_of_text(tokenizer, model);
   const int64_t tokens = context > 0 ? std::min(flags.max_seq_length, context) : flags.max_seq_length;
-  Data data{Windows(token_stream(tokenizer, split.train), tokens), std::nullopt};
-  std::vector<int32_t> held_out = token_stream(tokenizer, split.validation);
+  Data data{Windows(encode_documents(split.train, tokenizer, eos), tokens), std::nullopt};
+  std::vector<int32_t> held_out = encode_documents(split.validation, tokenizer, eos);
   if (held_out.size() >= 2) data.validation.emplace(std::move(held_out), tokens);
   return data;
 }
@@ -161,7 +164,7 @@ int run_finetune(const FinetuneFlags& flags, const Common& common) {
   const std::vector<std::string> targets = split_names(flags.target_modules);
   const auto model = load_model(flags.model, common.dtype);
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
-  const Data data = read_data(flags, common, tokenizer, model->info().context);
+  const Data data = read_data(flags, common, tokenizer, *model);
   const Adapter adapter = first_adapter(flags, common, targets, *model);
   say_what_is_trained(common, *model, adapter, data);
   Trainer trainer(model, adapter, options.train, common.device);

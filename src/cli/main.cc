@@ -7,8 +7,8 @@
 
 namespace {
 
-/// A thread of the team that waits for work spins for a while before it sleeps. libgomp's default, some ten milliseconds, takes the processor
-/// from whatever else wants it, and it reads the variable only while it is loaded: so the program sets it and starts once more.
+/// A thread of the team that waits for work spins for a while before it sleeps. libgomp's default, some ten milliseconds, takes the
+/// processor from whatever else wants it, and it reads the variable only while it is loaded: so the program sets it and starts once more.
 void bound_spinning(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "4000", 1);

@@ -71,7 +71,11 @@ void add_option(CLI::App& app, const Option& option, const char* group) {
           const std::string text = default_text(*target);
           if (!text.empty() && !option.required) added->default_str(text);
           if constexpr (std::is_arithmetic_v<T>) added->check(number_in<T>(option.low, option.high));
-          if constexpr (std::is_same_v<T, std::vector<std::string>>) added->expected(1)->take_all();
+          if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+            added->expected(1)->take_all();
+          } else {
+            added->take_last();
+          }
         }
       },
       option.target);

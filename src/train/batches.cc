@@ -11,16 +11,6 @@
 
 namespace lazuli {
 
-std::vector<int32_t> token_stream(const Tokenizer& tokenizer, std::span<const Document> documents) {
-  std::vector<int32_t> stream;
-  for (const Document& document : documents) {
-    if (tokenizer.eos_id()) stream.push_back(*tokenizer.eos_id());
-    const std::vector<int32_t> ids = tokenizer.encode(document.text, true, false);
-    stream.insert(stream.end(), ids.begin(), ids.end());
-  }
-  return stream;
-}
-
 Windows::Windows(std::vector<int32_t> stream, int64_t tokens) : stream_(std::move(stream)) {
   const auto size = static_cast<int64_t>(stream_.size());
   if (tokens < 1) throw ValueError(fmt::format("[train] a window of at least 1 token is expected, got {}", tokens));

@@ -5,14 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "io/text_data.h"
 #include "lazuli/tensor.h"
-#include "lazuli/tokenizer.h"
 
 namespace lazuli {
-
-/// The tokens of all documents in a row, each document after an end-of-text token where the tokenizer has one.
-std::vector<int32_t> token_stream(const Tokenizer& tokenizer, std::span<const Document> documents);
 
 /// A stream of tokens cut into windows of `tokens + 1`. Neighbours share one token, so that every token is predicted once.
 class Windows {

@@ -45,10 +45,15 @@ class Program {
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
+    const int out = create(out_), err = create(err_);
     child_ = fork();
-    if (child_ != 0) return;
-    redirect(STDOUT_FILENO, out_);
-    redirect(STDERR_FILENO, err_);
+    if (child_ != 0) {
+      close(out);
+      close(err);
+      return;
+    }
+    dup2(out, STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
     execv(argv[0], argv.data());
     _exit(127);
   }
@@ -64,11 +69,7 @@ class Program {
 
  private:
   static constexpr size_t kLimit = size_t{1} << 24;
-  static void redirect(int to, const std::string& path) {
-    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    dup2(fd, to);
-    close(fd);
-  }
+  static int create(const std::string& path) { return open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600); }
   std::string out_, err_;
   pid_t child_ = -1;
 };

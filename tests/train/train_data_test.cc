@@ -10,7 +10,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "lazuli/error.h"
-#include "lazuli/tokenizer.h"
 #include "lazuli/train.h"
 #include "train/batches.h"
 #include "train/metrics.h"
@@ -39,16 +38,6 @@ TEST(Windows, ShortTextIsOneShorterWindow) {
   EXPECT_THROW(Windows(counting(5), 0), ValueError);
   const std::vector<int64_t> beyond = {1};
   EXPECT_THROW(windows.rows(beyond), ValueError);
-}
-
-TEST(Windows, EachDocumentFollowsAnEndOfText) {
-  const Tokenizer tokenizer = Tokenizer::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m");
-  const std::vector<Document> documents = {{"a", "x = 1"}, {"b", "y"}};
-  std::vector<int32_t> expected = {0};
-  for (int32_t id : tokenizer.encode("x = 1")) expected.push_back(id);
-  expected.push_back(0);
-  for (int32_t id : tokenizer.encode("y")) expected.push_back(id);
-  EXPECT_EQ(token_stream(tokenizer, documents), expected);
 }
 
 TEST(BatchOrder, AnEpochHasEveryWindowOnceInAnotherOrder) {
