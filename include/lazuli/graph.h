@@ -21,9 +21,9 @@ struct GraphNode {
   Attrs attrs;
   std::vector<Value> inputs;
   std::vector<TensorSpec> outputs;
-  Payload payload;     ///< ElementwiseProgram of fused_elementwise, or what `checkpoint` recomputes
-  Tensor constant;     ///< data of Op::constant
-  std::string label;   ///< name of the fusion that made the node, else empty
+  Payload payload;    ///< ElementwiseProgram of fused_elementwise, or what `checkpoint` recomputes
+  Tensor constant;    ///< data of Op::constant
+  std::string label;  ///< name of the fusion that made the node, else empty
   Where where;
 
   const ElementwiseProgram* program() const { return dynamic_cast<const ElementwiseProgram*>(payload.get()); }
@@ -38,9 +38,7 @@ class ComputationGraph {
   int scalar_count = 0;  ///< Op::scalar leaves carry indices below this
 
   size_t size() const { return nodes.size(); }
-  const TensorSpec& spec(Value v) const {
-    return nodes[static_cast<size_t>(v.node)].outputs[static_cast<size_t>(v.out)];
-  }
+  const TensorSpec& spec(Value v) const { return nodes[static_cast<size_t>(v.node)].outputs[static_cast<size_t>(v.out)]; }
   const GraphNode& node(Value v) const { return nodes[static_cast<size_t>(v.node)]; }
   GraphNode& node(Value v) { return nodes[static_cast<size_t>(v.node)]; }
 

@@ -108,7 +108,8 @@ ComputationGraph capture(std::span<const LazyTensor> values);
 Device default_device();
 void set_default_device(Device device);
 
-/// Records any op of the table; the named functions of ops.h are what callers normally want. `donate` bit k gives operand k's buffer to the result.
+/// Records any op of the table; the named functions of ops.h are what callers normally want. `donate` bit k gives operand k's buffer to the
+/// result.
 std::vector<LazyTensor> record_all(Op op, std::span<const LazyTensor> inputs, const Attrs& attrs = {}, const TensorSpec* target = nullptr,
                                    Payload payload = {}, Where where = Where::here(), uint32_t donate = 0);
 /// The same for the first (often only) result.

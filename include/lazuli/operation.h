@@ -36,7 +36,7 @@ enum class OpClass : uint8_t {
   view,       ///< the same elements seen through other strides
   reduction,  ///< folds axes
   matmul,
-  row,        ///< each result row depends on one row (softmax, norms)
+  row,  ///< each result row depends on one row (softmax, norms)
   gather,
   move,
   composite,
@@ -124,10 +124,10 @@ struct ElementwiseProgram : NodePayload {
   };
   uint16_t inputs = 0;
   std::vector<Instruction> code;
-  std::vector<uint16_t> outputs;    ///< value numbers stored, in order of the node's outputs
-  Shape shape;                      ///< the iteration space: all operands broadcast to it
-  bool reduces = false;             ///< then the only output is folded: `reduction` over `axes` (bit mask)
-  Op reduction = Op::sum;           ///< sum, mean, max or min
+  std::vector<uint16_t> outputs;  ///< value numbers stored, in order of the node's outputs
+  Shape shape;                    ///< the iteration space: all operands broadcast to it
+  bool reduces = false;           ///< then the only output is folded: `reduction` over `axes` (bit mask)
+  Op reduction = Op::sum;         ///< sum, mean, max or min
   int64_t axes = 0;
   bool keepdims = false;
 };

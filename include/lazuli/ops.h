@@ -10,8 +10,8 @@ namespace lazuli {
 
 /// A number, or a rank-0 LazyTensor: a value that may change between runs of one plan.
 struct ScalarArg {
-  ScalarArg(double v) : number(v) {}                                // NOLINT(google-explicit-constructor)
-  ScalarArg(LazyTensor v) : value(std::move(v)) {}                  // NOLINT(google-explicit-constructor)
+  ScalarArg(double v) : number(v) {}                // NOLINT(google-explicit-constructor)
+  ScalarArg(LazyTensor v) : value(std::move(v)) {}  // NOLINT(google-explicit-constructor)
   /// As an operand of the given dtype.
   LazyTensor operand(DType dtype) const;
   LazyTensor value;
@@ -111,7 +111,8 @@ inline LazyTensor max(const LazyTensor& x, std::initializer_list<int> axes, bool
 }
 
 /// (..., m, k) x (..., k, n); rank-1 operands as in NumPy. `transpose_a`: a is (..., k, m); `transpose_b`: b is (..., n, k).
-LazyTensor matmul(const LazyTensor& a, const LazyTensor& b, bool transpose_a = false, bool transpose_b = false, Where where = Where::here());
+LazyTensor matmul(const LazyTensor& a, const LazyTensor& b, bool transpose_a = false, bool transpose_b = false,
+                  Where where = Where::here());
 LazyTensor softmax(const LazyTensor& x, int axis = -1, Where where = Where::here());
 LazyTensor log_softmax(const LazyTensor& x, int axis = -1, Where where = Where::here());
 /// Zhang and Sennrich 2019: x / sqrt(mean(x^2) + eps) * weight over the last axis.
@@ -125,15 +126,17 @@ LazyTensor gather(const LazyTensor& x, const LazyTensor& indices, int axis = 0, 
 /// Rows of `table` (rows, size): gather along axis 0.
 LazyTensor embedding(const LazyTensor& table, const LazyTensor& ids, Where where = Where::here());
 LazyTensor take_along(const LazyTensor& x, const LazyTensor& indices, int axis, Where where = Where::here());
-LazyTensor scatter_add(const LazyTensor& x, const LazyTensor& indices, const LazyTensor& updates, int axis = 0, Where where = Where::here());
-LazyTensor scatter_along_add(const LazyTensor& x, const LazyTensor& indices, const LazyTensor& updates, int axis, Where where = Where::here());
+LazyTensor scatter_add(const LazyTensor& x, const LazyTensor& indices, const LazyTensor& updates, int axis = 0,
+                       Where where = Where::here());
+LazyTensor scatter_along_add(const LazyTensor& x, const LazyTensor& indices, const LazyTensor& updates, int axis,
+                             Where where = Where::here());
 LazyTensor concat(std::span<const LazyTensor> parts, int axis = 0, Where where = Where::here());
 LazyTensor concat(std::initializer_list<LazyTensor> parts, int axis = 0, Where where = Where::here());
 /// `low` and `high`: elements added before and after each axis, filled with `value`.
 LazyTensor pad(const LazyTensor& x, std::span<const int64_t> low, std::span<const int64_t> high, const ScalarArg& value = 0.0,
                Where where = Where::here());
-/// x with x[starts + k*steps] replaced by `update`; `offset` (a run-time rank-0 integer) is added to the start of `offset_axis`. Moving x in
-/// donates it: the result takes its memory when nothing else holds it.
+/// x with x[starts + k*steps] replaced by `update`; `offset` (a run-time rank-0 integer) is added to the start of `offset_axis`. Moving x
+/// in donates it: the result takes its memory when nothing else holds it.
 LazyTensor slice_update(LazyTensor&& x, const LazyTensor& update, std::span<const int64_t> starts, std::span<const int64_t> steps = {},
                         const LazyTensor& offset = {}, int offset_axis = 0, Where where = Where::here());
 LazyTensor slice_update(const LazyTensor& x, const LazyTensor& update, std::span<const int64_t> starts, std::span<const int64_t> steps = {},

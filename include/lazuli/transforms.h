@@ -14,9 +14,10 @@ namespace lazuli {
 using Function = std::function<std::vector<LazyTensor>(std::span<const LazyTensor>)>;
 using ScalarFunction = std::function<LazyTensor(std::span<const LazyTensor>)>;
 
-/// Gradients of sum(outputs[k] * cotangents[k]) with respect to `inputs`, as recorded graphs that can be differentiated again. An input that
-/// the outputs do not depend on gives zeros. Composite patterns are not searched; `value_and_grad` does that.
-std::vector<LazyTensor> vjp(std::span<const LazyTensor> outputs, std::span<const LazyTensor> inputs, std::span<const LazyTensor> cotangents);
+/// Gradients of sum(outputs[k] * cotangents[k]) with respect to `inputs`, as recorded graphs that can be differentiated again. An input
+/// that the outputs do not depend on gives zeros. Composite patterns are not searched; `value_and_grad` does that.
+std::vector<LazyTensor> vjp(std::span<const LazyTensor> outputs, std::span<const LazyTensor> inputs,
+                            std::span<const LazyTensor> cotangents);
 
 struct ValueAndGrad {
   LazyTensor value;
@@ -45,7 +46,7 @@ class CompiledFunction {
   void donate(std::vector<int> argnums);
   size_t workspace_bytes() const;  ///< what the last call's plan leases for intermediates
   size_t peak_bytes() const;       ///< the same with its results
-  size_t traces() const;  ///< how many times the function was traced
+  size_t traces() const;           ///< how many times the function was traced
 
  private:
   struct Impl;

@@ -7,8 +7,8 @@
 
 namespace lazuli {
 
-/// Blocks of `Size` bytes. Warm allocation and release touch only the calling thread's list; surplus blocks move to a shared list in batches,
-/// so memory freed on one thread serves another. Blocks are returned to the system only at exit, never unmapped while in use.
+/// Blocks of `Size` bytes. Warm allocation and release touch only the calling thread's list; surplus blocks move to a shared list in
+/// batches, so memory freed on one thread serves another. Blocks are returned to the system only at exit, never unmapped while in use.
 template <size_t Size>
 class Slab {
  public:
@@ -74,7 +74,7 @@ class Slab {
     }
     if (local.head != nullptr) return;
     constexpr size_t stride = (Size + 15) / 16 * 16;
-    auto* chunk = static_cast<std::byte*>(::operator new(stride * kChunk, std::align_val_t{64}));
+    auto* chunk = static_cast<std::byte*>(::operator new (stride* kChunk, std::align_val_t{64}));
     for (size_t i = kChunk; i-- > 0;) {
       auto* block = reinterpret_cast<Free*>(chunk + i * stride);
       block->next = local.head;

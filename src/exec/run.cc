@@ -96,8 +96,7 @@ void wave_body(void* context, int thread) {
 
 class Run {
  public:
-  Run(const Plan& plan, const RunMemory& memory, bool team)
-      : plan_(plan), memory_(memory), threads_(team ? thread_count() : 1) {
+  Run(const Plan& plan, const RunMemory& memory, bool team) : plan_(plan), memory_(memory), threads_(team ? thread_count() : 1) {
     const size_t bytes = plan.workspace_bytes + plan.thread_scratch_bytes * static_cast<size_t>(threads_);
     if (bytes > 0) {
       lease_ = allocate_buffer(bytes);
@@ -130,12 +129,18 @@ class Run {
   void* resolve(const Location& l) const {
     const auto index = static_cast<size_t>(l.index);
     switch (l.base) {
-      case Base::workspace: return workspace_ + l.offset;
-      case Base::constant: return static_cast<std::byte*>(plan_.constants[index].raw()) + l.offset;
-      case Base::input: return static_cast<std::byte*>(const_cast<void*>(memory_.inputs[index])) + l.offset;
-      case Base::scalar: return const_cast<uint64_t*>(memory_.scalars + index);
-      case Base::output: return static_cast<std::byte*>(memory_.outputs[index]) + l.offset;
-      case Base::none: break;
+      case Base::workspace:
+        return workspace_ + l.offset;
+      case Base::constant:
+        return static_cast<std::byte*>(plan_.constants[index].raw()) + l.offset;
+      case Base::input:
+        return static_cast<std::byte*>(const_cast<void*>(memory_.inputs[index])) + l.offset;
+      case Base::scalar:
+        return const_cast<uint64_t*>(memory_.scalars + index);
+      case Base::output:
+        return static_cast<std::byte*>(memory_.outputs[index]) + l.offset;
+      case Base::none:
+        break;
     }
     return nullptr;
   }
@@ -194,8 +199,8 @@ class Run {
 
   static void note(const Step& step, uint64_t begin) {
     trace::span("kernel", name_of(step.op), begin,
-                fmt::format(R"("kernel":"{}","what":"{}","bytes":{:.0f},"flops":{:.0f})", step.prepared.name, step.description, step.prepared.bytes,
-                            step.prepared.flops));
+                fmt::format(R"("kernel":"{}","what":"{}","bytes":{:.0f},"flops":{:.0f})", step.prepared.name, step.description,
+                            step.prepared.bytes, step.prepared.flops));
   }
 
   const Plan& plan_;

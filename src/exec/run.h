@@ -16,8 +16,8 @@ struct RunMemory {
   const bool* donated = nullptr;  ///< by output buffer: its memory came from its donor
 };
 
-/// Runs all steps. `team`: waves may use threads (only on an executor's thread). Leases the workspace for the time of the call. Errors name the
-/// op, its shapes and where it was recorded.
+/// Runs all steps. `team`: waves may use threads (only on an executor's thread). Leases the workspace for the time of the call. Errors name
+/// the op, its shapes and where it was recorded.
 void execute(const Plan& plan, const RunMemory& memory, bool team);
 
 /// Results of a run as Tensors, given the output buffers and the inputs that are passed through.

@@ -117,10 +117,15 @@ void Capture::put_edges(std::span<const Edge> edges) {
 
 bool Capture::is_leaf(const Node* node) {
   switch (node->state()) {
-    case NodeState::ready: return true;
-    case NodeState::submitted: pending_ = true; return true;
-    case NodeState::failed: std::rethrow_exception(node->error());
-    default: return node->op == Op::scalar || node->op == Op::input;
+    case NodeState::ready:
+      return true;
+    case NodeState::submitted:
+      pending_ = true;
+      return true;
+    case NodeState::failed:
+      std::rethrow_exception(node->error());
+    default:
+      return node->op == Op::scalar || node->op == Op::input;
   }
 }
 
@@ -171,8 +176,9 @@ void Capture::place_interior(Node* node) {
                    (static_cast<uint64_t>(node->dtype) << 32) | (static_cast<uint64_t>(node->shape.rank()) << 40) |
                    (static_cast<uint64_t>(has_ints) << 48) | (static_cast<uint64_t>(has_list) << 49) |
                    (static_cast<uint64_t>(donate) << 52));
-  if (has_ints) words_.insert(words_.end(), {static_cast<uint64_t>(attrs.i[0]), static_cast<uint64_t>(attrs.i[1]),
-                                             static_cast<uint64_t>(attrs.i[2]), static_cast<uint64_t>(attrs.i[3])});
+  if (has_ints)
+    words_.insert(words_.end(), {static_cast<uint64_t>(attrs.i[0]), static_cast<uint64_t>(attrs.i[1]), static_cast<uint64_t>(attrs.i[2]),
+                                 static_cast<uint64_t>(attrs.i[3])});
   if (has_list) {
     words_.push_back(attrs.list.size());
     for (int64_t v : attrs.list.span()) words_.push_back(static_cast<uint64_t>(v));

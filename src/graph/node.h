@@ -10,7 +10,8 @@
 
 namespace lazuli {
 
-/// Life of a node's value. `submitted` means that an executor holds the run that makes it, so a later run on the same device may count on it.
+/// Life of a node's value. `submitted` means that an executor holds the run that makes it, so a later run on the same device may count on
+/// it.
 enum class NodeState : uint8_t { recorded, claimed, submitted, ready, failed };
 
 struct Edge {

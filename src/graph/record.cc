@@ -1,9 +1,10 @@
+#include "graph/record.h"
+
 #include <algorithm>
 #include <cmath>
 
 #include "base/trace.h"
 #include "graph/node.h"
-#include "graph/record.h"
 #include "graph/shape_rules.h"
 #include "lazuli/error.h"
 
@@ -12,8 +13,8 @@ namespace lazuli {
 namespace {
 
 /// Takes operands by pointer so that recording touches no reference count but the one that the edge owns.
-Node* make_node(Op op, const LazyTensor* const* inputs, size_t n, const Attrs& attrs, const TensorSpec* target, Payload payload, Where where,
-                uint32_t donate) {
+Node* make_node(Op op, const LazyTensor* const* inputs, size_t n, const Attrs& attrs, const TensorSpec* target, Payload payload,
+                Where where, uint32_t donate) {
   trace_record(op);
   Node* node;
   TensorSpec fast;

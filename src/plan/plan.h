@@ -23,11 +23,11 @@ struct Step {
   int32_t first_pointer = 0;  ///< in Plan::pointers: operands, then results
   int16_t n_inputs = 0;
   int16_t n_outputs = 0;
-  int64_t scratch_offset = 0;       ///< in the workspace
-  int32_t unless_donated = -1;      ///< skipped when that output buffer was donated: it holds the data already
-  double cost_ns = 0;               ///< rough, on one thread
+  int64_t scratch_offset = 0;   ///< in the workspace
+  int32_t unless_donated = -1;  ///< skipped when that output buffer was donated: it holds the data already
+  double cost_ns = 0;           ///< rough, on one thread
   Op op = Op::input;
-  std::string description;          ///< `[matmul] (2, 3) x (3, 4)` for errors and traces
+  std::string description;  ///< `[matmul] (2, 3) x (3, 4)` for errors and traces
   Where where;
 };
 

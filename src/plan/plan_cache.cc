@@ -85,8 +85,8 @@ std::shared_ptr<const PlanCache::Template> PlanCache::find_template(const Captur
   return nullptr;
 }
 
-std::shared_ptr<const PlanCache::Template> PlanCache::make_template(const Capture& capture, ComputationGraph graph, std::vector<Strides> strides,
-                                                                       Device device) {
+std::shared_ptr<const PlanCache::Template> PlanCache::make_template(const Capture& capture, ComputationGraph graph,
+                                                                    std::vector<Strides> strides, Device device) {
   auto t = std::make_shared<Template>();
   t->structure.assign(capture.structure().begin(), capture.structure().end());
   t->dims.assign(capture.dims().begin(), capture.dims().end());

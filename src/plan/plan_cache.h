@@ -51,7 +51,8 @@ class PlanCache {
   };
 
   std::shared_ptr<const Template> find_template(const Capture& capture, Device device) const;
-  std::shared_ptr<const Template> make_template(const Capture& capture, ComputationGraph graph, std::vector<Strides> strides, Device device);
+  std::shared_ptr<const Template> make_template(const Capture& capture, ComputationGraph graph, std::vector<Strides> strides,
+                                                Device device);
   std::string explain_miss(const Capture& capture, const Template* same_structure, const ComputationGraph* graph) const;
   void insert(Entry entry);
   void evict();

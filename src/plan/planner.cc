@@ -39,9 +39,14 @@ Planner::Planner(const ComputationGraph& graph, Device device, const std::vector
 Plan Planner::run() {
   for (int32_t node : schedule(graph_)) {
     switch (info(graph_.nodes[static_cast<size_t>(node)].op).cls) {
-      case OpClass::leaf: place_leaves(node); break;
-      case OpClass::view: place_view(node); break;
-      default: draft(node);
+      case OpClass::leaf:
+        place_leaves(node);
+        break;
+      case OpClass::view:
+        place_view(node);
+        break;
+      default:
+        draft(node);
     }
   }
   copy_unowned_results();
@@ -126,16 +131,23 @@ void Planner::place_view(int32_t node) {
   const Placed from = placed(n.inputs[0]);
   Placed to = from;
   switch (n.op) {
-    case Op::reshape: place_reshape(node, from, to); break;
-    case Op::expand: to.strides = expand_strides(from_shape, from.strides, to_shape); break;
-    case Op::transpose: to.strides = permute_strides(from.strides, n.attrs.i[0]); break;
+    case Op::reshape:
+      place_reshape(node, from, to);
+      break;
+    case Op::expand:
+      to.strides = expand_strides(from_shape, from.strides, to_shape);
+      break;
+    case Op::transpose:
+      to.strides = permute_strides(from.strides, n.attrs.i[0]);
+      break;
     case Op::slice: {
       int64_t start = 0;
       to.strides = slice_strides(from.strides, n.attrs.list.span(), &start);
       to.offset = from.offset + start * static_cast<int64_t>(size_of(n.outputs[0].dtype));
       break;
     }
-    default: break;  // stop_gradient, barrier: the same elements
+    default:
+      break;  // stop_gradient, barrier: the same elements
   }
   to.contiguous = is_contiguous(to_shape, to.strides);
   placed_[static_cast<size_t>(node)][0] = to;
@@ -259,7 +271,8 @@ Plan make_plan(const ComputationGraph& graph, Device device, const std::vector<S
 }
 
 size_t Plan::footprint() const {
-  size_t bytes = sizeof(Plan) + steps.size() * (sizeof(Step) + 160) + pointers.size() * sizeof(Location) + results.size() * sizeof(ResultView);
+  size_t bytes =
+      sizeof(Plan) + steps.size() * (sizeof(Step) + 160) + pointers.size() * sizeof(Location) + results.size() * sizeof(ResultView);
   for (const Tensor& t : constants) bytes += t.nbytes();
   for (const Step& s : steps) bytes += s.prepared.phases.size() * 256;
   return bytes;

@@ -14,12 +14,12 @@ struct Storage {
   Kind kind = Kind::workspace;
   int32_t index = -1;  ///< of the input, scalar, constant or output buffer
   int64_t bytes = 0;
-  int64_t offset = 0;          ///< in the workspace
+  int64_t offset = 0;  ///< in the workspace
   int32_t first_wave = INT32_MAX;
   int32_t last_wave = -1;
-  int32_t last_use = -1;       ///< last step that reads it (INT32_MAX: results hold it)
-  int32_t donor = -1;          ///< donated input whose memory it may take
-  bool donated = false;        ///< an input that was given up
+  int32_t last_use = -1;  ///< last step that reads it (INT32_MAX: results hold it)
+  int32_t donor = -1;     ///< donated input whose memory it may take
+  bool donated = false;   ///< an input that was given up
 };
 
 /// A value as kernels see it: part of a storage, through strides.
@@ -40,7 +40,7 @@ struct DraftStep {
   int32_t unless_donated_storage = -1;
   int32_t scratch_storage = -1;
   double cost_ns = 0;
-  bool removed = false;         ///< a copy that sharing memory made needless
+  bool removed = false;              ///< a copy that sharing memory made needless
   bool updates_first_input = false;  ///< writes into the memory of input 0 (slice_update, scatters)
 };
 
@@ -86,11 +86,11 @@ class Planner {
   const Backend& backend_;
   const std::vector<Strides>& input_strides_;
   Plan plan_;
-  std::vector<std::vector<Placed>> placed_;   ///< by node, output; grows by temporary values
+  std::vector<std::vector<Placed>> placed_;  ///< by node, output; grows by temporary values
   std::vector<std::vector<TensorSpec>> specs_;
-  std::vector<std::vector<bool>> used_;       ///< by node, output: somebody reads it
+  std::vector<std::vector<bool>> used_;  ///< by node, output: somebody reads it
   std::vector<Storage> storages_;
-  std::vector<int32_t> parent_;               ///< union-find over storages
+  std::vector<int32_t> parent_;  ///< union-find over storages
   std::vector<DraftStep> steps_;
   std::vector<Value> results_;
 };

@@ -78,9 +78,9 @@ int64_t place_by_size(std::vector<Storage*> all) {
     }
     s->offset = offset;
     end = std::max(end, offset + bytes);
-    by_offset.insert(std::upper_bound(by_offset.begin(), by_offset.end(), s,
-                                      [](const Storage* a, const Storage* b) { return a->offset < b->offset; }),
-                     s);
+    by_offset.insert(
+        std::upper_bound(by_offset.begin(), by_offset.end(), s, [](const Storage* a, const Storage* b) { return a->offset < b->offset; }),
+        s);
   }
   return end;
 }
@@ -174,7 +174,9 @@ void Planner::try_share(int32_t position, size_t output, size_t input) {
   if (size_of(spec(in).dtype) != size_of(spec(out).dtype)) return;
   for (size_t k = 0; k < step.inputs.size(); ++k) {
     const Placed& other = placed(step.inputs[k]);
-    if (k != input && root(other.storage) == root(from.storage) && !(other.contiguous && other.offset == 0 && spec(step.inputs[k]) == spec(in))) return;
+    if (k != input && root(other.storage) == root(from.storage) &&
+        !(other.contiguous && other.offset == 0 && spec(step.inputs[k]) == spec(in)))
+      return;
   }
   if (used_elsewhere_in_wave(position, root(from.storage))) return;
   if (source.kind == Storage::Kind::workspace) {
@@ -245,11 +247,16 @@ Location Planner::locate(Value v) const {
   const Placed& p = placed(v);
   const Storage& s = storage(p.storage);
   switch (s.kind) {
-    case Storage::Kind::workspace: return {Base::workspace, 0, s.offset + p.offset};
-    case Storage::Kind::input: return {Base::input, s.index, p.offset};
-    case Storage::Kind::scalar: return {Base::scalar, s.index, 0};
-    case Storage::Kind::constant: return {Base::constant, s.index, p.offset};
-    default: return {Base::output, s.index, p.offset};
+    case Storage::Kind::workspace:
+      return {Base::workspace, 0, s.offset + p.offset};
+    case Storage::Kind::input:
+      return {Base::input, s.index, p.offset};
+    case Storage::Kind::scalar:
+      return {Base::scalar, s.index, 0};
+    case Storage::Kind::constant:
+      return {Base::constant, s.index, p.offset};
+    default:
+      return {Base::output, s.index, p.offset};
   }
 }
 

@@ -60,8 +60,8 @@ TEST(OriginLora, TheFusedOpAndThePatternEqualThreeSteps) {
 TEST(OriginLora, TheThreeStepsBecomeOneNode) {
   LazyTensor x = lazy({8, 64}, 1), a = lazy({64, 8}, 2), b = lazy({8, 64}, 3);
   LazyTensor y = lora_by_hand(x, a, b, 2.0);
-  EXPECT_EQ(y.graph_size(), 7u);       // three inputs, the scalar, two products, the scaling
-  EXPECT_EQ(y.optimized_size(), 5u);   // three inputs, the scalar, one fused op
+  EXPECT_EQ(y.graph_size(), 7u);      // three inputs, the scalar, two products, the scaling
+  EXPECT_EQ(y.optimized_size(), 5u);  // three inputs, the scalar, one fused op
 }
 
 TEST(OriginLora, AChainOfTwoLayersAsyncEqualsSync) {
@@ -90,7 +90,8 @@ TEST(OriginRows, SoftmaxSumsToOneAndRmsNormHasUnitScale) {
   }
   const Tensor y = lazy({2, 64}, 2, 3).rms_norm(LazyTensor::ones({64})).eval();
   double square = 0;
-  for (int k = 0; k < 64; ++k) square += static_cast<double>(y.data<float>()[static_cast<size_t>(k)] * y.data<float>()[static_cast<size_t>(k)]);
+  for (int k = 0; k < 64; ++k)
+    square += static_cast<double>(y.data<float>()[static_cast<size_t>(k)] * y.data<float>()[static_cast<size_t>(k)]);
   EXPECT_NEAR(square / 64, 1, 1e-4);
 }
 
@@ -143,9 +144,7 @@ struct Block {
         b2(lazy({h}, seed + 9, 0.1f)) {}
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(hidden)); }
 
-  LazyTensor split_heads(const LazyTensor& x) const {
-    return x.reshape({x.dim(0), x.dim(1), heads, hidden / heads}).transpose(1, 2);
-  }
+  LazyTensor split_heads(const LazyTensor& x) const { return x.reshape({x.dim(0), x.dim(1), heads, hidden / heads}).transpose(1, 2); }
   LazyTensor attention(const LazyTensor& x) const {
     LazyTensor q = split_heads(matmul(x, wq)), k = split_heads(matmul(x, wk)), v = split_heads(matmul(x, wv));
     LazyTensor p = (matmul(q, k.transpose(-2, -1)) * (1.0 / std::sqrt(static_cast<double>(hidden / heads)))).softmax(-1);

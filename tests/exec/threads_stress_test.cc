@@ -29,7 +29,9 @@ void on_threads(F f) {
   for (std::thread& t : threads) t.join();
 }
 
-LazyTensor counting(int64_t n) { return LazyTensor::from_tensor(Tensor::from_vector<float>(std::vector<float>(static_cast<size_t>(n), 1.0f), {n})); }
+LazyTensor counting(int64_t n) {
+  return LazyTensor::from_tensor(Tensor::from_vector<float>(std::vector<float>(static_cast<size_t>(n), 1.0f), {n}));
+}
 
 TEST(ThreadStress, EightThreadsEvaluateTheSameNode) {
   for (int round = 0; round < 50; ++round) {
@@ -126,7 +128,8 @@ TEST(FutureTest, ACoroutineAwaitsResultsAndEvaluatesInBetween) {
 TEST(ParallelTest, EveryThreadOfTheTeamIsCalledOnce) {
   for (int n : {1, 2, 3, 5}) {
     std::vector<std::atomic<int>> calls(static_cast<size_t>(n));
-    parallel(n, [](void* c, int t) { (*static_cast<std::vector<std::atomic<int>>*>(c))[static_cast<size_t>(t)].fetch_add(1); }, &calls);
+    parallel(
+        n, [](void* c, int t) { (*static_cast<std::vector<std::atomic<int>>*>(c))[static_cast<size_t>(t)].fetch_add(1); }, &calls);
     for (auto& c : calls) EXPECT_EQ(c.load(), 1);
   }
 }
