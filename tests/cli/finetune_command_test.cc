@@ -105,6 +105,26 @@ TEST_F(FinetuneCommand, GoesOnWhereItStopped) {
   EXPECT_EQ(adapter_file(), expected);
 }
 
+TEST_F(FinetuneCommand, ThreadsDoNotChangeTheResult) {
+  const auto adapter_after = [&](const char* threads) {
+    const Program program(folder_, arguments({"--iters", "3", "--quiet", "--threads", threads, "--max-seq-length", "64"}));
+    EXPECT_EQ(program.wait(), 0) << program.err();
+    return read_file(adapter() + "/adapter_model.safetensors", 1 << 24);
+  };
+  const std::string one = adapter_after("1");
+  EXPECT_EQ(adapter_after("2"), one);
+  EXPECT_EQ(adapter_after("3"), one);
+}
+
+TEST_F(FinetuneCommand, NarrowDtypesAndDropoutTrainToo) {
+  for (const char* dtype : {"bf16", "f16"}) {
+    const Program program(folder_, arguments({"--iters", "4", "--json", "--quiet", "--dtype", dtype, "--lora-dropout", "0.1"}));
+    ASSERT_EQ(program.wait(), 0) << program.err();
+    const JsonDocument result = JsonDocument::parse(program.out(), "stdout");
+    EXPECT_LT(result.root().get("val_loss_after").as_double(), result.root().get("val_loss_before").as_double()) << dtype;
+  }
+}
+
 TEST_F(FinetuneCommand, ResumeNeedsAnEarlierRun) {
   const Program program(folder_, arguments({"--resume"}));
   EXPECT_EQ(program.wait(), 1);
