@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <iterator>
 
+#include "base/trace.h"
 #include "lazuli/error.h"
 #include "passes/passes.h"
 
@@ -122,7 +123,10 @@ void GraphOptimizer::run(ComputationGraph& graph, OptimizerReport* report) const
     pass.ran = true;
     PassContext context{fold_ ? &fold_ : nullptr, sizes_fixed_, report != nullptr ? &pass : nullptr};
     int64_t begin = now_ns();
-    pass.rewrites = e.pass->run(graph, context);
+    {
+      trace::Scope scope("pass", pass.name);
+      pass.rewrites = e.pass->run(graph, context);
+    }
     pass.ns = now_ns() - begin;
     pass.nodes_after = graph.size();
     if (!verify_) continue;
