@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -51,7 +53,14 @@ class FinetuneCommand : public testing::Test {
                                     "1e-3",
                                     "--threads",
                                     "1"};
-    all.insert(all.end(), more.begin(), more.end());
+    for (auto word = more.begin(); word != more.end(); ++word) {
+      const auto given = std::find(all.begin(), all.end(), *word);
+      if (given == all.end()) {
+        all.push_back(*word);
+      } else {
+        *std::next(given) = *++word;  // an option is given once: the test's value takes the place of the common one
+      }
+    }
     return all;
   }
   std::string adapter() const { return folder_ / "adapter"; }
