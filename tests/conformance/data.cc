@@ -1,6 +1,9 @@
 // Implements the operands of conformance cases.
 #include "conformance/data.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -69,13 +72,19 @@ Strides strides_for(const Shape& shape, Layout layout) {
   return strides;
 }
 
+/// From the first element to the last, in elements.
+int64_t extent_of(const Shape& shape, const Strides& strides) {
+  int64_t extent = 1;
+  for (int i = 0; i < shape.rank(); ++i) extent += (shape[i] - 1) * strides[i];
+  return extent;
+}
+
 }  // namespace
 
 Tensor laid_out(const Tensor& x, Layout layout) {
   if (layout == Layout::row_major || x.rank() == 0 || x.numel() == 0) return x;
   const Strides strides = strides_for(x.shape(), layout);
-  int64_t extent = 1;
-  for (int i = 0; i < x.rank(); ++i) extent += (x.shape()[i] - 1) * strides[i];
+  const int64_t extent = extent_of(x.shape(), strides);
   const size_t size = size_of(x.dtype());
   const size_t offset = layout == Layout::stepped ? 3 * size : 0;
   BufferRef buffer = allocate_buffer(static_cast<size_t>(extent) * size + offset);
@@ -92,6 +101,23 @@ Tensor laid_out(const Tensor& x, Layout layout) {
                 static_cast<const std::byte*>(row_major.raw()) + static_cast<size_t>(k) * size, size);
   }
   return Tensor(x.dtype(), x.shape(), strides, buffer, offset);
+}
+
+Tensor at_page_end(const Tensor& x) {
+  if (x.numel() == 0) return x;
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t used = static_cast<size_t>(extent_of(x.shape(), x.strides())) * size_of(x.dtype());
+  const size_t readable = (used + page - 1) / page * page;
+  void* memory = mmap(nullptr, readable + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw OutOfMemory("no pages for an operand");
+  mprotect(static_cast<std::byte*>(memory) + readable, page, PROT_NONE);
+  const size_t offset = readable - used;
+  std::memcpy(static_cast<std::byte*>(memory) + offset, x.raw(), used);
+  const BufferRef buffer(new Buffer(memory, readable + page, Device{}, [](Buffer* b) {
+    munmap(b->data(), b->bytes());
+    delete b;
+  }));
+  return Tensor(x.dtype(), x.shape(), x.strides(), buffer, offset);
 }
 
 }  // namespace lazuli::conformance

@@ -32,5 +32,7 @@ Tensor vector(const std::vector<T>& values) {
 /// The tensor in another layout, the gaps filled with bytes 0xff (NaN in every float dtype). `repeated` shows the first entry of the first
 /// axis in every entry, with stride 0; `stepped` has gaps in every axis.
 Tensor laid_out(const Tensor& x, Layout layout);
+/// The tensor in memory of its own whose last element ends where the page does; the next page cannot be read. Aligned to elements only.
+Tensor at_page_end(const Tensor& x);
 
 }  // namespace lazuli::conformance
