@@ -35,7 +35,7 @@ if(LAZULI_SANITIZE)
   target_link_options(lazuli_settings INTERFACE -fsanitize=${LAZULI_SANITIZE})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # GCC reports the sanitizer's own temporaries in standard headers.
-    target_compile_options(lazuli_settings INTERFACE -Wno-maybe-uninitialized)
+    target_compile_options(lazuli_settings INTERFACE -Wno-maybe-uninitialized -Wno-array-bounds)
   endif()
   if(LAZULI_SANITIZE MATCHES "undefined")
     target_compile_options(lazuli_settings INTERFACE -fno-sanitize-recover=undefined)
