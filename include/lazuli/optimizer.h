@@ -43,8 +43,10 @@ struct OptimizerReport {
   std::string to_text() const;
 };
 
-/// Computes a node from evaluated operands; how constant folding reaches a backend.
+/// Computes a node from evaluated operands; how constant folding reaches a backend. An empty result leaves the node as it is.
 using FoldFunction = std::function<std::vector<Tensor>(const GraphNode& node, std::span<const Tensor> operands)>;
+/// Folds with the kernels that a run on the device would use; leaves nodes that take long or fail for the run.
+FoldFunction fold_on(Device device);
 
 /// What a pass may use besides the graph.
 struct PassContext {
@@ -82,6 +84,7 @@ class GraphOptimizer {
   /// Whether the graph is verified before the first and after every pass.
   void set_verify(bool on) { verify_ = on; }
   void set_fold(FoldFunction fold) { fold_ = std::move(fold); }
+  bool has_fold() const { return fold_ != nullptr; }
   void set_sizes_fixed(bool fixed) { sizes_fixed_ = fixed; }
 
   /// Rewrites the graph in place. Throws GraphError when it has a cycle, or fails verification (then naming the pass).
@@ -98,7 +101,7 @@ class GraphOptimizer {
   bool sizes_fixed_ = false;
 };
 
-/// The graph after the standard passes. Without a FoldFunction constants are not computed.
+/// The graph after the standard passes, with constants computed by the CPU's kernels.
 ComputationGraph optimize(const ComputationGraph& graph, OptimizerReport* report = nullptr);
 /// The graph with composite ops (attention, norms, activations, softmax cross entropy) in place of their primitives.
 ComputationGraph recognise(const ComputationGraph& graph, OptimizerReport* report = nullptr);

@@ -43,7 +43,7 @@ class CompiledFunction {
   /// Runs, waits and writes into `results` (resized), without allocating when warm.
   void call(std::span<Tensor> args, std::vector<Tensor>& results);
   /// Marks arguments whose memory the results may take when the caller is their only owner; such an argument is left empty by the call.
-  void donate(std::vector<int> argnums);
+  void donate(const std::vector<int>& argnums);
   size_t workspace_bytes() const;  ///< what the last call's plan leases for intermediates
   size_t peak_bytes() const;       ///< the same with its results
   size_t traces() const;           ///< how many times the function was traced

@@ -52,6 +52,10 @@ struct Command {
   std::function<int(const Common&)> run;
 };
 
+// Options that several commands have.
+Option model_option(std::string* target);
+Option adapter_option(std::string* target);
+
 // Each is defined in the file of its name, which keeps the options in a struct that the command's function owns.
 Command finetune_command();
 Command generate_command();

@@ -4,4 +4,16 @@ namespace lazuli::cli {
 
 std::vector<Command> all_commands() { return {finetune_command(), generate_command(), eval_command()}; }
 
+Option model_option(std::string* target) {
+  return {.name = "--model",
+          .target = target,
+          .help = "Folder with config.json, tokenizer.json and safetensors files",
+          .value = "DIR",
+          .required = true};
+}
+
+Option adapter_option(std::string* target) {
+  return {.name = "--adapter-path", .target = target, .help = "Folder of a LoRA adapter in PEFT's layout", .value = "DIR"};
+}
+
 }  // namespace lazuli::cli

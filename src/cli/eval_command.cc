@@ -56,17 +56,13 @@ Command eval_command() {
       "lazuli eval --model models/pycoder-16m --data src --json\n"
       "lazuli eval --model models/pycoder-16m --adapter-path adapters --data valid.jsonl";
   c.options = {
-      {.name = "--model",
-       .target = &flags->model,
-       .help = "Folder with config.json, tokenizer.json and safetensors files",
-       .value = "DIR",
-       .required = true},
+      model_option(&flags->model),
       {.name = "--data",
        .target = &flags->data,
        .help = "A text or source file, a .jsonl file of {\"text\"} rows, or a folder of them",
        .value = "PATH",
        .required = true},
-      {.name = "--adapter-path", .target = &flags->adapter_path, .help = "Folder of a LoRA adapter in PEFT's layout", .value = "DIR"},
+      adapter_option(&flags->adapter_path),
       {.name = "--max-seq-length", .target = &flags->max_seq_length, .help = "Tokens of a window, at most the model's context", .low = 2},
       {.name = "--dump-logits",
        .target = &flags->dump_logits,

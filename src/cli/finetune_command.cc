@@ -192,11 +192,7 @@ constexpr const char* kExamples =
 
 std::vector<Option> finetune_options(FinetuneFlags& f) {
   return {
-      {.name = "--model",
-       .target = &f.model,
-       .help = "Folder with config.json, tokenizer.json and safetensors",
-       .value = "DIR",
-       .required = true},
+      model_option(&f.model),
       {.name = "--data", .target = &f.data, .help = "Texts to train on", .value = "PATH", .required = true},
       {.name = "--adapter-path", .target = &f.adapter_path, .help = "Folder for the adapter", .value = "DIR", .required = true},
       {.name = "--iters", .target = &f.iters, .help = "Training steps", .low = 0, .high = 1e9},

@@ -99,17 +99,13 @@ Command generate_command() {
       "lazuli generate --model models/pycoder-16m --prompt 'def fibonacci(n):'\n"
       "lazuli generate --model models/pycoder-16m --adapter-path adapters --prompt - --max-tokens 200 --temp 0.7 < start.py";
   c.options = {
-      {.name = "--model",
-       .target = &flags->model,
-       .help = "Folder with config.json, tokenizer.json and safetensors files",
-       .value = "DIR",
-       .required = true},
+      model_option(&flags->model),
       {.name = "--prompt",
        .target = &flags->prompt,
        .help = "The text to continue; - reads it from standard input",
        .value = "TEXT",
        .required = true},
-      {.name = "--adapter-path", .target = &flags->adapter_path, .help = "Folder of a LoRA adapter in PEFT's layout", .value = "DIR"},
+      adapter_option(&flags->adapter_path),
       {.name = "--max-tokens", .target = &flags->max_tokens, .help = "How many tokens to make at most", .low = 1},
       {.name = "--temp", .target = &flags->temp, .help = "Sampling temperature; 0 takes the most probable token", .low = 0},
       {.name = "--top-p",

@@ -61,11 +61,7 @@ struct CompiledFunction::Impl {
   Trace* last = nullptr;
   // Scratch of a call.
   std::vector<const void*> inputs;
-  std::vector<void*> outputs;
-  std::vector<BufferRef> buffers;
-  std::vector<Tensor> held;  ///< row-major copies of strided arguments
-  std::unique_ptr<bool[]> taken;
-  size_t taken_size = 0;
+  ResultMemory memory;
 
   bool donates(size_t k) const { return k < donated_arguments.size() && donated_arguments[k]; }
 
@@ -81,6 +77,7 @@ struct CompiledFunction::Impl {
   std::unique_ptr<Trace> trace(std::span<const Tensor> args) const {
     auto t = std::make_unique<Trace>();
     std::vector<LazyTensor> handles;
+    handles.reserve(args.size());
     for (size_t k = 0; k < args.size(); ++k) {
       if (!args[k].defined()) throw GraphError("compile: argument " + std::to_string(k) + " is an empty Tensor");
       t->arguments.push_back({args[k].dtype(), args[k].shape()});
@@ -89,6 +86,7 @@ struct CompiledFunction::Impl {
     }
     const std::vector<LazyTensor> results = function(handles);
     std::vector<Edge> edges;
+    edges.reserve(results.size());
     for (const LazyTensor& r : results) edges.push_back({r.checked(), r.out()});
     Capture capture;
     ComputationGraph graph;
@@ -127,44 +125,23 @@ struct CompiledFunction::Impl {
   }
 
   void allocate(const Trace& t, std::span<Tensor> args) {
-    const Plan& plan = *t.plan;
-    buffers.clear();
-    outputs.clear();
-    if (taken_size < plan.buffers.size()) {
-      taken_size = plan.buffers.size();
-      taken = std::make_unique<bool[]>(taken_size);
-    }
-    for (size_t k = 0; k < plan.buffers.size(); ++k) {
-      const OutputBuffer& b = plan.buffers[k];
-      taken[k] = false;
-      if (b.donor >= 0 && t.inputs[static_cast<size_t>(b.donor)].argument >= 0) {
-        const Tensor& donor = input_tensor(t, args, static_cast<size_t>(b.donor));
-        taken[k] = donor.buffer()->unique() && donor.offset_bytes() == 0 && donor.buffer()->bytes() >= b.bytes;
-        if (taken[k]) {
-          buffers.push_back(donor.buffer());
-          outputs.push_back(donor.raw());
-          continue;
-        }
-      }
-      buffers.push_back(allocate_buffer(b.bytes));
-      outputs.push_back(buffers.back()->data());
-    }
+    memory.take(*t.plan, [&](size_t k) { return t.inputs[k].argument >= 0 ? &input_tensor(t, args, k) : nullptr; });
   }
 
   void run(const Trace& t) {
-    const RunMemory memory{inputs.data(), t.scalars.data(), outputs.data(), taken.get()};
+    const RunMemory bases{inputs.data(), t.scalars.data(), memory.pointers(), memory.donated()};
     Executor* executor = t.plan->run_inline ? nullptr : &Executor::of(device);
     if (executor == nullptr) {
-      execute(*t.plan, memory, false);
+      execute(*t.plan, bases, false);
       return;
     }
     if (executor->on_own_thread()) {
-      execute(*t.plan, memory, true);
+      execute(*t.plan, bases, true);
       return;
     }
     CallJob job;
     job.plan = t.plan.get();
-    job.memory = memory;
+    job.memory = bases;
     executor->submit(&job);
     job.done.wait(false, std::memory_order_acquire);
     if (job.error) std::rethrow_exception(job.error);
@@ -191,19 +168,15 @@ void CompiledFunction::call(std::span<Tensor> args, std::vector<Tensor>& results
   f.allocate(t, args);
   f.run(t);
   const Plan& plan = *t.plan;
-  std::vector<Tensor>& out = results;
-  out.clear();
-  for (const ResultView& r : plan.results) {
-    out.push_back(r.input >= 0 ? make_result(r, f.input_tensor(t, args, static_cast<size_t>(r.input)))
-                               : make_result(r, f.buffers[static_cast<size_t>(r.buffer)]));
-  }
+  f.memory.collect(
+      plan, [&](size_t k) -> const Tensor& { return f.input_tensor(t, args, k); }, results);
   for (size_t k = 0; k < plan.buffers.size(); ++k) {
-    if (f.taken[k]) args[static_cast<size_t>(t.inputs[static_cast<size_t>(plan.buffers[k].donor)].argument)] = Tensor();
+    if (f.memory.donated()[k]) args[static_cast<size_t>(t.inputs[static_cast<size_t>(plan.buffers[k].donor)].argument)] = Tensor();
   }
-  f.buffers.clear();
+  f.memory.release();
 }
 
-void CompiledFunction::donate(std::vector<int> argnums) {
+void CompiledFunction::donate(const std::vector<int>& argnums) {
   for (int a : argnums) {
     if (a < 0) throw ValueError("compile: donate: argument numbers are not negative");
     if (impl_->donated_arguments.size() <= static_cast<size_t>(a)) impl_->donated_arguments.resize(static_cast<size_t>(a) + 1);

@@ -218,12 +218,20 @@ void execute(const Plan& plan, const RunMemory& memory, bool team) {
   Run(plan, memory, team).all();
 }
 
-Tensor make_result(const ResultView& view, const BufferRef& buffer) {
-  return {view.spec.dtype, view.spec.shape, view.strides, buffer, static_cast<size_t>(view.offset)};
+void ResultMemory::start(size_t count) {
+  buffers_.clear();
+  pointers_.clear();
+  if (capacity_ < count) {
+    donated_ = std::make_unique<bool[]>(count);
+    capacity_ = count;
+  }
 }
 
-Tensor make_result(const ResultView& view, const Tensor& input) {
-  return {view.spec.dtype, view.spec.shape, view.strides, input.buffer(), input.offset_bytes() + static_cast<size_t>(view.offset)};
+void ResultMemory::add(size_t bytes, const Tensor* donor) {
+  const bool fits = donor != nullptr && donor->buffer()->unique() && donor->offset_bytes() == 0 && donor->buffer()->bytes() >= bytes;
+  donated_[buffers_.size()] = fits;
+  buffers_.push_back(fits ? donor->buffer() : allocate_buffer(bytes));
+  pointers_.push_back(buffers_.back()->data());
 }
 
 }  // namespace lazuli

@@ -83,7 +83,9 @@ bool fold_full(Rewriter& rw, int32_t n, PassContext& context) {
     one.op = node.op;
     one.attrs = node.attrs;
     one.outputs = {{dtype, {}}};
-    result = (*context.fold)(one, operands)[0].item();
+    const std::vector<Tensor> folded = (*context.fold)(one, operands);
+    if (folded.empty()) return false;
+    result = folded[0].item();
   }
   if (is_integer(dtype) && std::abs(result) > kMaxExact) return false;
   Attrs attrs;
@@ -100,9 +102,11 @@ bool may_compute(const GraphNode& n) {
   return n.op != Op::barrier && n.op != Op::checkpoint && n.op != Op::copy && n.op != Op::expand;
 }
 
+// An empty Tensor where the fold gives none.
 Tensor materialise(const GraphNode& n, const FoldFunction& fold) {
   if (n.op == Op::constant) return n.constant;
-  return fold(n, {})[0];
+  const std::vector<Tensor> folded = fold(n, {});
+  return folded.empty() ? Tensor() : folded[0];
 }
 
 bool is_data(const GraphNode& n, const PassContext& context) {
@@ -118,12 +122,17 @@ bool fold_constants(Rewriter& rw, int32_t n, PassContext& context) {
   bool all = std::all_of(node.inputs.begin(), node.inputs.end(), [&](Value v) { return is_data(rw.node(v), context); });
   if (!all) return false;
   std::vector<Tensor> operands;
-  for (Value v : node.inputs) operands.push_back(materialise(rw.node(v), *context.fold));
+  for (Value v : node.inputs) {
+    operands.push_back(materialise(rw.node(v), *context.fold));
+    if (!operands.back().defined()) return false;
+  }
+  const std::vector<Tensor> folded = (*context.fold)(node, operands);
+  if (folded.empty()) return false;
   GraphNode constant;
   constant.op = Op::constant;
   constant.outputs = node.outputs;
   constant.where = node.where;
-  constant.constant = (*context.fold)(node, operands)[0];
+  constant.constant = folded[0];
   rw.replace({n, 0}, rw.add(std::move(constant)));
   return true;
 }

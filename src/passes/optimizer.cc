@@ -158,7 +158,9 @@ std::string OptimizerReport::to_text() const {
 
 ComputationGraph optimize(const ComputationGraph& graph, OptimizerReport* report) {
   ComputationGraph result = graph;
-  GraphOptimizer::standard().run(result, report);
+  GraphOptimizer optimizer = GraphOptimizer::standard();
+  optimizer.set_fold(fold_on({}));
+  optimizer.run(result, report);
   return result;
 }
 

@@ -11,6 +11,9 @@
 
 namespace lazuli {
 
+/// Whether the op's two operands may be exchanged.
+bool commutes(Op op);
+
 /// Text of a pattern:
 ///   x                 any value; the same name again means the same value
 ///   s[]               a value of rank 0

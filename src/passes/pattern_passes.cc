@@ -46,6 +46,35 @@ class Epilogues final : public PatternPass {
 
 }  // namespace
 
+PatternPass::PatternPass(std::vector<PatternEntry> entries) : entries_(std::move(entries)) {
+  for (const PatternEntry& e : entries_) {
+    for (const Pattern& p : e.forms) {
+      for (Op root : p.roots()) by_root_[static_cast<size_t>(root)].push_back({&e, &p});
+    }
+  }
+}
+
+int PatternPass::run(ComputationGraph& graph, PassContext& context) const {
+  Rewriter rw(graph);
+  int rewrites = 0;
+  // Nodes that rewrites append are complete already.
+  const size_t count = rw.size();
+  for (size_t k = 0; k < count; ++k) {
+    auto n = static_cast<int32_t>(k);
+    if (rw.is_dead(n)) continue;
+    rw.resolve_inputs(n);
+    for (const Form& form : by_root_[static_cast<size_t>(rw.node(n).op)]) {
+      if (!form.pattern->may_match(graph, rw.node(n))) continue;
+      Match match(rw, context, form.entry->name);
+      if (!match.apply(*form.pattern, n, form.entry->rewrite)) continue;
+      ++rewrites;
+      break;
+    }
+  }
+  rw.finish();
+  return rewrites;
+}
+
 std::shared_ptr<const FusionPass> make_recognise() {
   static const auto pass = std::make_shared<const Recognise>();
   return pass;

@@ -24,7 +24,7 @@ size_t graph_bytes(const ComputationGraph& g) {
 
 }  // namespace
 
-PlanCache::PlanCache() : optimizer_(std::make_shared<const GraphOptimizer>(GraphOptimizer::standard())) {}
+PlanCache::PlanCache() : optimizer_(GraphOptimizer::standard()) {}
 
 PlanCache& PlanCache::global() {
   static PlanCache* const cache = new PlanCache;  // plans may be in flight while the program ends
@@ -95,13 +95,10 @@ std::shared_ptr<const PlanCache::Template> PlanCache::make_template(const Captur
   t->input_strides = std::move(strides);
   {
     trace::Scope scope("plan", "optimise");
-    std::shared_ptr<const GraphOptimizer> optimizer;
-    {
-      std::lock_guard lock(mutex_);
-      optimizer = optimizer_;
-    }
+    GraphOptimizer optimizer = current_optimizer();
+    if (!optimizer.has_fold()) optimizer.set_fold(fold_on(device));
     t->optimised = t->captured;
-    optimizer->run(t->optimised);
+    optimizer.run(t->optimised);
   }
   t->bytes = t->structure.size() * 8 + graph_bytes(t->captured) + graph_bytes(t->optimised);
   std::string reason = explain_miss(capture, nullptr, &t->captured);
@@ -196,7 +193,12 @@ void PlanCache::clear() {
 void PlanCache::set_optimizer(GraphOptimizer optimizer) {
   clear();
   std::lock_guard lock(mutex_);
-  optimizer_ = std::make_shared<const GraphOptimizer>(std::move(optimizer));
+  optimizer_ = std::move(optimizer);
+}
+
+GraphOptimizer PlanCache::current_optimizer() const {
+  std::lock_guard lock(mutex_);
+  return optimizer_;
 }
 
 void set_optimizer(GraphOptimizer optimizer) { PlanCache::global().set_optimizer(std::move(optimizer)); }

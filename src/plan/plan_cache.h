@@ -56,13 +56,14 @@ class PlanCache {
   std::string explain_miss(const Capture& capture, const Template* same_structure, const ComputationGraph* graph) const;
   void insert(Entry entry);
   void evict();
+  GraphOptimizer current_optimizer() const;
 
   mutable std::mutex mutex_;
   std::list<Entry> lru_;  ///< most recent first
   std::unordered_multimap<uint64_t, std::list<Entry>::iterator> by_hash_;
   std::unordered_multimap<uint64_t, std::weak_ptr<const Template>> templates_;
   PlanCacheStats stats_;
-  std::shared_ptr<const GraphOptimizer> optimizer_;
+  GraphOptimizer optimizer_;
   size_t max_entries_ = 512;
   size_t max_bytes_ = size_t{256} << 20;
 };

@@ -1,104 +1,20 @@
-// Waves, sharing of memory in place, and the placement of intermediates in one workspace.
-#include <fmt/format.h>
-
+// Waves, sharing of memory in place, and lifetimes.
 #include <algorithm>
-#include <map>
+#include <utility>
 
+#include "plan/placement.h"
 #include "plan/planner.h"
 
 namespace lazuli {
 
 namespace {
 
-constexpr int64_t kAlign = 64;
 constexpr int32_t kMaxWave = 64;
-constexpr double kSideBySideNs = 50e3;   ///< a longer step uses the threads alone
-constexpr double kWorthThreadsNs = 8e3;  ///< a shorter wave costs less than waking the team
-constexpr double kInlineNs = 20e3;
-
-int64_t align_up(int64_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
+constexpr double kSideBySideNs = 50e3;  ///< a longer step uses the threads alone
 
 double step_cost(const DraftStep& s, double operand_bytes) {
   const double bytes = s.prepared.bytes > 0 ? s.prepared.bytes : operand_bytes;
   return 60 + std::max(bytes / 8.0, s.prepared.flops / 50.0);
-}
-
-/// Free ranges of a growing arena, by offset; used when there are too many intermediates for the quadratic placement.
-class FreeList {
- public:
-  int64_t take(int64_t bytes) {
-    auto best = free_.end();
-    for (auto it = free_.begin(); it != free_.end(); ++it) {
-      if (it->second >= bytes && (best == free_.end() || it->second < best->second)) best = it;
-    }
-    if (best == free_.end()) {
-      const int64_t offset = end_;
-      end_ += bytes;
-      return offset;
-    }
-    const int64_t offset = best->first, rest = best->second - bytes;
-    free_.erase(best);
-    if (rest > 0) free_[offset + bytes] = rest;
-    return offset;
-  }
-  void give(int64_t offset, int64_t bytes) {
-    auto next = free_.lower_bound(offset);
-    if (next != free_.end() && offset + bytes == next->first) {
-      bytes += next->second;
-      next = free_.erase(next);
-    }
-    if (next != free_.begin()) {
-      auto before = std::prev(next);
-      if (before->first + before->second == offset) {
-        before->second += bytes;
-        return;
-      }
-    }
-    free_[offset] = bytes;
-  }
-  int64_t end() const { return end_; }
-
- private:
-  std::map<int64_t, int64_t> free_;
-  int64_t end_ = 0;
-};
-
-/// Largest first, each at the lowest offset that no storage alive at the same time takes.
-int64_t place_by_size(std::vector<Storage*> all) {
-  std::stable_sort(all.begin(), all.end(), [](const Storage* a, const Storage* b) { return a->bytes > b->bytes; });
-  std::vector<const Storage*> by_offset;
-  int64_t end = 0;
-  for (Storage* s : all) {
-    int64_t offset = 0;
-    const int64_t bytes = align_up(s->bytes);
-    for (const Storage* other : by_offset) {
-      if (other->last_wave < s->first_wave || other->first_wave > s->last_wave) continue;
-      if (offset + bytes <= other->offset) break;
-      offset = std::max(offset, other->offset + align_up(other->bytes));
-    }
-    s->offset = offset;
-    end = std::max(end, offset + bytes);
-    by_offset.insert(
-        std::upper_bound(by_offset.begin(), by_offset.end(), s, [](const Storage* a, const Storage* b) { return a->offset < b->offset; }),
-        s);
-  }
-  return end;
-}
-
-/// In order of time with a free list: near linear.
-int64_t place_by_time(std::vector<Storage*> all) {
-  std::stable_sort(all.begin(), all.end(), [](const Storage* a, const Storage* b) { return a->first_wave < b->first_wave; });
-  std::multimap<int32_t, Storage*> alive;
-  FreeList arena;
-  for (Storage* s : all) {
-    while (!alive.empty() && alive.begin()->first < s->first_wave) {
-      arena.give(alive.begin()->second->offset, align_up(alive.begin()->second->bytes));
-      alive.erase(alive.begin());
-    }
-    s->offset = arena.take(align_up(s->bytes));
-    alive.emplace(s->last_wave, s);
-  }
-  return arena.end();
 }
 
 }  // namespace
@@ -233,90 +149,12 @@ void Planner::assign_lifetimes() {
 }
 
 void Planner::place_workspace() {
-  constexpr size_t kQuadraticLimit = 4000;
   std::vector<Storage*> all;
   for (size_t i = 0; i < storages_.size(); ++i) {
     Storage& s = storages_[i];
     if (parent_[i] == static_cast<int32_t>(i) && s.kind == Storage::Kind::workspace && s.last_wave >= 0 && s.bytes > 0) all.push_back(&s);
   }
-  const int64_t end = all.size() <= kQuadraticLimit ? place_by_size(all) : place_by_time(all);
-  plan_.workspace_bytes = static_cast<size_t>(align_up(end));
-}
-
-Location Planner::locate(Value v) const {
-  const Placed& p = placed(v);
-  const Storage& s = storage(p.storage);
-  switch (s.kind) {
-    case Storage::Kind::workspace:
-      return {Base::workspace, 0, s.offset + p.offset};
-    case Storage::Kind::input:
-      return {Base::input, s.index, p.offset};
-    case Storage::Kind::scalar:
-      return {Base::scalar, s.index, 0};
-    case Storage::Kind::constant:
-      return {Base::constant, s.index, p.offset};
-    default:
-      return {Base::output, s.index, p.offset};
-  }
-}
-
-std::string Planner::describe(const DraftStep& draft) const {
-  std::string text = fmt::format("[{}]", draft.node->label.empty() ? std::string(name_of(draft.node->op)) : draft.node->label);
-  const char* between = " ";
-  for (Value v : draft.inputs) {
-    text += fmt::format("{}{}{}", between, name_of(spec(v).dtype), to_string(spec(v).shape));
-    between = ", ";
-  }
-  for (size_t k = 0; k < draft.outputs.size() && draft.outputs[k].node >= 0; ++k) {
-    text += fmt::format("{}{}{}", k == 0 ? " -> " : ", ", name_of(spec(draft.outputs[k]).dtype), to_string(spec(draft.outputs[k]).shape));
-  }
-  return text;
-}
-
-void Planner::emit_step(const DraftStep& draft) {
-  Step s;
-  s.prepared = draft.prepared;
-  s.first_pointer = static_cast<int32_t>(plan_.pointers.size());
-  s.n_inputs = static_cast<int16_t>(draft.inputs.size());
-  s.n_outputs = static_cast<int16_t>(draft.outputs.size());
-  for (Value v : draft.inputs) plan_.pointers.push_back(locate(v));
-  for (Value v : draft.outputs) plan_.pointers.push_back(v.node >= 0 ? locate(v) : Location{});
-  if (draft.scratch_storage >= 0) s.scratch_offset = storage(draft.scratch_storage).offset;
-  if (draft.unless_donated_storage >= 0) {
-    const Storage& target = storage(draft.unless_donated_storage);
-    if (target.kind == Storage::Kind::result && target.donor >= 0) s.unless_donated = target.index;
-  }
-  s.cost_ns = draft.cost_ns;
-  s.op = draft.node->op;
-  s.description = describe(draft);
-  s.where = draft.node->where;
-  plan_.thread_scratch_bytes = std::max(plan_.thread_scratch_bytes, draft.prepared.thread_scratch_bytes);
-  plan_.steps.push_back(std::move(s));
-}
-
-void Planner::emit() {
-  bool team = false;
-  int32_t wave = -1;
-  for (const DraftStep& draft : steps_) {
-    if (draft.removed) continue;
-    if (draft.wave != wave) {
-      wave = draft.wave;
-      plan_.waves.push_back({static_cast<int32_t>(plan_.steps.size()), 0, 0, false});
-    }
-    emit_step(draft);
-    Wave& w = plan_.waves.back();
-    ++w.count;
-    w.cost_ns += draft.cost_ns;
-    int64_t tasks = 0;
-    for (const Kernel& k : draft.prepared.phases) {
-      team = team || k.whole_team;
-      tasks = std::max(tasks, k.tasks);
-    }
-    w.parallel = (w.count > 1 || tasks > 1) && w.cost_ns > kWorthThreadsNs;
-    plan_.cost_ns += draft.cost_ns;
-  }
-  plan_.thread_scratch_bytes = static_cast<size_t>(align_up(static_cast<int64_t>(plan_.thread_scratch_bytes)));
-  plan_.run_inline = plan_.cost_ns < kInlineNs && !team;
+  plan_.workspace_bytes = static_cast<size_t>(place(std::move(all)));
 }
 
 }  // namespace lazuli

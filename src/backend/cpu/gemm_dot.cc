@@ -113,9 +113,11 @@ void fill(GemmKernels& set) {
   set.dot = dot<T>;
 }
 
-void fill_dots_f32(GemmKernels& set) { fill<float>(set); }
-void fill_dots_bf16(GemmKernels& set) { fill<bf16>(set); }
-void fill_dots_f16(GemmKernels& set) { fill<f16>(set); }
+void fill_dots(DType dtype, GemmKernels& set) {
+  if (dtype == DType::f32) fill<float>(set);
+  if (dtype == DType::bf16) fill<bf16>(set);
+  if (dtype == DType::f16) fill<f16>(set);
+}
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -124,19 +126,10 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace lazuli::cpu {
-namespace {
 
-HWY_EXPORT(fill_dots_f32);
-HWY_EXPORT(fill_dots_bf16);
-HWY_EXPORT(fill_dots_f16);
+HWY_EXPORT(fill_dots);
 
-}  // namespace
-
-void gemm_fill_dots(DType dtype, GemmKernels& set) {
-  if (dtype == DType::f32) HWY_DYNAMIC_DISPATCH(fill_dots_f32)(set);
-  if (dtype == DType::bf16) HWY_DYNAMIC_DISPATCH(fill_dots_bf16)(set);
-  if (dtype == DType::f16) HWY_DYNAMIC_DISPATCH(fill_dots_f16)(set);
-}
+void gemm_fill_dots(DType dtype, GemmKernels& set) { HWY_DYNAMIC_DISPATCH(fill_dots)(dtype, set); }
 
 }  // namespace lazuli::cpu
 #endif

@@ -64,7 +64,9 @@ struct GemmKernels {
   PackRight pack_right;
 };
 // The parts of a set, one source each.
-void gemm_fill_tiles(DType dtype, GemmKernels& set);
+void gemm_fill_tiles_f32(GemmKernels& set);
+void gemm_fill_tiles_bf16(GemmKernels& set);
+void gemm_fill_tiles_f16(GemmKernels& set);
 void gemm_fill_dots(DType dtype, GemmKernels& set);
 void gemm_fill_packs(DType dtype, GemmKernels& set);
 /// The set for operands of f32, bf16 or f16; panels and sums are f32. Throws DTypeError for others.

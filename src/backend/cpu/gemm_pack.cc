@@ -110,9 +110,11 @@ void fill(GemmKernels& set) {
   set.pack_right = pack_right<T>;
 }
 
-void fill_packs_f32(GemmKernels& set) { fill<float>(set); }
-void fill_packs_bf16(GemmKernels& set) { fill<bf16>(set); }
-void fill_packs_f16(GemmKernels& set) { fill<f16>(set); }
+void fill_packs(DType dtype, GemmKernels& set) {
+  if (dtype == DType::f32) fill<float>(set);
+  if (dtype == DType::bf16) fill<bf16>(set);
+  if (dtype == DType::f16) fill<f16>(set);
+}
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -121,26 +123,19 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace lazuli::cpu {
-namespace {
 
-HWY_EXPORT(fill_packs_f32);
-HWY_EXPORT(fill_packs_bf16);
-HWY_EXPORT(fill_packs_f16);
+HWY_EXPORT(fill_packs);
 
-}  // namespace
-
-void gemm_fill_packs(DType dtype, GemmKernels& set) {
-  if (dtype == DType::f32) HWY_DYNAMIC_DISPATCH(fill_packs_f32)(set);
-  if (dtype == DType::bf16) HWY_DYNAMIC_DISPATCH(fill_packs_bf16)(set);
-  if (dtype == DType::f16) HWY_DYNAMIC_DISPATCH(fill_packs_f16)(set);
-}
+void gemm_fill_packs(DType dtype, GemmKernels& set) { HWY_DYNAMIC_DISPATCH(fill_packs)(dtype, set); }
 
 GemmKernels gemm_kernels(DType dtype) {
   if (dtype != DType::f32 && dtype != DType::bf16 && dtype != DType::f16) {
     throw DTypeError("matrix product: a float dtype of at most 32 bits is expected, got " + std::string(name_of(dtype)));
   }
   GemmKernels set{};
-  gemm_fill_tiles(dtype, set);
+  if (dtype == DType::f32) gemm_fill_tiles_f32(set);
+  if (dtype == DType::bf16) gemm_fill_tiles_bf16(set);
+  if (dtype == DType::f16) gemm_fill_tiles_f16(set);
   gemm_fill_dots(dtype, set);
   gemm_fill_packs(dtype, set);
   return set;

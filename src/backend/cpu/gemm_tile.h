@@ -1,11 +1,16 @@
-// Outer-product kernels of matrix products. Sums run over k in order, in parts of kPart terms that are then added, so they do not depend on
-// how a product is cut into tiles, and their rounding errors grow with the part and the number of parts, not with k.
+// Defines outer-product kernels of matrix products, compiled once a target. Sums run over k in order, in parts of kPart terms that are then
+// added, so they do not depend on how a product is cut into tiles, and their rounding errors grow with the part and the number of parts,
+// not with k.
+#if defined(LAZULI_BACKEND_CPU_GEMM_TILE_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LAZULI_BACKEND_CPU_GEMM_TILE_H_
+#undef LAZULI_BACKEND_CPU_GEMM_TILE_H_
+#else
+#define LAZULI_BACKEND_CPU_GEMM_TILE_H_
+#endif
+
 #include <algorithm>
 #include <utility>
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "backend/cpu/gemm_tile.cc"
-#include "backend/cpu/each_target.h"
 #include "backend/cpu/gemm_simd.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -134,35 +139,14 @@ void fill_rows(GemmKernels& set, std::integer_sequence<int, kRow...>) {
   ((set.narrow[kRow + 1] = narrow<kRow + 1, T>), ...);
 }
 template <class T>
-void fill(GemmKernels& set) {
+void fill_tiles(GemmKernels& set) {
   set.max_rows = kTallest;
   fill_rows<T>(set, std::make_integer_sequence<int, kTallest>());
 }
-
-void fill_tiles_f32(GemmKernels& set) { fill<float>(set); }
-void fill_tiles_bf16(GemmKernels& set) { fill<bf16>(set); }
-void fill_tiles_f16(GemmKernels& set) { fill<f16>(set); }
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace lazuli::cpu
 HWY_AFTER_NAMESPACE();
 
-#if HWY_ONCE
-namespace lazuli::cpu {
-namespace {
-
-HWY_EXPORT(fill_tiles_f32);
-HWY_EXPORT(fill_tiles_bf16);
-HWY_EXPORT(fill_tiles_f16);
-
-}  // namespace
-
-void gemm_fill_tiles(DType dtype, GemmKernels& set) {
-  if (dtype == DType::f32) HWY_DYNAMIC_DISPATCH(fill_tiles_f32)(set);
-  if (dtype == DType::bf16) HWY_DYNAMIC_DISPATCH(fill_tiles_bf16)(set);
-  if (dtype == DType::f16) HWY_DYNAMIC_DISPATCH(fill_tiles_f16)(set);
-}
-
-}  // namespace lazuli::cpu
 #endif

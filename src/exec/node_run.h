@@ -1,0 +1,55 @@
+// Defines NodeRun, one run of a plan for recorded nodes.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "exec/executor.h"
+#include "exec/run.h"
+#include "graph/capture.h"
+
+namespace lazuli {
+
+/// Fails nodes that were claimed, and whoever waits for them.
+void fail_all(std::span<Node* const> nodes, const std::exception_ptr& error);
+
+/// One run of a plan over recorded inputs. Reused, so that a warm evaluation allocates nothing.
+class NodeRun final : public Job {
+ public:
+  /// Copies what the run needs from the capture.
+  void prepare(const Capture& capture, std::span<Node* const> outputs);
+  void set_plan(std::shared_ptr<const Plan> plan) { plan_ = std::move(plan); }
+  /// Keeps inputs and outputs alive until the run has ended.
+  void retain();
+  /// Runs and keeps the results. Throws the run's error.
+  void compute(bool team);
+  /// Hands the results to the nodes, in the order of the captured outputs.
+  void publish();
+  void fail(const std::exception_ptr& error);
+  /// All of it, as an executor's job; then gives itself back.
+  void run() override;
+
+  /// An unused one; `give_back` returns it.
+  static NodeRun* take();
+  static void give_back(NodeRun* run);
+
+ private:
+  void resolve_inputs();
+  const Tensor& input(size_t k) const { return inputs_[k].node->value(inputs_[k].out); }
+  /// Input k when nobody but this run holds it.
+  const Tensor* given_up(size_t k) const;
+  void finish();
+
+  std::shared_ptr<const Plan> plan_;
+  std::vector<Node*> outputs_;
+  std::vector<Edge> inputs_;
+  std::vector<uint64_t> scalars_;
+  std::vector<const void*> input_pointers_;
+  ResultMemory memory_;
+  std::vector<Tensor> results_;
+  int retained_ = 0;
+};
+
+}  // namespace lazuli

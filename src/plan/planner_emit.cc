@@ -1,0 +1,94 @@
+// Writes the drafted steps into the Plan.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "plan/placement.h"
+#include "plan/planner.h"
+
+namespace lazuli {
+
+namespace {
+
+constexpr double kWorthThreadsNs = 8e3;  ///< a shorter wave costs less than waking the team
+constexpr double kInlineNs = 20e3;
+
+}  // namespace
+
+Location Planner::locate(Value v) const {
+  const Placed& p = placed(v);
+  const Storage& s = storage(p.storage);
+  switch (s.kind) {
+    case Storage::Kind::workspace:
+      return {Base::workspace, 0, s.offset + p.offset};
+    case Storage::Kind::input:
+      return {Base::input, s.index, p.offset};
+    case Storage::Kind::scalar:
+      return {Base::scalar, s.index, 0};
+    case Storage::Kind::constant:
+      return {Base::constant, s.index, p.offset};
+    default:
+      return {Base::output, s.index, p.offset};
+  }
+}
+
+std::string Planner::describe(const DraftStep& draft) const {
+  std::string text = fmt::format("[{}]", draft.node->label.empty() ? std::string(name_of(draft.node->op)) : draft.node->label);
+  const char* between = " ";
+  for (Value v : draft.inputs) {
+    text += fmt::format("{}{}{}", between, name_of(spec(v).dtype), to_string(spec(v).shape));
+    between = ", ";
+  }
+  for (size_t k = 0; k < draft.outputs.size() && draft.outputs[k].node >= 0; ++k) {
+    text += fmt::format("{}{}{}", k == 0 ? " -> " : ", ", name_of(spec(draft.outputs[k]).dtype), to_string(spec(draft.outputs[k]).shape));
+  }
+  return text;
+}
+
+void Planner::emit_step(const DraftStep& draft) {
+  Step s;
+  s.prepared = draft.prepared;
+  s.first_pointer = static_cast<int32_t>(plan_.pointers.size());
+  s.n_inputs = static_cast<int16_t>(draft.inputs.size());
+  s.n_outputs = static_cast<int16_t>(draft.outputs.size());
+  for (Value v : draft.inputs) plan_.pointers.push_back(locate(v));
+  for (Value v : draft.outputs) plan_.pointers.push_back(v.node >= 0 ? locate(v) : Location{});
+  if (draft.scratch_storage >= 0) s.scratch_offset = storage(draft.scratch_storage).offset;
+  if (draft.unless_donated_storage >= 0) {
+    const Storage& target = storage(draft.unless_donated_storage);
+    if (target.kind == Storage::Kind::result && target.donor >= 0) s.unless_donated = target.index;
+  }
+  s.cost_ns = draft.cost_ns;
+  s.op = draft.node->op;
+  s.description = describe(draft);
+  s.where = draft.node->where;
+  plan_.thread_scratch_bytes = std::max(plan_.thread_scratch_bytes, draft.prepared.thread_scratch_bytes);
+  plan_.steps.push_back(std::move(s));
+}
+
+void Planner::emit() {
+  bool team = false;
+  int32_t wave = -1;
+  for (const DraftStep& draft : steps_) {
+    if (draft.removed) continue;
+    if (draft.wave != wave) {
+      wave = draft.wave;
+      plan_.waves.push_back({static_cast<int32_t>(plan_.steps.size()), 0, 0, false});
+    }
+    emit_step(draft);
+    Wave& w = plan_.waves.back();
+    ++w.count;
+    w.cost_ns += draft.cost_ns;
+    int64_t tasks = 0;
+    for (const Kernel& k : draft.prepared.phases) {
+      team = team || k.whole_team;
+      tasks = std::max(tasks, k.tasks);
+    }
+    w.parallel = (w.count > 1 || tasks > 1) && w.cost_ns > kWorthThreadsNs;
+    plan_.cost_ns += draft.cost_ns;
+  }
+  plan_.thread_scratch_bytes = static_cast<size_t>(align_up(static_cast<int64_t>(plan_.thread_scratch_bytes)));
+  plan_.run_inline = plan_.cost_ns < kInlineNs && !team;
+}
+
+}  // namespace lazuli
