@@ -112,6 +112,7 @@ struct Where {
   const char* file = nullptr;
   int line = 0;
   static constexpr Where here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
+  bool operator==(const Where&) const = default;
 };
 
 /// A chain of elementwise ops run in one pass over memory, with an optional reduction at the end.

@@ -23,6 +23,7 @@ struct Trace {
   std::shared_ptr<const Plan> plan;
   std::vector<Binding> inputs;
   std::vector<uint64_t> scalars;
+  std::vector<Where> nodes_at;
 
   bool fits(std::span<const Tensor> args) const {
     if (args.size() != arguments.size()) return false;
@@ -94,6 +95,7 @@ struct CompiledFunction::Impl {
     {
       GraphReadGuard guard;
       capture.walk(edges);
+      capture.copy_wheres(t->nodes_at);
       t->plan = PlanCache::global().find(capture, device);
       if (t->plan == nullptr) graph = capture.graph(&strides);
     }
@@ -129,7 +131,7 @@ struct CompiledFunction::Impl {
   }
 
   void run(const Trace& t) {
-    const RunMemory bases{inputs.data(), t.scalars.data(), memory.pointers(), memory.donated()};
+    const RunMemory bases{inputs.data(), t.scalars.data(), memory.pointers(), memory.donated(), t.nodes_at};
     Executor* executor = t.plan->run_inline ? nullptr : &Executor::of(device);
     if (executor == nullptr) {
       execute(*t.plan, bases, false);

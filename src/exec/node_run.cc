@@ -32,6 +32,7 @@ void NodeRun::prepare(const Capture& capture, std::span<Node* const> outputs) {
   outputs_.assign(outputs.begin(), outputs.end());
   inputs_.assign(capture.inputs().begin(), capture.inputs().end());
   scalars_.assign(capture.scalars().begin(), capture.scalars().end());
+  capture.copy_wheres(nodes_at_);
   retained_ = 0;
 }
 
@@ -44,7 +45,7 @@ void NodeRun::retain() {
 void NodeRun::compute(bool team) {
   resolve_inputs();
   memory_.take(*plan_, [this](size_t k) { return given_up(k); });
-  execute(*plan_, {input_pointers_.data(), scalars_.data(), memory_.pointers(), memory_.donated()}, team);
+  execute(*plan_, {input_pointers_.data(), scalars_.data(), memory_.pointers(), memory_.donated(), nodes_at_}, team);
   memory_.collect(
       *plan_, [this](size_t k) -> const Tensor& { return input(k); }, results_);
 }

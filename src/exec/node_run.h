@@ -46,6 +46,7 @@ class NodeRun final : public Job {
   std::vector<Node*> outputs_;
   std::vector<Edge> inputs_;
   std::vector<uint64_t> scalars_;
+  std::vector<Where> nodes_at_;
   std::vector<const void*> input_pointers_;
   ResultMemory memory_;
   std::vector<Tensor> results_;

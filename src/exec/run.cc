@@ -13,29 +13,34 @@ namespace lazuli {
 
 namespace {
 
-template <class E>
-[[noreturn]] void rethrow_as(const E& e, const Step& step) {
-  std::string text = fmt::format("{} in {}", e.what(), step.description);
-  if (step.where.file != nullptr) text += fmt::format(", recorded at {}:{}", step.where.file, step.where.line);
-  throw E(text);
+// The plan's places are those of the graph it was first made for; the node of that place is the same in this run's graph.
+Where recorded_at(const Step& step, const Plan& plan, std::span<const Where> nodes_at) {
+  const auto node = static_cast<size_t>(std::find(plan.recorded_at.begin(), plan.recorded_at.end(), step.where) - plan.recorded_at.begin());
+  return step.where.file != nullptr && node < nodes_at.size() ? nodes_at[node] : step.where;
 }
 
 /// Rethrows the current exception with the step's name added, keeping its type.
-[[noreturn]] void rethrow_in(const Step& step) {
+[[noreturn]] void rethrow_in(const Step& step, const Plan& plan, std::span<const Where> nodes_at) {
+  const Where where = recorded_at(step, plan, nodes_at);
+  auto add_name = [&](const auto& e) {
+    std::string text = fmt::format("{} in {}", e.what(), step.description);
+    if (where.file != nullptr) text += fmt::format(", recorded at {}:{}", where.file, where.line);
+    return text;
+  };
   try {
     throw;
   } catch (const ValueError& e) {
-    rethrow_as(e, step);
+    throw ValueError(add_name(e));
   } catch (const ShapeError& e) {
-    rethrow_as(e, step);
+    throw ShapeError(add_name(e));
   } catch (const DTypeError& e) {
-    rethrow_as(e, step);
+    throw DTypeError(add_name(e));
   } catch (const OutOfMemory& e) {
-    rethrow_as(e, step);
+    throw OutOfMemory(add_name(e));
   } catch (const DeviceError& e) {
-    rethrow_as(e, step);
+    throw DeviceError(add_name(e));
   } catch (const std::exception& e) {
-    rethrow_as(Error(e.what()), step);
+    throw Error(add_name(e));
   }
 }
 
@@ -154,7 +159,7 @@ class Run {
       const KernelArgs args = arguments(step, pointers_, workspace_, scratch());
       for (const Kernel& kernel : step.prepared.phases) kernel.run(kernel.state.get(), args, 0, kernel.tasks);
     } catch (...) {
-      rethrow_in(step);
+      rethrow_in(step, plan_, memory_.nodes_at);
     }
     if (begin != 0) note(step, begin);
   }
@@ -169,7 +174,7 @@ class Run {
         try {
           kernel.run(kernel.state.get(), arguments(first, pointers_, workspace_, scratch()), 0, kernel.tasks);
         } catch (...) {
-          rethrow_in(first);
+          rethrow_in(first, plan_, memory_.nodes_at);
         }
         continue;
       }
@@ -192,7 +197,7 @@ class Run {
       try {
         std::rethrow_exception(job.error);
       } catch (...) {
-        rethrow_in(*failed);
+        rethrow_in(*failed, plan_, memory_.nodes_at);
       }
     }
   }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "plan/plan.h"
@@ -14,7 +15,8 @@ struct RunMemory {
   const void* const* inputs = nullptr;
   const uint64_t* scalars = nullptr;
   void* const* outputs = nullptr;
-  const bool* donated = nullptr;  ///< by output buffer: its memory came from its donor
+  const bool* donated = nullptr;         ///< by output buffer: its memory came from its donor
+  std::span<const Where> nodes_at = {};  ///< of the captured graph's nodes: graphs of one structure share a plan, only the run knows where
 };
 
 /// Runs all steps. `team`: waves may use threads (only on an executor's thread). Leases the workspace for the time of the call. Errors name

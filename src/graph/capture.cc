@@ -219,6 +219,12 @@ void Capture::visit(Node* root, uint32_t root_out) {
   }
 }
 
+void Capture::copy_wheres(std::vector<Where>& wheres) const {
+  wheres.clear();
+  wheres.reserve(order_.size());
+  for (const Item& item : order_) wheres.push_back(item.node->where);
+}
+
 void Capture::hash_key() {
   uint64_t h = 0x2545f4914f6cdd1dull ^ words_.size();
   for (uint64_t w : words_) h = mix(h, w);

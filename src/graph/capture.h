@@ -30,8 +30,8 @@ class Capture {
   /// Some input is still being computed by a submitted run.
   bool has_pending_inputs() const { return pending_; }
   size_t node_count() const { return order_.size(); }
-  /// Where node `index` of the graph was recorded.
-  Where where(size_t index) const { return order_[index].node->where; }
+  /// Where each node of the graph was recorded.
+  void copy_wheres(std::vector<Where>& wheres) const;
 
   /// The walked nodes as a graph; inputs carry their strides in `input_strides` (empty for row-major ones).
   ComputationGraph graph(std::vector<Strides>* input_strides = nullptr) const;

@@ -69,8 +69,8 @@ struct Plan {
   size_t output_bytes = 0;
   double cost_ns = 0;
   bool run_inline = false;  ///< so short that the caller's thread runs it
-  size_t recorded_nodes = 0;
   size_t optimised_nodes = 0;
+  std::vector<Where> recorded_at;  ///< of each node but leaves of the captured graph that the plan was first made for
 
   /// Bytes that a run takes on top of its inputs.
   size_t peak_bytes() const { return workspace_bytes + output_bytes; }

@@ -53,7 +53,8 @@ std::shared_ptr<const Plan> PlanCache::make(const Capture& capture, ComputationG
     auto plan = std::make_shared<Plan>(entry.dims == of->dims
                                            ? make_plan(of->optimised, device, of->input_strides)
                                            : make_plan(rename_dims(of->optimised, of->dims, entry.dims), device, of->input_strides));
-    plan->recorded_nodes = capture.node_count();
+    plan->recorded_at.reserve(of->captured.size());
+    for (const GraphNode& n : of->captured.nodes) plan->recorded_at.push_back(info(n.op).cls == OpClass::leaf ? Where{} : n.where);
     entry.bytes = plan->footprint() + entry.dims.size() * 8 + of->bytes;
     entry.plan = plan;
   }

@@ -121,6 +121,22 @@ TEST(Eval, AnErrorOfTheRunNamesOpShapesAndPlace) {
   EXPECT_THROW(bad.eval(), ValueError);
 }
 
+TEST(Eval, AnErrorNamesTheCallThatFailedNotAnEarlierOneOfTheSameStructure) {
+  auto message = [](const LazyTensor& t) {
+    try {
+      t.eval();
+    } catch (const ValueError& e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  const LazyTensor x = vec({1, 2});
+  EXPECT_TRUE(gather(x, LazyTensor::from_slice<int32_t>({1}, {1})).eval().defined());
+  const LazyTensor bad = gather(x, LazyTensor::from_slice<int32_t>({5}, {1}));
+  const int line = __LINE__ - 1;
+  EXPECT_NE(message(bad).find("eval_test.cc:" + std::to_string(line)), std::string::npos) << message(bad);
+}
+
 TEST(AsyncEval, ReturnsAFutureThatHoldsTheResult) {
   LazyTensor x = vec({1, 2, 3});
   Future<Tensor> f = (x * 2.0).eval_async();

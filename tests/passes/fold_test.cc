@@ -65,6 +65,24 @@ TEST(Fold, ConstantsAreComputed) {
   expect_equivalent(g, after);
 }
 
+TEST(Fold, OptimizeComputesConstantsWithTheDevicesKernels) {
+  TestGraph t;
+  Value c = t.constant(Tensor::from_vector<float>({1, 2, 3, 4}, {2, 2}));
+  Value moved = t.op(Op::exp, {t.shaped(Op::reshape, c, {4})});
+  auto g = t.done({t.op(Op::mul, {t.in({4}), moved})});
+  const ComputationGraph after = optimize(g);
+  EXPECT_EQ(after.size(), 3u);
+  EXPECT_EQ(count(after, Op::constant), 1);
+  expect_equivalent(g, after);
+}
+
+TEST(Fold, WhatFailsIsLeftToTheRunWhichNamesIt) {
+  TestGraph t;
+  Value table = t.constant(Tensor::from_vector<float>({1, 2, 3, 4}, {2, 2}));
+  Value ids = t.constant(Tensor::from_vector<int32_t>({0, 7}, {2}));
+  EXPECT_EQ(count(optimize(t.done({t.op(Op::gather, {table, ids})})), Op::gather), 1);
+}
+
 TEST(Fold, ExpandedConstantsStayBecauseTheirSizeMayChange) {
   TestGraph t;
   Value c = t.shaped(Op::expand, t.constant(Tensor::from_vector<float>({1, 2, 3}, {3})), {4, 3});

@@ -71,7 +71,7 @@ inline const GraphNode* labelled(const ComputationGraph& g, std::string_view lab
 inline GraphOptimizer verified() {
   GraphOptimizer o = GraphOptimizer::standard();
   o.set_verify(true);
-  o.set_fold(reference_fold());
+  o.set_fold(fold_on({DeviceKind::reference, 0}));
   return o;
 }
 

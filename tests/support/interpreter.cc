@@ -132,28 +132,4 @@ std::vector<Tensor> interpret(const ComputationGraph& graph, std::span<const Ten
   return Interpreter(graph, inputs, scalars, options).run();
 }
 
-FoldFunction reference_fold() {
-  return [](const GraphNode& node, std::span<const Tensor> operands) {
-    conformance::OpCall call{node.op};
-    call.attrs = node.attrs;
-    call.inputs.assign(operands.begin(), operands.end());
-    call.target = node.outputs[0];
-    if (info(node.op).cls != OpClass::view) return conformance::run(reference_backend(), call);
-    // Views have no kernel: a graph of one node has the same meaning.
-    ComputationGraph g;
-    GraphNode view = node;
-    view.inputs.clear();
-    std::vector<Tensor> inputs(operands.begin(), operands.end());
-    for (const Tensor& t : inputs) {
-      TensorSpec spec{t.dtype(), t.shape()};
-      Attrs attrs;
-      attrs.i[0] = g.input_count++;
-      view.inputs.push_back(g.add(Op::input, {}, attrs, &spec));
-    }
-    for (size_t k = 0; k < view.outputs.size(); ++k) g.outputs.push_back({static_cast<int32_t>(g.nodes.size()), static_cast<int32_t>(k)});
-    g.nodes.push_back(std::move(view));
-    return interpret(g, inputs);
-  };
-}
-
 }  // namespace lazuli

@@ -6,7 +6,6 @@
 
 #include "backend/backend.h"
 #include "lazuli/graph.h"
-#include "lazuli/optimizer.h"
 
 namespace lazuli {
 
@@ -18,8 +17,5 @@ struct InterpreterOptions {
 /// The graph's outputs. `inputs[k]` is the data of Op::input k and `scalars[k]` the value of Op::scalar k.
 std::vector<Tensor> interpret(const ComputationGraph& graph, std::span<const Tensor> inputs, std::span<const double> scalars = {},
                               const InterpreterOptions& options = {});
-
-/// Constant folding through the reference backend.
-FoldFunction reference_fold();
 
 }  // namespace lazuli
