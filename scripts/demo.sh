@@ -39,5 +39,5 @@ after=$(evaluate --adapter-path "$work/adapter" | perplexity)
 
 printf '\n--- completion before\n%s%s\n' "$prompt" "$(complete)"
 printf '\n--- completion after\n%s%s\n' "$prompt" "$(complete --adapter-path "$work/adapter")"
-printf '\nperplexity on held-out C++: %s before, %s after %s steps\n' "$before" "$after" "$iterations"
+printf '\nperplexity on held-out C++: %.2f before, %.2f after %s steps\n' "$before" "$after" "$iterations"
 awk -v before="$before" -v after="$after" 'BEGIN { exit !(after < before) }' || { echo "demo: fine-tuning did not help" >&2; exit 1; }
