@@ -87,6 +87,7 @@ void vjp_concat(VjpContext& c) {
 void vjp_pad(VjpContext& c) {
   const Halves widths(c.attrs);
   std::vector<int64_t> stops;
+  stops.reserve(static_cast<size_t>(c.in(0).rank()));
   for (int i = 0; i < c.in(0).rank(); ++i) stops.push_back(widths.first[static_cast<size_t>(i)] + c.in(0).shape()[i]);
   const LazyTensor inside = slice(c.g(), widths.first, stops);
   if (c.need(0)) c.set(0, inside);
