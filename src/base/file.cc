@@ -27,7 +27,8 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-/// Makes a rename durable. File systems that cannot sync a folder say EINVAL; that is no failure of the write.
+}  // namespace
+
 void sync_folder(const std::string& folder) {
   const FileDescriptor dir(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (dir.get() < 0) {
@@ -37,8 +38,6 @@ void sync_folder(const std::string& folder) {
   }
   if (fsync(dir.get()) != 0 && errno != EINVAL && errno != ENOTSUP) throw_io("sync", folder, errno);
 }
-
-}  // namespace
 
 void throw_io(std::string_view action, const std::string& path, int code) {
   throw IoError(fmt::format("{}: cannot {}: {}", path, action, std::generic_category().message(code)));

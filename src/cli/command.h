@@ -29,7 +29,7 @@ using OptionTarget = std::variant<bool*, int64_t*, double*, std::string*, std::v
 
 /// One option. What the target holds when the option is listed is the default, and the help shows it.
 struct Option {
-  std::string name;  ///< with its dashes: `--max-tokens`
+  std::string name;  ///< with its dashes: `--max-tokens`; without any: the next word that is no option
   OptionTarget target;
   std::string help;
   std::string value = {};  ///< what the help calls the value: `DIR`; empty: by the type of the target
@@ -55,11 +55,15 @@ struct Command {
 // Options that several commands have.
 Option model_option(std::string* target);
 Option adapter_option(std::string* target);
+/// The file or folder that a command is about, given without an option's name.
+Option path_argument(std::string* target, std::string help);
 
 // Each is defined in the file of its name, which keeps the options in a struct that the command's function owns.
 Command finetune_command();
 Command generate_command();
 Command eval_command();
+Command tokenize_command();
+Command fuse_command();
 
 /// All commands, in the order of the help.
 std::vector<Command> all_commands();
@@ -74,7 +78,14 @@ class UsageError : public Error {
   using Error::Error;
 };
 
-/// Writes one line of JSON to stdout.
+/// A signal ended the command before its work was done; ends with exit code 130.
+class Interrupted : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Write to stdout: one line of JSON, or text as it is. Throw IoError.
 void print_json(const std::string& text);
+void print_text(const std::string& text);
 
 }  // namespace lazuli::cli

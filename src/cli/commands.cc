@@ -2,7 +2,7 @@
 
 namespace lazuli::cli {
 
-std::vector<Command> all_commands() { return {finetune_command(), generate_command(), eval_command()}; }
+std::vector<Command> all_commands() { return {finetune_command(), generate_command(), eval_command(), tokenize_command(), fuse_command()}; }
 
 Option model_option(std::string* target) {
   return {.name = "--model",
@@ -14,6 +14,10 @@ Option model_option(std::string* target) {
 
 Option adapter_option(std::string* target) {
   return {.name = "--adapter-path", .target = target, .help = "Folder of a LoRA adapter in PEFT's layout", .value = "DIR"};
+}
+
+Option path_argument(std::string* target, std::string help) {
+  return {.name = "path", .target = target, .help = std::move(help), .value = "PATH", .required = true};
 }
 
 }  // namespace lazuli::cli

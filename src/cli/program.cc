@@ -68,6 +68,7 @@ bool asks_for_json(int argc, char** argv) {
 }  // namespace
 
 void print_json(const std::string& text) { write_stdout(text + "\n"); }
+void print_text(const std::string& text) { write_stdout(text); }
 
 int run_program(const std::vector<Command>& commands, int argc, char** argv) {
   const bool json = asks_for_json(argc, argv);
@@ -80,6 +81,8 @@ int run_program(const std::vector<Command>& commands, int argc, char** argv) {
     return run_command(std::get<Invocation>(parsed));
   } catch (const UsageError& error) {
     return report(error.what(), json, kUsage);
+  } catch (const Interrupted& error) {
+    return report(error.what(), json, kInterrupted);
   } catch (const std::bad_alloc&) {
     return report("out of memory", json, kFailed);
   } catch (const std::exception& error) {

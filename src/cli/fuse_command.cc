@@ -1,0 +1,62 @@
+// Defines the command `fuse`, which makes an adapter part of a model's weights.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/interrupt.h"
+#include "base/json_writer.h"
+#include "cli/command.h"
+#include "lazuli/error.h"
+#include "models/fuse.h"
+
+namespace lazuli::cli {
+
+namespace {
+
+struct FuseFlags {
+  std::string model, adapter_path, save_path;
+};
+
+int run_fuse(const FuseFlags& flags, const Common& common) {
+  const InterruptGuard guard;
+  FuseReport report;
+  try {
+    report = fuse_adapter(flags.model, flags.adapter_path, flags.save_path, [](int64_t, int64_t) { return !interrupted(); });
+  } catch (const ValueError&) {
+    if (!interrupted()) throw;
+    throw Interrupted(fmt::format("stopped; {} was not written", flags.save_path));
+  }
+  if (common.json) {
+    JsonWriter w;
+    w.begin_object().field("save_path", flags.save_path).field("layers", report.layers);
+    w.field("tensors", report.tensors).field("bytes", report.bytes).end_object();
+    print_json(w.text());
+  } else {
+    print_text(fmt::format("{}: {} layers fused, {} tensors, {:.1f} MB\n", flags.save_path, report.layers, report.tensors,
+                           static_cast<double>(report.bytes) / 1e6));
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Command fuse_command() {
+  const auto flags = std::make_shared<FuseFlags>();
+  Command c;
+  c.name = "fuse";
+  c.summary = "Merge a LoRA adapter into its model's weights";
+  c.details =
+      "Writes a folder that every program for such models can load: weights in the model's own dtype and files, and the configuration and\n"
+      "tokenizer as they are. The folder must be new or empty; it appears complete or not at all.";
+  c.examples = "lazuli fuse --model models/pycoder-16m --adapter-path adapters --save-path fused";
+  c.options = {
+      model_option(&flags->model),
+      adapter_option(&flags->adapter_path),
+      {.name = "--save-path", .target = &flags->save_path, .help = "Folder for the merged model", .value = "DIR", .required = true},
+  };
+  c.options[1].required = true;
+  c.run = [flags](const Common& common) { return run_fuse(*flags, common); };
+  return c;
+}
+
+}  // namespace lazuli::cli

@@ -1,0 +1,93 @@
+// Checks the commands tokenize and fuse: what they print and what they refuse.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "cli/program.h"
+#include "lazuli/tokenizer.h"
+
+namespace lazuli {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kText = "def main():\n    return 1 <|endoftext|>";
+
+class TokenizeCommand : public testing::Test {
+ protected:
+  struct Result {
+    int code;
+    std::string out, err;
+  };
+  Result run(std::vector<std::string> arguments) const {
+    const Program program(folder_, arguments);
+    const int code = program.wait();
+    return {code, program.out(), program.err()};
+  }
+  Result tokenize(std::vector<std::string> more) const {
+    more.insert(more.begin(), {"tokenize", "--model", model_folder()});
+    return run(std::move(more));
+  }
+  TestFolder folder_;
+};
+
+TEST_F(TokenizeCommand, JsonHasIdsAndTokens) {
+  const Tokenizer tokenizer = Tokenizer::load(model_folder());
+  for (const bool special : {true, false}) {
+    std::vector<std::string> arguments = {"--text", kText, "--json"};
+    if (!special) arguments.emplace_back("--no-special");
+    const Result r = tokenize(arguments);
+    ASSERT_EQ(r.code, 0) << r.err;
+    const JsonDocument document = JsonDocument::parse(r.out, "stdout");
+    std::vector<int32_t> ids;
+    for (const JsonValue id : document.root().get("ids").as_array()) ids.push_back(static_cast<int32_t>(id.as_int()));
+    EXPECT_EQ(ids, tokenizer.encode(kText, special, special));
+    EXPECT_EQ(document.root().get("tokens").as_array().size(), ids.size());
+  }
+}
+
+TEST_F(TokenizeCommand, DecodeUndoesIt) {
+  const std::string ids = tokenize({"--text", kText, "--ids"}).out;
+  EXPECT_EQ(tokenize({"--decode", "--text", ids}).out, kText + "\n");
+  std::ofstream(folder_ / "ids.txt") << "[" << ids << "]";
+  EXPECT_EQ(tokenize({"--decode", "--input", folder_ / "ids.txt"}).out, kText + "\n");
+}
+
+TEST_F(TokenizeCommand, LinesHaveIdAndSpelling) {
+  EXPECT_EQ(tokenize({"--text", "def"}).out.find("def"), 10U);
+  EXPECT_EQ(tokenize({"--text", "def", "--quiet"}).err, "");
+}
+
+TEST_F(TokenizeCommand, WhatIsWrongIsNamed) {
+  EXPECT_EQ(tokenize({}).code, 2);
+  EXPECT_EQ(tokenize({"--text", "a", "--input", "b"}).code, 2);
+  const Result words = tokenize({"--decode", "--text", "1 two"});
+  EXPECT_EQ(words.code, 1);
+  EXPECT_THAT(words.err, HasSubstr("'two'"));
+  EXPECT_EQ(tokenize({"--input", "/no/file"}).code, 1);
+}
+
+TEST_F(TokenizeCommand, FuseMergesAnAdapter) {
+  std::ofstream(folder_ / "text.txt") << "one two three four five six\n";
+  ASSERT_EQ(run({"finetune", "--model", model_folder(), "--data", folder_ / "text.txt", "--adapter-path", folder_ / "adapter", "--iters",
+                 "0", "--quiet"})
+                .code,
+            0);
+  const std::vector<std::string> arguments = {"fuse",        "--model",         model_folder(), "--adapter-path", folder_ / "adapter",
+                                              "--save-path", folder_ / "fused", "--json"};
+  const Result r = run(arguments);
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(JsonDocument::parse(r.out, "stdout").root().get("layers").as_int(), 56);
+  // The factors b of a new adapter are zero, so the weights stay what they are.
+  EXPECT_TRUE(read_file(folder_ / "fused/model.safetensors", 1 << 30) == read_file(model_folder() + "/model.safetensors", 1 << 30));
+  const Result again = run(arguments);
+  EXPECT_EQ(again.code, 1);
+  EXPECT_THAT(again.err, HasSubstr("new or empty"));
+}
+
+}  // namespace
+}  // namespace lazuli

@@ -1,0 +1,129 @@
+// Checks that a fused model computes what model and adapter do together, and how its folder comes to be.
+#include "models/fuse.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "base/file.h"
+#include "lazuli/error.h"
+#include "lazuli/model.h"
+#include "support/temp_folder.h"
+#include "support/tiny_llama.h"
+
+namespace lazuli {
+namespace {
+
+namespace fs = std::filesystem;
+using test::TempFolder;
+
+class Fuse : public testing::Test {
+ protected:
+  std::string model() const { return folder_.path("model"); }
+  std::string fused() const { return folder_.path("fused"); }
+
+  /// Two shards with an index, stored in `dtype`.
+  void write_model(DType dtype) const {
+    fs::create_directories(model());
+    folder_.write("model/config.json", test::kTinyLlamaConfig);
+    folder_.write("model/tokenizer.json", "{}");
+    folder_.write("model/notes.md", "not the model's");
+    std::map<std::string, Tensor> shards[2];
+    std::string index;
+    for (const auto& [name, tensor] : test::tiny_llama_weights()) {
+      const size_t shard = name.find("layers.1") != std::string::npos ? 1 : 0;
+      shards[shard].emplace(name, tensor.to(dtype));
+      index += fmt::format("{}\"{}\": \"part-{}.safetensors\"", index.empty() ? "" : ", ", name, shard);
+    }
+    for (size_t k = 0; k < 2; ++k) save_safetensors(folder_.path(fmt::format("model/part-{}.safetensors", k)), shards[k]);
+    folder_.write("model/model.safetensors.index.json", "{\"weight_map\": {" + index + "}}");
+  }
+  void write_adapter() const {
+    const auto base = load_model(model());
+    LoRAConfig config;
+    config.rank = 3;
+    config.alpha = 7;
+    config.target_modules = {"q_proj", "down_proj"};
+    Adapter adapter = Adapter::create(base->linears(), config, 5);
+    std::vector<Tensor> parameters = adapter.parameters();
+    for (Tensor& t : parameters) {
+      Tensor changed = Tensor::empty(DType::f32, t.shape());
+      float value = 0.3F;
+      for (float& v : changed.mutable_data<float>()) v = value = std::sin(37 * value) * 0.2F;
+      t = changed;
+    }
+    adapter.set_parameters(parameters);
+    adapter.save(folder_.path("adapter"));
+  }
+  static std::vector<float> logits(const LanguageModel& model, const Adapter* adapter) {
+    ForwardContext context;
+    context.ids = LazyTensor::from_slice<int32_t>({1, 5, 9, 33, 2, 60}, {1, 6});
+    const AdapterContext adapted = adapter != nullptr ? AdapterContext(*adapter) : AdapterContext();
+    if (adapter != nullptr) context.adapter = &adapted;
+    return model.forward(context).eval().to_vector<float>();
+  }
+  /// The largest difference of logits between model with adapter and fused model, and between fused model and model.
+  std::pair<double, double> differences() const {
+    const auto base = load_model(model()), merged = load_model(fused());
+    const Adapter adapter = Adapter::load(folder_.path("adapter"), base->linears());
+    const std::vector<float> both = logits(*base, &adapter), one = logits(*merged, nullptr), without = logits(*base, nullptr);
+    double error = 0, change = 0;
+    for (size_t k = 0; k < both.size(); ++k) {
+      error = std::max(error, static_cast<double>(std::abs(both[k] - one[k])));
+      change = std::max(change, static_cast<double>(std::abs(without[k] - one[k])));
+    }
+    return {error, change};
+  }
+  TempFolder folder_;
+};
+
+TEST_F(Fuse, FusedModelComputesWhatModelAndAdapterDo) {
+  write_model(DType::f32);
+  write_adapter();
+  const FuseReport report = fuse_adapter(model(), folder_.path("adapter"), fused(), {});
+  EXPECT_EQ(report.layers, 4);
+  EXPECT_EQ(report.tensors, static_cast<int64_t>(test::tiny_llama_shapes().size()));
+  const auto [error, change] = differences();
+  EXPECT_LT(error, 1e-4);
+  EXPECT_GT(change, 0.1);
+}
+
+TEST_F(Fuse, DtypeAndDivisionIntoFilesStay) {
+  write_model(DType::bf16);
+  write_adapter();
+  fuse_adapter(model(), folder_.path("adapter"), fused(), {});
+  const auto [error, change] = differences();
+  EXPECT_LT(error, 0.05 * change);
+  const Checkpoint checkpoint = Checkpoint::open(fused());
+  EXPECT_EQ(checkpoint.files().size(), 2U);
+  for (const std::string& name : checkpoint.names()) EXPECT_EQ(checkpoint.info(name).dtype, DType::bf16) << name;
+  EXPECT_EQ(read_file(fused() + "/tokenizer.json", 100), "{}");
+  EXPECT_FALSE(fs::exists(fused() + "/notes.md"));
+}
+
+TEST_F(Fuse, NothingIsLeftOfAWorkThatEnded) {
+  write_model(DType::f32);
+  write_adapter();
+  EXPECT_THROW(fuse_adapter(model(), folder_.path("adapter"), fused(), [](int64_t done, int64_t) { return done < 2; }), ValueError);
+  for (const auto& entry : fs::directory_iterator(folder_.path())) {
+    EXPECT_THAT(entry.path().filename().string(), testing::AnyOf("model", "adapter"));
+  }
+}
+
+TEST_F(Fuse, AFolderWithFilesIsNotReplaced) {
+  write_model(DType::f32);
+  write_adapter();
+  folder_.write("fused/mine.txt", "keep");
+  EXPECT_THAT(test::message_of<IoError>([&] { fuse_adapter(model(), folder_.path("adapter"), fused(), {}); }),
+              testing::HasSubstr("new or empty"));
+  EXPECT_EQ(read_file(fused() + "/mine.txt", 100), "keep");
+  fs::remove(fused() + "/mine.txt");
+  EXPECT_EQ(fuse_adapter(model(), folder_.path("adapter"), fused() + "/", {}).layers, 4);
+}
+
+}  // namespace
+}  // namespace lazuli
