@@ -12,7 +12,7 @@ packages=(
 )
 for argument in "$@"; do
   case "$argument" in
-    --checks) packages+=(clang-14 clang-format-14 clang-tidy-14) ;;
+    --checks) packages+=(clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14) ;;
     *) echo "usage: scripts/setup.sh [--checks]" >&2; exit 2 ;;
   esac
 done
