@@ -1,4 +1,5 @@
 // The program `lazuli`.
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -12,7 +13,9 @@ namespace {
 void bound_spinning(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "4000", 1);
-  execv("/proc/self/exe", argv);  // where this fails, the default stays
+  execv("/proc/self/exe", argv);
+  // Without /proc: the path that the system started. Where this fails too, the default stays.
+  execv(reinterpret_cast<const char*>(getauxval(AT_EXECFN)), argv);
 }
 
 }  // namespace
