@@ -186,7 +186,7 @@ LazyTensor lora_linear(const LazyTensor& x, const LazyTensor& w, const LazyTenso
 struct AdamWArgs {
   LazyTensor rate, beta1, beta2, eps, decay;  ///< rank-0 f32
   LazyTensor step;                            ///< rank-0 i32, 1 at the first step
-  LazyTensor gradient_factor;                 ///< rank-0 f32 that multiplies the gradient (clipping)
+  LazyTensor gradient_factor;                 ///< rank-0 f32 that multiplies the gradient (clipping); NaN: nothing changes
 };
 struct AdamWResult {
   LazyTensor parameter, m, v;

@@ -29,6 +29,8 @@ struct TrainConfig {
   double weight_decay = 0.01;  ///< decoupled from the gradient, on all factors alike
   double max_grad_norm = 1.0;  ///< gradients are scaled down to this global L2 norm; 0: never
   uint64_t seed = 0;           ///< of the dropout
+  /// A step whose loss or gradient is not finite leaves factors and moments as they are.
+  bool skip_nonfinite = false;
   /// Throws ValueError naming what is out of range.
   void check() const;
 };
@@ -52,7 +54,8 @@ class Trainer {
   ~Trainer();
 
   /// One update on ids (batch, tokens + 1), i32: each token but the first of a row is predicted from those before it. Throws ShapeError,
-  /// DTypeError, and ValueError for ids outside the vocabulary. A loss that is not finite is returned as it is; the factors are lost then.
+  /// DTypeError, and ValueError for ids outside the vocabulary. A loss that is not finite is returned as it is; the
+  /// factors are lost then, unless `skip_nonfinite` keeps them.
   StepResult step(const Tensor& ids);
   /// The same loss, without dropout and update.
   double evaluate(const Tensor& ids);

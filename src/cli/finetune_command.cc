@@ -41,6 +41,7 @@ struct FinetuneFlags {
   double weight_decay = 0.01;
   int64_t warmup_steps = 0;
   std::string lr_schedule = "constant";
+  std::string on_nonfinite = "stop";
   bool resume = false;
 };
 
@@ -64,6 +65,7 @@ FineTuneOptions loop_options(const FinetuneFlags& flags, const Common& common) {
   o.train.warmup_steps = flags.warmup_steps;
   o.train.weight_decay = flags.weight_decay;
   o.train.max_grad_norm = flags.max_grad_norm;
+  o.train.skip_nonfinite = flags.on_nonfinite == "skip";
   o.train.seed = static_cast<uint64_t>(common.seed);
   o.batch_size = flags.batch_size;
   o.steps_per_report = flags.steps_per_report;
@@ -135,6 +137,7 @@ std::string report_json(const FinetuneFlags& flags, const FineTuneReport& r, con
   add_optional(w, "val_loss_after", r.val_loss_after);
   w.field("trainable_parameters", adapter.parameter_count())
       .field("trained_tokens", r.trained_tokens)
+      .field("skipped_iterations", r.skipped)
       .field("tokens_per_second", r.tokens_per_second)
       .field("seconds", r.seconds)
       .field("peak_memory_bytes", r.peak_memory_bytes)
@@ -152,6 +155,7 @@ void say_summary(const Common& common, const FinetuneFlags& flags, const FineTun
                           change(r.val_loss_before, r.val_loss_after)));
   say(common, fmt::format("{} tokens in {}, {:.0f} tokens/s, peak memory {:.0f} MB", r.trained_tokens, format_duration(r.seconds),
                           r.tokens_per_second, static_cast<double>(r.peak_memory_bytes) / 1e6));
+  if (r.skipped > 0) say(common, fmt::format("{} iterations without a finite loss were left out", r.skipped));
   say(common, fmt::format("{} {}", coloured(STDERR_FILENO, Colour::green, "adapter saved:"), flags.adapter_path));
   if (!r.interrupted) return;
   const std::string again = common.command_line + (flags.resume ? "" : " --resume");
@@ -215,6 +219,11 @@ std::vector<Option> finetune_options(FinetuneFlags& f) {
       {.name = "--weight-decay", .target = &f.weight_decay, .help = "Of AdamW", .low = 0},
       {.name = "--warmup-steps", .target = &f.warmup_steps, .help = "Steps in which the learning rate rises", .low = 0, .high = 1e9},
       {.name = "--lr-schedule", .target = &f.lr_schedule, .help = "After the warm-up", .choices = {"constant", "cosine", "linear"}},
+      {.name = "--on-nonfinite",
+       .target = &f.on_nonfinite,
+       .help = "What a loss or gradient that is not finite does: end the training, or leave that step out",
+       .value = "WHAT",
+       .choices = {"stop", "skip"}},
       {.name = "--resume", .target = &f.resume, .help = "Go on from what --adapter-path holds"},
   };
 }

@@ -61,11 +61,13 @@ class Loop {
     const Tensor ids = train_.rows(order_.batch(number));
     const StepResult result = trainer_.step(ids);
     const double took = seconds_since(start);
-    if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
-      throw ValueError(
-          fmt::format("iteration {}: the loss is {} and the gradient norm {}; a lower --learning-rate may help ({} holds the "
-                      "adapter of iteration {})",
-                      number, result.loss, result.grad_norm, options_.folder, saved_at_));
+    const bool finite = std::isfinite(result.loss) && std::isfinite(result.grad_norm);
+    skipped_in_row_ = finite ? 0 : skipped_in_row_ + 1;
+    if (!finite) {
+      not_finite(number, result);
+      progress_.update(number, "skipped");
+      if (last() || interrupted()) after_step(result);
+      return;
     }
     const int64_t tokens = ids.dim(0) * (ids.dim(1) - 1);
     for (Tally* tally : {&recent_, &all_}) {
@@ -78,6 +80,18 @@ class Loop {
     after_step(result);
   }
 
+  void not_finite(int64_t number, const StepResult& result) {
+    const std::string what = fmt::format("iteration {}: the loss is {} and the gradient norm {}", number, result.loss, result.grad_norm);
+    if (options_.train.skip_nonfinite && skipped_in_row_ < kMostSkipped) {
+      ++report_.skipped;
+      progress_.line(what + "; skipped");
+      return;
+    }
+    throw ValueError(fmt::format("{}{}; a lower --learning-rate may help ({} holds the adapter of iteration {})", what,
+                                 skipped_in_row_ > 1 ? fmt::format(", as in {} iterations before", skipped_in_row_ - 1) : "",
+                                 options_.folder, saved_at_));
+  }
+
   void after_step(const StepResult& result) {
     const bool stopping = interrupted();
     if (every(options_.steps_per_report) || last() || stopping) report(result);
@@ -88,6 +102,7 @@ class Loop {
   }
 
   void report(const StepResult& result) {
+    if (recent_.steps == 0) return;  // all were skipped
     const double loss = recent_.mean_loss();
     if (!report_.train_loss_before) report_.train_loss_before = loss;
     report_.train_loss_after = loss;
@@ -148,6 +163,7 @@ class Loop {
   Tally recent_, all_;
   FineTuneReport report_;
   int64_t saved_at_ = -1;
+  int64_t skipped_in_row_ = 0;
 };
 
 std::string in_folder(const std::string& folder, const char* name) { return (std::filesystem::path(folder) / name).string(); }

@@ -22,8 +22,12 @@ struct FineTuneOptions {
   bool quiet = false;
 };
 
+/// So many steps in a row without a finite loss end a training that skips such steps.
+inline constexpr int64_t kMostSkipped = 10;
+
 struct FineTuneReport {
   int64_t iterations = 0;                                     ///< done in all, earlier runs included
+  int64_t skipped = 0;                                        ///< of those of this run: without a finite loss, so without an update
   bool interrupted = false;                                   ///< ended by a signal before all iterations were done
   std::optional<double> train_loss_before, train_loss_after;  ///< of the first and of the last report
   std::optional<double> val_loss_before, val_loss_after;
@@ -38,7 +42,8 @@ std::string training_state_path(const std::string& folder);
 std::string metrics_path(const std::string& folder);
 
 /// Trains to the last iteration or until a signal comes. `validation` may be null. The folder holds a complete adapter from the start on.
-/// Throws ValueError when a loss is not finite; the folder then holds the adapter of the last save.
+/// Throws ValueError when a loss is not finite and such steps are not skipped, or kMostSkipped were skipped in a row; the folder then holds
+/// the adapter of the last save.
 FineTuneReport fine_tune(Trainer& trainer, const Windows& train, const Windows* validation, const FineTuneOptions& options);
 
 }  // namespace lazuli

@@ -1,5 +1,7 @@
 #include "train/train_step.h"
 
+#include <limits>
+
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
 
@@ -16,6 +18,12 @@ LazyTensor global_norm(std::span<const LazyTensor> gradients) {
 LazyTensor clip_factor(const LazyTensor& norm, double max_norm) {
   if (max_norm == 0) return LazyTensor::scalar(1);
   return minimum(div(LazyTensor::scalar(max_norm), add_scalar(norm, 1e-6)), LazyTensor::scalar(1));
+}
+
+// NaN, by which the optimiser changes nothing, where the loss or the norm is not finite.
+LazyTensor only_finite(const LazyTensor& factor, const LazyTensor& loss, const LazyTensor& norm) {
+  const LazyTensor not_a_number = LazyTensor::scalar(std::numeric_limits<double>::quiet_NaN());
+  return where(is_finite(loss), where(is_finite(norm), factor, not_a_number), not_a_number);
 }
 
 }  // namespace
@@ -40,13 +48,14 @@ std::vector<LazyTensor> record_train_step(const LanguageModel& model, const Adap
   };
   const ValueAndGrad result = value_and_grad(loss_of)(args.first(at.n));
   const LazyTensor norm = global_norm(result.grads);
+  const LazyTensor clip = clip_factor(norm, config.max_grad_norm);
   const AdamWArgs adamw_args{args[at.rate()],
                              LazyTensor::scalar(config.beta1),
                              LazyTensor::scalar(config.beta2),
                              LazyTensor::scalar(config.eps),
                              LazyTensor::scalar(config.weight_decay),
                              args[at.step()],
-                             clip_factor(norm, config.max_grad_norm)};
+                             config.skip_nonfinite ? only_finite(clip, result.value, norm) : clip};
   std::vector<LazyTensor> out(kStepScalars + 3 * at.n);
   out[0] = result.value;
   out[1] = norm;

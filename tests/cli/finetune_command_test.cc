@@ -153,5 +153,12 @@ TEST_F(FinetuneCommand, LossThatIsNotFiniteKeepsTheLastAdapter) {
   EXPECT_NO_THROW(SafetensorsFile::open(adapter() + "/adapter_model.safetensors"));
 }
 
+TEST_F(FinetuneCommand, StepsWithoutAFiniteLossAreSkippedWhereAskedForButNotForever) {
+  const Program program(folder_, arguments({"--iters", "50", "--learning-rate", "1e30", "--max-grad-norm", "0", "--on-nonfinite", "skip"}));
+  EXPECT_EQ(program.wait(), 1);
+  EXPECT_THAT(program.err(),
+              testing::AllOf(HasSubstr("; skipped\n"), HasSubstr("as in 9 iterations before"), HasSubstr("--learning-rate")));
+}
+
 }  // namespace
 }  // namespace lazuli

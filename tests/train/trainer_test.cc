@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -154,6 +155,25 @@ TEST_F(SmallTraining, EvaluationChangesNothingAndMatchesTheStepsLoss) {
   EXPECT_EQ(t.steps_done(), 0);
   EXPECT_NEAR(loss, t.step(ids(0)).loss, 1e-5);
   EXPECT_LT(t.evaluate(ids(0)), loss);
+}
+
+TEST_F(SmallTraining, AStepWithoutAFiniteLossChangesNothingWhereItIsSkipped) {
+  TrainConfig config;
+  config.skip_nonfinite = true;
+  Trainer t(model_, fresh(), config);
+  t.step(ids(0));
+  const Adapter before = t.adapter();
+  Adapter broken = t.adapter();
+  std::vector<Tensor> spoilt = broken.parameters();
+  spoilt[1] = Tensor::from_vector(std::vector<float>(static_cast<size_t>(spoilt[1].numel()), std::numeric_limits<float>::infinity()),
+                                  spoilt[1].shape());
+  broken.set_parameters(spoilt);
+  Trainer bad(model_, broken, config);
+  EXPECT_FALSE(std::isfinite(bad.step(ids(1)).loss));
+  const std::vector<Tensor> after = bad.adapter().parameters();
+  for (size_t k = 0; k < after.size(); ++k) EXPECT_EQ(after[k].to_vector<float>(), spoilt[k].to_vector<float>()) << k;
+  EXPECT_TRUE(std::isfinite(t.step(ids(1)).loss));
+  EXPECT_GT(rms_difference(before, t.adapter()), 0);
 }
 
 TEST_F(SmallTraining, DropoutIsRepeatableAndChangesFromStepToStep) {

@@ -2,6 +2,7 @@
 #include "backend/cpu/adamw.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "backend/cpu/tile_io.h"
 
@@ -67,6 +68,13 @@ struct Adamw {
     return t;
   }
 
+  static void keep(const AdamwTile& t, int64_t n) {
+    const auto bytes = static_cast<size_t>(n) * sizeof(float);
+    std::memmove(t.parameter_out, t.parameter, bytes);
+    std::memmove(t.m_out, t.m, bytes);
+    std::memmove(t.v_out, t.v, bytes);
+  }
+
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     AdamwTile t = coefficients(args);
     for (int64_t first = begin * kTile; first < std::min(end * kTile, numel); first += kTile) {
@@ -78,7 +86,11 @@ struct Adamw {
       t.parameter_out = out[0].at(args, args.out[0], first);
       t.m_out = out[1].at(args, args.out[1], first);
       t.v_out = out[2].at(args, args.out[2], first);
-      fn(t, n);
+      if (std::isnan(t.factor)) {
+        keep(t, n);
+      } else {
+        fn(t, n);
+      }
       for (size_t j = 0; j < 3; ++j) out[j].finish(args, args.out[j], first, n);
     }
   }

@@ -12,6 +12,12 @@ void run_adamw(const Call& call) {
   const double decay = call.in(8).real(), step = call.in(9).real(), factor = call.in(10).real();
   const double correction1 = 1 - std::pow(beta1, step), correction2 = 1 - std::pow(beta2, step);
   for (int64_t k = call.begin; k < call.end; ++k) {
+    if (std::isnan(factor)) {
+      call.out(0).set(k, parameter.real(k));
+      call.out(1).set(k, first.real(k));
+      call.out(2).set(k, second.real(k));
+      continue;
+    }
     const double g = gradient.real(k) * factor;
     const double m = beta1 * first.real(k) + (1 - beta1) * g;
     const double v = beta2 * second.real(k) + (1 - beta2) * g * g;
