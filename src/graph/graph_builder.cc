@@ -1,9 +1,21 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "lazuli/error.h"
 #include "lazuli/graph.h"
 
 namespace lazuli {
+
+namespace {
+
+/// Indices without holes: a run is given one value for each index.
+void check_leaves(const ComputationGraph& g, Op op, int count) {
+  const auto leaves = std::count_if(g.nodes.begin(), g.nodes.end(), [&](const GraphNode& n) { return n.op == op; });
+  if (count > leaves) throw GraphError(fmt::format("{}: index {}, but there are only {}", name_of(op), count - 1, leaves));
+}
+
+}  // namespace
 
 void GraphBuilder::check_value(Value v) const {
   if (v.node < 0 || static_cast<size_t>(v.node) >= graph_.nodes.size()) {
@@ -36,9 +48,11 @@ Value GraphBuilder::node(Op op, std::vector<Value> inputs, Attrs attrs, const Te
   for (Value v : inputs) check_value(v);
   Value v = graph_.add(op, std::move(inputs), std::move(attrs), target);
   // Leaves made by hand carry their index in the attributes.
-  auto count = static_cast<int>(graph_.node(v).attrs.i[0]) + 1;
-  if (op == Op::input && count > graph_.input_count) graph_.input_count = count;
-  if (op == Op::scalar && count > graph_.scalar_count) graph_.scalar_count = count;
+  const int64_t index = graph_.node(v).attrs.i[0];
+  if (index < 0 || index >= INT32_MAX) return v;  // which `build` refuses
+  const auto count = static_cast<int>(index) + 1;
+  if (op == Op::input) graph_.input_count = std::max(graph_.input_count, count);
+  if (op == Op::scalar) graph_.scalar_count = std::max(graph_.scalar_count, count);
   return v;
 }
 
@@ -72,6 +86,8 @@ void GraphBuilder::output(Value v) {
 
 ComputationGraph GraphBuilder::build() const {
   graph_.verify();
+  check_leaves(graph_, Op::input, graph_.input_count);
+  check_leaves(graph_, Op::scalar, graph_.scalar_count);
   return graph_;
 }
 

@@ -108,6 +108,17 @@ TEST(Verify, FindsLeavesWithAnIndexOutOfRange) {
   EXPECT_THROW(g.verify(), GraphError);
 }
 
+TEST(GraphBuilder, RefusesLeavesWhoseIndicesHaveHoles) {
+  for (const int64_t index : {int64_t{1}, int64_t{44000000}, int64_t{INT32_MAX}, INT64_MAX, int64_t{-1}}) {
+    GraphBuilder b;
+    const TensorSpec spec{DType::f32, {2}};
+    Attrs attrs;
+    attrs.i[0] = index;
+    b.output(b.node(Op::input, {}, attrs, &spec));
+    EXPECT_THROW(b.build(), GraphError) << index;
+  }
+}
+
 TEST(ComputationGraph, CountsUses) {
   GraphBuilder b;
   Value x = b.input(DType::f32, {2});
