@@ -28,6 +28,7 @@ const std::vector<std::vector<std::string>> kOrder = {
     {"quant"},
     {"models"},
     {"train", "generate", "embed"},
+    {"explain"},
     {"cli"},
 };
 

@@ -87,6 +87,10 @@ class GraphOptimizer {
   bool has_fold() const { return fold_ != nullptr; }
   void set_sizes_fixed(bool fixed) { sizes_fixed_ = fixed; }
 
+  /// Called with the graph as each pass leaves it, in the order of the list.
+  using Observer = std::function<void(const PassReport& pass, const ComputationGraph& graph)>;
+  void set_observer(Observer observer) { observer_ = std::move(observer); }
+
   /// Rewrites the graph in place. Throws GraphError when it has a cycle, or fails verification (then naming the pass).
   void run(ComputationGraph& graph, OptimizerReport* report = nullptr) const;
 
@@ -97,6 +101,7 @@ class GraphOptimizer {
   };
   std::vector<Entry> passes_;
   FoldFunction fold_;
+  Observer observer_;
   bool verify_;
   bool sizes_fixed_ = false;
 };

@@ -63,6 +63,7 @@ Command finetune_command();
 Command generate_command();
 Command eval_command();
 Command tokenize_command();
+Command inspect_command();
 Command fuse_command();
 
 /// All commands, in the order of the help.

@@ -2,7 +2,9 @@
 
 namespace lazuli::cli {
 
-std::vector<Command> all_commands() { return {finetune_command(), generate_command(), eval_command(), tokenize_command(), fuse_command()}; }
+std::vector<Command> all_commands() {
+  return {finetune_command(), generate_command(), eval_command(), tokenize_command(), inspect_command(), fuse_command()};
+}
 
 Option model_option(std::string* target) {
   return {.name = "--model",

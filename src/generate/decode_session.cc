@@ -19,8 +19,11 @@ constexpr size_t kIds = 0, kOffset = 1, kLast = 2, kCache = 3;
 
 int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-/// (ids, offset, last, cache...) -> (logits after token `last`, cache...).
-Function forward_function(std::shared_ptr<const LanguageModel> model, std::shared_ptr<const AdapterContext> adapter) {
+Tensor integer(int32_t value) { return Tensor::from_slice(std::span<const int32_t>(&value, 1), Shape{}); }
+
+}  // namespace
+
+Function decode_function(std::shared_ptr<const LanguageModel> model, std::shared_ptr<const AdapterContext> adapter) {
   return [model = std::move(model), adapter = std::move(adapter)](std::span<const LazyTensor> args) {
     KVCache cache;
     for (size_t k = kCache; k < args.size(); k += 2) {
@@ -40,9 +43,8 @@ Function forward_function(std::shared_ptr<const LanguageModel> model, std::share
   };
 }
 
-Tensor integer(int32_t value) { return Tensor::from_slice(std::span<const int32_t>(&value, 1), Shape{}); }
-
-}  // namespace
+// A prompt's last chunk is rounded to at most 64 tokens, which divides the step of capacities.
+int64_t cache_capacity(int64_t positions) { return round_up(std::max<int64_t>(positions, 1), kCapacityStep); }
 
 std::vector<int64_t> chunk_lengths(int64_t count) {
   std::vector<int64_t> lengths;
@@ -59,7 +61,7 @@ std::vector<int64_t> chunk_lengths(int64_t count) {
 
 DecodeSession::DecodeSession(std::shared_ptr<const LanguageModel> model, std::optional<Adapter> adapter)
     : model_(std::move(model)), adapter_(adapter ? std::make_shared<const AdapterContext>(*adapter) : nullptr) {
-  forward_ = compile(forward_function(model_, adapter_), default_device());
+  forward_ = compile(decode_function(model_, adapter_), default_device());
   const auto layers = static_cast<size_t>(model_->info().layers);
   args_.resize(kCache + 2 * layers);
   std::vector<int> cache_args;
@@ -69,8 +71,7 @@ DecodeSession::DecodeSession(std::shared_ptr<const LanguageModel> model, std::op
 }
 
 void DecodeSession::reset(int64_t positions) {
-  // A prompt's last chunk is rounded to at most 64 tokens, which divides the step of capacities.
-  const int64_t capacity = round_up(std::max<int64_t>(positions, 1), kCapacityStep);
+  const int64_t capacity = cache_capacity(positions);
   position_ = 0;
   if (capacity == capacity_) return;
   capacity_ = capacity;

@@ -12,6 +12,11 @@
 
 namespace lazuli {
 
+/// What a run computes: (ids, offset, last, keys and values of each layer) -> (logits after token `last`, keys and values of each layer).
+Function decode_function(std::shared_ptr<const LanguageModel> model, std::shared_ptr<const AdapterContext> adapter);
+/// Positions of the cache that `positions` tokens get.
+int64_t cache_capacity(int64_t positions);
+
 /// Feeds tokens to a model one chunk after the other. The cache enters every run at its full capacity and is donated, so a run neither
 /// copies nor allocates it, and all runs of single tokens share one plan.
 class DecodeSession {

@@ -121,7 +121,7 @@ void GraphOptimizer::run(ComputationGraph& graph, OptimizerReport* report) const
     pass.nodes_before = pass.nodes_after = graph.size();
     if (!e.on) continue;
     pass.ran = true;
-    PassContext context{fold_ ? &fold_ : nullptr, sizes_fixed_, report != nullptr ? &pass : nullptr};
+    PassContext context{fold_ ? &fold_ : nullptr, sizes_fixed_, report != nullptr || observer_ ? &pass : nullptr};
     int64_t begin = now_ns();
     {
       trace::Scope scope("pass", pass.name);
@@ -129,6 +129,7 @@ void GraphOptimizer::run(ComputationGraph& graph, OptimizerReport* report) const
     }
     pass.ns = now_ns() - begin;
     pass.nodes_after = graph.size();
+    if (observer_) observer_(pass, graph);
     if (!verify_) continue;
     try {
       graph.verify();

@@ -1,0 +1,225 @@
+// Defines the command `inspect`, which shows what is in a model's folder or a safetensors file.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "base/system_info.h"
+#include "cli/command.h"
+#include "cli/human.h"
+#include "explain/memory_estimate.h"
+#include "lazuli/model.h"
+#include "lazuli/safetensors.h"
+
+namespace lazuli::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct InspectFlags {
+  std::string path;
+  EstimateOptions estimate;
+  bool summary = false;
+};
+
+/// What was found.
+struct Contents {
+  Checkpoint checkpoint;
+  std::optional<JsonDocument> config;
+  uint64_t parameters = 0, bytes = 0;
+  std::map<std::string, uint64_t> bytes_of_dtype;
+  std::optional<MemoryEstimate> memory;
+  std::string why_no_memory;
+};
+
+std::string joined(const std::string& folder, const char* name) { return (fs::path(folder) / name).string(); }
+
+Contents read_contents(const std::string& path) {
+  const bool folder = fs::is_directory(path);
+  const std::string adapter = joined(path, "adapter_model.safetensors");
+  const bool is_adapter = folder && fs::exists(adapter) && !fs::exists(joined(path, "config.json"));
+  Contents c;
+  c.checkpoint = Checkpoint::open(is_adapter ? adapter : path);
+  const std::string config = joined(path, is_adapter ? "adapter_config.json" : "config.json");
+  if (folder && fs::exists(config)) c.config = JsonDocument::read(config);
+  for (const std::string& name : c.checkpoint.names()) {
+    const TensorInfo& info = c.checkpoint.info(name);
+    c.parameters += static_cast<uint64_t>(info.shape.numel());
+    c.bytes += info.nbytes;
+    c.bytes_of_dtype[info.dtype_name] += info.nbytes;
+  }
+  return c;
+}
+
+std::string stored_dtype(const Contents& c) {
+  const auto most =
+      std::max_element(c.bytes_of_dtype.begin(), c.bytes_of_dtype.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == c.bytes_of_dtype.end() ? "" : most->first;
+}
+
+/// Weights in the dtype of their files are mapped; in another one they take memory, which looking at a model should not need much of.
+DType dtype_to_plan(const Contents& c, DType wanted) {
+  const std::string stored = stored_dtype(c);
+  if (c.parameters * size_of(wanted) <= system_info().memory_available / 2) return wanted;
+  return stored == "BF16" ? DType::bf16 : stored == "F16" ? DType::f16 : wanted;
+}
+
+void estimate(const InspectFlags& flags, const Common& common, Contents& c) {
+  const std::string type = c.config && c.config->root().is_object() ? c.config->root().string_or("model_type", "") : "";
+  const std::vector<std::string> known = architectures();
+  if (type.empty()) {
+    c.why_no_memory = "no config.json of a model";
+  } else if (std::find(known.begin(), known.end(), type) == known.end()) {
+    c.why_no_memory = fmt::format("'{}' is none of the language models {}", type, fmt::join(known, ", "));
+  } else {
+    c.memory = estimate_memory(load_model(flags.path, dtype_to_plan(c, common.dtype)), flags.estimate, common.device);
+  }
+}
+
+std::vector<int64_t> dims(const Shape& shape) { return {shape.span().begin(), shape.span().end()}; }
+
+void write_tensors(JsonWriter& w, const Checkpoint& checkpoint) {
+  w.key("tensors").begin_array();
+  for (const std::string& name : checkpoint.names()) {
+    const TensorInfo& info = checkpoint.info(name);
+    w.begin_object().field("name", name).field("dtype", info.dtype_name).key("shape").begin_array();
+    for (int64_t d : dims(info.shape)) w.value(d);
+    w.end_array().field("bytes", info.nbytes).end_object();
+  }
+  w.end_array();
+}
+
+void write_memory(JsonWriter& w, const Contents& c) {
+  w.key("memory");
+  if (!c.memory) {
+    w.value(nullptr);
+    return;
+  }
+  const MemoryEstimate& m = *c.memory;
+  w.begin_object().field("dtype", name_of(m.dtype)).field("context", m.context).key("generate");
+  write_json(w, m.generate);
+  w.field("batch_size", m.batch).field("max_seq_length", m.tokens).field("lora_rank", m.rank).key("finetune");
+  write_json(w, m.finetune);
+  w.end_object();
+}
+
+std::string as_json(const InspectFlags& flags, const Contents& c) {
+  JsonWriter w;
+  w.begin_object().field("path", flags.path).field("parameters", c.parameters).field("bytes", c.bytes);
+  w.key("files").begin_array();
+  for (const SafetensorsFile& file : c.checkpoint.files()) w.value(file.path());
+  w.end_array().key("dtypes").begin_object();
+  for (const auto& [dtype, bytes] : c.bytes_of_dtype) w.field(dtype, bytes);
+  w.end_object().key("metadata").begin_object();
+  std::map<std::string, std::string> metadata;
+  for (const SafetensorsFile& file : c.checkpoint.files()) metadata.insert(file.metadata().begin(), file.metadata().end());
+  for (const auto& [key, value] : metadata) w.field(key, value);
+  w.end_object().key("config");
+  if (c.config) {
+    write_json(w, c.config->root());
+  } else {
+    w.value(nullptr);
+  }
+  write_memory(w, c);
+  if (!flags.summary) write_tensors(w, c.checkpoint);
+  w.end_object();
+  return w.text();
+}
+
+using Lines = fmt::memory_buffer;
+
+void tensor_lines(Lines& out, const Checkpoint& checkpoint) {
+  size_t width = 6;
+  for (const std::string& name : checkpoint.names()) width = std::max(width, name.size());
+  auto to = std::back_inserter(out);
+  fmt::format_to(to, "{:<{}}  {:<7} {:>12}  shape\n", "tensor", width, "dtype", "bytes");
+  for (const std::string& name : checkpoint.names()) {
+    const TensorInfo& info = checkpoint.info(name);
+    fmt::format_to(to, "{:<{}}  {:<7} {:>12}  {}\n", name, width, info.dtype_name, info.nbytes, to_string(info.shape));
+  }
+}
+
+void config_lines(Lines& out, const JsonValue& config) {
+  for (const JsonMember& m : config.as_object()) {
+    JsonWriter w;
+    write_json(w, m.value);
+    fmt::format_to(std::back_inserter(out), "  {}: {}\n", m.key, w.text());
+  }
+}
+
+std::string use_line(const MemoryUse& use) {
+  const auto mb = [](uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
+  return fmt::format("{} = weights {} + arguments {} + workspace {} + results {}", mb(use.total()), mb(use.weights), mb(use.arguments),
+                     mb(use.workspace), mb(use.results));
+}
+
+std::string as_text(const InspectFlags& flags, const Contents& c) {
+  Lines out;
+  auto to = std::back_inserter(out);
+  fmt::format_to(to, "{}: {} parameters in {} tensors, {} in {} file{} ({})\n", flags.path, human_count(static_cast<double>(c.parameters)),
+                 c.checkpoint.names().size(), human_bytes(static_cast<double>(c.bytes)), c.checkpoint.files().size(),
+                 c.checkpoint.files().size() == 1 ? "" : "s", stored_dtype(c));
+  if (!flags.summary) tensor_lines(out, c.checkpoint);
+  if (c.config && c.config->root().is_object()) {
+    fmt::format_to(to, "configuration\n");
+    config_lines(out, c.config->root());
+  }
+  if (c.memory) {
+    const MemoryEstimate& m = *c.memory;
+    fmt::format_to(to, "memory in {}, predicted from the plans\n", name_of(m.dtype));
+    fmt::format_to(to, "  generate, context of {}: {}\n", m.context, use_line(m.generate));
+    fmt::format_to(to, "  finetune, {} x {} tokens, rank {}: {}\n", m.batch, m.tokens, m.rank, use_line(m.finetune));
+  } else if (c.config) {
+    fmt::format_to(to, "memory: not estimated, {}\n", c.why_no_memory);
+  }
+  return fmt::to_string(out);
+}
+
+int run_inspect(const InspectFlags& flags, const Common& common) {
+  Contents c = read_contents(flags.path);
+  estimate(flags, common, c);
+  if (common.json) {
+    print_json(as_json(flags, c));
+  } else {
+    print_text(as_text(flags, c));
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Command inspect_command() {
+  const auto flags = std::make_shared<InspectFlags>();
+  Command c;
+  c.name = "inspect";
+  c.summary = "Show the tensors, configuration and memory needs of a model";
+  c.details =
+      "PATH is a model's folder, an adapter's folder, or a safetensors file. The memory is what the plans of `generate` and `finetune` "
+      "say,\n"
+      "so nothing is computed; --dtype chooses the dtype, and where that would not fit into memory the files' own is taken.";
+  c.examples =
+      "lazuli inspect models/pycoder-16m\n"
+      "lazuli inspect models/pycoder-16m --summary --batch-size 8 --max-seq-length 512\n"
+      "lazuli inspect models/pycoder-16m/model.safetensors --json";
+  c.options = {
+      path_argument(&flags->path, "What to look at"),
+      {.name = "--summary", .target = &flags->summary, .help = "Leave the list of tensors out"},
+      {.name = "--context", .target = &flags->estimate.context, .help = "Positions for generate; 0: all the model knows", .low = 0},
+      {.name = "--batch-size", .target = &flags->estimate.batch, .help = "Windows in each step of finetune", .low = 1, .high = 65536},
+      {.name = "--max-seq-length",
+       .target = &flags->estimate.max_seq_length,
+       .help = "Tokens in a window of finetune; 0: its default",
+       .low = 0},
+      {.name = "--lora-rank", .target = &flags->estimate.lora_rank, .help = "Rank of finetune's adapter", .low = 1, .high = 65536},
+  };
+  c.run = [flags](const Common& common) { return run_inspect(*flags, common); };
+  return c;
+}
+
+}  // namespace lazuli::cli
