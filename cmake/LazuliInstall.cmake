@@ -12,6 +12,25 @@ install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
 install(TARGETS ${LAZULI_EXPORTED} EXPORT lazuliTargets ARCHIVE COMPONENT dev LIBRARY COMPONENT runtime NAMELINK_COMPONENT dev)
 if(TARGET lazuli_cli)
   install(TARGETS lazuli_cli RUNTIME COMPONENT runtime)
+  if(NOT CMAKE_CROSSCOMPILING)
+    # The program writes its own manual and completions.
+    set(LAZULI_SHARE ${PROJECT_BINARY_DIR}/share)
+    add_custom_command(
+      OUTPUT ${LAZULI_SHARE}/man1/lazuli.1
+      COMMAND ${CMAKE_COMMAND} -E rm -rf ${LAZULI_SHARE}
+      COMMAND lazuli_cli man --output ${LAZULI_SHARE}/man1
+      COMMAND lazuli_cli completion bash --output ${LAZULI_SHARE}/lazuli
+      COMMAND lazuli_cli completion zsh --output ${LAZULI_SHARE}/_lazuli
+      COMMAND lazuli_cli completion fish --output ${LAZULI_SHARE}/lazuli.fish
+      DEPENDS lazuli_cli
+      COMMENT "Writing manual pages and completions"
+      VERBATIM)
+    add_custom_target(lazuli_manual ALL DEPENDS ${LAZULI_SHARE}/man1/lazuli.1)
+    install(DIRECTORY ${LAZULI_SHARE}/man1/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT runtime)
+    install(FILES ${LAZULI_SHARE}/lazuli DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT runtime)
+    install(FILES ${LAZULI_SHARE}/_lazuli DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions COMPONENT runtime)
+    install(FILES ${LAZULI_SHARE}/lazuli.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT runtime)
+  endif()
 endif()
 install(EXPORT lazuliTargets NAMESPACE lazuli:: DESTINATION ${LAZULI_PACKAGE_DIR} COMPONENT dev)
 configure_package_config_file(cmake/lazuliConfig.cmake.in ${PROJECT_BINARY_DIR}/lazuliConfig.cmake

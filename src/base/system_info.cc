@@ -8,6 +8,7 @@
 #include <fstream>
 #include <limits>
 #include <sstream>
+#include <string_view>
 
 namespace lazuli {
 
@@ -44,10 +45,24 @@ int allowed_processors() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
 }
 
+constexpr std::string_view kFeatures[] = {"sse4_1",      "sse4_2",      "avx",      "f16c",     "fma",
+                                          "avx2",        "avx_vnni",    "avx512f",  "avx512bw", "avx512_vnni",
+                                          "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"};
+
+std::vector<std::string> known_features() {
+  std::vector<std::string> found;
+  std::istringstream flags(proc_field("/proc/cpuinfo", "flags"));
+  for (std::string flag; flags >> flag;) {
+    if (std::find(std::begin(kFeatures), std::end(kFeatures), flag) != std::end(kFeatures)) found.push_back(flag);
+  }
+  return found;
+}
+
 }  // namespace
 
 SystemInfo system_info() {
   SystemInfo info;
+  info.features = known_features();
   info.processor = proc_field("/proc/cpuinfo", "model name");
   info.logical_processors = allowed_processors();
   info.memory_total = kilobytes(proc_field("/proc/meminfo", "MemTotal"));

@@ -65,6 +65,11 @@ Command eval_command();
 Command tokenize_command();
 Command inspect_command();
 Command fuse_command();
+Command doctor_command();
+Command completion_command();
+Command man_command();
+
+inline constexpr const char* kProgramSummary = "Fine-tunes language models with LoRA, and runs them.";
 
 /// All commands, in the order of the help.
 std::vector<Command> all_commands();

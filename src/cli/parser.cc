@@ -8,7 +8,8 @@
 #include <sstream>
 #include <type_traits>
 
-#include "cli/version.h"
+#include "cli/build_info.h"
+#include "cli/option_text.h"
 
 namespace lazuli::cli {
 namespace {
@@ -42,21 +43,6 @@ CLI::Validator one_of(std::vector<std::string> choices) {
   return CLI::Validator(check, "");
 }
 
-std::string placeholder(const Option& option) {
-  if (!option.value.empty()) return option.value;
-  if (!option.choices.empty()) return fmt::format("{}", fmt::join(option.choices, "|"));
-  return std::holds_alternative<int64_t*>(option.target) ? "N" : std::holds_alternative<double*>(option.target) ? "X" : "TEXT";
-}
-
-template <class T>
-std::string default_text(const T& value) {
-  if constexpr (std::is_same_v<T, std::vector<std::string>>) {
-    return fmt::format("{}", fmt::join(value, ","));
-  } else {
-    return fmt::format("{}", value);
-  }
-}
-
 void add_option(CLI::App& app, const Option& option, const char* group) {
   if (bool* const* flag = std::get_if<bool*>(&option.target)) {
     app.add_flag(option.name, **flag, option.help)->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -68,8 +54,8 @@ void add_option(CLI::App& app, const Option& option, const char* group) {
         using T = std::remove_pointer_t<decltype(target)>;
         if constexpr (!std::is_same_v<T, bool>) {
           added = app.add_option(option.name, *target, option.help);
-          const std::string text = default_text(*target);
-          if (!text.empty() && !option.required) added->default_str(text);
+          const std::string text = default_text(option);
+          if (!text.empty()) added->default_str(text);
           if constexpr (std::is_arithmetic_v<T>) added->check(number_in<T>(option.low, option.high));
           if constexpr (std::is_same_v<T, std::vector<std::string>>) {
             added->expected(1)->take_all();
@@ -81,26 +67,6 @@ void add_option(CLI::App& app, const Option& option, const char* group) {
       option.target);
   added->group(group)->type_name(placeholder(option))->required(option.required);
   if (!option.choices.empty()) added->check(one_of(option.choices));
-}
-
-// Texts of common options, until the whole line is parsed.
-struct CommonText {
-  std::string device = "cpu";
-  std::string dtype = "f32";
-  int64_t threads = 0;
-};
-
-void add_common(CLI::App& app, Common& common, CommonText& text) {
-  const std::vector<Option> options = {
-      {.name = "--device", .target = &text.device, .help = "Where to compute", .choices = {"cpu", "reference"}},
-      {.name = "--dtype", .target = &text.dtype, .help = "Of weights and activations", .choices = {"f32", "bf16", "f16"}},
-      {.name = "--threads", .target = &text.threads, .help = "Threads to compute with; 0: one for each core", .low = 0, .high = 1024},
-      {.name = "--seed", .target = &common.seed, .help = "Of everything random", .low = 0},
-      {.name = "--json", .target = &common.json, .help = "Print one JSON object on stdout"},
-      {.name = "--quiet", .target = &common.quiet, .help = "No progress on stderr"},
-      {.name = "--trace", .target = &common.trace, .help = "Write a Chrome/Perfetto trace", .value = "FILE"},
-  };
-  for (const Option& option : options) add_option(app, option, kCommonGroup);
 }
 
 DType dtype_by_name(const std::string& name) { return name == "bf16" ? DType::bf16 : name == "f16" ? DType::f16 : DType::f32; }
@@ -133,8 +99,8 @@ std::string what_is_wrong(const CLI::App& app, const CLI::ParseError& error) {
 }  // namespace
 
 std::variant<Invocation, Answer> parse_command_line(const std::vector<Command>& commands, int argc, char** argv) {
-  CLI::App app("Fine-tunes language models with LoRA, and runs them.", "lazuli");
-  app.set_version_flag("--version", fmt::format("lazuli {}", kVersion));
+  CLI::App app(kProgramSummary, "lazuli");
+  app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
   app.footer("lazuli COMMAND --help shows a command's options and examples.");
   app.get_formatter()->column_width(34);
@@ -142,13 +108,14 @@ std::variant<Invocation, Answer> parse_command_line(const std::vector<Command>& 
   app.get_formatter()->label("Subcommands", "Commands");
 
   Invocation chosen;
-  CommonText text;
+  CommonTarget target;
   for (const Command& command : commands) {
     CLI::App* const sub = app.add_subcommand(command.name, command.summary);
+    sub->group("Commands");
     sub->footer(footer_of(command));
     sub->get_formatter()->column_width(34);
     for (const Option& option : command.options) add_option(*sub, option, "Options");
-    add_common(*sub, chosen.common, text);
+    for (const Option& option : common_options(target)) add_option(*sub, option, kCommonGroup);
     sub->callback([&chosen, &command] { chosen.command = &command; });
   }
   try {
@@ -162,9 +129,10 @@ std::variant<Invocation, Answer> parse_command_line(const std::vector<Command>& 
     const std::string name = subs.empty() ? "" : " " + subs.front()->get_name();
     throw UsageError(fmt::format("{} (see lazuli{} --help)", what_is_wrong(app, error), name));
   }
-  chosen.common.device = parse_device(text.device);
-  chosen.common.dtype = dtype_by_name(text.dtype);
-  chosen.common.threads = static_cast<int>(text.threads);
+  chosen.common = target.common;
+  chosen.common.device = parse_device(target.device);
+  chosen.common.dtype = dtype_by_name(target.dtype);
+  chosen.common.threads = static_cast<int>(target.threads);
   for (int k = 0; k < argc; ++k) chosen.common.command_line += (k == 0 ? "" : " ") + quoted_for_shell(argv[k]);
   return chosen;
 }

@@ -15,6 +15,15 @@ struct Invocation {
   Common common;
 };
 
+/// Where the options that every command takes go, some of them as text until the whole line is parsed.
+struct CommonTarget {
+  Common common;
+  std::string device = "cpu";
+  std::string dtype = "f32";
+  int64_t threads = 0;
+};
+std::vector<Option> common_options(CommonTarget& target);
+
 /// The command line asked for a text: help or version.
 struct Answer {
   std::string text;

@@ -1,0 +1,55 @@
+#include "cli/option_text.h"
+
+#include <fmt/format.h>
+
+#include <sstream>
+#include <type_traits>
+
+#include "cli/parser.h"
+
+namespace lazuli::cli {
+
+std::string placeholder(const Option& option) {
+  if (is_flag(option)) return {};
+  if (!option.value.empty()) return option.value;
+  if (!option.choices.empty()) return fmt::format("{}", fmt::join(option.choices, "|"));
+  return std::holds_alternative<int64_t*>(option.target) ? "N" : std::holds_alternative<double*>(option.target) ? "X" : "TEXT";
+}
+
+std::string default_text(const Option& option) {
+  if (option.required) return {};
+  return std::visit(
+      [](const auto* value) -> std::string {
+        using T = std::remove_cv_t<std::remove_pointer_t<decltype(value)>>;
+        if constexpr (std::is_same_v<T, bool>) {
+          return {};
+        } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+          return fmt::format("{}", fmt::join(*value, ","));
+        } else {
+          return fmt::format("{}", *value);
+        }
+      },
+      option.target);
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+std::vector<Option> common_options(CommonTarget& target) {
+  Common& common = target.common;
+  return {
+      {.name = "--device", .target = &target.device, .help = "Where to compute", .choices = {"cpu", "reference"}},
+      {.name = "--dtype", .target = &target.dtype, .help = "Of weights and activations", .choices = {"f32", "bf16", "f16"}},
+      {.name = "--threads", .target = &target.threads, .help = "Threads to compute with; 0: one for each core", .low = 0, .high = 1024},
+      {.name = "--seed", .target = &common.seed, .help = "Of everything random", .low = 0},
+      {.name = "--json", .target = &common.json, .help = "Print one JSON object on stdout"},
+      {.name = "--quiet", .target = &common.quiet, .help = "No progress on stderr"},
+      {.name = "--trace", .target = &common.trace, .help = "Write a Chrome/Perfetto trace", .value = "FILE"},
+  };
+}
+
+}  // namespace lazuli::cli
