@@ -1,8 +1,10 @@
 // Defines Tokenizer, which turns text into token ids and back as a Hugging Face `tokenizer.json` describes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,11 +14,26 @@
 
 namespace lazuli {
 
-/// A byte-level BPE tokenizer (Sennrich et al. 2016; bytes as in GPT-2), equal in its ids to the `tokenizers` package.
+/// Ids and, for each, the segment it belongs to: 0 but for the second text of a pair, where the file says so.
+struct TokenizedText {
+  std::vector<std::int32_t> ids;
+  std::vector<std::int32_t> type_ids;
+};
+
+struct EncodeOptions {
+  /// Special tokens spelled out in the text become their ids; otherwise they are split like any text.
+  bool allow_special = true;
+  /// Adds what the file's post-processor puts around a text, such as BERT's `[CLS]` and `[SEP]`.
+  bool add_special_tokens = true;
+  /// The most ids to give, those of the post-processor included: the text's own are cut at its end. Of a pair the longer text is cut
+  /// first, down to the other's length, then both alike.
+  std::size_t max_length = std::numeric_limits<std::size_t>::max();
+};
+
+/// A BPE, WordPiece or Unigram tokenizer, equal in its ids to the `tokenizers` package.
 ///
 /// Immutable after loading, so any threads may share one; a copy shares the tables. The `truncation` and `padding` sections of the file are
-/// not applied: a caller cuts ids itself. Canonical forms follow the Unicode version of the installed utf8proc, so ids can differ from
-/// those of `tokenizers` for combining marks newer than Unicode 9 that stand in non-canonical order.
+/// not applied: a caller gives EncodeOptions::max_length, and pads itself.
 class Tokenizer {
  public:
   class StreamDecoder;
@@ -25,11 +42,18 @@ class Tokenizer {
   /// it give the special ids, where they exist. Throws IoError or FormatError naming the file and what was expected there.
   static Tokenizer load(const std::filesystem::path& path);
 
+  /// Ids of `text`, cut to the longest allowed. Throws ValueError when the special tokens alone exceed that, and as the other `encode`
+  /// does.
+  TokenizedText encode(std::string_view text, const EncodeOptions& options) const;
+  /// The same for two texts that the post-processor joins, such as a question and an answer.
+  TokenizedText encode_pair(std::string_view first, std::string_view second, const EncodeOptions& options = {}) const;
+
   /// Ids of `text`. Bytes that are not UTF-8 are read as U+FFFD, one for each maximal part of a sequence, as decoders replace them.
   /// `allow_special`: special tokens spelled out in the text become their ids; otherwise they are split like any text.
   /// `add_special_tokens`: adds what the file's post-processor puts around a text, such as Llama 3's begin-of-text.
-  /// Time is linear in the text but for words of n symbols, which take n log n. Throws ValueError when one of the file's own split
-  /// expressions (other than those of GPT-2, Qwen2 and Llama 3, which cannot) exceeds its match limit.
+  /// Time is linear in the text but for BPE words of n symbols, which take n log n. Throws ValueError when one of the file's own
+  /// expressions (other than the splits of GPT-2, Qwen2 and Llama 3, which cannot) exceeds its match limit, and when a Unigram file
+  /// without an unknown token lacks a character.
   std::vector<std::int32_t> encode(std::string_view text, bool allow_special = true, bool add_special_tokens = true) const;
 
   /// Text of `ids`, always UTF-8: bytes that form no character become U+FFFD. Ids that the vocabulary does not have are left out.
@@ -52,6 +76,7 @@ class Tokenizer {
 
  private:
   struct Tables;
+  class TextEncoder;
   explicit Tokenizer(std::shared_ptr<const Tables> tables);
 
   std::shared_ptr<const Tables> tables_;
@@ -61,18 +86,20 @@ class Tokenizer {
 class Tokenizer::StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
+  StreamDecoder(StreamDecoder&&) noexcept;
+  StreamDecoder& operator=(StreamDecoder&&) noexcept;
+  ~StreamDecoder();
 
-  /// The text that these ids complete; bytes of a character still incomplete wait for the next call.
+  /// The text that these ids complete. What later ids may change waits: bytes of a character still incomplete, and with some decoders more,
+  /// such as a run of byte tokens.
   std::string feed(std::span<const std::int32_t> ids);
   std::string feed(std::int32_t id) { return feed(std::span<const std::int32_t>(&id, 1)); }
-  /// Ends the text: U+FFFD if an incomplete character is left, else nothing. The decoder is then as new.
+  /// Ends the text and returns what waited, with U+FFFD for an incomplete character. The decoder is then as new.
   std::string flush();
 
  private:
-  std::shared_ptr<const Tables> tables_;
-  bool skip_special_;
-  bool first_ = true;
-  std::string incomplete_;
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace lazuli

@@ -108,31 +108,58 @@ TEST_F(TokenizerLoad, RefusesDeeplyNestedSequences) {
 
 TEST_F(TokenizerLoad, RefusesUnsupportedComponentsByName) {
   const std::vector<std::pair<Edit, std::string>> edits = {
-      {[](json& f) {
-         f["normalizer"] = {{"type", "Lowercase"}};
-       },
-       "Lowercase"},
-      {[](json& f) {
-         f["pre_tokenizer"] = {{"type", "Metaspace"}};
-       },
-       "Metaspace"},
-      {[](json& f) {
-         f["decoder"] = {{"type", "WordPiece"}};
-       },
-       "WordPiece"},
-      {[](json& f) {
-         f["post_processor"] = {{"type", "BertProcessing"}};
-       },
-       "BertProcessing"},
-      {[](json& f) { f["model"]["type"] = "Unigram"; }, "Unigram"},
+      {[](json& f) { f["normalizer"]["type"] = "Uppercase"; }, "Uppercase"},
+      {[](json& f) { f["pre_tokenizer"]["type"] = "UnicodeScripts"; }, "UnicodeScripts"},
+      {[](json& f) { f["decoder"]["type"] = "Morse"; }, "Morse"},
+      {[](json& f) { f["post_processor"]["type"] = "Frame"; }, "Frame"},
+      {[](json& f) { f["model"]["type"] = "WordLevel"; }, "WordLevel"},
       {[](json& f) { f["model"]["dropout"] = 0.1; }, "dropout"},
-      {[](json& f) { f["model"]["byte_fallback"] = true; }, "byte_fallback"},
-      {[](json& f) { f["model"]["continuing_subword_prefix"] = "##"; }, "continuing_subword_prefix"},
-      {[](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }, "end_of_word_suffix"},
+      {[](json& f) { f["model"]["continuing_subword_prefix"] = "##"; }, "prefix"},
       {[](json& f) {
-         f["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "Digits"}}}}};
+         f["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", "x"}};
        },
-       "ByteLevel"},
+       "empty"},
+      {[](json& f) {
+         f["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "ab"}};
+       },
+       "one character"},
+      {[](json& f) {
+         f["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "last"}};
+       },
+       "last"},
+      {[](json& f) {
+         f["decoder"] = {{"type", "Strip"}, {"content", " "}, {"start", -1}, {"stop", 0}};
+       },
+       "negative"},
+      {[](json& f) {
+         f["post_processor"] = {{"type", "BertProcessing"}, {"cls", {"a", 0}}, {"sep", {"b"}}};
+       },
+       "token and its id"},
+      {[](json& f) {
+         const json bert = {{"type", "BertProcessing"}, {"cls", {"a", 0}}, {"sep", {"b", 1}}};
+         f["post_processor"] = {{"type", "Sequence"}, {"processors", {bert, bert}}};
+       },
+       "BertProcessing follows"},
+      {[](json& f) {
+         f["model"] = {{"type", "WordPiece"}, {"unk_token", "[UNK]"}, {"vocab", {{"a", 0}}}};
+       },
+       "[UNK]"},
+      {[](json& f) {
+         f["model"] = {{"type", "WordPiece"}, {"unk_token", "a"}, {"vocab", {{"a", 0}, {std::string(5000, 'x'), 1}}}};
+       },
+       "5000"},
+      {[](json& f) {
+         f["model"] = {{"type", "Unigram"}, {"unk_id", 1}, {"vocab", json::array({json::array({"a", -1.0})})}};
+       },
+       "unk_id"},
+      {[](json& f) {
+         f["model"] = {{"type", "Unigram"}, {"unk_id", 0}, {"vocab", json::array({json::array({"a", -1.0}), json::array({"b"})})}};
+       },
+       "entry 1"},
+      {[](json& f) {
+         f["model"] = {{"type", "Unigram"}, {"unk_id", 0}, {"vocab", json::array({json::array({"a", -1.0}), json::array({"a", -2.0})})}};
+       },
+       "twice"},
   };
   for (const auto& [edit, part] : edits) {
     json file = small_file();

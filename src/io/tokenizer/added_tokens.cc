@@ -16,10 +16,10 @@ std::size_t total_bytes(const std::vector<std::string>& strings) {
 
 std::uint64_t edge(std::size_t node, char byte) { return static_cast<std::uint64_t>(node) << 8 | static_cast<unsigned char>(byte); }
 
-bool has_flag(char32_t code_point, std::uint8_t flag) { return (UnicodeClasses::instance().of(code_point) & flag) != 0; }
+bool has_flag(char32_t code_point, std::uint16_t flag) { return (UnicodeClasses::instance().of(code_point) & flag) != 0; }
 
 bool in_word(std::string_view text, std::size_t begin, std::size_t end) {
-  constexpr std::uint8_t kWord = UnicodeClasses::kWord;
+  constexpr std::uint16_t kWord = UnicodeClasses::kWord;
   if (begin > 0 && has_flag(code_point_at(text, previous_start(text, begin)).value, kWord)) return true;
   return end < text.size() && has_flag(code_point_at(text, end).value, kWord);
 }

@@ -1,7 +1,6 @@
 #include "io/tokenizer/bpe.h"
 
 #include <algorithm>
-#include <atomic>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -18,41 +17,25 @@ constexpr std::size_t kShort = 32;
 constexpr std::uint32_t kNoRank = std::numeric_limits<std::uint32_t>::max();
 constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 
-std::uint64_t next_owner() {
-  static std::atomic<std::uint64_t> count{0};
-  return ++count;
-}
-
 }  // namespace
 
 Bpe::Bpe(Vocabulary vocabulary, FlatMap<Merge> merges, BpeOptions options)
-    : vocabulary_(std::move(vocabulary)), merges_(std::move(merges)), options_(options), owner_(next_owner()) {
+    : vocabulary_(std::move(vocabulary)), merges_(std::move(merges)), options_(std::move(options)), owner_(next_cache_owner()) {
   for (std::size_t b = 0; b < byte_ids_.size(); ++b) {
     const char byte = static_cast<char>(b);
     std::string spelled;
     append_spelled(std::string_view(&byte, 1), spelled);
     byte_ids_[b] = vocabulary_.find(spelled).value_or(-1);
+    fallback_ids_[b] = vocabulary_.find(fallback_token(b)).value_or(-1);
+    ascii_ids_[b] = b < 0x80 ? vocabulary_.find(std::string_view(&byte, 1)).value_or(-1) : -1;
   }
 }
 
 void Bpe::encode(std::string_view piece, Scratch& scratch, std::vector<std::int32_t>& out) const {
-  if (piece.size() > WordCache::kMaxBytes) {
-    encode_new(piece, scratch);
-    out.insert(out.end(), scratch.ids.begin(), scratch.ids.end());
-    return;
-  }
-  WordCache::Entry& entry = WordCache::of_this_thread().place(piece, owner_);
-  if (WordCache::holds(entry, piece, owner_)) {
-    out.insert(out.end(), entry.ids, entry.ids + entry.count);
-    return;
-  }
-  encode_new(piece, scratch);
-  WordCache::store(entry, piece, owner_, scratch.ids);
-  out.insert(out.end(), scratch.ids.begin(), scratch.ids.end());
+  encode_cached(piece, owner_, scratch.ids, out, [&] { encode_new(piece, scratch); });
 }
 
 void Bpe::encode_new(std::string_view piece, Scratch& scratch) const {
-  scratch.ids.clear();
   if (options_.ignore_merges) {
     std::string_view spelled = piece;
     if (options_.byte_level) {
@@ -65,7 +48,7 @@ void Bpe::encode_new(std::string_view piece, Scratch& scratch) const {
       return;
     }
   }
-  start_symbols(piece, scratch);
+  options_.byte_level ? start_bytes(piece, scratch.ids) : start_characters(piece, scratch);
   if (scratch.ids.size() <= kShort) {
     merge_short(scratch.ids);
   } else {
@@ -73,27 +56,46 @@ void Bpe::encode_new(std::string_view piece, Scratch& scratch) const {
   }
 }
 
-void Bpe::start_symbols(std::string_view piece, Scratch& scratch) const {
+// An unknown stands for a character of the alphabet, which is a byte here.
+void Bpe::start_bytes(std::string_view piece, std::vector<std::int32_t>& ids) const {
   bool after_unknown = false;
-  const auto add = [&](std::int32_t id) {
+  for (const char byte : piece) {
+    const std::int32_t id = byte_ids_[static_cast<unsigned char>(byte)];
     const bool unknown = id < 0;
     if (!unknown) {
-      scratch.ids.push_back(id);
+      ids.push_back(id);
     } else if (options_.unknown && !(options_.fuse_unknown && after_unknown)) {
-      scratch.ids.push_back(*options_.unknown);
+      ids.push_back(*options_.unknown);
     }
     after_unknown = unknown;
-  };
-  if (options_.byte_level) {
-    // An unknown stands for a character of the alphabet, which is a byte here.
-    for (const char byte : piece) add(byte_ids_[static_cast<unsigned char>(byte)]);
-    return;
   }
+}
+
+void Bpe::start_characters(std::string_view piece, Scratch& scratch) const {
+  auto& ids = scratch.ids;
+  bool pending = false;  // an unknown that the next symbol of the vocabulary puts down, or the end
   for (std::size_t pos = 0; pos < piece.size();) {
-    const std::size_t length = code_point_at(piece, pos).length;
-    add(vocabulary_.find(piece.substr(pos, length)).value_or(-1));
-    pos += length;
+    const std::string_view character = piece.substr(pos, code_point_at(piece, pos).length);
+    const bool prefixed = pos > 0 && !options_.prefix.empty();
+    pos += character.size();
+    const bool suffixed = pos == piece.size() && !options_.suffix.empty();
+    std::string_view symbol = character;
+    if (prefixed || suffixed) {
+      scratch.spelled.assign(prefixed ? options_.prefix : std::string_view()).append(character);
+      if (suffixed) scratch.spelled.append(options_.suffix);
+      symbol = scratch.spelled;
+    }
+    const std::int32_t id = symbol.size() == 1 ? ascii_ids_[static_cast<unsigned char>(symbol[0])] : vocabulary_.find(symbol).value_or(-1);
+    if (id >= 0) {
+      if (pending) ids.push_back(*options_.unknown);
+      pending = false;
+      ids.push_back(id);
+    } else if (!(options_.byte_fallback && append_fallback(symbol, fallback_ids_, ids)) && options_.unknown) {
+      if (pending && !options_.fuse_unknown) ids.push_back(*options_.unknown);
+      pending = true;
+    }
   }
+  if (pending) ids.push_back(*options_.unknown);
 }
 
 void Bpe::merge_short(std::vector<std::int32_t>& ids) const {

@@ -1,7 +1,6 @@
 // Defines Bpe, the byte-pair encoding of one piece of text.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/tokenizer/byte_fallback.h"
 #include "io/tokenizer/flat_map.h"
 #include "io/tokenizer/vocabulary.h"
 
@@ -33,6 +33,12 @@ struct BpeOptions {
   std::optional<std::int32_t> unknown;
   /// One unknown id for a run of unknown symbols.
   bool fuse_unknown = false;
+  /// A symbol that is not in the vocabulary becomes its bytes' tokens, `<0x00>` to `<0xFF>`, if it has them all. These three are for
+  /// characters only.
+  bool byte_fallback = false;
+  /// Put before every symbol but a piece's first, and after its last.
+  std::string prefix = {};
+  std::string suffix = {};
 };
 
 /// Neighbouring pairs are merged by rank, the leftmost first among equals (Sennrich et al. 2016).
@@ -57,7 +63,8 @@ class Bpe {
 
  private:
   void encode_new(std::string_view piece, Scratch& scratch) const;
-  void start_symbols(std::string_view piece, Scratch& scratch) const;
+  void start_bytes(std::string_view piece, std::vector<std::int32_t>& ids) const;
+  void start_characters(std::string_view piece, Scratch& scratch) const;
   void merge_short(std::vector<std::int32_t>& ids) const;
   void merge_long(Scratch& scratch) const;
   const Merge* merge_of(std::int32_t left, std::int32_t right) const { return merges_.find(merge_key(left, right)); }
@@ -65,7 +72,9 @@ class Bpe {
   Vocabulary vocabulary_;
   FlatMap<Merge> merges_;
   BpeOptions options_;
-  std::array<std::int32_t, 256> byte_ids_{};
+  ByteIds byte_ids_{};
+  ByteIds fallback_ids_{};
+  ByteIds ascii_ids_{};
   std::uint64_t owner_;
 };
 

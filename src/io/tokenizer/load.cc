@@ -110,7 +110,7 @@ Tokenizer Tokenizer::load(const fs::path& path) {
   const std::size_t limit = tokenizer::id_limit(count_of(model.find("vocab")) + count_of(added_node));
 
   tokenizer::PreTokenizer pre_tokenizer = tokenizer::read_pre_tokenizer(root.find("pre_tokenizer"));
-  auto tables = std::make_shared<Tables>(tokenizer::read_model(model, pre_tokenizer.is_byte_level(), limit));
+  auto tables = std::make_shared<Tables>(tokenizer::read_model(model, pre_tokenizer, limit));
   tables->pre_tokenizer = std::move(pre_tokenizer);
   tables->normalizer = tokenizer::read_normalizer(root.find("normalizer"));
   tables->post_processor = tokenizer::read_post_processor(root.find("post_processor"), limit);

@@ -11,6 +11,84 @@ namespace {
 // How many tokens before it is added the place of a token is fetched.
 constexpr std::size_t kAhead = 16;
 
+// Which bounds the time that finding the longest token takes.
+constexpr std::size_t kMaxTokenBytes = 4096;
+
+void check_lengths(const JsonNode& node, const Vocabulary& vocabulary) {
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
+    const std::size_t bytes = vocabulary.token(id).value_or("").size();
+    if (bytes > kMaxTokenBytes) node.fail(fmt::format("token {} has {} bytes, at most {} are supported", id, bytes, kMaxTokenBytes));
+  }
+}
+
+WordPiece read_word_piece(const JsonNode& node, std::size_t limit) {
+  WordPiece::Options options;
+  Vocabulary vocabulary = read_vocabulary(node.at("vocab"), limit);
+  check_lengths(node.at("vocab"), vocabulary);
+  const auto unknown_node = node.find("unk_token");
+  const std::string_view unknown = unknown_node ? unknown_node->string() : "[UNK]";
+  const auto unknown_id = vocabulary.find(unknown);
+  if (!unknown_id) node.fail(fmt::format("unk_token \"{}\" is not in the vocabulary", unknown));
+  options.unknown = *unknown_id;
+  if (const auto prefix = node.find("continuing_subword_prefix")) options.prefix = prefix->string();
+  if (const auto most = node.find("max_input_chars_per_word")) {
+    if (most->integer() < 0) most->fail("must not be negative");
+    options.most_characters = static_cast<std::size_t>(most->integer());
+  }
+  return WordPiece(std::move(vocabulary), std::move(options));
+}
+
+// [["<unk>", 0.0], ["a", -1.5], ...], ids in order.
+Unigram read_unigram(const JsonNode& node, std::size_t limit) {
+  const JsonNode list = node.at("vocab");
+  simdjson::dom::array entries;
+  if (list.element().get(entries) != simdjson::SUCCESS) list.fail("must be an array");
+  std::size_t bytes = 0;
+  std::vector<std::pair<std::string_view, double>> tokens;
+  for (const auto entry : entries) {
+    simdjson::dom::array pair;
+    std::string_view token;
+    double score = 0;
+    if (entry.get(pair) != simdjson::SUCCESS || pair.size() != 2 || pair.at(0).get(token) != simdjson::SUCCESS ||
+        pair.at(1).get(score) != simdjson::SUCCESS) {
+      list.fail(fmt::format("entry {} must be a token and its score", tokens.size()));
+    }
+    bytes += token.size();
+    tokens.emplace_back(token, score);
+  }
+  Vocabulary vocabulary(tokens.size(), bytes);
+  std::vector<double> scores;
+  scores.reserve(tokens.size());
+  for (const auto& [token, score] : tokens) {
+    add_token(list, token, static_cast<std::int64_t>(scores.size()), limit, vocabulary);
+    scores.push_back(score);
+  }
+  check_lengths(list, vocabulary);
+  std::optional<std::int32_t> unknown;
+  if (const auto id = node.find("unk_id")) {
+    if (id->integer() < 0 || id->integer() >= vocabulary.size()) id->fail(fmt::format("{} is not in the vocabulary", id->integer()));
+    unknown = static_cast<std::int32_t>(id->integer());
+  }
+  return Unigram(std::move(vocabulary), std::move(scores), unknown, node.flag("byte_fallback", false));
+}
+
+}  // namespace
+
+void add_token(const JsonNode& node, std::string_view token, std::int64_t id, std::size_t limit, Vocabulary& vocabulary) {
+  if (id < 0 || static_cast<std::uint64_t>(id) >= limit) {
+    node.fail(fmt::format("id of \"{}\" must be an integer in 0 to {}", token, limit - 1));
+  }
+  switch (vocabulary.add(token, static_cast<std::int32_t>(id))) {
+    case Vocabulary::Added::ok:
+      break;
+    case Vocabulary::Added::duplicate_token:
+      node.fail(fmt::format("token \"{}\" occurs twice", token));
+    case Vocabulary::Added::duplicate_id:
+      node.fail(fmt::format("id {} of \"{}\" is already that of \"{}\"", id, token,
+                            vocabulary.token(static_cast<std::int32_t>(id)).value_or("")));
+  }
+}
+
 // The tables have too many entries to give each a node with a place.
 Vocabulary read_vocabulary(const JsonNode& node, std::size_t limit) {
   const simdjson::dom::object object = node.object();
@@ -26,137 +104,21 @@ Vocabulary read_vocabulary(const JsonNode& node, std::size_t limit) {
   for (const auto field : object) {
     if (ahead != object.end()) vocabulary.prefetch((ahead++).key());
     std::int64_t id = -1;
-    if (field.value.get(id) != simdjson::SUCCESS || id < 0 || static_cast<std::uint64_t>(id) >= limit) {
-      node.fail(fmt::format("id of \"{}\" must be an integer in 0 to {}", field.key, limit - 1));
-    }
-    switch (vocabulary.add(field.key, static_cast<std::int32_t>(id))) {
-      case Vocabulary::Added::ok:
-        break;
-      case Vocabulary::Added::duplicate_token:
-        node.fail(fmt::format("token \"{}\" occurs twice", field.key));
-      case Vocabulary::Added::duplicate_id:
-        node.fail(fmt::format("id {} of \"{}\" is already that of \"{}\"", id, field.key,
-                              vocabulary.token(static_cast<std::int32_t>(id)).value_or("")));
-    }
+    if (field.value.get(id) != simdjson::SUCCESS) id = -1;
+    add_token(node, field.key, id, limit, vocabulary);
   }
   return vocabulary;
 }
 
-struct Pair {
-  std::string_view left;
-  std::string_view right;
-};
-
-// A merge is ["a", "b"], or "a b" in older files.
-Pair read_pair(const JsonNode& node, const simdjson::dom::element& item, std::size_t index) {
-  std::string_view text;
-  if (item.get(text) == simdjson::SUCCESS) {
-    const std::size_t space = text.find(' ');
-    if (space != std::string_view::npos && text.find(' ', space + 1) == std::string_view::npos) {
-      return {text.substr(0, space), text.substr(space + 1)};
-    }
-  }
-  simdjson::dom::array array;
-  Pair pair;
-  if (item.get(array) == simdjson::SUCCESS && array.size() == 2 && array.at(0).get(pair.left) == simdjson::SUCCESS &&
-      array.at(1).get(pair.right) == simdjson::SUCCESS) {
-    return pair;
-  }
-  node.fail(fmt::format("merge {} must be two tokens, as \"a b\" or [\"a\", \"b\"]", index));
-}
-
-bool is_version_line(const simdjson::dom::element& item) {
-  std::string_view text;
-  return item.get(text) == simdjson::SUCCESS && text.starts_with("#version");
-}
-
-// Merges that are looked up together, so that waits for memory overlap: their tokens are left, right and both joined, for each merge.
-class MergeBlock {
- public:
-  static constexpr std::size_t kMerges = 64;
-
-  bool is_full() const { return pairs_.size() == kMerges; }
-
-  void add(const Pair& pair) {
-    pairs_.push_back(pair);
-    joined_.append(pair.left).append(pair.right);
-  }
-
-  // Moves the merges to `merges`; the first has rank `rank`.
-  void flush(const JsonNode& node, const Vocabulary& vocabulary, std::uint32_t& rank, FlatMap<Merge>& merges) {
-    tokens_.clear();
-    std::string_view joined = joined_;
-    for (const Pair& pair : pairs_) {
-      const std::size_t length = pair.left.size() + pair.right.size();
-      tokens_.insert(tokens_.end(), {pair.left, pair.right, joined.substr(0, length)});
-      joined.remove_prefix(length);
-    }
-    ids_.resize(tokens_.size());
-    vocabulary.find_all(tokens_, ids_);
-    for (std::size_t i = 0; i < ids_.size(); ++i) {
-      if (ids_[i] < 0) node.fail(fmt::format("merge {} needs \"{}\", which is not in the vocabulary", rank + i / 3, tokens_[i]));
-      if (i % 3 == 1) merges.prefetch(merge_key(ids_[i - 1], ids_[i]));
-    }
-    for (std::size_t i = 0; i < ids_.size(); i += 3) merges.insert_or_assign(merge_key(ids_[i], ids_[i + 1]), Merge{rank++, ids_[i + 2]});
-    pairs_.clear();
-    joined_.clear();
-  }
-
- private:
-  std::vector<Pair> pairs_;
-  std::string joined_;
-  std::vector<std::string_view> tokens_;
-  std::vector<std::int32_t> ids_;
-};
-
-FlatMap<Merge> read_merges(const JsonNode& node, const Vocabulary& vocabulary) {
-  simdjson::dom::array array;
-  if (node.element().get(array) != simdjson::SUCCESS) node.fail("must be an array");
-  std::size_t count = 0;
-  for ([[maybe_unused]] const auto item : array) ++count;
-  FlatMap<Merge> merges(count);
-  MergeBlock block;
-  std::uint32_t rank = 0;
-  std::size_t index = 0;
-  for (const auto item : array) {
-    if (is_version_line(item)) continue;
-    block.add(read_pair(node, item, index++));
-    if (block.is_full()) block.flush(node, vocabulary, rank, merges);
-  }
-  block.flush(node, vocabulary, rank, merges);
-  return merges;
-}
-
-void refuse_unsupported(const JsonNode& node) {
-  for (const std::string_view key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    const auto affix = node.find(key);
-    if (affix && !affix->string().empty()) affix->fail("is not supported, must be null or empty");
-  }
-  double dropout = 0;
-  if (const auto found = node.find("dropout"); found && (found->element().get(dropout) != simdjson::SUCCESS || dropout != 0)) {
-    found->fail("is not supported, must be null or 0");
-  }
-  if (node.flag("byte_fallback", false)) node.fail("byte_fallback is not supported");
-}
-
-}  // namespace
-
-Model read_model(const JsonNode& node, bool byte_level, std::size_t limit) {
+Model read_model(const JsonNode& node, PreTokenizer& pre_tokenizer, std::size_t limit) {
   // Old files leave the type out.
-  const auto type = node.find("type");
-  if (type && type->string() != "BPE") type->fail(fmt::format("model {} is not supported (BPE is)", type->string()));
-  refuse_unsupported(node);
-  Vocabulary vocabulary = read_vocabulary(node.at("vocab"), limit);
-  FlatMap<Merge> merges = read_merges(node.at("merges"), vocabulary);
-  BpeOptions options;
-  options.byte_level = byte_level;
-  options.ignore_merges = node.flag("ignore_merges", false);
-  options.fuse_unknown = node.flag("fuse_unk", false);
-  if (const auto unknown = node.find("unk_token"); unknown && !unknown->string().empty()) {
-    options.unknown = vocabulary.find(unknown->string());
-    if (!options.unknown) unknown->fail(fmt::format("\"{}\" is not in the vocabulary", unknown->string()));
-  }
-  return Bpe(std::move(vocabulary), std::move(merges), options);
+  const auto type_node = node.find("type");
+  const std::string_view type = type_node ? type_node->string() : "BPE";
+  if (type == "BPE") return read_bpe(node, pre_tokenizer, limit);
+  pre_tokenizer.spell();
+  if (type == "WordPiece") return read_word_piece(node, limit);
+  if (type == "Unigram") return read_unigram(node, limit);
+  type_node->fail(fmt::format("model {} is not supported (BPE, WordPiece and Unigram are)", type));
 }
 
 }  // namespace lazuli::tokenizer

@@ -4,10 +4,15 @@
 #include <variant>
 
 #include "io/tokenizer/bpe.h"
+#include "io/tokenizer/unigram.h"
+#include "io/tokenizer/word_piece.h"
 
 namespace lazuli::tokenizer {
 
 /// Each alternative has `vocabulary()`, a `Scratch` and `encode(piece, scratch, out)`.
-using Model = std::variant<Bpe>;
+using Model = std::variant<Bpe, WordPiece, Unigram>;
+
+/// Memory for any of them.
+struct ModelScratch : Bpe::Scratch, WordPiece::Scratch, Unigram::Scratch {};
 
 }  // namespace lazuli::tokenizer

@@ -2,102 +2,133 @@
 
 #include <utf8proc.h>
 
-#include <algorithm>
-#include <utility>
+#include <functional>
 
+#include "io/tokenizer/byte_alphabet.h"
+#include "io/tokenizer/literal.h"
 #include "io/tokenizer/unicode.h"
 
 namespace lazuli::tokenizer {
 namespace {
 
-constexpr auto kOptions = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+bool has_flag(char32_t code_point, std::uint16_t flag) { return (UnicodeClasses::instance().of(code_point) & flag) != 0; }
 
-using CodePoints = std::vector<utf8proc_int32_t>;
-
-int combining_class(utf8proc_int32_t code_point) { return utf8proc_get_property(code_point)->combining_class; }
-
-void append_decomposed(char32_t code_point, CodePoints& out) {
-  utf8proc_int32_t parts[16];
-  int boundary = 0;
-  const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code_point), parts, 16, kOptions, &boundary);
-  if (count < 1 || count > 16) {
-    out.push_back(static_cast<utf8proc_int32_t>(code_point));
-  } else {
-    out.insert(out.end(), parts, parts + count);
-  }
+bool is_nmt_control(char32_t c) {
+  return (c >= 0x01 && c <= 0x08) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
 }
 
-// utf8proc's own reordering is quadratic in the length of a run of marks.
-void sort_marks(CodePoints& points) {
-  const auto by_class = [](utf8proc_int32_t a, utf8proc_int32_t b) { return combining_class(a) < combining_class(b); };
-  for (auto at = points.begin(); at != points.end();) {
-    if (combining_class(*at) == 0) {
-      ++at;
-      continue;
-    }
-    const auto end = std::find_if(at, points.end(), [](utf8proc_int32_t c) { return combining_class(c) == 0; });
-    if (end - at > 1) std::stable_sort(at, end, by_class);
-    at = end;
-  }
+bool is_nmt_space(char32_t c) {
+  return c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 || (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 ||
+         c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
 }
 
-void append_composed(std::string_view segment, CodePoints& points, std::string& out) {
-  points.clear();
-  for (std::size_t pos = 0; pos < segment.size();) {
-    const CodePoint c = code_point_at(segment, pos);
-    append_decomposed(c.value, points);
+// Lower case that utf8proc 2.8 does not know.
+char32_t newer_lower(char32_t c) {
+  if (c == 0x1C89 || c == 0xA7CC || c == 0xA7CE || c == 0xA7D2 || c == 0xA7D4 || c == 0xA7DA) return c + 1;
+  if (c == 0xA7CB) return 0x264;
+  if (c == 0xA7DC) return 0x19B;
+  if (c >= 0x10D50 && c <= 0x10D65) return c + 0x20;
+  if (c >= 0x16EA0 && c <= 0x16EB8) return c + 0x1B;
+  return c;
+}
+
+// Appends what `each` gives for every character; `each` is called with the character and `storage`.
+template <typename Each>
+std::string_view rewrite(std::string_view text, std::string& storage, const Each& each) {
+  storage.clear();
+  storage.reserve(text.size());
+  for (std::size_t pos = 0; pos < text.size();) {
+    const CodePoint c = code_point_at(text, pos);
+    each(c.value, storage);
     pos += c.length;
   }
-  sort_marks(points);
-  const auto count = utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()), kOptions);
-  for (utf8proc_ssize_t i = 0; i < count; ++i) append_utf8(out, static_cast<char32_t>(points[static_cast<std::size_t>(i)]));
-}
-
-// Every character below U+0300, whose first byte is below 0xCC, is its own normal form and joins nothing before it.
-bool is_plain(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0xCC; });
+  return storage;
 }
 
 }  // namespace
 
-std::string_view Nfc::apply(std::string_view text, std::string& storage) const {
-  if (is_plain(text)) return text;
-  const UnicodeClasses& classes = UnicodeClasses::instance();
-  const auto joins = [&](CodePoint c) { return (classes.of(c.value) & UnicodeClasses::kComposes) != 0; };
-  CodePoints points;
-  storage.clear();
-  std::size_t copied = 0;
-  std::size_t segment = 0;  // start of the last character that joins nothing before it
-  for (std::size_t pos = 0; pos < text.size();) {
-    CodePoint c = code_point_at(text, pos);
-    if (!joins(c)) {
-      segment = pos;
-      pos += c.length;
-      continue;
-    }
-    while (pos < text.size() && joins(c = code_point_at(text, pos))) pos += c.length;
-    storage.append(text.substr(copied, segment - copied));
-    append_composed(text.substr(segment, pos - segment), points, storage);
-    copied = segment = pos;
+void append_lower(char32_t c, std::string& out) {
+  if (c < 0x80) {
+    out.push_back(static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c));
+  } else if (c == 0x130) {
+    out.append("i\u0307");
+  } else {
+    const auto lower = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+    append_utf8(out, lower == c ? newer_lower(c) : lower);
   }
-  if (copied == 0) return text;
+}
+
+std::string_view Lowercase::apply(std::string_view text, std::string& storage) const { return rewrite(text, storage, append_lower); }
+
+std::string_view StripAccents::apply(std::string_view text, std::string& storage) const {
+  return rewrite(text, storage, [](char32_t c, std::string& out) {
+    if (!has_flag(c, UnicodeClasses::kMark)) append_utf8(out, c);
+  });
+}
+
+std::string_view Replace::apply(std::string_view text, std::string& storage) const {
+  storage.clear();
+  if (const std::string* literal = std::get_if<std::string>(&pattern)) {
+    replace_all(text, *literal, content, storage);
+    return storage;
+  }
+  static thread_local std::vector<TextSpan> matches;
+  matches.clear();
+  std::get<Regex>(pattern).matches(text, {0, text.size()}, matches);
+  std::size_t copied = 0;
+  for (const TextSpan match : matches) {
+    storage.append(text.substr(copied, match.begin - copied)).append(content);
+    copied = match.end;
+  }
   storage.append(text.substr(copied));
   return storage;
 }
 
+std::string_view Prepend::apply(std::string_view text, std::string& storage) const {
+  if (text.empty()) return text;
+  storage.assign(content).append(text);
+  return storage;
+}
+
+std::string_view Strip::apply(std::string_view text, std::string&) const {
+  const auto is_space = [&](std::size_t pos) { return has_flag(code_point_at(text, pos).value, UnicodeClasses::kSpace); };
+  std::size_t begin = 0;
+  while (left && begin < text.size() && is_space(begin)) begin += code_point_at(text, begin).length;
+  std::size_t end = text.size();
+  while (right && end > begin && is_space(previous_start(text, end))) end = previous_start(text, end);
+  return text.substr(begin, end - begin);
+}
+
+std::string_view Nmt::apply(std::string_view text, std::string& storage) const {
+  return rewrite(text, storage, [](char32_t c, std::string& out) {
+    if (!is_nmt_control(c)) append_utf8(out, is_nmt_space(c) ? U' ' : c);
+  });
+}
+
+std::string_view SpellBytes::apply(std::string_view text, std::string& storage) const {
+  storage.clear();
+  append_spelled(text, storage);
+  return storage;
+}
+
 std::string_view Normalizer::apply(std::string_view text, std::string& storage) const {
-  std::string previous;
+  static thread_local std::string previous;
+  const auto lies_in = [&](const std::string& owner) {
+    return std::greater_equal<>()(text.data(), owner.data()) && std::less_equal<>()(text.data(), owner.data() + owner.size());
+  };
   for (const NormalizerStep& step : steps_) {
     // The text may lie in `storage`, which the next step writes.
-    if (text.data() == storage.data()) {
+    if (lies_in(storage)) {
+      const auto offset = static_cast<std::size_t>(text.data() - storage.data());
       std::swap(previous, storage);
-      text = std::string_view(previous.data(), text.size());
+      text = std::string_view(previous).substr(offset, text.size());
     }
     text = std::visit([&](const auto& kind) { return kind.apply(text, storage); }, step);
   }
-  if (!previous.empty() && text.data() == previous.data()) {
+  if (lies_in(previous)) {
+    const auto offset = static_cast<std::size_t>(text.data() - previous.data());
     std::swap(previous, storage);
-    text = std::string_view(storage.data(), text.size());
+    text = std::string_view(storage).substr(offset, text.size());
   }
   return text;
 }

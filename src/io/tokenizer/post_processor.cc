@@ -1,21 +1,32 @@
 #include "io/tokenizer/post_processor.h"
 
+#include <algorithm>
+
 namespace lazuli::tokenizer {
 
-std::vector<std::int32_t> PostProcessor::apply(std::vector<std::int32_t> ids) const {
-  for (const Template& items : templates_) {
-    std::vector<std::int32_t> filled;
-    filled.reserve(ids.size() + items.size());
-    for (const std::int32_t item : items) {
-      if (item == kText) {
-        filled.insert(filled.end(), ids.begin(), ids.end());
-      } else {
-        filled.push_back(item);
-      }
+std::size_t PostProcessor::added(bool pair) const {
+  const Template& items = pair ? pair_ : single_;
+  return static_cast<std::size_t>(std::count_if(items.begin(), items.end(), [](TemplateItem item) { return item.id >= 0; }));
+}
+
+TokenizedText PostProcessor::apply(std::vector<std::int32_t> first, const std::vector<std::int32_t>* second,
+                                   bool add_special_tokens) const {
+  const Template& items = second != nullptr ? pair_ : single_;
+  TokenizedText out;
+  const std::size_t count = first.size() + (second != nullptr ? second->size() : 0) + items.size();
+  out.ids.reserve(count);
+  out.type_ids.reserve(count);
+  for (const TemplateItem item : items) {
+    if (item.id == TemplateItem::kFirst) {
+      out.ids.insert(out.ids.end(), first.begin(), first.end());
+    } else if (item.id == TemplateItem::kSecond) {
+      if (second != nullptr) out.ids.insert(out.ids.end(), second->begin(), second->end());
+    } else if (add_special_tokens) {
+      out.ids.push_back(item.id);
     }
-    ids = std::move(filled);
+    out.type_ids.resize(out.ids.size(), item.type);
   }
-  return ids;
+  return out;
 }
 
 }  // namespace lazuli::tokenizer

@@ -1,26 +1,38 @@
-// Defines PostProcessor, which puts special tokens around the ids of a text.
+// Defines PostProcessor, which puts special tokens around the ids of a text or of a pair of texts.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
+#include "lazuli/tokenizer.h"
+
 namespace lazuli::tokenizer {
 
-/// Ids in order, with kText where those of the text go.
-using Template = std::vector<std::int32_t>;
-inline constexpr std::int32_t kText = -1;
+/// An id, or the place of a text's ids, and their type.
+struct TemplateItem {
+  static constexpr std::int32_t kFirst = -1;
+  static constexpr std::int32_t kSecond = -2;
+
+  std::int32_t id;
+  std::int32_t type = 0;
+};
+using Template = std::vector<TemplateItem>;
 
 class PostProcessor {
  public:
   PostProcessor() = default;
-  explicit PostProcessor(std::vector<Template> templates) : templates_(std::move(templates)) {}
+  PostProcessor(Template single, Template pair) : single_(std::move(single)), pair_(std::move(pair)) {}
 
-  /// Fills the templates in order, each with the result of the one before.
-  std::vector<std::int32_t> apply(std::vector<std::int32_t> ids) const;
+  /// How many ids it adds to one text, or to a pair.
+  std::size_t added(bool pair) const;
+  /// Fills the template; `second` is null for one text.
+  TokenizedText apply(std::vector<std::int32_t> first, const std::vector<std::int32_t>* second, bool add_special_tokens) const;
 
  private:
-  std::vector<Template> templates_;
+  Template single_ = {{TemplateItem::kFirst}};
+  Template pair_ = {{TemplateItem::kFirst, 0}, {TemplateItem::kSecond, 1}};
 };
 
 }  // namespace lazuli::tokenizer

@@ -15,13 +15,20 @@ namespace lazuli::tokenizer {
 /// A text and the pieces of it that are left; what lies in no piece has been removed.
 struct Pieces {
   std::string_view text;
+  /// Whether the first byte of `text` is the first of what the caller gave to encode.
+  bool at_start = false;
   std::vector<TextSpan> spans;
   std::vector<TextSpan> next_spans;
   std::vector<TextSpan> matches;
   std::string storage;
+  std::string next_storage;
 
   /// Starts over with one piece; `text` must outlive the use.
-  void reset(std::string_view new_text);
+  void reset(std::string_view new_text, bool is_start);
+  /// Whether the first piece starts where the caller's text does.
+  bool starts_at_start() const { return at_start && !spans.empty() && spans.front().begin == 0; }
+  /// The text becomes `rewritten`, in which `spans` lie; `rewritten` takes the old text's memory.
+  void rewrite(std::string& rewritten);
 };
 
 /// What becomes of the matches of a pattern. `merged_with_previous` and `merged_with_next` join a match to the piece beside it.
@@ -43,15 +50,49 @@ struct Digits {
   void apply(Pieces& pieces) const;
 };
 
-/// GPT-2's split and leading space; the bytes themselves are mapped by the model.
-struct ByteLevel {
-  bool add_prefix_space = true;
-  bool use_regex = true;
+/// Splits punctuation: Unicode's and ASCII's symbols.
+struct Punctuation {
+  SplitBehavior behavior = SplitBehavior::isolated;
 
   void apply(Pieces& pieces) const;
 };
 
-using PreTokenizerStep = std::variant<Split, Digits, ByteLevel>;
+/// Splits at spaces, which go.
+struct WhitespaceSplit {
+  void apply(Pieces& pieces) const;
+};
+
+/// Words, and runs of what is neither word nor space; spaces go.
+struct Words {
+  void apply(Pieces& pieces) const;
+};
+
+/// Splits at spaces, which go, and isolates punctuation.
+struct BertSplit {
+  void apply(Pieces& pieces) const;
+};
+
+/// Spaces become `replacement`, one is put before a piece as `prepend` says, and pieces are split before each.
+struct Metaspace {
+  enum class PrependScheme { always, first, never };
+
+  std::string replacement = "\u2581";
+  PrependScheme prepend = PrependScheme::always;
+  bool split = true;
+
+  void apply(Pieces& pieces) const;
+};
+
+/// GPT-2's split and leading space; `spell` also spells the bytes in the byte-level alphabet, else the model does.
+struct ByteLevel {
+  bool add_prefix_space = true;
+  bool use_regex = true;
+  bool spell = false;
+
+  void apply(Pieces& pieces) const;
+};
+
+using PreTokenizerStep = std::variant<Split, Digits, Punctuation, WhitespaceSplit, Words, BertSplit, Metaspace, ByteLevel>;
 
 class PreTokenizer {
  public:
@@ -59,8 +100,10 @@ class PreTokenizer {
   explicit PreTokenizer(std::vector<PreTokenizerStep> steps) : steps_(std::move(steps)) {}
 
   void apply(Pieces& pieces) const;
-  /// Whether pieces are spelled in the byte-level alphabet.
-  bool is_byte_level() const;
+  /// Whether the model is to spell the bytes of pieces in the byte-level alphabet.
+  bool leaves_spelling() const;
+  /// Makes ByteLevel steps spell the bytes themselves.
+  void spell();
 
  private:
   std::vector<PreTokenizerStep> steps_;

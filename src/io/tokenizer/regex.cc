@@ -62,7 +62,8 @@ Regex::Regex(std::string_view expression) : expression_(expression) {
 
 void Regex::matches(std::string_view text, TextSpan range, std::vector<TextSpan>& out) const {
   const std::string_view subject = text.substr(range.begin, range.end - range.begin);
-  const MatchDataPtr found(pcre2_match_data_create_from_pattern(code_->code.get(), nullptr));
+  // Room for the whole match is enough, whatever groups the expression has.
+  static thread_local const MatchDataPtr found(pcre2_match_data_create(1, nullptr));
   if (!found) throw OutOfMemory("split expression: no memory to match it");
   const auto match_from = [&](std::size_t pos, std::uint32_t options) {
     return pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), pos, PCRE2_NO_UTF_CHECK | options,

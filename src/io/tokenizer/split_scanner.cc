@@ -5,10 +5,10 @@
 namespace lazuli::tokenizer {
 namespace {
 
-constexpr std::uint8_t kLetter = UnicodeClasses::kLetter;
-constexpr std::uint8_t kNumber = UnicodeClasses::kNumber;
-constexpr std::uint8_t kSpace = UnicodeClasses::kSpace;
-constexpr std::uint8_t kAny = kLetter | kNumber | kSpace;
+constexpr std::uint16_t kLetter = UnicodeClasses::kLetter;
+constexpr std::uint16_t kNumber = UnicodeClasses::kNumber;
+constexpr std::uint16_t kSpace = UnicodeClasses::kSpace;
+constexpr std::uint16_t kAny = kLetter | kNumber | kSpace;
 
 bool is_line_end(char c) { return c == '\n' || c == '\r'; }
 
@@ -21,7 +21,7 @@ class Scanner {
     if (const std::size_t end = contraction(pos, false); end != pos) return end;
     const bool space = text_[pos] == ' ' && pos + 1 < end_;
     const std::size_t start = space ? pos + 1 : pos;
-    const std::uint8_t kind = class_at(start) & kAny;
+    const std::uint16_t kind = class_at(start) & kAny;
     if (kind == kSpace) return spaces(pos);
     return kind == 0 ? symbols(start) : run(start, kind);
   }
@@ -29,11 +29,11 @@ class Scanner {
   std::size_t cl100k(std::size_t pos, std::size_t digits) const {
     if (const std::size_t end = contraction(pos, true); end != pos) return end;
     const CodePoint c = code_point_at(text_, pos);
-    const std::uint8_t kind = classes_.of(c.value) & kAny;
+    const std::uint16_t kind = classes_.of(c.value) & kAny;
     if (kind == kLetter) return run(pos, kLetter);
     if (kind == kNumber) return numbers(pos, digits);
     const std::size_t next = pos + c.length;
-    const std::uint8_t next_kind = next < end_ ? class_at(next) & kAny : kSpace;
+    const std::uint16_t next_kind = next < end_ ? class_at(next) & kAny : kSpace;
     if (next_kind == kLetter && !is_line_end(text_[pos])) return run(next, kLetter);
     if (kind == 0) return line_ends(symbols(pos));
     if (c.value == U' ' && next_kind == 0) return line_ends(symbols(next));
@@ -41,7 +41,7 @@ class Scanner {
   }
 
  private:
-  std::uint8_t class_at(std::size_t pos) const { return classes_.of(code_point_at(text_, pos).value); }
+  std::uint16_t class_at(std::size_t pos) const { return classes_.of(code_point_at(text_, pos).value); }
 
   // 's|'t|'re|'ve|'m|'ll|'d; where case is ignored the long s is an s too.
   std::size_t contraction(std::size_t pos, bool any_case) const {
@@ -60,7 +60,7 @@ class Scanner {
   }
 
   // [class]+ from a start that is in it
-  std::size_t run(std::size_t pos, std::uint8_t kind) const {
+  std::size_t run(std::size_t pos, std::uint16_t kind) const {
     while (pos < end_) {
       const CodePoint c = code_point_at(text_, pos);
       if ((classes_.of(c.value) & kind) == 0) break;

@@ -22,6 +22,9 @@ struct Tokenizer::Tables {
   std::optional<std::int32_t> token_to_id(std::string_view token) const;
   std::optional<std::string_view> id_to_token(std::int32_t id) const;
 
+  /// How many of a text's own ids `options` leave room for. Throws ValueError when there is none even for what is put around them.
+  std::size_t room(const EncodeOptions& options, bool pair) const;
+
   tokenizer::Normalizer normalizer;
   tokenizer::PreTokenizer pre_tokenizer;
   tokenizer::Model model;

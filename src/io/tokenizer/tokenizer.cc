@@ -1,26 +1,35 @@
 #include "lazuli/tokenizer.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "io/tokenizer/tables.h"
 #include "io/tokenizer/unicode.h"
+#include "lazuli/error.h"
 
 namespace lazuli {
 namespace {
 
 using tokenizer::AddedTokens;
 
-// What one call of encode works with.
-struct EncodeRun {
-  tokenizer::Pieces pieces;
-  tokenizer::Bpe::Scratch model;
-  std::string normal_storage;
-  std::vector<AddedTokens::Part> raw_parts;
-  std::vector<AddedTokens::Part> normal_parts;
-  std::vector<std::int32_t> ids;
-};
-
 std::string_view part_of(std::string_view text, const AddedTokens::Part& part) { return text.substr(part.begin, part.end - part.begin); }
+
+// Cuts texts of `first` and `second` ids to `most` in all: the longer one to the other's length, then both alike.
+void cut_pair(std::size_t most, std::size_t& first, std::size_t& second) {
+  if (first <= most && second <= most - first) return;
+  std::size_t& longer = first > second ? first : second;
+  const std::size_t shorter = std::min(first, second);
+  if (shorter <= most / 2) {
+    longer = most - shorter;
+    return;
+  }
+  const bool swapped = first > second;
+  first = most / 2;
+  second = most - most / 2;
+  if (swapped) std::swap(first, second);
+}
 
 }  // namespace
 
@@ -34,39 +43,89 @@ std::optional<std::string_view> Tokenizer::Tables::id_to_token(std::int32_t id) 
   return std::visit([&](const auto& kind) { return kind.vocabulary().token(id); }, model);
 }
 
+std::size_t Tokenizer::Tables::room(const EncodeOptions& options, bool pair) const {
+  const std::size_t added_ids = options.add_special_tokens ? post_processor.added(pair) : 0;
+  if (added_ids > options.max_length) {
+    throw ValueError(fmt::format("[tokenizer] max_length {} is below the {} special tokens of a text", options.max_length, added_ids));
+  }
+  return options.max_length - added_ids;
+}
+
 Tokenizer::Tokenizer(std::shared_ptr<const Tables> tables) : tables_(std::move(tables)) {}
 
-std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool allow_special, bool add_special_tokens) const {
-  const Tables& t = *tables_;
-  EncodeRun run;
-  std::string valid_storage;
-  const std::string_view valid = tokenizer::repaired(text, valid_storage);
-  const auto encode_plain = [&](std::string_view plain) {
-    run.pieces.reset(plain);
-    t.pre_tokenizer.apply(run.pieces);
-    for (const tokenizer::TextSpan span : run.pieces.spans) {
-      const std::string_view piece = run.pieces.text.substr(span.begin, span.end - span.begin);
-      std::visit([&](const auto& kind) { kind.encode(piece, run.model, run.ids); }, t.model);
-    }
-  };
-  t.added.split_raw(valid, allow_special, run.raw_parts);
-  for (const AddedTokens::Part& raw : run.raw_parts) {
-    if (raw.id >= 0) {
-      run.ids.push_back(raw.id);
-      continue;
-    }
-    const std::string_view normal = t.normalizer.apply(part_of(valid, raw), run.normal_storage);
-    run.normal_parts.clear();
-    t.added.split_normalized(normal, allow_special, run.normal_parts);
-    for (const AddedTokens::Part& part : run.normal_parts) {
-      if (part.id >= 0) {
-        run.ids.push_back(part.id);
-      } else {
-        encode_plain(part_of(normal, part));
+// Encodes texts without what the post-processor adds; keeps its memory from text to text.
+class Tokenizer::TextEncoder {
+ public:
+  explicit TextEncoder(const Tables& tables) : tables_(tables) {}
+
+  std::vector<std::int32_t> encode(std::string_view text, bool allow_special) {
+    ids_.clear();
+    raw_parts_.clear();
+    const std::string_view valid = tokenizer::repaired(text, valid_storage_);
+    tables_.added.split_raw(valid, allow_special, raw_parts_);
+    for (const AddedTokens::Part& raw : raw_parts_) {
+      if (raw.id >= 0) {
+        ids_.push_back(raw.id);
+        continue;
+      }
+      const std::string_view normal = tables_.normalizer.apply(part_of(valid, raw), normal_storage_);
+      normal_parts_.clear();
+      tables_.added.split_normalized(normal, allow_special, normal_parts_);
+      for (const AddedTokens::Part& part : normal_parts_) {
+        if (part.id >= 0) {
+          ids_.push_back(part.id);
+        } else {
+          encode_plain(part_of(normal, part), raw.begin == 0 && part.begin == 0);
+        }
       }
     }
+    return std::move(ids_);
   }
-  return add_special_tokens ? t.post_processor.apply(std::move(run.ids)) : std::move(run.ids);
+
+ private:
+  void encode_plain(std::string_view plain, bool at_start) {
+    pieces_.reset(plain, at_start);
+    tables_.pre_tokenizer.apply(pieces_);
+    std::visit(
+        [&](const auto& model) {
+          for (const tokenizer::TextSpan span : pieces_.spans) {
+            model.encode(pieces_.text.substr(span.begin, span.end - span.begin), scratch_, ids_);
+          }
+        },
+        tables_.model);
+  }
+
+  const Tables& tables_;
+  tokenizer::Pieces pieces_;
+  tokenizer::ModelScratch scratch_;
+  std::string valid_storage_;
+  std::string normal_storage_;
+  std::vector<AddedTokens::Part> raw_parts_;
+  std::vector<AddedTokens::Part> normal_parts_;
+  std::vector<std::int32_t> ids_;
+};
+
+TokenizedText Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  std::vector<std::int32_t> ids = TextEncoder(*tables_).encode(text, options.allow_special);
+  const std::size_t room = tables_->room(options, false);
+  if (ids.size() > room) ids.resize(room);
+  return tables_->post_processor.apply(std::move(ids), nullptr, options.add_special_tokens);
+}
+
+TokenizedText Tokenizer::encode_pair(std::string_view first, std::string_view second, const EncodeOptions& options) const {
+  TextEncoder encoder(*tables_);
+  std::vector<std::int32_t> first_ids = encoder.encode(first, options.allow_special);
+  std::vector<std::int32_t> second_ids = encoder.encode(second, options.allow_special);
+  std::size_t first_size = first_ids.size();
+  std::size_t second_size = second_ids.size();
+  cut_pair(tables_->room(options, true), first_size, second_size);
+  first_ids.resize(first_size);
+  second_ids.resize(second_size);
+  return tables_->post_processor.apply(std::move(first_ids), &second_ids, options.add_special_tokens);
+}
+
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool allow_special, bool add_special_tokens) const {
+  return encode(text, EncodeOptions{allow_special, add_special_tokens}).ids;
 }
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special) const {
@@ -90,29 +149,34 @@ std::optional<std::int32_t> Tokenizer::pad_id() const { return tables_->pad; }
 std::optional<std::int32_t> Tokenizer::eos_id() const { return tables_->eos.empty() ? std::nullopt : std::optional(tables_->eos.front()); }
 const std::vector<std::int32_t>& Tokenizer::eos_ids() const { return tables_->eos; }
 
+struct Tokenizer::StreamDecoder::State {
+  std::shared_ptr<const Tables> tables;
+  bool skip_special;
+  tokenizer::DecoderRun run;
+};
+
 Tokenizer::StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
-    : tables_(tokenizer.tables_), skip_special_(skip_special) {}
+    : state_(new State{tokenizer.tables_, skip_special, tokenizer::DecoderRun(tokenizer.tables_->decoder)}) {}
+Tokenizer::StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
+Tokenizer::StreamDecoder& Tokenizer::StreamDecoder::operator=(StreamDecoder&&) noexcept = default;
+Tokenizer::StreamDecoder::~StreamDecoder() = default;
 
 std::string Tokenizer::StreamDecoder::feed(std::span<const std::int32_t> ids) {
-  for (const std::int32_t id : ids) {
-    const auto token = tables_->id_to_token(id);
-    if (!token) continue;
-    const tokenizer::AddedToken* added = skip_special_ ? tables_->added.find(id) : nullptr;
-    if (added != nullptr && added->special) continue;
-    tables_->decoder.append(*token, first_, incomplete_);
-    first_ = false;
-  }
+  const Tables& tables = *state_->tables;
   std::string text;
-  const std::size_t left = tokenizer::append_repaired(incomplete_, text);
-  incomplete_.erase(0, incomplete_.size() - left);
+  for (const std::int32_t id : ids) {
+    const auto token = tables.id_to_token(id);
+    if (!token) continue;
+    const tokenizer::AddedToken* added = state_->skip_special ? tables.added.find(id) : nullptr;
+    if (added != nullptr && added->special) continue;
+    state_->run.token(*token, text);
+  }
   return text;
 }
 
 std::string Tokenizer::StreamDecoder::flush() {
   std::string text;
-  if (!incomplete_.empty()) tokenizer::append_utf8(text, U'\uFFFD');
-  incomplete_.clear();
-  first_ = true;
+  state_->run.finish(text);
   return text;
 }
 

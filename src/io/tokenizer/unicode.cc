@@ -5,40 +5,28 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "io/tokenizer/unicode_ranges.h"
+
 namespace lazuli::tokenizer {
 namespace {
-
-struct Range {
-  char32_t first;
-  char32_t last;
-};
-
-// The expressions of published tokenizers are run with the classes of Unicode 16; these are the letters and numbers that an older utf8proc
-// does not know.
-constexpr Range kNewLetters[] = {
-    {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3}, {0x10D4A, 0x10D65}, {0x10D6F, 0x10D85},
-    {0x10EC2, 0x10EC4}, {0x11380, 0x11389}, {0x1138B, 0x1138B}, {0x1138E, 0x1138E}, {0x11390, 0x113B5}, {0x113B7, 0x113B7},
-    {0x113D1, 0x113D1}, {0x113D3, 0x113D3}, {0x11BC0, 0x11BE0}, {0x13460, 0x143FA}, {0x16100, 0x1611D}, {0x16D40, 0x16D6C},
-    {0x18CFF, 0x18CFF}, {0x1E5D0, 0x1E5ED}, {0x1E5F0, 0x1E5F0}, {0x2EBF0, 0x2EE5D},
-};
-constexpr Range kNewNumbers[] = {
-    {0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9}, {0x16130, 0x16139},
-    {0x16D70, 0x16D79}, {0x1CCF0, 0x1CCF9}, {0x1E5F1, 0x1E5FA},
-};
-// Alphabetic symbols, the part of \w that the general category does not tell.
-constexpr Range kAlphabeticSymbols[] = {{0x24B6, 0x24E9}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}};
-
-template <std::size_t N>
-bool within(const Range (&ranges)[N], char32_t code_point) {
-  for (const Range& range : ranges) {
-    if (code_point >= range.first && code_point <= range.last) return true;
-  }
-  return false;
-}
 
 bool is_mark(int category) {
   return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC || category == UTF8PROC_CATEGORY_ME;
 }
+
+bool is_punctuation(char32_t c, int category) {
+  if (c < 0x80) return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
+  if (c == 0x166D || c == 0x111C9) return true;  // which later versions class otherwise
+  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO && !within(kLaterPunctuation, c);
+}
+
+bool is_control(char32_t c, int category) {
+  if (c == U'\t' || c == U'\n' || c == U'\r') return false;
+  const bool other = category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF || category == UTF8PROC_CATEGORY_CO;
+  return c == 0xFFFD || (other && !within(kLaterFormats, c));
+}
+
+bool is_hangul_syllable(char32_t c) { return c >= 0xAC00 && c <= 0xD7A3; }
 
 // Whether NFC of the character alone is another text.
 bool changes_alone(char32_t code_point, const utf8proc_property_t& property) {
@@ -54,23 +42,43 @@ bool changes_alone(char32_t code_point, const utf8proc_property_t& property) {
 bool composes(char32_t c, const utf8proc_property_t& property) {
   // Vowels and finals of Hangul and the vowels of Kirat Rai are letters that join the letter before.
   if ((c >= 0x1160 && c <= 0x11FF) || (c >= 0x16D63 && c <= 0x16D6A)) return true;
-  return is_mark(property.category) || property.combining_class != 0 || changes_alone(c, property);
+  if (!is_mark(property.category) && property.combining_class == 0 && !changes_alone(c, property)) return false;
+  // A mark that the version does not know stands for itself, and so do the two that would join to one it does not know.
+  return !within(kLaterClasses, c) && c != 0x11930 && c != 0x11938;
 }
 
-std::uint8_t flags_of(char32_t c) {
+std::uint16_t form_flags_of(char32_t c, const utf8proc_property_t& property) {
+  std::uint16_t flags = 0;
+  if (composes(c, property)) flags |= UnicodeClasses::kComposes;
+  if (known_combining_class(c) != 0 || is_hangul_syllable(c)) flags |= UnicodeClasses::kDecomposes | UnicodeClasses::kCompatible;
+  if (property.decomp_seqindex != UINT16_MAX && is_known_decomposition(c)) {
+    flags |= UnicodeClasses::kCompatible;
+    if (property.decomp_type == 0) flags |= UnicodeClasses::kDecomposes;
+  }
+  return flags;
+}
+
+std::uint16_t flags_of(char32_t c) {
   const utf8proc_property_t& property = *utf8proc_get_property(static_cast<utf8proc_int32_t>(c));
   const int category = property.category;
-  std::uint8_t flags = 0;
+  std::uint16_t flags = form_flags_of(c, property);
   const bool letter = (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) || within(kNewLetters, c);
   const bool number = (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO) || within(kNewNumbers, c);
   const bool space = (category >= UTF8PROC_CATEGORY_ZS && category <= UTF8PROC_CATEGORY_ZP) || (c >= 0x09 && c <= 0x0D) || c == 0x85;
+  const bool new_word = within(kNewNumbers, c) || within(kNewMarks, c) || within(kAlphabeticSymbols, c);
   const bool word = letter || is_mark(category) || category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL ||
-                    category == UTF8PROC_CATEGORY_PC || c == 0x200C || c == 0x200D || within(kAlphabeticSymbols, c);
+                    category == UTF8PROC_CATEGORY_PC || c == 0x200C || c == 0x200D || new_word;
+  const bool nonspacing = (category == UTF8PROC_CATEGORY_MN && !within(kLaterNonspacing, c)) || c == 0x1734;
+  const bool mark = (is_mark(category) && !within(kLaterMarks, c)) || c == 0x1CF2 || c == 0x1CF3;
   if (letter) flags |= UnicodeClasses::kLetter;
   if (number) flags |= UnicodeClasses::kNumber;
+  if (number || within(kNewestNumbers, c)) flags |= UnicodeClasses::kNumeric;
   if (space) flags |= UnicodeClasses::kSpace;
   if (word) flags |= UnicodeClasses::kWord;
-  if (composes(c, property)) flags |= UnicodeClasses::kComposes;
+  if (is_punctuation(c, category)) flags |= UnicodeClasses::kPunctuation;
+  if (is_control(c, category)) flags |= UnicodeClasses::kControl;
+  if (nonspacing) flags |= UnicodeClasses::kNonspacing;
+  if (mark) flags |= UnicodeClasses::kMark;
   return flags;
 }
 
@@ -117,6 +125,13 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 }  // namespace
 
+int known_combining_class(char32_t c) {
+  const int value = utf8proc_get_property(static_cast<utf8proc_int32_t>(c))->combining_class;
+  return value != 0 && within(kLaterClasses, c) ? 0 : value;
+}
+
+bool is_known_decomposition(char32_t c) { return !within(kLaterDecompositions, c); }
+
 void append_utf8(std::string& out, char32_t c) {
   const auto put = [&](char32_t byte) { out.push_back(static_cast<char>(byte)); };
   if (c < 0x80) return put(c);
@@ -149,8 +164,10 @@ std::size_t append_repaired(std::string_view bytes, std::string& out) {
   return 0;
 }
 
+bool is_utf8(std::string_view bytes) { return whole_until(bytes, 0) == bytes.size(); }
+
 std::string_view repaired(std::string_view text, std::string& storage) {
-  if (whole_until(text, 0) == text.size()) return text;
+  if (is_utf8(text)) return text;
   storage.clear();
   if (append_repaired(text, storage) != 0) storage.append(kReplacement);
   return storage;
@@ -162,15 +179,20 @@ const UnicodeClasses& UnicodeClasses::instance() {
 }
 
 UnicodeClasses::UnicodeClasses() {
-  std::unordered_map<std::string, std::uint16_t> known;
+  std::unordered_map<std::u16string, std::uint16_t> known;
   blocks_.emplace_back();  // all zero, for the planes that hold nothing assigned
   for (std::size_t b = 0; b < index_.size(); ++b) {
     const std::size_t plane = b >> 8;
-    if (plane > 3 && plane != 14) continue;
+    if (plane > 3 && plane < 14) continue;
+    // The private planes are alike throughout but for their ends.
+    if (plane > 14 && (b & 0xFF) != 0 && (b & 0xFF) != 0xFF) {
+      index_[b] = index_[b - 1];
+      continue;
+    }
     Block block;
     for (std::size_t i = 0; i < block.size(); ++i) block[i] = flags_of(static_cast<char32_t>(b << 8 | i));
     const auto next = static_cast<std::uint16_t>(blocks_.size());
-    const auto [entry, added] = known.try_emplace(std::string(block.begin(), block.end()), next);
+    const auto [entry, added] = known.try_emplace(std::u16string(block.begin(), block.end()), next);
     if (added) blocks_.push_back(block);
     index_[b] = entry->second;
   }

@@ -32,11 +32,18 @@ inline std::size_t previous_start(std::string_view text, std::size_t pos) {
   return pos;
 }
 
+/// Combining class in the Unicode version of published tokenizers' normal forms, and whether that version decomposes a character as
+/// utf8proc's does.
+int known_combining_class(char32_t code_point);
+bool is_known_decomposition(char32_t code_point);
+
 void append_utf8(std::string& out, char32_t code_point);
 
 /// Appends `bytes` to `out` with U+FFFD for every maximal part of a sequence that is not UTF-8, and returns how many bytes at the end
 /// are the start of a character and were left out.
 std::size_t append_repaired(std::string_view bytes, std::string& out);
+
+bool is_utf8(std::string_view bytes);
 
 /// `text` itself when it is UTF-8, else its repaired copy, which `storage` holds.
 std::string_view repaired(std::string_view text, std::string& storage);
@@ -44,21 +51,31 @@ std::string_view repaired(std::string_view text, std::string& storage);
 /// Flags of every code point, filled once from utf8proc; blocks of 256 code points with equal flags share memory.
 class UnicodeClasses {
  public:
-  static constexpr std::uint8_t kLetter = 1;  // \p{L}
-  static constexpr std::uint8_t kNumber = 2;  // \p{N}
-  static constexpr std::uint8_t kSpace = 4;   // \s
-  static constexpr std::uint8_t kWord = 8;    // \w
+  static constexpr std::uint16_t kLetter = 1;    // \p{L}
+  static constexpr std::uint16_t kNumber = 2;    // \p{N}
+  static constexpr std::uint16_t kSpace = 4;     // \s
+  static constexpr std::uint16_t kWord = 8;      // \w
+  static constexpr std::uint16_t kNumeric = 16;  // \p{N} of a newer version
   // NFC may change it, move it, or join it to what comes before.
-  static constexpr std::uint8_t kComposes = 16;
+  static constexpr std::uint16_t kComposes = 32;
+  // NFD may change or move it; NFKD may.
+  static constexpr std::uint16_t kDecomposes = 64;
+  static constexpr std::uint16_t kCompatible = 128;
+  // Those of BERT.
+  static constexpr std::uint16_t kPunctuation = 256;
+  static constexpr std::uint16_t kControl = 512;
+  static constexpr std::uint16_t kNonspacing = 1024;
+  // \p{M}
+  static constexpr std::uint16_t kMark = 2048;
 
   static const UnicodeClasses& instance();
 
-  std::uint8_t of(char32_t code_point) const {
-    return code_point < 0x110000 ? blocks_[index_[code_point >> 8]][code_point & 0xFF] : std::uint8_t{0};
+  std::uint16_t of(char32_t code_point) const {
+    return code_point < 0x110000 ? blocks_[index_[code_point >> 8]][code_point & 0xFF] : std::uint16_t{0};
   }
 
  private:
-  using Block = std::array<std::uint8_t, 256>;
+  using Block = std::array<std::uint16_t, 256>;
 
   UnicodeClasses();
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -54,5 +55,29 @@ class WordCache {
 
   std::vector<Entry> entries_ = std::vector<Entry>(kEntries);
 };
+
+/// Tells models apart in the cache.
+inline std::uint64_t next_cache_owner() {
+  static std::atomic<std::uint64_t> count{0};
+  return ++count;
+}
+
+/// Appends the ids of `piece`: those of a short one from the cache, else those that `encode_new` puts in `ids`.
+template <typename EncodeNew>
+void encode_cached(std::string_view piece, std::uint64_t owner, std::vector<std::int32_t>& ids, std::vector<std::int32_t>& out,
+                   const EncodeNew& encode_new) {
+  WordCache::Entry* entry = nullptr;
+  if (piece.size() <= WordCache::kMaxBytes) {
+    entry = &WordCache::of_this_thread().place(piece, owner);
+    if (WordCache::holds(*entry, piece, owner)) {
+      out.insert(out.end(), entry->ids, entry->ids + entry->count);
+      return;
+    }
+  }
+  ids.clear();
+  encode_new();
+  if (entry != nullptr) WordCache::store(*entry, piece, owner, ids);
+  out.insert(out.end(), ids.begin(), ids.end());
+}
 
 }  // namespace lazuli::tokenizer
