@@ -160,15 +160,36 @@ class Examples : public testing::Test {
     const size_t end = std::min({line.find(" < "), line.find(" > "), line.find(" | "), line.size()});
     return line.substr(0, end) + options + line.substr(end);
   }
+  /// What makes an example of a command short.
+  static std::string short_options(const std::string& command) {
+    if (command == "finetune") return " --iters 1 --max-seq-length 16 --val-batches 1";
+    if (command == "generate") return " --max-tokens 3";
+    if (command == "bench") return " --prompt-tokens 16 --generate-tokens 4 --train-tokens 16 --repeats 1";
+    return "";
+  }
   TestFolder folder_;
 };
 
+TEST_F(Examples, OfTheDocumentsWork) {
+  for (const char* name : {"my-sources", "other-sources", "include"}) fs::create_directory_symlink(folder_ / "src", folder_ / name);
+  const std::string root = LAZULI_SOURCE_DIR;
+  int lines = 0;
+  for (const std::string& document : {root + "/README.md", root + "/docs/quickstart.md"}) {
+    bool shell_block = false;
+    for (const std::string& line : lines_of(read_file(document, 1 << 20))) {
+      if (line.starts_with("```")) shell_block = line == "```sh";
+      if (!shell_block || !line.starts_with("lazuli ")) continue;
+      const std::string command = line.substr(7, line.find(' ', 7) - 7);
+      EXPECT_EQ(shell(shortened(line, short_options(command))), 0) << line << "\n" << read_file(folder_ / "shell.err", 1 << 20);
+      ++lines;
+    }
+  }
+  EXPECT_GE(lines, 6);
+}
+
 TEST_F(Examples, OfEveryHelpWork) {
   for (const std::string& name : command_names(folder_)) {
-    std::string options;
-    if (name == "finetune") options = " --iters 1 --max-seq-length 16 --val-batches 1";
-    if (name == "generate") options = " --max-tokens 3";
-    if (name == "bench") options = " --prompt-tokens 16 --generate-tokens 4 --train-tokens 16 --repeats 1";
+    const std::string options = short_options(name);
     for (const std::string& line : examples_of(name, folder_)) {
       const int code = shell(shortened(line, options));
       const std::string why = line + "\n" + read_file(folder_ / "shell.err", 1 << 20);
