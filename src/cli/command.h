@@ -65,6 +65,7 @@ Command eval_command();
 Command tokenize_command();
 Command inspect_command();
 Command fuse_command();
+Command bench_command();
 Command doctor_command();
 Command completion_command();
 Command man_command();

@@ -1,0 +1,207 @@
+// Defines the command `bench`, which measures how fast a model reads, writes and learns.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "base/interrupt.h"
+#include "base/json_writer.h"
+#include "base/memory_usage.h"
+#include "base/progress.h"
+#include "cli/command.h"
+#include "cli/human.h"
+#include "exec/parallel.h"
+#include "generate/decode_session.h"
+#include "lazuli/error.h"
+#include "lazuli/train.h"
+
+namespace lazuli::cli {
+
+namespace {
+
+struct BenchFlags {
+  std::string model, adapter_path;
+  int64_t prompt_tokens = 512, generate_tokens = 128, train_tokens = 512;
+  int64_t batch_size = 4, lora_rank = 8, repeats = 5;
+};
+
+/// Something that is run over and over.
+struct Measurement {
+  std::string name;
+  int64_t tokens = 0;  ///< in one run
+  std::function<void()> run;
+  std::vector<double> seconds = {};
+};
+
+struct Summary {
+  double median = 0, deviation = 0;  ///< tokens per second
+  std::vector<double> samples;
+};
+
+Summary summary_of(const Measurement& m) {
+  Summary s;
+  for (double seconds : m.seconds) s.samples.push_back(static_cast<double>(m.tokens) / seconds);
+  std::vector<double> sorted = s.samples;
+  std::sort(sorted.begin(), sorted.end());
+  const size_t n = sorted.size();
+  s.median = n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+  const double mean = std::accumulate(sorted.begin(), sorted.end(), 0.0) / static_cast<double>(n);
+  double squares = 0;
+  for (double v : sorted) squares += (v - mean) * (v - mean);
+  s.deviation = n > 1 ? std::sqrt(squares / static_cast<double>(n - 1)) : 0;
+  return s;
+}
+
+/// Ids spread over the vocabulary, the same at every call.
+std::vector<int32_t> some_ids(int64_t count, int64_t vocabulary) {
+  std::vector<int32_t> ids;
+  for (int64_t k = 0; k < count; ++k) ids.push_back(static_cast<int32_t>((k * 7919 + 13) % vocabulary));
+  return ids;
+}
+
+void check_context(const ModelInfo& info, const char* option, int64_t tokens) {
+  if (info.context > 0 && tokens > info.context) {
+    throw ValueError(fmt::format("{}: at most {} is expected (the model's context), got {}", option, info.context, tokens));
+  }
+}
+
+Measurement prefill(const std::shared_ptr<DecodeSession>& session, int64_t tokens, int64_t vocabulary) {
+  return {fmt::format("pp{}", tokens), tokens, [session, tokens, ids = some_ids(tokens, vocabulary)] {
+            session->reset(tokens);
+            session->feed(ids);
+          }};
+}
+
+Measurement decode(const std::shared_ptr<DecodeSession>& session, int64_t tokens, int64_t vocabulary) {
+  return {fmt::format("tg{}", tokens), tokens, [session, tokens, ids = some_ids(tokens, vocabulary)] {
+            session->reset(tokens);
+            for (const int32_t& id : ids) session->feed({&id, 1});
+          }};
+}
+
+Measurement train(const std::shared_ptr<const LanguageModel>& model, const BenchFlags& flags, const Common& common) {
+  LoRAConfig config;
+  config.rank = flags.lora_rank;
+  const auto trainer = std::make_shared<Trainer>(model, Adapter::create(model->linears(), config, static_cast<uint64_t>(common.seed)),
+                                                 TrainConfig{}, common.device);
+  const int64_t length = flags.train_tokens + 1;
+  const Tensor ids = Tensor::from_vector(some_ids(flags.batch_size * length, model->info().vocab_size), {flags.batch_size, length});
+  return {fmt::format("train{}x{}", flags.batch_size, flags.train_tokens), flags.batch_size * flags.train_tokens,
+          [trainer, ids] { trainer->step(ids); }};
+}
+
+std::vector<Measurement> measurements(const BenchFlags& flags, const Common& common, const std::shared_ptr<const LanguageModel>& model) {
+  const ModelInfo& info = model->info();
+  check_context(info, "--prompt-tokens", flags.prompt_tokens);
+  check_context(info, "--generate-tokens", flags.generate_tokens);
+  check_context(info, "--train-tokens", flags.train_tokens);
+  std::optional<Adapter> adapter;
+  if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, model->linears());
+  const auto session = std::make_shared<DecodeSession>(model, std::move(adapter));
+  std::vector<Measurement> all;
+  if (flags.prompt_tokens > 0) all.push_back(prefill(session, flags.prompt_tokens, info.vocab_size));
+  if (flags.generate_tokens > 0) all.push_back(decode(session, flags.generate_tokens, info.vocab_size));
+  if (flags.train_tokens > 0) all.push_back(train(model, flags, common));
+  if (all.empty()) throw UsageError("nothing to measure: one of --prompt-tokens, --generate-tokens and --train-tokens is expected");
+  return all;
+}
+
+void measure(std::vector<Measurement>& all, int64_t repeats, bool quiet) {
+  using Clock = std::chrono::steady_clock;
+  const InterruptGuard guard;
+  Progress progress(0, static_cast<int64_t>(all.size()) * (repeats + 1), quiet);
+  int64_t done = 0;
+  for (Measurement& m : all) {
+    // The first run makes plans and memory, so it does not count.
+    for (int64_t k = 0; k <= repeats; ++k) {
+      const auto start = Clock::now();
+      m.run();
+      if (k > 0) m.seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+      if (interrupted()) throw Interrupted("stopped; nothing was measured to the end");
+      progress.update(++done, m.name);
+    }
+  }
+}
+
+std::string as_json(const BenchFlags& flags, const ModelInfo& info, const Common& common, const std::vector<Measurement>& all) {
+  JsonWriter w;
+  w.begin_object().field("model", flags.model).field("architecture", info.architecture).field("parameters", info.parameters);
+  w.field("dtype", name_of(info.dtype)).field("device", to_string(common.device)).field("threads", thread_count());
+  w.key("results").begin_array();
+  for (const Measurement& m : all) {
+    const Summary s = summary_of(m);
+    w.begin_object().field("test", m.name).field("tokens", m.tokens).field("median", s.median).field("deviation", s.deviation);
+    w.key("samples").begin_array();
+    for (double v : s.samples) w.value(v);
+    w.end_array().end_object();
+  }
+  w.end_array().field("peak_memory_bytes", peak_memory_bytes()).end_object();
+  return w.text();
+}
+
+std::string as_table(const BenchFlags& flags, const ModelInfo& info, const Common& common, const std::vector<Measurement>& all) {
+  fmt::memory_buffer out;
+  auto to = std::back_inserter(out);
+  const std::string name = fmt::format("{} {}", info.architecture, name_of(info.dtype));
+  const std::string size = human_bytes(static_cast<double>(info.parameters) * static_cast<double>(size_of(info.dtype)));
+  const std::string device = to_string(common.device);
+  fmt::format_to(to, "{}\n| {:<16} | {:>8} | {:>8} | {:<9} | {:>7} | {:<12} | {:>20} |\n", flags.model, "model", "size", "params", "device",
+                 "threads", "test", "tokens/s");
+  fmt::format_to(to, "| {:-<16} | {:->7}: | {:->7}: | {:-<9} | {:->6}: | {:-<12} | {:->19}: |\n", "", "", "", "", "", "", "");
+  for (const Measurement& m : all) {
+    const Summary s = summary_of(m);
+    fmt::format_to(to, "| {:<16} | {:>8} | {:>8} | {:<9} | {:>7} | {:<12} | {:>20} |\n", name, size,
+                   human_count(static_cast<double>(info.parameters)), device, thread_count(), m.name,
+                   fmt::format("{:.1f} ± {:.1f}", s.median, s.deviation));
+  }
+  return fmt::to_string(out);
+}
+
+int run_bench(const BenchFlags& flags, const Common& common) {
+  const auto model = load_model(flags.model, common.dtype);
+  std::vector<Measurement> all = measurements(flags, common, model);
+  measure(all, flags.repeats, common.quiet);
+  if (common.json) {
+    print_json(as_json(flags, model->info(), common, all));
+  } else {
+    print_text(as_table(flags, model->info(), common, all));
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Command bench_command() {
+  const auto flags = std::make_shared<BenchFlags>();
+  Command c;
+  c.name = "bench";
+  c.summary = "Measure how fast a model reads, writes and learns";
+  c.details =
+      "ppN: a prompt of N tokens is read. tgN: N tokens are written, one after the other, from an empty context. trainBxN: one training "
+      "step\n"
+      "of a LoRA adapter on B windows of N tokens. Tokens per second: the median of the runs and their standard deviation, after one run "
+      "that\n"
+      "does not count. 0 tokens leave a measurement out.";
+  c.examples =
+      "lazuli bench --model models/pycoder-16m\n"
+      "lazuli bench --model models/pycoder-16m --prompt-tokens 256 --generate-tokens 64 --train-tokens 0 --repeats 3 --json";
+  c.options = {
+      model_option(&flags->model),
+      adapter_option(&flags->adapter_path),
+      {.name = "--prompt-tokens", .target = &flags->prompt_tokens, .help = "Tokens of the prompt", .low = 0, .high = 1e9},
+      {.name = "--generate-tokens", .target = &flags->generate_tokens, .help = "Tokens to write", .low = 0, .high = 1e9},
+      {.name = "--train-tokens", .target = &flags->train_tokens, .help = "Tokens of a training window", .low = 0, .high = 1e9},
+      {.name = "--batch-size", .target = &flags->batch_size, .help = "Windows in a training step", .low = 1, .high = 65536},
+      {.name = "--lora-rank", .target = &flags->lora_rank, .help = "Rank of the adapter that is trained", .low = 1, .high = 65536},
+      {.name = "--repeats", .target = &flags->repeats, .help = "Runs that count", .low = 1, .high = 1e6},
+  };
+  c.run = [flags](const Common& common) { return run_bench(*flags, common); };
+  return c;
+}
+
+}  // namespace lazuli::cli

@@ -1,0 +1,68 @@
+// Checks the command `bench`: its table, its JSON and what it refuses.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "cli/program.h"
+
+namespace lazuli {
+namespace {
+
+using testing::HasSubstr;
+
+class BenchCommand : public testing::Test {
+ protected:
+  struct Result {
+    int code;
+    std::string out, err;
+  };
+  Result bench(std::vector<std::string> more) const {
+    more.insert(more.begin(), {"bench", "--model", model_folder(), "--prompt-tokens", "16", "--generate-tokens", "3", "--train-tokens", "8",
+                               "--batch-size", "2", "--repeats", "3"});
+    const Program program(folder_, more);
+    const int code = program.wait();
+    return {code, program.out(), program.err()};
+  }
+  TestFolder folder_;
+};
+
+TEST_F(BenchCommand, JsonHasTheMedianOfAllRuns) {
+  const Result r = bench({"--json", "--quiet"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(r.err, "");
+  const JsonDocument document = JsonDocument::parse(r.out, "stdout");
+  const std::vector<std::pair<std::string, int64_t>> expected = {{"pp16", 16}, {"tg3", 3}, {"train2x8", 16}};
+  size_t k = 0;
+  for (const JsonValue result : document.root().get("results").as_array()) {
+    ASSERT_LT(k, expected.size());
+    EXPECT_EQ(result.get("test").as_string(), expected[k].first);
+    EXPECT_EQ(result.get("tokens").as_int(), expected[k].second);
+    std::vector<double> samples;
+    for (const JsonValue sample : result.get("samples").as_array()) samples.push_back(sample.as_double());
+    ASSERT_EQ(samples.size(), 3U);
+    std::sort(samples.begin(), samples.end());
+    EXPECT_EQ(result.get("median").as_double(), samples[1]);
+    ++k;
+  }
+  EXPECT_EQ(k, expected.size());
+}
+
+TEST_F(BenchCommand, TableHasARowForEachMeasurement) {
+  const Result r = bench({"--train-tokens", "0"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.out, testing::AllOf(HasSubstr("| pp16 "), HasSubstr("| tg3 "), testing::Not(HasSubstr("train"))));
+}
+
+TEST_F(BenchCommand, WhatCannotBeMeasuredIsNamed) {
+  const Result longer = bench({"--prompt-tokens", "2000"});
+  EXPECT_EQ(longer.code, 1);
+  EXPECT_THAT(longer.err, HasSubstr("--prompt-tokens: at most 1024"));
+  EXPECT_EQ(bench({"--prompt-tokens", "0", "--generate-tokens", "0", "--train-tokens", "0"}).code, 2);
+}
+
+}  // namespace
+}  // namespace lazuli
