@@ -17,9 +17,10 @@ struct Common {
   Device device;
   int threads = 0;  ///< 0: one for each core
   int64_t seed = 0;
-  bool json = false;   ///< stdout carries exactly one JSON object
-  bool quiet = false;  ///< no progress on stderr
-  std::string trace;   ///< file for the trace; empty: none
+  bool json = false;        ///< stdout carries exactly one JSON object
+  bool quiet = false;       ///< no progress on stderr
+  std::string trace;        ///< file for the trace; empty: none
+  uint64_t max_memory = 0;  ///< bytes that tensors may take; 0: what the system has available
   DType dtype = DType::f32;
   std::string command_line;  ///< as it was typed, quoted for a shell
 };
@@ -50,6 +51,7 @@ struct Command {
   std::string examples;  ///< one command line on each line
   std::vector<Option> options;
   std::function<int(const Common&)> run;
+  std::string memory_hint = {};  ///< which options make it take less memory; added to an error of too little
 };
 
 // Options that several commands have.

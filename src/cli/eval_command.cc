@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/end_of_text.h"
+#include "cli/human.h"
 #include "lazuli/error.h"
 #include "lazuli/evaluate.h"
 
@@ -36,7 +37,9 @@ int run_eval(const EvalFlags& flags, const Common& common) {
   progress.clear();
   if (common.json) {
     JsonWriter w;
-    w.begin_object().field("loss", result.loss).field("perplexity", result.perplexity).field("tokens", result.tokens).end_object();
+    w.begin_object().field("loss", result.loss).field("perplexity", result.perplexity).field("tokens", result.tokens);
+    write_allocator(w);
+    w.end_object();
     print_json(w.text());
   } else {
     std::cout << fmt::format("loss {:.5f}, perplexity {:.4f}, {} tokens\n", result.loss, result.perplexity, result.tokens);
@@ -69,6 +72,7 @@ Command eval_command() {
        .help = "Write the ids and logits of every window to this file",
        .value = "FILE.safetensors"},
   };
+  c.memory_hint = "a smaller --max-seq-length, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_eval(*flags, common); };
   return c;
 }

@@ -14,6 +14,7 @@
 #include "base/trace.h"
 #include "cli/command.h"
 #include "cli/end_of_text.h"
+#include "cli/human.h"
 #include "io/text_data.h"
 #include "lazuli/adapter.h"
 #include "lazuli/model.h"
@@ -140,8 +141,9 @@ std::string report_json(const FinetuneFlags& flags, const FineTuneReport& r, con
       .field("skipped_iterations", r.skipped)
       .field("tokens_per_second", r.tokens_per_second)
       .field("seconds", r.seconds)
-      .field("peak_memory_bytes", r.peak_memory_bytes)
-      .end_object();
+      .field("peak_memory_bytes", r.peak_memory_bytes);
+  write_allocator(w);
+  w.end_object();
   return w.text();
 }
 
@@ -237,7 +239,8 @@ Command finetune_command() {
           .details = kDetails,
           .examples = kExamples,
           .options = finetune_options(*flags),
-          .run = [flags](const Common& common) { return run_finetune(*flags, common); }};
+          .run = [flags](const Common& common) { return run_finetune(*flags, common); },
+          .memory_hint = "a smaller --batch-size, --max-seq-length or --lora-rank, or --dtype bf16"};
 }
 
 }  // namespace lazuli::cli

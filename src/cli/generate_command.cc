@@ -9,6 +9,7 @@
 #include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "cli/command.h"
+#include "cli/human.h"
 #include "lazuli/error.h"
 #include "lazuli/generate.h"
 
@@ -54,7 +55,9 @@ void print_result_json(const GenerateResult& result) {
   w.end_array();
   w.field("prompt_tokens", result.prompt_tokens).field("generation_tokens", result.generation_tokens);
   w.field("prompt_tps", result.prompt_tps).field("generation_tps", result.generation_tps);
-  w.field("peak_memory_bytes", result.peak_memory_bytes).end_object();
+  w.field("peak_memory_bytes", result.peak_memory_bytes);
+  write_allocator(w);
+  w.end_object();
   print_json(w.text());
 }
 
@@ -126,6 +129,7 @@ Command generate_command() {
       {.name = "--stop", .target = &flags->stop, .help = "End before this text; may be repeated", .value = "TEXT"},
       {.name = "--ignore-eos", .target = &flags->ignore_eos, .help = "Go on after the end-of-text token"},
   };
+  c.memory_hint = "a smaller --max-tokens, a shorter prompt, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_generate(*flags, common); };
   return c;
 }

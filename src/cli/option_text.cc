@@ -48,6 +48,10 @@ std::vector<Option> common_options(CommonTarget& target) {
       {.name = "--seed", .target = &common.seed, .help = "Of everything random", .low = 0},
       {.name = "--json", .target = &common.json, .help = "Print one JSON object on stdout"},
       {.name = "--quiet", .target = &common.quiet, .help = "No progress on stderr"},
+      {.name = "--max-memory",
+       .target = &target.max_memory,
+       .help = "Memory for tensors, mapped files not counted, such as 800MB or 2GB; what the system has available when not given",
+       .value = "SIZE"},
       {.name = "--trace", .target = &common.trace, .help = "Write a Chrome/Perfetto trace", .value = "FILE"},
   };
 }

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "cli/build_info.h"
+#include "cli/human.h"
 #include "cli/option_text.h"
 
 namespace lazuli::cli {
@@ -133,6 +134,7 @@ std::variant<Invocation, Answer> parse_command_line(const std::vector<Command>& 
   chosen.common.device = parse_device(target.device);
   chosen.common.dtype = dtype_by_name(target.dtype);
   chosen.common.threads = static_cast<int>(target.threads);
+  if (!target.max_memory.empty()) chosen.common.max_memory = parse_bytes("--max-memory", target.max_memory);
   for (int k = 0; k < argc; ++k) chosen.common.command_line += (k == 0 ? "" : " ") + quoted_for_shell(argv[k]);
   return chosen;
 }

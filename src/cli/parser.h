@@ -20,6 +20,7 @@ struct CommonTarget {
   Common common;
   std::string device = "cpu";
   std::string dtype = "f32";
+  std::string max_memory;  ///< empty: what the system has
   int64_t threads = 0;
 };
 std::vector<Option> common_options(CommonTarget& target);

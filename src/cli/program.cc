@@ -5,17 +5,20 @@
 #include <cerrno>
 #include <cstdio>
 #include <exception>
+#include <limits>
 #include <new>
 #include <string_view>
 
 #include "base/file.h"
 #include "base/json_writer.h"
+#include "base/system_info.h"
 #include "base/terminal.h"
 #include "base/trace.h"
 #include "cli/command.h"
 #include "cli/parser.h"
 #include "exec/parallel.h"
 #include "lazuli/lazy_tensor.h"
+#include "lazuli/memory.h"
 
 namespace lazuli::cli {
 namespace {
@@ -38,15 +41,25 @@ int report(std::string_view message, bool json, int code) {
   return code;
 }
 
+/// So that a computation that is too large ends with an error before the system would end it.
+size_t available_memory() {
+  const uint64_t bytes = system_info().memory_available;
+  return bytes > 0 ? bytes : std::numeric_limits<size_t>::max();
+}
+
 int run_command(const Invocation& invocation) {
   const Common& common = invocation.common;
   set_default_device(common.device);
   if (common.threads > 0) set_thread_count(common.threads);
+  set_memory_limit(common.max_memory > 0 ? common.max_memory : available_memory());
   if (!common.trace.empty()) trace::start(common.trace);
   try {
     const int code = invocation.command->run(common);
     trace::stop();
     return code;
+  } catch (const OutOfMemory& error) {
+    const std::string& hint = invocation.command->memory_hint;
+    throw OutOfMemory(hint.empty() ? std::string(error.what()) : fmt::format("{}; {} needs less", error.what(), hint));
   } catch (...) {
     // The trace of a failed run helps to find the failure, which is more important than an error of writing it.
     try {

@@ -13,6 +13,8 @@
 #include <limits>
 #include <new>
 
+#include "lazuli/memory.h"
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define LAZULI_ASAN 1
@@ -97,6 +99,7 @@ BufferPool::BufferPool() {
     system_bytes_ = std::numeric_limits<size_t>::max();
     limit_ = size_t{1} << 30;
   }
+  stats_.budget_bytes = std::numeric_limits<size_t>::max();
   // A child forked while another thread holds the lock would wait for it for ever.
   pthread_atfork([] { host().lock(); }, [] { host().unlock(); }, [] { host().unlock(); });
 }
@@ -125,7 +128,8 @@ size_t BufferPool::capacity_of(size_t size_class) {
   return (size_t{1} << log2) + ((step + 1) << (log2 - 2));
 }
 
-void BufferPool::count_live(size_t bytes) {
+void BufferPool::count_live(size_t bytes, size_t capacity) {
+  live_capacity_ += capacity;
   stats_.live_bytes += bytes;
   stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.live_bytes);
 }
@@ -138,12 +142,27 @@ BufferPool::Block* BufferPool::take(size_t size_class, size_t bytes) {
   if (block == nullptr) return nullptr;
   slot.free = block->next_;
   stats_.cached_bytes -= capacity_of(size_class);
-  count_live(bytes);
+  count_live(bytes, capacity_of(size_class));
   return block;
+}
+
+void BufferPool::reserve(size_t bytes, size_t capacity) {
+  Block* evicted = nullptr;
+  {
+    const Guard guard(*this);
+    const size_t budget = stats_.budget_bytes;
+    if (capacity > budget || live_capacity_ > budget - capacity) {
+      throw OutOfMemory(
+          fmt::format("allocate: {} bytes asked for, but {} of the {} that tensors may take are in use", bytes, live_capacity_, budget));
+    }
+    if (stats_.cached_bytes > budget - capacity - live_capacity_) evicted = evict_locked(budget - capacity - live_capacity_);
+  }
+  destroy_list(evicted);
 }
 
 BufferPool::Block* BufferPool::make(size_t size_class, size_t bytes) {
   const size_t capacity = capacity_of(size_class);
+  reserve(bytes, capacity);
   void* data = system_allocate(capacity);
   if (data == nullptr) {
     trim();
@@ -157,7 +176,7 @@ BufferPool::Block* BufferPool::make(size_t size_class, size_t bytes) {
   }
   const Guard guard(*this);
   ++stats_.system_allocations;
-  count_live(bytes);
+  count_live(bytes, capacity);
   return block;
 }
 
@@ -191,6 +210,7 @@ void BufferPool::recycle(Buffer* buffer) {
     block->next_ = slot.free;
     slot.free = block;
     pool.stats_.live_bytes -= block->bytes_;
+    pool.live_capacity_ -= capacity;
     pool.stats_.cached_bytes += capacity;
     if (pool.stats_.cached_bytes > pool.limit_) evicted = pool.evict_locked(pool.limit_);
   }
@@ -246,6 +266,11 @@ void BufferPool::set_limit(size_t bytes) {
   destroy_list(evicted);
 }
 
+void BufferPool::set_budget(size_t bytes) {
+  const Guard guard(*this);
+  stats_.budget_bytes = bytes;
+}
+
 void BufferPool::trim() {
   Block* evicted = nullptr;
   {
@@ -254,6 +279,13 @@ void BufferPool::trim() {
   }
   destroy_list(evicted);
 }
+
+MemoryStats memory_stats() {
+  const PoolStats s = BufferPool::host().stats();
+  return {s.live_bytes, s.peak_bytes, s.cached_bytes, s.system_allocations, s.budget_bytes};
+}
+
+void set_memory_limit(size_t bytes) { BufferPool::host().set_budget(bytes); }
 
 BufferRef allocate_buffer(size_t bytes, Device device) {
   if (device.kind == DeviceKind::cuda) {

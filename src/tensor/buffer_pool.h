@@ -16,6 +16,7 @@ struct PoolStats {
   size_t peak_bytes = 0;            ///< largest live_bytes since the last reset_peak
   size_t cached_bytes = 0;          ///< kept for reuse
   uint64_t system_allocations = 0;  ///< blocks taken from the operating system since the start
+  size_t budget_bytes = 0;          ///< what live and cached blocks may take together
 };
 
 /// Recycles blocks and their Buffer objects by size class: every 64 bytes up to 4 KiB, then four steps per power of two.
@@ -31,6 +32,9 @@ class BufferPool {
   void reset_peak();
   /// At most this many cached bytes; the least recently used size classes go first. Default: half the machine's memory.
   void set_limit(size_t bytes);
+  /// At most this many bytes in live and cached blocks together; cached ones go before an allocation is refused with OutOfMemory. Default:
+  /// no bound but the machine's.
+  void set_budget(size_t bytes);
   /// Gives all cached blocks back to the system.
   void trim();
 
@@ -50,7 +54,9 @@ class BufferPool {
   static size_t capacity_of(size_t size_class);
   Block* take(size_t size_class, size_t bytes);
   Block* make(size_t size_class, size_t bytes);
-  void count_live(size_t bytes);
+  void count_live(size_t bytes, size_t capacity);
+  /// Makes room for a new block of this capacity. Throws OutOfMemory.
+  void reserve(size_t bytes, size_t capacity);
   Block* evict_locked(size_t limit);
   static void destroy_list(Block* list);
   void lock() const;
@@ -60,6 +66,7 @@ class BufferPool {
   std::array<SizeClass, kClasses> classes_{};
   PoolStats stats_;
   size_t limit_ = 0;
+  size_t live_capacity_ = 0;  ///< of the blocks in use, what their size classes round up included
   size_t system_bytes_ = 0;
   uint64_t clock_ = 0;
 };

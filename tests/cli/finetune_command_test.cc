@@ -153,6 +153,15 @@ TEST_F(FinetuneCommand, LossThatIsNotFiniteKeepsTheLastAdapter) {
   EXPECT_NO_THROW(SafetensorsFile::open(adapter() + "/adapter_model.safetensors"));
 }
 
+TEST_F(FinetuneCommand, TooLittleMemoryIsAnErrorThatNamesTheOptionsThatHelp) {
+  const Program program(folder_, arguments({"--iters", "2", "--max-memory", "4MB"}));
+  EXPECT_EQ(program.wait(), 1);
+  EXPECT_THAT(program.err(), testing::AllOf(HasSubstr("of the 4000000 that tensors may take"), HasSubstr("--batch-size")));
+  for (const char* wrong : {"x", "-1GB", "1XB", "0", "1e3"}) {
+    EXPECT_EQ(Program(folder_, arguments({"--max-memory", wrong})).wait(), 2) << wrong;
+  }
+}
+
 TEST_F(FinetuneCommand, StepsWithoutAFiniteLossAreSkippedWhereAskedForButNotForever) {
   const Program program(folder_, arguments({"--iters", "50", "--learning-rate", "1e30", "--max-grad-norm", "0", "--on-nonfinite", "skip"}));
   EXPECT_EQ(program.wait(), 1);

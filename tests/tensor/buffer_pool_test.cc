@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <limits>
 #include <thread>
 #include <vector>
+
+#include "lazuli/memory.h"
 
 namespace lazuli {
 namespace {
@@ -70,6 +73,21 @@ TEST_F(BufferPoolTest, TheLimitBoundsTheCacheAndEvictsTheOldestClass) {
   { const BufferRef big = allocate_buffer(100000); }
   EXPECT_LE(pool().stats().cached_bytes, 10000U);
   pool().set_limit(size_t{1} << 30);
+}
+
+TEST_F(BufferPoolTest, TheBudgetBoundsWhatIsHeldAndCachedBlocksGoFirst) {
+  pool().trim();
+  const size_t before = pool().stats().live_bytes;
+  { const BufferRef cached = allocate_buffer(1 << 20); }
+  set_memory_limit(before + (3 << 20));
+  {
+    const BufferRef half = allocate_buffer(3 << 19);
+    EXPECT_THROW(allocate_buffer(3 << 20), OutOfMemory);
+    const BufferRef rest = allocate_buffer(1 << 20);
+  }
+  const BufferRef all = allocate_buffer(5 << 19);
+  EXPECT_LE(memory_stats().live_bytes + memory_stats().cached_bytes, memory_stats().limit_bytes);
+  set_memory_limit(std::numeric_limits<size_t>::max());
 }
 
 TEST_F(BufferPoolTest, RefusesMoreMemoryThanTheMachineHas) {
