@@ -68,6 +68,7 @@ Command tokenize_command();
 Command inspect_command();
 Command fuse_command();
 Command bench_command();
+Command explain_command();
 Command doctor_command();
 Command completion_command();
 Command man_command();
