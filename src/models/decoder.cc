@@ -7,23 +7,9 @@
 #include <utility>
 
 #include "lazuli/error.h"
+#include "models/activation.h"
 
 namespace lazuli {
-
-namespace {
-
-using Activation = LazyTensor (*)(const LazyTensor&, Where);
-
-Activation activation_of(const ModelConfig& config) {
-  static constexpr std::pair<std::string_view, Activation> table[] = {
-      {"silu", silu}, {"swish", silu}, {"gelu", gelu}, {"gelu_pytorch_tanh", gelu_tanh}, {"gelu_new", gelu_tanh}, {"relu", relu}};
-  for (const auto& [name, function] : table) {
-    if (name == config.hidden_act) return function;
-  }
-  config.json->root().get("hidden_act").fail(fmt::format("silu, gelu, gelu_pytorch_tanh or relu expected, got '{}'", config.hidden_act));
-}
-
-}  // namespace
 
 /// Takes the weights of the layers in the model's order and lists the linear ones.
 struct DecoderModel::Builder {
@@ -78,7 +64,7 @@ struct DecoderModel::Builder {
 
 DecoderModel::DecoderModel(const ModelConfig& config, const DecoderTraits& traits, const std::string& folder, WeightReader& weights)
     : rope_(config.head_dim, config.rope_theta, config.rope_scaling) {
-  Builder builder{config, traits, weights, linears_, activation_of(config)};
+  Builder builder{config, traits, weights, linears_, activation_of(config, "silu")};
   const Shape table_shape{config.vocab_size, config.hidden_size};
   Tensor table = weights.take("model.embed_tokens.weight", table_shape, "vocab_size, hidden_size");
   for (int64_t k = 0; k < config.num_hidden_layers; ++k) layers_.push_back(builder.layer(k));

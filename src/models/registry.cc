@@ -1,4 +1,4 @@
-// Implements the registry of architectures and the loading of models.
+// Implements the registries of architectures and the loading of models.
 #include "models/registry.h"
 
 #include <fmt/format.h>
@@ -12,32 +12,56 @@ namespace lazuli {
 
 namespace {
 
+template <class Model>
+using Registry = std::map<std::string, MakeModel<Model>, std::less<>>;
+
 // A function's static: it exists whenever the first file enters itself.
-std::map<std::string, MakeModel, std::less<>>& registry() {
-  static std::map<std::string, MakeModel, std::less<>> entries;
+template <class Model>
+Registry<Model>& registry() {
+  static Registry<Model> entries;
   return entries;
+}
+
+template <class Model>
+std::vector<std::string> names() {
+  std::vector<std::string> out;
+  for (const auto& [name, make] : registry<Model>()) out.push_back(name);
+  return out;
+}
+
+/// `Other` is the kind of model that the folder may hold by mistake.
+template <class Model, class Other>
+std::shared_ptr<const Model> load(const std::string& folder, DType dtype, std::string_view other) {
+  const std::string config_path = (std::filesystem::path(folder) / "config.json").string();
+  const ModelConfig config = ModelConfig::read(config_path);
+  const auto entry = registry<Model>().find(config.model_type);
+  if (entry == registry<Model>().end()) {
+    const bool mistaken = registry<Other>().contains(config.model_type);
+    throw FormatError(fmt::format("{}: $.model_type: one of {} expected, got '{}'{}", config_path, fmt::join(names<Model>(), ", "),
+                                  config.model_type, mistaken ? other : ""));
+  }
+  WeightReader weights(folder, dtype);
+  return entry->second(config, folder, weights);
 }
 
 }  // namespace
 
-RegisterArchitecture::RegisterArchitecture(std::string_view model_type, MakeModel make) { registry().emplace(model_type, make); }
-
-std::vector<std::string> architectures() {
-  std::vector<std::string> names;
-  for (const auto& [name, make] : registry()) names.push_back(name);
-  return names;
+RegisterArchitecture::RegisterArchitecture(std::string_view model_type, MakeModel<LanguageModel> make) {
+  registry<LanguageModel>().emplace(model_type, make);
+}
+RegisterArchitecture::RegisterArchitecture(std::string_view model_type, MakeModel<Encoder> make) {
+  registry<Encoder>().emplace(model_type, make);
 }
 
+std::vector<std::string> architectures() { return names<LanguageModel>(); }
+std::vector<std::string> encoder_architectures() { return names<Encoder>(); }
+
 std::shared_ptr<const LanguageModel> load_model(const std::string& folder, DType dtype) {
-  const std::string config_path = (std::filesystem::path(folder) / "config.json").string();
-  const ModelConfig config = ModelConfig::read(config_path);
-  const auto entry = registry().find(config.model_type);
-  if (entry == registry().end()) {
-    throw FormatError(
-        fmt::format("{}: $.model_type: one of {} expected, got '{}'", config_path, fmt::join(architectures(), ", "), config.model_type));
-  }
-  WeightReader weights(folder, dtype);
-  return entry->second(config, folder, weights);
+  return load<LanguageModel, Encoder>(folder, dtype, ", an encoder, which makes embeddings and no text");
+}
+
+std::shared_ptr<const Encoder> load_encoder(const std::string& folder, DType dtype) {
+  return load<Encoder, LanguageModel>(folder, dtype, ", a decoder, which makes text and no embeddings");
 }
 
 }  // namespace lazuli

@@ -1,0 +1,99 @@
+// Defines EmbeddingModel, an encoder with what turns its states into one vector a text, and Embedder, which runs it over many texts.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lazuli/adapter.h"
+#include "lazuli/encoder.h"
+#include "lazuli/tokenizer.h"
+
+namespace lazuli {
+
+/// The ids of a text, cut to the model's maximum length.
+struct EmbeddingTokens {
+  std::vector<int32_t> ids;
+  int64_t prompt = 0;  ///< how many of the first ids belong to the prompt
+};
+
+/// Texts of one batch, filled up to the same length.
+struct EmbeddingBatch {
+  Tensor ids;     ///< (rows, tokens) i32
+  Tensor mask;    ///< (rows, tokens) bool: where a text has a token
+  Tensor pooled;  ///< (rows, tokens) bool: the tokens that pooling takes
+};
+
+/// A folder in the layout of sentence-transformers: an encoder, its tokenizer, and the modules after it. Immutable.
+class EmbeddingModel {
+ public:
+  /// Reads `modules.json` and what it names: Transformer, Pooling, Dense and Normalize. A folder without it gives the mean of the tokens'
+  /// states, normalised. Throws IoError, and FormatError naming the file and what was expected, for other modules too.
+  static std::shared_ptr<const EmbeddingModel> load(const std::string& folder, DType dtype = DType::f32);
+  EmbeddingModel(const EmbeddingModel&) = delete;
+  EmbeddingModel& operator=(const EmbeddingModel&) = delete;
+  ~EmbeddingModel();
+
+  const Encoder& encoder() const;
+  const Tokenizer& tokenizer() const;
+  int64_t dimensions() const;      ///< of a text's vector
+  int64_t max_seq_length() const;  ///< tokens of a text, special ones included
+  const std::map<std::string, std::string>& prompts() const;
+  /// The prompt of that name; the default one, or none, for an empty name. Throws ValueError naming those that exist.
+  const std::string& prompt(const std::string& name) const;
+
+  EmbeddingTokens tokenize(std::string_view text, const std::string& prompt = {}) const;
+  /// At least `rows` rows (those beyond the texts are to be ignored) and `length` tokens.
+  EmbeddingBatch batch(std::span<const EmbeddingTokens* const> texts, int64_t rows, int64_t length) const;
+  /// Records the vectors of a batch's tensors: (rows, dimensions) f32.
+  LazyTensor forward(const LazyTensor& ids, const LazyTensor& mask, const LazyTensor& pooled,
+                     const AdapterContext* adapter = nullptr) const;
+
+ private:
+  struct Impl;
+  explicit EmbeddingModel(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+struct EmbedOptions {
+  int64_t batch_size = 32;
+  std::string prompt_name;            ///< one of the model's prompts; empty: its default one, if it has one
+  std::optional<std::string> prompt;  ///< put before every text instead
+  /// Texts so far. Returning false ends the run.
+  std::function<bool(int64_t done, int64_t total)> on_progress;
+};
+
+struct EmbedResult {
+  Tensor embeddings;       ///< (texts, dimensions) f32, in the order of the texts
+  int64_t tokens = 0;      ///< of all texts, special ones included
+  double seconds = 0;      ///< spent in the model
+  bool cancelled = false;  ///< embeddings are not complete then
+};
+
+/// Embeds texts in batches of about the same length. Not for several threads at once.
+class Embedder {
+ public:
+  explicit Embedder(std::shared_ptr<const EmbeddingModel> model, std::optional<Adapter> adapter = {});
+  ~Embedder();
+  Embedder(Embedder&&) noexcept;
+
+  /// Throws ValueError for a batch size below 1, an unknown prompt and ids outside the vocabulary.
+  EmbedResult run(std::span<const std::string> texts, const EmbedOptions& options = {});
+  EmbedResult run(std::span<const EmbeddingTokens> texts, const EmbedOptions& options = {});
+  const EmbeddingModel& model() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The cosine of the angle between two vectors of the same size; 0 where one is zero.
+double cosine_similarity(std::span<const float> a, std::span<const float> b);
+
+}  // namespace lazuli

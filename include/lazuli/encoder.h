@@ -1,0 +1,43 @@
+// Defines Encoder, a transformer that reads a whole text at once, and how one is loaded from a folder.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lazuli/model.h"
+
+namespace lazuli {
+
+/// What one recording of an encoder's pass reads. Rows are texts, filled up at the end to the same length.
+struct EncoderInputs {
+  LazyTensor ids;   ///< (batch, tokens) i32
+  LazyTensor mask;  ///< (batch, tokens) bool: false where a row is only filled up; true at least once in a row
+  const AdapterContext* adapter = nullptr;
+};
+
+/// A model with its weights; immutable, so any threads may record with it.
+class Encoder {
+ public:
+  virtual ~Encoder() = default;
+  /// States of the last layer, (batch, tokens, hidden_size). What a row gets does not depend on the others, nor on what it is filled with.
+  /// Throws ShapeError for other inputs and for more tokens than the model has positions.
+  virtual LazyTensor hidden(const EncoderInputs& inputs) const = 0;
+
+  const ModelInfo& info() const { return info_; }
+  /// The linear layers that an adapter can change.
+  std::span<const LinearInfo> linears() const { return linears_; }
+
+ protected:
+  ModelInfo info_;
+  std::vector<LinearInfo> linears_;
+};
+
+/// Loads a folder as `load_model` does; `dtype` and errors as there.
+std::shared_ptr<const Encoder> load_encoder(const std::string& folder, DType dtype = DType::f32);
+
+/// The architectures that are built in, by `model_type`.
+std::vector<std::string> encoder_architectures();
+
+}  // namespace lazuli

@@ -1,0 +1,109 @@
+// Implements EmbeddingModel.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "embed/lower_case.h"
+#include "embed/modules.h"
+#include "lazuli/embed.h"
+#include "lazuli/error.h"
+#include "lazuli/ops.h"
+
+namespace lazuli {
+
+struct EmbeddingModel::Impl {
+  Modules modules;
+  Tokenizer tokenizer;
+};
+
+EmbeddingModel::EmbeddingModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+EmbeddingModel::~EmbeddingModel() = default;
+
+std::shared_ptr<const EmbeddingModel> EmbeddingModel::load(const std::string& folder, DType dtype) {
+  Modules modules = Modules::read(folder, dtype);
+  Tokenizer tokenizer = Tokenizer::load(modules.encoder_folder);
+  return std::shared_ptr<const EmbeddingModel>(
+      new EmbeddingModel(std::unique_ptr<Impl>(new Impl{std::move(modules), std::move(tokenizer)})));
+}
+
+const Encoder& EmbeddingModel::encoder() const { return *impl_->modules.encoder; }
+const Tokenizer& EmbeddingModel::tokenizer() const { return impl_->tokenizer; }
+int64_t EmbeddingModel::dimensions() const { return impl_->modules.dimensions; }
+int64_t EmbeddingModel::max_seq_length() const { return impl_->modules.max_seq_length; }
+const std::map<std::string, std::string>& EmbeddingModel::prompts() const { return impl_->modules.prompts; }
+
+const std::string& EmbeddingModel::prompt(const std::string& name) const {
+  static const std::string none;
+  const Modules& m = impl_->modules;
+  const std::string& chosen = name.empty() ? m.default_prompt : name;
+  if (chosen.empty()) return none;
+  const auto found = m.prompts.find(chosen);
+  if (found != m.prompts.end()) return found->second;
+  std::vector<std::string_view> names;
+  for (const auto& [known, text] : m.prompts) names.push_back(known);
+  throw ValueError(fmt::format("[embed] the model has no prompt '{}'; {}", name,
+                               names.empty() ? "it has none at all" : fmt::format("its prompts are {}", fmt::join(names, ", "))));
+}
+
+EmbeddingTokens EmbeddingModel::tokenize(std::string_view text, const std::string& prompt) const {
+  const Modules& m = impl_->modules;
+  const Tokenizer& tokenizer = impl_->tokenizer;
+  const auto prepared = [&](std::string_view part) { return m.lower_case ? to_lower_case(part) : std::string(part); };
+  EmbeddingTokens out;
+  const std::string whole = prepared(prompt + std::string(text));
+  out.ids = tokenizer.encode(whole);
+  const auto limit = static_cast<size_t>(m.max_seq_length);
+  if (out.ids.size() > limit) {
+    // Only the text is cut: what the tokenizer puts around it stays.
+    const std::vector<int32_t> inner = tokenizer.encode(whole, true, false);
+    const auto at = std::search(out.ids.begin(), out.ids.end(), inner.begin(), inner.end());
+    const size_t around = out.ids.size() - inner.size();
+    const size_t kept = around < limit && at != out.ids.end() ? limit - around : 0;
+    if (kept == 0) {
+      out.ids.resize(limit);
+    } else {
+      out.ids.erase(at + static_cast<std::ptrdiff_t>(kept), at + static_cast<std::ptrdiff_t>(inner.size()));
+    }
+  }
+  if (!prompt.empty()) {
+    const std::vector<int32_t> alone = tokenizer.encode(prepared(prompt));
+    const bool ended = !alone.empty() && tokenizer.is_special(alone.back());
+    out.prompt = static_cast<int64_t>(std::min(alone.size() - (ended ? 1 : 0), out.ids.size()));
+  }
+  return out;
+}
+
+EmbeddingBatch EmbeddingModel::batch(std::span<const EmbeddingTokens* const> texts, int64_t rows, int64_t length) const {
+  const auto count = static_cast<int64_t>(texts.size());
+  for (const EmbeddingTokens* text : texts) length = std::max(length, static_cast<int64_t>(text->ids.size()));
+  const Shape shape{std::max(rows, count), std::max<int64_t>(length, 1)};
+  EmbeddingBatch b{Tensor::zeros(DType::i32, shape), Tensor::zeros(DType::boolean, shape), Tensor::zeros(DType::boolean, shape)};
+  const auto ids = b.ids.mutable_data<int32_t>();
+  const auto mask = b.mask.mutable_data<bool>(), pooled = b.pooled.mutable_data<bool>();
+  for (int64_t row = 0; row < shape[0]; ++row) {
+    const auto start = static_cast<size_t>(row * shape[1]);
+    mask[start] = true;  // attention has something to look at in a row without text
+    if (row >= count) continue;
+    const EmbeddingTokens& text = *texts[static_cast<size_t>(row)];
+    const int64_t skipped = impl_->modules.pooling.include_prompt ? 0 : text.prompt;
+    for (size_t k = 0; k < text.ids.size(); ++k) {
+      if (text.ids[k] < 0 || text.ids[k] >= encoder().info().vocab_size) {
+        throw ValueError(fmt::format("[embed] token {} is not below the vocabulary size {}", text.ids[k], encoder().info().vocab_size));
+      }
+      ids[start + k] = text.ids[k];
+      mask[start + k] = true;
+      pooled[start + k] = static_cast<int64_t>(k) >= skipped;
+    }
+  }
+  return b;
+}
+
+LazyTensor EmbeddingModel::forward(const LazyTensor& ids, const LazyTensor& mask, const LazyTensor& pooled,
+                                   const AdapterContext* adapter) const {
+  const Modules& m = impl_->modules;
+  LazyTensor x = m.pooling.forward(m.encoder->hidden({ids, mask, adapter}), pooled);
+  for (const auto& module : m.after) x = module->forward(x);
+  return x;
+}
+
+}  // namespace lazuli

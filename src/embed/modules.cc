@@ -1,0 +1,165 @@
+// Implements the reading of modules.json and the files of the modules it lists.
+#include "embed/modules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "base/json.h"
+#include "lazuli/error.h"
+#include "models/weights.h"
+
+namespace lazuli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kConfigLimit = size_t{16} << 20;
+constexpr int64_t kMaxSize = int64_t{1} << 24;
+
+std::optional<JsonDocument> read_if_there(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return std::nullopt;
+  return JsonDocument::read(path.string(), kConfigLimit);
+}
+
+/// x / max(|x|, 1e-12).
+class Normalize : public VectorModule {
+ public:
+  LazyTensor forward(const LazyTensor& x) const override {
+    return div(x, maximum(sqrt(sum(square(x), {1}, true)), LazyTensor::scalar(1e-12)));
+  }
+};
+
+LazyTensor identity(const LazyTensor& x, Where) { return x; }
+
+class Dense : public VectorModule {
+ public:
+  Dense(const fs::path& folder, int64_t in) {
+    const JsonDocument document = JsonDocument::read((folder / "config.json").string(), kConfigLimit);
+    const JsonValue root = document.root();
+    if (const int64_t size = root.get("in_features").as_int(); size != in) {
+      root.get("in_features").fail(fmt::format("{}, the size of the vectors before it, expected, got {}", in, size));
+    }
+    const int64_t out = root.get("out_features").as_int();
+    if (out < 1 || out > kMaxSize) root.get("out_features").fail(fmt::format("a number from 1 to {} expected, got {}", kMaxSize, out));
+    for (const char* key : {"module_input_name", "module_output_name"}) {
+      if (root.string_or(key, "sentence_embedding") != "sentence_embedding") root.get(key).fail("sentence_embedding expected");
+    }
+    activation_ = activation_of(root);
+    WeightReader weights(folder.string(), DType::f32);
+    Tensor weight = weights.take("linear.weight", {out, in}, "out_features, in_features");
+    linear_ = Linear(std::move(weight), root.bool_or("bias", true) ? weights.take("linear.bias", {out}, "out_features") : Tensor());
+    weights.finish({});
+  }
+  int64_t out_size() const { return linear_.out_size(); }
+  LazyTensor forward(const LazyTensor& x) const override { return activation_(linear_.forward(x), {}); }
+
+ private:
+  using Activation = LazyTensor (*)(const LazyTensor&, Where);
+  static Activation activation_of(const JsonValue& root) {
+    static constexpr std::pair<std::string_view, Activation> table[] = {{"Tanh", tanh}, {"Identity", identity}, {"ReLU", relu},
+                                                                        {"GELU", gelu}, {"SiLU", silu},         {"Sigmoid", sigmoid}};
+    const std::string name = root.string_or("activation_function", "torch.nn.modules.activation.Tanh");
+    for (const auto& [end, function] : table) {
+      if (name.starts_with("torch.nn.") && std::string_view(name).substr(name.rfind('.') + 1) == end) return function;
+    }
+    root.get("activation_function").fail(fmt::format("torch.nn's Tanh, Identity, ReLU, GELU, SiLU or Sigmoid expected, got '{}'", name));
+  }
+
+  Linear linear_;
+  Activation activation_ = nullptr;
+};
+
+/// One entry of modules.json.
+struct Entry {
+  std::string kind;  ///< the class, without its packages
+  fs::path folder;
+};
+
+Entry read_entry(const JsonValue& value, const fs::path& folder) {
+  const std::string type(value.get("type").as_string());
+  const fs::path path(std::string(value.get("path").as_string()));
+  const bool outside = path.is_absolute() || std::any_of(path.begin(), path.end(), [](const fs::path& part) { return part == ".."; });
+  if (outside) value.get("path").fail(fmt::format("a folder inside that of the model expected, got '{}'", path.string()));
+  const std::string kind = type.substr(type.rfind('.') + 1);
+  static constexpr std::string_view known[] = {"Transformer", "Pooling", "Dense", "Normalize"};
+  if (!type.starts_with("sentence_transformers.") || std::find(std::begin(known), std::end(known), kind) == std::end(known)) {
+    value.get("type").fail(fmt::format("sentence_transformers' Transformer, Pooling, Dense or Normalize expected, got '{}'", type));
+  }
+  return {kind, folder / path};
+}
+
+void read_encoder(const fs::path& folder, DType dtype, Modules& m) {
+  m.encoder_folder = folder.string();
+  m.encoder = load_encoder(m.encoder_folder, dtype);
+  m.dimensions = m.encoder->info().hidden_size;
+  m.max_seq_length = m.encoder->info().context;
+  if (const auto document = read_if_there(folder / "sentence_bert_config.json")) {
+    const JsonValue root = document->root();
+    const int64_t length = root.int_or("max_seq_length", m.max_seq_length);
+    if (length < 1) root.get("max_seq_length").fail(fmt::format("a number from 1 on expected, got {}", length));
+    m.max_seq_length = std::min(m.max_seq_length, length);
+    m.lower_case = root.bool_or("do_lower_case", false);
+    if (root.find("max_seq_length")) return;
+  }
+  // The tokenizer's own limit counts only where the model's file has none; transformers writes a huge number for none.
+  if (const auto document = read_if_there(folder / "tokenizer_config.json")) {
+    const auto limit = document->root().find("model_max_length");
+    if (limit && limit->is_int() && limit->as_int() > 0) m.max_seq_length = std::min(m.max_seq_length, limit->as_int());
+  }
+}
+
+void read_prompts(const fs::path& folder, Modules& m) {
+  const auto document = read_if_there(folder / "config_sentence_transformers.json");
+  if (!document) return;
+  const JsonValue root = document->root();
+  if (const auto prompts = root.find("prompts"); prompts && !prompts->is_null()) {
+    for (const JsonMember& member : prompts->as_object()) m.prompts[std::string(member.key)] = std::string(member.value.as_string());
+  }
+  m.default_prompt = root.string_or("default_prompt_name", "");
+  if (!m.default_prompt.empty() && !m.prompts.contains(m.default_prompt)) {
+    root.get("default_prompt_name").fail(fmt::format("the name of one of the prompts expected, got '{}'", m.default_prompt));
+  }
+}
+
+void read_module(const JsonValue& value, const Entry& entry, size_t place, DType dtype, Modules& m) {
+  if ((entry.kind == "Transformer") != (place == 0) || (entry.kind == "Pooling") != (place == 1)) {
+    value.get("type").fail(fmt::format("Transformer, Pooling and then Dense or Normalize expected, got {} in place {}", entry.kind, place));
+  }
+  if (entry.kind == "Transformer") {
+    read_encoder(entry.folder, dtype, m);
+  } else if (entry.kind == "Pooling") {
+    m.pooling = Pooling::read((entry.folder / "config.json").string(), m.dimensions);
+    m.dimensions *= static_cast<int64_t>(m.pooling.modes.size());
+  } else if (entry.kind == "Dense") {
+    auto dense = std::make_unique<Dense>(entry.folder, m.dimensions);
+    m.dimensions = dense->out_size();
+    m.after.push_back(std::move(dense));
+  } else {
+    m.after.push_back(std::make_unique<Normalize>());
+  }
+}
+
+}  // namespace
+
+Modules Modules::read(const std::string& folder, DType dtype) {
+  Modules m;
+  const auto document = read_if_there(fs::path(folder) / "modules.json");
+  if (!document) {
+    read_encoder(folder, dtype, m);
+    m.after.push_back(std::make_unique<Normalize>());
+  } else {
+    const JsonArray entries = document->root().as_array();
+    size_t place = 0;
+    for (const JsonValue& value : entries) read_module(value, read_entry(value, folder), place++, dtype, m);
+    if (place < 2) document->root().fail("a Transformer and a Pooling expected");
+  }
+  read_prompts(folder, m);
+  return m;
+}
+
+}  // namespace lazuli

@@ -1,0 +1,38 @@
+// Defines Modules, what a folder of sentence-transformers does with a text before its encoder and with the states after it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "embed/pooling.h"
+#include "lazuli/encoder.h"
+#include "lazuli/nn.h"
+
+namespace lazuli {
+
+/// One step from vectors (batch, in) to vectors (batch, out), f32.
+class VectorModule {
+ public:
+  virtual ~VectorModule() = default;
+  virtual LazyTensor forward(const LazyTensor& x) const = 0;
+};
+
+struct Modules {
+  std::shared_ptr<const Encoder> encoder;
+  std::string encoder_folder;  ///< where its tokenizer is
+  Pooling pooling;
+  std::vector<std::unique_ptr<const VectorModule>> after;
+  int64_t dimensions = 0;
+  int64_t max_seq_length = 0;
+  bool lower_case = false;
+  std::map<std::string, std::string> prompts;
+  std::string default_prompt;  ///< its name; empty: none
+
+  /// Throws IoError, and FormatError naming the file and what was expected.
+  static Modules read(const std::string& folder, DType dtype);
+};
+
+}  // namespace lazuli

@@ -1,0 +1,26 @@
+// Defines Pooling, which makes one vector of the states of a text's tokens.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lazuli/lazy_tensor.h"
+
+namespace lazuli {
+
+enum class PoolingMode : uint8_t { cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken };
+
+struct Pooling {
+  std::vector<PoolingMode> modes = {PoolingMode::mean};  ///< their vectors are joined in this order
+  bool include_prompt = true;
+
+  /// Reads the `config.json` of sentence-transformers' Pooling, with a flag for each mode or with their names. Throws IoError, and
+  /// FormatError when a mode is unknown or `states` is not the size the file has.
+  static Pooling read(const std::string& path, int64_t states);
+
+  /// states (batch, tokens, size) and mask (batch, tokens) bool -> (batch, modes * size) f32. A row whose mask has nothing gives zeros,
+  /// except for cls, max and lasttoken, which are not defined there.
+  LazyTensor forward(const LazyTensor& states, const LazyTensor& mask) const;
+};
+
+}  // namespace lazuli

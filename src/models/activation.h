@@ -1,0 +1,16 @@
+// Declares the activation functions that configurations name.
+#pragma once
+
+#include <string_view>
+
+#include "io/model_config.h"
+#include "lazuli/ops.h"
+
+namespace lazuli {
+
+using Activation = LazyTensor (*)(const LazyTensor&, Where);
+
+/// The function that `hidden_act` names, `fallback` where config.json has none. Throws FormatError for an unknown name.
+Activation activation_of(const ModelConfig& config, std::string_view fallback);
+
+}  // namespace lazuli

@@ -1,0 +1,161 @@
+// Implements the encoder of BERT and its relatives.
+#include "models/encoder.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "lazuli/error.h"
+
+namespace lazuli {
+
+namespace {
+
+LazyTensor apply(const AdaptedLinear& layer, const LazyTensor& x, const LowRankOf& low_rank) {
+  return layer.linear.forward(x, low_rank ? low_rank(layer.index) : nullptr);
+}
+
+void check_inputs(const EncoderInputs& inputs, const ModelInfo& info) {
+  const Shape& shape = inputs.ids.shape();
+  if (shape.rank() != 2 || inputs.mask.shape() != shape) {
+    throw ShapeError(fmt::format("[{}] ids and mask (batch, tokens) are expected, got {} and {}", info.architecture, to_string(shape),
+                                 to_string(inputs.mask.shape())));
+  }
+  if (inputs.mask.dtype() != DType::boolean) {
+    throw DTypeError(fmt::format("[{}] a bool mask is expected, got {}", info.architecture, name_of(inputs.mask.dtype())));
+  }
+  if (shape[1] > info.context) {
+    throw ShapeError(fmt::format("[{}] at most {} tokens are expected, got {}", info.architecture, info.context, shape[1]));
+  }
+}
+
+double layer_norm_eps(const ModelConfig& config) {
+  const JsonValue root = config.json->root();
+  const double eps = root.double_or("layer_norm_eps", 1e-12);
+  if (!(eps >= 0 && eps <= 1)) root.get("layer_norm_eps").fail(fmt::format("a number from 0 to 1 expected, got {}", eps));
+  return eps;
+}
+
+/// Takes the weights of the layers in the model's order and lists the linear ones, by their names in a model without head.
+struct LayerReader {
+  const ModelConfig& config;
+  WeightReader& weights;
+  const EncoderLayerNames& names;
+  std::string_view prefix;
+  std::vector<LinearInfo>& linears;
+
+  AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, const char* meaning) {
+    const std::string stored = fmt::format("{}{}", prefix, path);
+    Tensor weight = weights.take(stored + ".weight", {out, in}, meaning);
+    Tensor bias = weights.take(stored + ".bias", {out}, meaning);
+    linears.push_back({path, in, out});
+    return {Linear(std::move(weight), std::move(bias)), linears.size() - 1};
+  }
+};
+
+}  // namespace
+
+LazyTensor EncoderLayer::forward(const LazyTensor& x, const LazyTensor& mask, const LowRankOf& low_rank) const {
+  const int64_t batch = x.dim(0), tokens = x.dim(1), hidden = x.dim(2), size = hidden / heads;
+  const auto split = [&](const LazyTensor& y) { return transpose(reshape(y, {batch, tokens, heads, size}), 1, 2); };
+  AttentionOptions options;
+  options.mask = mask;
+  const LazyTensor mixed = scaled_dot_product_attention(split(apply(q, x, low_rank)), split(apply(k, x, low_rank)),
+                                                        split(apply(v, x, low_rank)), 1.0 / std::sqrt(static_cast<double>(size)), options);
+  const LazyTensor joined = reshape(transpose(mixed, 1, 2), {batch, tokens, hidden});
+  const LazyTensor y = attention_norm.forward(add(apply(o, joined, low_rank), x));
+  return output_norm.forward(add(apply(outer, activation(apply(inner, y, low_rank), {}), low_rank), y));
+}
+
+EncoderModel::EncoderModel(const ModelConfig& config, const std::string& folder, WeightReader& weights, const EncoderLayerNames& names,
+                           std::string_view prefix, int64_t first_position) {
+  const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
+  if (config.head_dim * config.num_attention_heads != hidden) {
+    config.json->root().get("head_dim").fail(fmt::format("hidden_size / num_attention_heads expected, got {}", config.head_dim));
+  }
+  if (config.max_position_embeddings <= first_position) {
+    config.json->root().get("max_position_embeddings").fail(fmt::format("more than {} expected", first_position));
+  }
+  const double eps = layer_norm_eps(config);
+  const std::string start = fmt::format("{}embeddings.", prefix);
+  words_ = Embedding(weights.take(start + "word_embeddings.weight", {config.vocab_size, hidden}, "vocab_size, hidden_size"));
+  positions_ = Embedding(
+      weights.take(start + "position_embeddings.weight", {config.max_position_embeddings, hidden}, "max_position_embeddings, hidden_size"));
+  norm_ = read_norm(weights, start + "LayerNorm", hidden, eps);
+  LayerReader reader{config, weights, names, prefix, linears_};
+  for (int64_t n = 0; n < config.num_hidden_layers; ++n) {
+    const std::string path = fmt::format("encoder.layer.{}.", n);
+    EncoderLayer layer;
+    layer.q = reader.linear(path + names.query, hidden, hidden, "hidden_size, hidden_size");
+    layer.k = reader.linear(path + names.key, hidden, hidden, "hidden_size, hidden_size");
+    layer.v = reader.linear(path + names.value, hidden, hidden, "hidden_size, hidden_size");
+    layer.o = reader.linear(path + names.output, hidden, hidden, "hidden_size, hidden_size");
+    layer.attention_norm = read_norm(weights, fmt::format("{}{}{}", prefix, path, names.attention_norm), hidden, eps);
+    layer.inner = reader.linear(path + "intermediate.dense", inner, hidden, "intermediate_size, hidden_size");
+    layer.outer = reader.linear(path + "output.dense", hidden, inner, "hidden_size, intermediate_size");
+    layer.output_norm = read_norm(weights, fmt::format("{}{}output.LayerNorm", prefix, path), hidden, eps);
+    layer.heads = config.num_attention_heads;
+    layer.activation = activation_of(config, "gelu");
+    layers_.push_back(std::move(layer));
+  }
+  info_.architecture = config.model_type;
+  info_.path = folder;
+  info_.dtype = weights.dtype();
+  info_.vocab_size = config.vocab_size;
+  info_.context = config.max_position_embeddings - first_position;
+  info_.hidden_size = hidden;
+  info_.layers = config.num_hidden_layers;
+  info_.kv_heads = config.num_attention_heads;
+  info_.head_size = config.head_dim;
+}
+
+LayerNorm EncoderModel::read_norm(WeightReader& weights, const std::string& path, int64_t size, double eps) {
+  // Files converted from TensorFlow keep its names.
+  const bool old = weights.contains(path + ".gamma");
+  Tensor weight = weights.take(path + (old ? ".gamma" : ".weight"), {size}, "hidden_size");
+  return {std::move(weight), weights.take(path + (old ? ".beta" : ".bias"), {size}, "hidden_size"), eps};
+}
+
+void EncoderModel::finish(const WeightReader& weights) {
+  weights.finish({"embeddings.position_ids",
+                  "pooler.dense.weight",
+                  "pooler.dense.bias",
+                  "cls.predictions.bias",
+                  "cls.predictions.decoder.weight",
+                  "cls.predictions.decoder.bias",
+                  "cls.predictions.transform.dense.weight",
+                  "cls.predictions.transform.dense.bias",
+                  "cls.predictions.transform.LayerNorm.weight",
+                  "cls.predictions.transform.LayerNorm.bias",
+                  "cls.predictions.transform.LayerNorm.gamma",
+                  "cls.predictions.transform.LayerNorm.beta",
+                  "cls.seq_relationship.weight",
+                  "cls.seq_relationship.bias",
+                  "lm_head.bias",
+                  "lm_head.dense.weight",
+                  "lm_head.dense.bias",
+                  "lm_head.layer_norm.weight",
+                  "lm_head.layer_norm.bias",
+                  "lm_head.decoder.weight",
+                  "lm_head.decoder.bias"});
+}
+
+LazyTensor EncoderModel::hidden(const EncoderInputs& inputs) const {
+  check_inputs(inputs, info_);
+  const AdapterContext* adapter = inputs.adapter;
+  const LowRankOf low_rank = [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
+  LazyTensor x = words_.forward(inputs.ids);
+  if (const LazyTensor more = offset(); more.defined()) x = add(x, more);
+  x = norm_.forward(add(x, positions_.forward(positions(inputs.ids))));
+  const LazyTensor mask = attention_mask(inputs.mask);
+  for (const EncoderLayer& layer : layers_) x = layer.forward(x, mask, low_rank);
+  return x;
+}
+
+std::string_view prefix_of(const WeightReader& weights, std::string_view prefix) {
+  return weights.contains(fmt::format("{}embeddings.word_embeddings.weight", prefix)) ? prefix : std::string_view();
+}
+
+LazyTensor over_heads(const LazyTensor& mask) { return reshape(mask, {mask.dim(0), 1, 1, mask.dim(1)}); }
+
+}  // namespace lazuli
