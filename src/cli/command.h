@@ -64,6 +64,8 @@ Option path_argument(std::string* target, std::string help);
 Command finetune_command();
 Command generate_command();
 Command eval_command();
+Command embed_command();
+Command similar_command();
 Command tokenize_command();
 Command inspect_command();
 Command fuse_command();

@@ -62,7 +62,7 @@ void Embedder::Impl::run_batch(std::span<const EmbeddingTokens> texts, std::span
   const auto size = static_cast<size_t>(model->dimensions());
   const auto from = vectors_of_batch.data<float>();
   const auto to = result.embeddings.mutable_data<float>();
-  for (size_t k = 0; k < chosen.size(); ++k) std::copy_n(from.begin() + k * size, size, to.begin() + chosen[k] * size);
+  for (size_t k = 0; k < chosen.size(); ++k) std::copy_n(from.subspan(k * size).begin(), size, to.subspan(chosen[k] * size).begin());
 }
 
 EmbedResult Embedder::run(std::span<const std::string> texts, const EmbedOptions& options) {

@@ -12,6 +12,7 @@
 namespace lazuli {
 
 struct EmbeddingModel::Impl {
+  Impl(Modules m, Tokenizer t) : modules(std::move(m)), tokenizer(std::move(t)) {}
   Modules modules;
   Tokenizer tokenizer;
 };
@@ -22,8 +23,7 @@ EmbeddingModel::~EmbeddingModel() = default;
 std::shared_ptr<const EmbeddingModel> EmbeddingModel::load(const std::string& folder, DType dtype) {
   Modules modules = Modules::read(folder, dtype);
   Tokenizer tokenizer = Tokenizer::load(modules.encoder_folder);
-  return std::shared_ptr<const EmbeddingModel>(
-      new EmbeddingModel(std::unique_ptr<Impl>(new Impl{std::move(modules), std::move(tokenizer)})));
+  return std::shared_ptr<const EmbeddingModel>(new EmbeddingModel(std::make_unique<Impl>(std::move(modules), std::move(tokenizer))));
 }
 
 const Encoder& EmbeddingModel::encoder() const { return *impl_->modules.encoder; }
@@ -51,20 +51,9 @@ EmbeddingTokens EmbeddingModel::tokenize(std::string_view text, const std::strin
   const auto prepared = [&](std::string_view part) { return m.lower_case ? to_lower_case(part) : std::string(part); };
   EmbeddingTokens out;
   const std::string whole = prepared(prompt + std::string(text));
-  out.ids = tokenizer.encode(whole);
-  const auto limit = static_cast<size_t>(m.max_seq_length);
-  if (out.ids.size() > limit) {
-    // Only the text is cut: what the tokenizer puts around it stays.
-    const std::vector<int32_t> inner = tokenizer.encode(whole, true, false);
-    const auto at = std::search(out.ids.begin(), out.ids.end(), inner.begin(), inner.end());
-    const size_t around = out.ids.size() - inner.size();
-    const size_t kept = around < limit && at != out.ids.end() ? limit - around : 0;
-    if (kept == 0) {
-      out.ids.resize(limit);
-    } else {
-      out.ids.erase(at + static_cast<std::ptrdiff_t>(kept), at + static_cast<std::ptrdiff_t>(inner.size()));
-    }
-  }
+  EncodeOptions options;
+  options.max_length = static_cast<size_t>(m.max_seq_length);
+  out.ids = tokenizer.encode(whole, options).ids;
   if (!prompt.empty()) {
     const std::vector<int32_t> alone = tokenizer.encode(prepared(prompt));
     const bool ended = !alone.empty() && tokenizer.is_special(alone.back());

@@ -117,6 +117,9 @@ void read_prompts(const fs::path& folder, Modules& m) {
   const auto document = read_if_there(folder / "config_sentence_transformers.json");
   if (!document) return;
   const JsonValue root = document->root();
+  if (const std::string type = root.string_or("model_type", "SentenceTransformer"); type != "SentenceTransformer") {
+    root.get("model_type").fail(fmt::format("SentenceTransformer expected, got '{}'", type));
+  }
   if (const auto prompts = root.find("prompts"); prompts && !prompts->is_null()) {
     for (const JsonMember& member : prompts->as_object()) m.prompts[std::string(member.key)] = std::string(member.value.as_string());
   }

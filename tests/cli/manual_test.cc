@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "cli/program.h"
+#include "support/tiny_sentences.h"
 
 namespace lazuli {
 namespace {
@@ -147,6 +148,9 @@ class Examples : public testing::Test {
         out << R"({"text": "for k in range()" << k << R"():\n    print(k)\n"})"
             << "\n";
     }
+    test::make_tiny_sentences(folder_ / "all-MiniLM-L6-v2", "all-modes");
+    std::ofstream(folder_ / "sentences.txt") << "a cat\nhow do I train?\n";
+    std::ofstream(folder_ / "texts.jsonl") << "{\"text\": \"a cat\"}\n";
     ASSERT_EQ(shell("lazuli finetune --model MODEL --data src --adapter-path adapters --iters 0 --quiet"), 0);
     ASSERT_EQ(shell("lazuli finetune --model MODEL --data rows --adapter-path my-adapter --iters 0 --quiet"), 0);
   }
@@ -195,7 +199,7 @@ TEST_F(Examples, OfEveryHelpWork) {
       const std::string why = line + "\n" + read_file(folder_ / "shell.err", 1 << 20);
       // An example with a model that is not here must at least be a command line.
       const bool complete = line.find("--model") == std::string::npos || line.find("models/pycoder-16m") != std::string::npos ||
-                            line.find("--model MODEL") != std::string::npos;
+                            line.find("--model MODEL") != std::string::npos || line.find("all-MiniLM-L6-v2") != std::string::npos;
       EXPECT_TRUE(complete ? code == 0 : code != 2 && code < 126) << code << ": " << why;
     }
   }

@@ -1,0 +1,115 @@
+// Defines the command `similar`, which finds the texts that are closest in meaning to a query.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "base/interrupt.h"
+#include "base/json_writer.h"
+#include "base/progress.h"
+#include "cli/command.h"
+#include "embed/text_list.h"
+#include "lazuli/embed.h"
+
+namespace lazuli::cli {
+
+namespace {
+
+struct SimilarFlags {
+  std::string model, query, input, prompt_name, query_prompt_name, adapter_path;
+  int64_t top = 5, batch_size = 32;
+};
+
+struct Hit {
+  size_t index;
+  double score;
+};
+
+/// The best first; equals in the order of the texts.
+std::vector<Hit> best(const Tensor& vectors, const Tensor& query, size_t top) {
+  const auto data = vectors.data<float>();
+  const auto wanted = query.data<float>();
+  std::vector<Hit> hits(static_cast<size_t>(vectors.dim(0)));
+  for (size_t k = 0; k < hits.size(); ++k) {
+    hits[k] = {k, cosine_similarity(data.subspan(k * wanted.size(), wanted.size()), wanted)};
+  }
+  top = std::min(top, hits.size());
+  const auto better = [](const Hit& a, const Hit& b) { return a.score != b.score ? a.score > b.score : a.index < b.index; };
+  std::partial_sort(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(top), hits.end(), better);
+  hits.resize(top);
+  return hits;
+}
+
+void print_hits(const SimilarFlags& flags, const Common& common, const std::vector<std::string>& texts, const std::vector<Hit>& hits) {
+  if (!common.json) {
+    for (const Hit& hit : hits) std::cout << fmt::format("{:7.4f}  {}\n", hit.score, texts[hit.index]);
+    std::cout.flush();
+    return;
+  }
+  JsonWriter w;
+  w.begin_object().field("query", flags.query).field("count", texts.size());
+  w.key("results").begin_array();
+  for (const Hit& hit : hits) {
+    w.begin_object().field("score", hit.score).field("index", hit.index).field("text", texts[hit.index]).end_object();
+  }
+  w.end_array().end_object();
+  print_json(w.text());
+}
+
+int run_similar(const SimilarFlags& flags, const Common& common) {
+  const std::vector<std::string> texts = read_texts(flags.input, std::cin);
+  const auto model = EmbeddingModel::load(flags.model, common.dtype);
+  std::optional<Adapter> adapter;
+  if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, model->encoder().linears());
+  Embedder embedder(model, std::move(adapter));
+  EmbedOptions options;
+  options.batch_size = flags.batch_size;
+  options.prompt_name = flags.query_prompt_name;
+  const EmbedResult query = embedder.run(std::span(&flags.query, 1), options);
+  options.prompt_name = flags.prompt_name;
+  const InterruptGuard guard;
+  Progress progress(0, static_cast<int64_t>(texts.size()), common.quiet);
+  options.on_progress = [&progress](int64_t done, int64_t) {
+    progress.update(done, "texts");
+    return !interrupted();
+  };
+  const EmbedResult result = embedder.run(texts, options);
+  progress.clear();
+  if (result.cancelled) return kInterrupted;
+  print_hits(flags, common, texts, best(result.embeddings, query.embeddings, static_cast<size_t>(flags.top)));
+  return kOk;
+}
+
+}  // namespace
+
+Command similar_command() {
+  const auto flags = std::make_shared<SimilarFlags>();
+  Command c;
+  c.name = "similar";
+  c.summary = "Find the texts that are closest in meaning to a query";
+  c.details = "Prints the cosine of the angle between the vectors of query and text, and the text, the closest first.";
+  c.examples =
+      "lazuli similar --model all-MiniLM-L6-v2 --query 'a pet on a carpet' --input sentences.txt --top 3\n"
+      "lazuli similar --model all-MiniLM-L6-v2 --query 'how do I train?' --input texts.jsonl --json";
+  c.options = {
+      model_option(&flags->model),
+      {.name = "--query", .target = &flags->query, .help = "The text to compare with", .value = "TEXT", .required = true},
+      {.name = "--input",
+       .target = &flags->input,
+       .help = "One text a line, or a .jsonl file of {\"text\"} rows; - reads standard input",
+       .value = "FILE",
+       .required = true},
+      {.name = "--top", .target = &flags->top, .help = "How many texts to print", .low = 1},
+      {.name = "--batch-size", .target = &flags->batch_size, .help = "Texts of one pass", .low = 1, .high = 65536},
+      {.name = "--query-prompt-name", .target = &flags->query_prompt_name, .help = "The model's prompt for the query", .value = "NAME"},
+      {.name = "--prompt-name", .target = &flags->prompt_name, .help = "The model's prompt for the texts", .value = "NAME"},
+      adapter_option(&flags->adapter_path),
+  };
+  c.run = [flags](const Common& common) { return run_similar(*flags, common); };
+  return c;
+}
+
+}  // namespace lazuli::cli

@@ -1,0 +1,107 @@
+// Checks the commands embed and similar: the files they write, what they print, and their exit codes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "cli/program.h"
+#include "support/tiny_sentences.h"
+
+namespace lazuli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class EmbedCommand : public testing::Test {
+ protected:
+  EmbedCommand() {
+    test::make_tiny_sentences(folder_ / "model", "dense");
+    std::ofstream(folder_ / "texts.txt") << "a cat\n\nThe dog sat on the mat\n";
+    std::ofstream(folder_ / "texts.jsonl") << "{\"text\": \"a cat\"}\n{\"text\": \"how do I train?\"}\n";
+  }
+  struct Result {
+    int code;
+    std::string out, err;
+  };
+  Result run(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.end(), {"--model", folder_ / "model", "--threads", "1"});
+    const Program program(folder_, arguments);
+    const int code = program.wait();
+    return {code, program.out(), program.err()};
+  }
+  TestFolder folder_;
+};
+
+TEST_F(EmbedCommand, WritesAnArrayAndReportsJson) {
+  const Result r = run({"embed", "--input", folder_ / "texts.txt", "--output", folder_ / "v.npy", "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const JsonDocument document = JsonDocument::parse(r.out, "output");
+  EXPECT_EQ(document.root().get("count").as_int(), 3);
+  EXPECT_EQ(document.root().get("dimensions").as_int(), 24);
+  EXPECT_GT(document.root().get("tokens").as_int(), 6);
+  EXPECT_GT(document.root().get("tokens_per_second").as_double(), 0);
+  EXPECT_GT(document.root().get("peak_memory_bytes").as_int(), 1 << 20);
+  EXPECT_EQ(std::filesystem::file_size(folder_ / "v.npy"), 128U + 3 * 24 * 4);
+}
+
+TEST_F(EmbedCommand, WritesRowsInTheOrderOfTheTexts) {
+  const Result to_file = run({"embed", "--input", folder_ / "texts.jsonl", "--output", folder_ / "v.jsonl"});
+  ASSERT_EQ(to_file.code, 0) << to_file.err;
+  EXPECT_EQ(to_file.out, "");
+  EXPECT_THAT(to_file.err, AllOf(HasSubstr("2 texts"), HasSubstr("tokens/s")));
+  const Result to_stdout = run({"embed", "--input", folder_ / "texts.jsonl", "--output", "-", "--quiet"});
+  EXPECT_EQ(to_stdout.err, "");
+  EXPECT_EQ(to_stdout.out, read_file(folder_ / "v.jsonl", 1 << 20));
+  const JsonDocument row = JsonDocument::parse(to_stdout.out.substr(0, to_stdout.out.find('\n')), "row");
+  EXPECT_EQ(row.root().get("text").as_string(), "a cat");
+  EXPECT_EQ(row.root().get("embedding").as_array().size(), 24U);
+}
+
+TEST_F(EmbedCommand, APromptChangesTheVectors) {
+  const std::vector<std::string> words = {"embed", "--input", folder_ / "texts.txt", "--output", "-", "--quiet"};
+  auto other = words;
+  other.insert(other.end(), {"--prompt-name", "passage"});
+  const Result a = run(words), b = run(other);
+  EXPECT_EQ(b.code, 0) << b.err;
+  EXPECT_NE(a.out, b.out);
+  other.back() = "none-such";
+  const Result c = run(other);
+  EXPECT_EQ(c.code, 1);
+  EXPECT_THAT(c.err, HasSubstr("none-such"));
+}
+
+TEST_F(EmbedCommand, WrongCommandLinesAreRefused) {
+  EXPECT_EQ(run({"embed", "--input", folder_ / "texts.txt"}).code, 2);
+  EXPECT_EQ(run({"embed", "--input", folder_ / "texts.txt", "--output", folder_ / "v.csv"}).code, 2);
+  EXPECT_EQ(run({"embed", "--input", folder_ / "texts.txt", "--output", "-", "--json"}).code, 2);
+  EXPECT_EQ(run({"embed", "--input", folder_ / "texts.txt", "--output", "-", "--batch-size", "0"}).code, 2);
+  const Result missing = run({"embed", "--input", folder_ / "none.txt", "--output", "-"});
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_THAT(missing.err, HasSubstr("none.txt"));
+  EXPECT_EQ(run({"embed", "--input", folder_ / "texts.txt", "--output", folder_ / "no/v.npy"}).code, 1);
+}
+
+TEST_F(EmbedCommand, SimilarPrintsTheClosestFirst) {
+  const Result r = run({"similar", "--query", "A CAT", "--input", folder_ / "texts.txt", "--top", "2", "--quiet"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_TRUE(r.out.starts_with(" 1.0000  a cat\n")) << r.out;
+  EXPECT_EQ(std::count(r.out.begin(), r.out.end(), '\n'), 2);
+}
+
+TEST_F(EmbedCommand, SimilarHasJsonToo) {
+  const Result r = run({"similar", "--query", "how do I train?", "--input", folder_ / "texts.jsonl", "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const JsonDocument document = JsonDocument::parse(r.out, "output");
+  const JsonArray results = document.root().get("results").as_array();
+  ASSERT_EQ(results.size(), 2U);
+  EXPECT_EQ((*results.begin()).get("index").as_int(), 1);
+  EXPECT_NEAR((*results.begin()).get("score").as_double(), 1, 1e-5);
+}
+
+}  // namespace
+}  // namespace lazuli

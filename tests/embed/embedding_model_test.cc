@@ -1,0 +1,188 @@
+// Checks whole embeddings against those of sentence-transformers, and the errors of folders that are not as they should be.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "lazuli/embed.h"
+#include "lazuli/error.h"
+#include "lazuli/plan_cache.h"
+#include "support/temp_folder.h"
+#include "support/tiny_sentences.h"
+
+namespace lazuli {
+namespace {
+
+using test::message_of;
+using testing::AllOf;
+using testing::HasSubstr;
+
+class Embeddings : public testing::Test {
+ protected:
+  Embeddings() : expected_(JsonDocument::read(test::data_folder("tiny-sentences/expected.json"))) {
+    for (const JsonValue& text : expected_.root().get("texts").as_array()) texts_.emplace_back(text.as_string());
+  }
+  std::shared_ptr<const EmbeddingModel> load(const std::string& variant) {
+    test::make_tiny_sentences(folder_.path(variant + "x"), variant);
+    return EmbeddingModel::load(folder_.path(variant + "x"));
+  }
+  /// The largest difference from the vectors that are expected.
+  static double difference(const JsonValue& vectors, const Tensor& got) {
+    const auto numbers = got.data<float>();
+    size_t k = 0;
+    double largest = 0;
+    for (const JsonValue& vector : vectors.as_array()) {
+      for (const JsonValue& wanted : vector.as_array()) {
+        largest = std::max(largest, std::fabs(static_cast<double>(numbers[k++]) - wanted.as_double()));
+      }
+    }
+    EXPECT_EQ(k, numbers.size());
+    return largest;
+  }
+  void expect_all(const std::string& variant) {
+    Embedder embedder(load(variant));
+    for (const JsonValue& run : expected_.root().get(variant).as_array()) {
+      EmbedOptions options;
+      options.prompt_name = std::string(run.get("prompt").as_string());
+      EXPECT_LT(difference(run.get("vectors"), embedder.run(texts_, options).embeddings), 5e-5) << variant << options.prompt_name;
+      options.batch_size = 1;
+      EXPECT_LT(difference(run.get("vectors"), embedder.run(texts_, options).embeddings), 5e-5) << variant << options.prompt_name;
+    }
+  }
+  std::string error(const std::string& file, const std::string& from, const std::string& to) {
+    const std::string path = folder_.path("edited");
+    std::filesystem::remove_all(path);
+    test::make_tiny_sentences(path, "dense");
+    std::string text = read_file(path + "/" + file, 1 << 20);
+    const size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    std::ofstream(path + "/" + file) << text.replace(at, from.size(), to);
+    return message_of<FormatError>([&] { EmbeddingModel::load(path); });
+  }
+
+  test::TempFolder folder_;
+  JsonDocument expected_;
+  std::vector<std::string> texts_;
+};
+
+TEST_F(Embeddings, IdsAreThoseOfTransformers) {
+  const auto model = load("all-modes");
+  size_t k = 0;
+  for (const JsonValue& row : expected_.root().get("ids").as_array()) {
+    std::vector<int32_t> ids;
+    for (const JsonValue& id : row.as_array()) ids.push_back(static_cast<int32_t>(id.as_int()));
+    EXPECT_EQ(model->tokenize(texts_[k]).ids, ids) << texts_[k];
+    ++k;
+  }
+}
+
+TEST_F(Embeddings, EveryPoolingModeMatchesSentenceTransformers) { expect_all("all-modes"); }
+TEST_F(Embeddings, DensePromptsAndLengthMatchSentenceTransformers) { expect_all("dense"); }
+TEST_F(Embeddings, PromptsLeftOutOfPoolingMatchSentenceTransformers) { expect_all("prompts"); }
+
+TEST_F(Embeddings, AFolderWithoutModulesGivesTheNormalisedMean) {
+  const auto model = load("");
+  const Tensor got = Embedder(model).run(texts_).embeddings;
+  const JsonArray runs = expected_.root().get("all-modes").as_array();
+  const JsonArray rows = (*runs.begin()).get("vectors").as_array();
+  std::vector<float> mean;
+  size_t column = 0;
+  for (const JsonValue& v : (*rows.begin()).as_array()) {
+    if (column >= 64 && column < 96) mean.push_back(static_cast<float>(v.as_double()));
+    ++column;
+  }
+  EXPECT_GT(cosine_similarity(mean, got.data<float>().first(32)), 0.999999);
+  double size = 0;
+  for (float v : got.data<float>().first(32)) size += static_cast<double>(v * v);
+  EXPECT_NEAR(size, 1, 1e-5);
+}
+
+TEST_F(Embeddings, LongTextsAreCutInsideTheirSpecialTokens) {
+  const auto model = load("dense");
+  EXPECT_EQ(model->max_seq_length(), 20);
+  const std::vector<int32_t> ids = model->tokenize(texts_[3]).ids;
+  EXPECT_EQ(ids.size(), 20U);
+  EXPECT_EQ(ids.front(), 2);
+  EXPECT_EQ(ids.back(), 3);
+}
+
+TEST_F(Embeddings, OldSettingsOfLengthAndCaseAreReadToo) {
+  const std::string path = folder_.path("old");
+  test::make_tiny_sentences(path, "all-modes");
+  std::ofstream(path + "/sentence_bert_config.json") << R"({"max_seq_length": 9, "do_lower_case": true})";
+  const auto model = EmbeddingModel::load(path);
+  EXPECT_EQ(model->max_seq_length(), 9);
+  EXPECT_EQ(model->tokenize("[MASK]").ids.size(), model->tokenize("[mask]").ids.size());
+}
+
+TEST_F(Embeddings, ManyTextsNeedFewPlansAndKeepTheirOrder) {
+  Embedder embedder(load("all-modes"));
+  std::vector<std::string> many;
+  for (int k = 0; k < 50; ++k) many.push_back(texts_[static_cast<size_t>(k) % texts_.size()]);
+  int64_t last = 0;
+  EmbedOptions options;
+  options.batch_size = 8;
+  options.on_progress = [&last](int64_t done, int64_t total) {
+    EXPECT_GT(done, last);
+    EXPECT_EQ(total, 50);
+    last = done;
+    return true;
+  };
+  const Tensor got = embedder.run(many, options).embeddings;
+  EXPECT_EQ(last, 50);
+  const auto row = [&](size_t k) { return got.data<float>().subspan(k * 192, 192); };
+  for (size_t k = 5; k < 50; ++k) EXPECT_GT(cosine_similarity(row(k), row(k % 5)), 0.999999) << k;
+}
+
+TEST_F(Embeddings, ARunCanBeEnded) {
+  Embedder embedder(load("all-modes"));
+  EmbedOptions options;
+  options.batch_size = 1;
+  options.on_progress = [](int64_t, int64_t) { return false; };
+  EXPECT_TRUE(embedder.run(texts_, options).cancelled);
+}
+
+TEST_F(Embeddings, AnAdapterChangesThem) {
+  const auto model = load("dense");
+  LoRAConfig config;
+  Adapter adapter = Adapter::create(model->encoder().linears(), config, 1);
+  std::vector<Tensor> parameters = adapter.parameters();
+  for (size_t k = 1; k < parameters.size(); k += 2) {
+    for (float& v : parameters[k].mutable_data<float>()) v = 0.05F;
+  }
+  adapter.set_parameters(parameters);
+  const Tensor before = Embedder(model).run(texts_).embeddings, after = Embedder(model, adapter).run(texts_).embeddings;
+  EXPECT_LT(cosine_similarity(before.data<float>().first(24), after.data<float>().first(24)), 0.9999);
+}
+
+TEST_F(Embeddings, WrongArgumentsAreNamed) {
+  const auto model = load("dense");
+  Embedder embedder(model);
+  EmbedOptions options;
+  options.prompt_name = "other";
+  EXPECT_THAT(message_of<ValueError>([&] { embedder.run(texts_, options); }), AllOf(HasSubstr("'other'"), HasSubstr("passage, query")));
+  options = {};
+  options.batch_size = 0;
+  EXPECT_THROW(embedder.run(texts_, options), ValueError);
+  const EmbeddingTokens outside{{2, 500, 3}, 0};
+  EXPECT_THAT(message_of<ValueError>([&] { embedder.run(std::span(&outside, 1)); }), HasSubstr("500"));
+}
+
+TEST_F(Embeddings, FoldersThatAreNotAsTheyShouldBeAreNamed) {
+  EXPECT_THAT(error("modules.json", "modules.dense.Dense", "modules.cnn.CNN"), AllOf(HasSubstr("modules.json"), HasSubstr("cnn.CNN")));
+  EXPECT_THAT(error("modules.json", "sentence_transformers.base.modules.dense", "my.own"), HasSubstr("my.own.Dense"));
+  EXPECT_THAT(error("modules.json", "\"2_Dense\"", "\"../2_Dense\""), HasSubstr("../2_Dense"));
+  EXPECT_THAT(error("2_Dense/config.json", "\"in_features\": 32", "\"in_features\": 33"), HasSubstr("in_features"));
+  EXPECT_THAT(error("2_Dense/config.json", "\"out_features\": 24", "\"out_features\": 25"), HasSubstr("linear.weight"));
+  EXPECT_THAT(error("2_Dense/config.json", "activation.Tanh", "activation.Softplus"), HasSubstr("Softplus"));
+  EXPECT_THAT(error("1_Pooling/config.json", "\"mean\"", "\"median\""), HasSubstr("median"));
+  EXPECT_THAT(error("config_sentence_transformers.json", "_name\": \"query\"", "_name\": \"question\""), HasSubstr("question"));
+  EXPECT_THAT(error("config_sentence_transformers.json", "\"SentenceTransformer\"", "\"CrossEncoder\""), HasSubstr("CrossEncoder"));
+}
+
+}  // namespace
+}  // namespace lazuli

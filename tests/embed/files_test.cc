@@ -1,0 +1,66 @@
+// Checks the lists of texts that are read and the files of vectors that are written.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <sstream>
+
+#include "base/file.h"
+#include "embed/lower_case.h"
+#include "embed/text_list.h"
+#include "embed/vector_file.h"
+#include "lazuli/error.h"
+#include "support/temp_folder.h"
+
+namespace lazuli {
+namespace {
+
+using test::message_of;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST(TextList, EveryLineIsAText) {
+  EXPECT_THAT(split_texts("one\n\n three \r\n", "a.txt"), ElementsAre("one", "", " three "));
+  EXPECT_THAT(split_texts("one\ntwo", "-"), ElementsAre("one", "two"));
+  EXPECT_THAT(split_texts("{\"text\": \"x\"}\n", "a.txt"), ElementsAre("{\"text\": \"x\"}"));
+}
+
+TEST(TextList, RowsAreReadFromJsonLines) {
+  const std::string rows = "{\"text\": \"one\", \"id\": 3}\n\n{\"text\": \"a\\nb\"}\n";
+  EXPECT_THAT(split_texts(rows, "a.jsonl"), ElementsAre("one", "a\nb"));
+  EXPECT_THAT(split_texts(rows, "-"), ElementsAre("one", "a\nb"));
+  EXPECT_THAT(split_texts("{not a row\n", "-"), ElementsAre("{not a row"));
+  EXPECT_THAT(split_texts(rows, "-", TextFormat::lines).size(), 3U);
+  EXPECT_THAT(message_of<FormatError>([] { split_texts("{\"text\": \"a\"}\n{\"txt\": 1}\n", "b.jsonl"); }),
+              AllOf(HasSubstr("b.jsonl:2"), HasSubstr("text")));
+}
+
+TEST(TextList, NoTextAtAllIsAnError) {
+  std::istringstream empty;
+  EXPECT_THROW(read_texts("-", empty), FormatError);
+  EXPECT_THROW(read_texts("/no/file.txt", empty), IoError);
+}
+
+TEST(VectorFile, NpyHasItsHeaderAlignedAndItsNumbersBehind) {
+  const test::TempFolder folder;
+  write_npy(folder.path("v.npy"), Tensor::from_vector<float>({1, 2, 3, 4, 5, 6}, {2, 3}));
+  const std::string bytes = read_file(folder.path("v.npy"), 1 << 20);
+  ASSERT_EQ(bytes.size(), 128U + 24U);
+  EXPECT_EQ(bytes.substr(0, 8), std::string("\x93NUMPY\x01\x00", 8));
+  EXPECT_EQ(static_cast<size_t>(static_cast<unsigned char>(bytes[8])) + 10, 128U);
+  EXPECT_THAT(bytes, HasSubstr("{'descr': '<f4', 'fortran_order': False, 'shape': (2,3), }"));
+  float last = 0;
+  std::memcpy(&last, bytes.data() + bytes.size() - 4, 4);
+  EXPECT_EQ(last, 6);
+}
+
+TEST(VectorFile, LinesHaveTextAndShortestNumbers) {
+  EXPECT_EQ(embedding_line("a\"b", std::vector<float>{0.1F, -2, 1e-7F}), "{\"text\":\"a\\\"b\",\"embedding\":[0.1,-2,1e-07]}\n");
+  EXPECT_THROW(write_npy("/no/folder/v.npy", Tensor::zeros(DType::f32, {1, 1})), IoError);
+}
+
+TEST(LowerCase, GoesByUnicodeAndLeavesOtherBytes) { EXPECT_EQ(to_lower_case("ÀÉ Straße ΑΒ \xff X"), "àé straße αβ \xff x"); }
+
+}  // namespace
+}  // namespace lazuli

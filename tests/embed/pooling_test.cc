@@ -1,0 +1,71 @@
+// Checks the reading of pooling configurations in both of their forms.
+#include "embed/pooling.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "lazuli/error.h"
+#include "support/temp_folder.h"
+
+namespace lazuli {
+namespace {
+
+using test::message_of;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::FloatNear;
+using testing::HasSubstr;
+
+class PoolingConfig : public testing::Test {
+ protected:
+  Pooling read(const std::string& text, int64_t states = 8) const {
+    folder_.write("config.json", text);
+    return Pooling::read(folder_.path("config.json"), states);
+  }
+  std::string error(const std::string& text) const {
+    return message_of<FormatError>([&] { read(text); });
+  }
+  test::TempFolder folder_;
+};
+
+TEST_F(PoolingConfig, FlagsAreJoinedInAFixedOrder) {
+  const Pooling p = read(R"({"word_embedding_dimension": 8, "pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true,
+    "pooling_mode_max_tokens": false, "pooling_mode_lasttoken": true, "include_prompt": false})");
+  EXPECT_THAT(p.modes, ElementsAre(PoolingMode::cls, PoolingMode::mean, PoolingMode::lasttoken));
+  EXPECT_FALSE(p.include_prompt);
+}
+
+TEST_F(PoolingConfig, NamesAreJoinedInTheirOwnOrder) {
+  EXPECT_THAT(read(R"({"embedding_dimension": 8, "pooling_mode": ["weightedmean", "max"]})").modes,
+              ElementsAre(PoolingMode::weightedmean, PoolingMode::max));
+  EXPECT_THAT(read(R"({"pooling_mode": "mean_sqrt_len_tokens"})").modes, ElementsAre(PoolingMode::mean_sqrt_len_tokens));
+  EXPECT_THAT(read("{}").modes, ElementsAre(PoolingMode::mean));
+}
+
+TEST_F(PoolingConfig, WhatDoesNotFitIsNamed) {
+  EXPECT_THAT(error(R"({"pooling_mode": "median"})"), AllOf(HasSubstr("config.json"), HasSubstr("median")));
+  EXPECT_THAT(error(R"({"pooling_mode_median_tokens": true})"), HasSubstr("pooling_mode_median_tokens"));
+  EXPECT_THAT(error(R"({"word_embedding_dimension": 9})"), AllOf(HasSubstr("word_embedding_dimension"), HasSubstr("8"), HasSubstr("9")));
+}
+
+TEST(PoolingModes, TakeTheTokensOfTheMask) {
+  const LazyTensor states = LazyTensor::from_slice({1.F, 2.F, 3.F, 4.F, -6.F, 8.F, 99.F, 99.F}, {1, 4, 2});
+  const LazyTensor all = LazyTensor::from_slice({true, true, true, false}, {1, 4});
+  const LazyTensor without_first = LazyTensor::from_slice({false, true, true, false}, {1, 4});
+  const auto pooled = [&](PoolingMode mode, const LazyTensor& mask) {
+    return Pooling{{mode}, true}.forward(states, mask).eval().to_vector<float>();
+  };
+  const auto near = [](float a, float b) { return ElementsAre(FloatNear(a, 1e-5F), FloatNear(b, 1e-5F)); };
+  EXPECT_THAT(pooled(PoolingMode::cls, all), near(1, 2));
+  EXPECT_THAT(pooled(PoolingMode::cls, without_first), near(3, 4));
+  EXPECT_THAT(pooled(PoolingMode::lasttoken, all), near(-6, 8));
+  EXPECT_THAT(pooled(PoolingMode::max, without_first), near(3, 8));
+  EXPECT_THAT(pooled(PoolingMode::mean, without_first), near(-1.5F, 6));
+  EXPECT_THAT(pooled(PoolingMode::mean_sqrt_len_tokens, without_first), near(-3 / std::sqrt(2.F), 12 / std::sqrt(2.F)));
+  EXPECT_THAT(pooled(PoolingMode::weightedmean, without_first), near((6 - 18) / 5.F, (8 + 24) / 5.F));
+}
+
+}  // namespace
+}  // namespace lazuli
