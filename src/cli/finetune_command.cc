@@ -9,6 +9,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/file.h"
 #include "base/json_writer.h"
 #include "base/terminal.h"
 #include "base/trace.h"
@@ -20,6 +21,7 @@
 #include "lazuli/model.h"
 #include "lazuli/tokenizer.h"
 #include "train/fine_tune.h"
+#include "train/loss_curve.h"
 
 namespace lazuli::cli {
 namespace {
@@ -129,9 +131,13 @@ void add_optional(JsonWriter& w, std::string_view name, const std::optional<doub
   }
 }
 
-std::string report_json(const FinetuneFlags& flags, const FineTuneReport& r, const Adapter& adapter) {
+std::string report_json(const FinetuneFlags& flags, const FineTuneReport& r, const Adapter& adapter, const std::string& curves) {
   JsonWriter w;
-  w.begin_object().field("adapter_path", flags.adapter_path).field("iterations", r.iterations).field("interrupted", r.interrupted);
+  w.begin_object()
+      .field("adapter_path", flags.adapter_path)
+      .field("loss_curve", curves)
+      .field("iterations", r.iterations)
+      .field("interrupted", r.interrupted);
   add_optional(w, "train_loss_before", r.train_loss_before);
   add_optional(w, "train_loss_after", r.train_loss_after);
   add_optional(w, "val_loss_before", r.val_loss_before);
@@ -164,6 +170,17 @@ void say_summary(const Common& common, const FinetuneFlags& flags, const FineTun
   say(common, fmt::format("stopped after iteration {} of {}; to go on: {}", r.iterations, flags.iters, again));
 }
 
+/// Curves of the whole training, runs before --resume included.
+std::string draw_curves(const Common& common, const FinetuneFlags& flags) {
+  constexpr int kMostColumns = 100;
+  const LossCurves curves = read_loss_curves(metrics_path(flags.adapter_path));
+  const std::string path = (std::filesystem::path(flags.adapter_path) / "loss.svg").string();
+  write_file(path, plot_svg(curves, flags.model + ", " + flags.data));
+  const std::string plot = plot_text(curves, std::min(terminal_width(STDERR_FILENO), kMostColumns));
+  if (!plot.empty()) say(common, "\n" + plot);
+  return path;
+}
+
 int run_finetune(const FinetuneFlags& flags, const Common& common) {
   const FineTuneOptions options = loop_options(flags, common);
   options.train.check();
@@ -179,7 +196,8 @@ int run_finetune(const FinetuneFlags& flags, const Common& common) {
     say(common, fmt::format("going on after iteration {}", trainer.steps_done()));
   }
   const FineTuneReport report = fine_tune(trainer, data.train, data.validation ? &*data.validation : nullptr, options);
-  if (common.json) print_json(report_json(flags, report, adapter));
+  const std::string curves = draw_curves(common, flags);
+  if (common.json) print_json(report_json(flags, report, adapter, curves));
   say_summary(common, flags, report);
   return report.interrupted ? kInterrupted : kOk;
 }
@@ -187,7 +205,8 @@ int run_finetune(const FinetuneFlags& flags, const Common& common) {
 constexpr const char* kDetails =
     "The data is a text or source file, a folder of them (split by file into training and validation), or a folder with train.jsonl and\n"
     "valid.jsonl of {\"text\": ...} rows. The adapter's folder gets adapter_config.json and adapter_model.safetensors in PEFT's layout,\n"
-    "metrics.jsonl, and training_state.safetensors, from which --resume goes on. Ctrl-C finishes the step, saves, and ends with code 130;\n"
+    "metrics.jsonl, loss.svg, and training_state.safetensors, from which --resume goes on. Ctrl-C finishes the step, saves, and ends with "
+    "code 130;\n"
     "a second Ctrl-C ends at once.";
 
 constexpr const char* kExamples =

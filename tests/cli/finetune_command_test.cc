@@ -75,6 +75,8 @@ TEST_F(FinetuneCommand, WritesAdapterMetricsTraceAndOneJsonObject) {
   EXPECT_FALSE(root.get("interrupted").as_bool());
   EXPECT_EQ(root.get("trained_tokens").as_int(), 4 * 2 * 16);
   EXPECT_LT(root.get("val_loss_after").as_double(), root.get("val_loss_before").as_double());
+  EXPECT_EQ(root.get("loss_curve").as_string(), adapter() + "/loss.svg");
+  EXPECT_THAT(read_file(adapter() + "/loss.svg", 1 << 20), HasSubstr("<polyline"));
   for (const char* key :
        {"train_loss_before", "train_loss_after", "tokens_per_second", "seconds", "peak_memory_bytes", "trainable_parameters"}) {
     EXPECT_GT(root.get(key).as_double(), 0) << key;
