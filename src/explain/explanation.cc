@@ -108,7 +108,7 @@ std::vector<std::pair<std::string, int64_t>> op_changes(const ComputationGraph& 
   for (const auto& [op, count] : op_counts(before)) changes[op] -= count;
   std::vector<std::pair<std::string, int64_t>> list;
   for (const auto& change : changes) {
-    if (change.second != 0) list.push_back(change);
+    if (change.second != 0) list.emplace_back(change);
   }
   std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return std::abs(a.second) > std::abs(b.second); });
   return list;
