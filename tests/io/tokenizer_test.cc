@@ -1,4 +1,4 @@
-// Checks encoding and decoding against ids written by the tokenizers package (tokenizer_differential.py), and against hard texts.
+// Checks encoding and decoding against ids written by the tokenizers package (scripts/check_tokenizers.py), and against hard texts.
 #include "lazuli/tokenizer.h"
 
 #include <gtest/gtest.h>

@@ -83,6 +83,8 @@ std::optional<TokenTrie::Match> TokenTrie::find(std::string_view text, std::size
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer)
     : tokens_(std::move(tokens)), raw_(make_trie(false, normalizer)), normalized_(make_trie(true, normalizer)) {
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
+    std::string storage;
+    tokens_[i].decoded = tokens_[i].normalized ? normalizer.apply(tokens_[i].content, storage) : std::string_view(tokens_[i].content);
     by_content_.emplace(tokens_[i].content, i);
     by_id_.emplace(tokens_[i].id, i);
   }

@@ -17,6 +17,8 @@ namespace lazuli::tokenizer {
 struct AddedToken {
   std::int32_t id = 0;
   std::string content;
+  /// What it is decoded as: the content, normalised where texts are before it is looked for.
+  std::string decoded;
   /// Not inside a word.
   bool single_word = false;
   /// Takes the spaces before it, or after it.

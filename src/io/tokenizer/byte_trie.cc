@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 namespace lazuli::tokenizer {
 
@@ -26,6 +27,13 @@ class ByteTrieBuilder {
 
  private:
   static constexpr std::size_t kBlock = 256;
+  using Mask = std::array<std::uint64_t, 4>;
+
+  // Which units of a block are free, and how many.
+  struct Block {
+    std::size_t count;
+    Mask free;
+  };
 
   // The entries in [begin, end) share their first `depth` bytes, which lead to `unit`.
   struct Node {
@@ -37,22 +45,39 @@ class ByteTrieBuilder {
 
   void add_block() {
     units_.resize(units_.size() + kBlock);
-    free_.push_back(kBlock);
+    blocks_.push_back({kBlock, {~std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{0}}});
   }
 
   void take(std::size_t unit) {
-    taken_.resize(units_.size());
-    taken_[unit] = true;
-    --free_[unit / kBlock];
+    Block& block = blocks_[unit / kBlock];
+    block.free[unit / 64 % 4] &= ~(std::uint64_t{1} << unit % 64);
+    --block.count;
   }
 
-  bool is_free(std::size_t unit) const { return unit >= taken_.size() || !taken_[unit]; }
+  // Bit i of the result is bit i XOR label of the mask.
+  static Mask permuted(const Mask& mask, unsigned char label) {
+    static constexpr std::uint64_t kLow[6] = {0x5555555555555555U, 0x3333333333333333U, 0x0F0F0F0F0F0F0F0FU,
+                                              0x00FF00FF00FF00FFU, 0x0000FFFF0000FFFFU, 0x00000000FFFFFFFFU};
+    Mask out;
+    for (std::size_t w = 0; w < out.size(); ++w) {
+      std::uint64_t word = mask[w ^ static_cast<std::size_t>(label >> 6)];
+      for (int k = 0; k < 6; ++k) {
+        if ((label >> k & 1) != 0) word = (word & kLow[k]) << (1 << k) | (word >> (1 << k) & kLow[k]);
+      }
+      out[w] = word;
+    }
+    return out;
+  }
 
+  // A base in the block for which every label's unit is free.
   std::size_t base_in(std::size_t block) const {
-    for (std::size_t offset = 0; offset < kBlock; ++offset) {
-      const std::size_t base = block * kBlock + offset;
-      const auto fits = [&](unsigned char label) { return is_free(base ^ label); };
-      if (std::all_of(labels_.begin(), labels_.end(), fits)) return base;
+    Mask bases = permuted(blocks_[block].free, labels_.front());
+    for (std::size_t i = 1; i < labels_.size(); ++i) {
+      const Mask more = permuted(blocks_[block].free, labels_[i]);
+      for (std::size_t w = 0; w < bases.size(); ++w) bases[w] &= more[w];
+    }
+    for (std::size_t w = 0; w < bases.size(); ++w) {
+      if (bases[w] != 0) return block * kBlock + w * 64 + static_cast<std::size_t>(std::countr_zero(bases[w]));
     }
     return units_.size();
   }
@@ -60,8 +85,8 @@ class ByteTrieBuilder {
   std::size_t find_base() {
     std::size_t& start = starts_[labels_.size() - 1];
     for (;; ++start) {
-      if (start == free_.size()) add_block();
-      if (free_[start] < labels_.size()) continue;
+      if (start == blocks_.size()) add_block();
+      if (blocks_[start].count < labels_.size()) continue;
       if (const std::size_t base = base_in(start); base != units_.size()) return base;
     }
   }
@@ -95,8 +120,7 @@ class ByteTrieBuilder {
   const Entries& entries_;
   std::vector<Node> open_;
   std::vector<unsigned char> labels_;
-  std::vector<bool> taken_;
-  std::vector<std::size_t> free_;  // of each block
+  std::vector<Block> blocks_;
   std::array<std::size_t, kBlock> starts_{};
 };
 

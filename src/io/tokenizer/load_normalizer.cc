@@ -5,6 +5,14 @@
 namespace lazuli::tokenizer {
 namespace {
 
+Precompiled read_precompiled(const JsonNode& rules) {
+  try {
+    return Precompiled(rules.string());
+  } catch (const FormatError& error) {
+    rules.fail(error.what());
+  }
+}
+
 NormalizerStep read_step(const JsonNode& node) {
   const std::string_view type = node.type();
   if (type == "NFC") return UnicodeForm{true, false};
@@ -18,6 +26,7 @@ NormalizerStep read_step(const JsonNode& node) {
   if (type == "Replace") return read_replace(node);
   if (type == "Prepend") return Prepend{std::string(node.at("prepend").string())};
   if (type == "Strip") return Strip{node.flag("strip_left", true), node.flag("strip_right", true)};
+  if (type == "Precompiled") return read_precompiled(node.at("precompiled_charsmap"));
   if (type == "BertNormalizer") {
     BertNormalizer bert;
     bert.clean_text = node.flag("clean_text", true);

@@ -45,6 +45,38 @@ std::string_view rewrite(std::string_view text, std::string& storage, const Each
   return storage;
 }
 
+// What is put in the place of a match starts where the match's last character does.
+bool replace_keeps_start(const Replace& step, std::string_view text) {
+  const std::size_t first = code_point_at(text, 0).length;
+  std::size_t end = 0;
+  if (const std::string* literal = std::get_if<std::string>(&step.pattern)) {
+    if (!text.starts_with(*literal)) return true;
+    end = literal->size();
+  } else {
+    std::vector<TextSpan> matches;
+    std::get<Regex>(step.pattern).matches(text, {0, text.size()}, matches);
+    if (matches.empty() || matches.front().begin > 0 || matches.front().end == 0) return true;
+    end = matches.front().end;
+  }
+  return end <= first && !step.content.empty();
+}
+
+bool bert_keeps_start(const BertNormalizer& step, std::string_view text) {
+  const std::string_view first = text.substr(0, code_point_at(text, 0).length);
+  std::string storage;
+  return !step.apply(first, storage).empty();
+}
+
+bool step_keeps_start(const NormalizerStep& step, std::string_view text) {
+  const char32_t first = code_point_at(text, 0).value;
+  if (const Strip* strip = std::get_if<Strip>(&step)) return !strip->left || !has_flag(first, UnicodeClasses::kSpace);
+  if (std::holds_alternative<StripAccents>(step)) return !has_flag(first, UnicodeClasses::kMark);
+  if (std::holds_alternative<Nmt>(step)) return !is_nmt_control(first);
+  if (const Replace* replace = std::get_if<Replace>(&step)) return replace_keeps_start(*replace, text);
+  if (const BertNormalizer* bert = std::get_if<BertNormalizer>(&step)) return bert_keeps_start(*bert, text);
+  return true;
+}
+
 }  // namespace
 
 void append_lower(char32_t c, std::string& out) {
@@ -111,7 +143,7 @@ std::string_view SpellBytes::apply(std::string_view text, std::string& storage) 
   return storage;
 }
 
-std::string_view Normalizer::apply(std::string_view text, std::string& storage) const {
+std::string_view Normalizer::apply(std::string_view text, std::string& storage, bool* keeps_start) const {
   static thread_local std::string previous;
   const auto lies_in = [&](const std::string& owner) {
     return std::greater_equal<>()(text.data(), owner.data()) && std::less_equal<>()(text.data(), owner.data() + owner.size());
@@ -123,6 +155,7 @@ std::string_view Normalizer::apply(std::string_view text, std::string& storage) 
       std::swap(previous, storage);
       text = std::string_view(previous).substr(offset, text.size());
     }
+    if (keeps_start != nullptr && *keeps_start && !text.empty()) *keeps_start = step_keeps_start(step, text);
     text = std::visit([&](const auto& kind) { return kind.apply(text, storage); }, step);
   }
   if (lies_in(previous)) {

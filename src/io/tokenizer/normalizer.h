@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/tokenizer/normal_forms.h"
+#include "io/tokenizer/precompiled.h"
 #include "io/tokenizer/regex.h"
 
 namespace lazuli::tokenizer {
@@ -70,15 +71,17 @@ struct SpellBytes {
   std::string_view apply(std::string_view text, std::string& storage) const;
 };
 
-using NormalizerStep = std::variant<UnicodeForm, Lowercase, StripAccents, Replace, Prepend, Strip, Nmt, BertNormalizer, SpellBytes>;
+using NormalizerStep =
+    std::variant<UnicodeForm, Lowercase, StripAccents, Replace, Prepend, Strip, Nmt, BertNormalizer, SpellBytes, Precompiled>;
 
 class Normalizer {
  public:
   Normalizer() = default;
   explicit Normalizer(std::vector<NormalizerStep> steps) : steps_(std::move(steps)) {}
 
-  /// The normal form of valid UTF-8: `text` itself when nothing changes, else a view of `storage`.
-  std::string_view apply(std::string_view text, std::string& storage) const;
+  /// The normal form of valid UTF-8: `text` itself when nothing changes, else a view of `storage`. `keeps_start`, if given, becomes false
+  /// when what the text starts with goes, so that the result starts later in it.
+  std::string_view apply(std::string_view text, std::string& storage, bool* keeps_start = nullptr) const;
 
  private:
   std::vector<NormalizerStep> steps_;

@@ -253,6 +253,13 @@ bool PreTokenizer::leaves_spelling() const {
   });
 }
 
+bool PreTokenizer::asks_for_start() const {
+  return std::any_of(steps_.begin(), steps_.end(), [](const auto& step) {
+    const Metaspace* metaspace = std::get_if<Metaspace>(&step);
+    return metaspace != nullptr && metaspace->prepend == Metaspace::PrependScheme::first;
+  });
+}
+
 void PreTokenizer::spell() {
   for (PreTokenizerStep& step : steps_) {
     if (ByteLevel* bytes = std::get_if<ByteLevel>(&step)) bytes->spell = true;

@@ -102,6 +102,8 @@ class PreTokenizer {
   void apply(Pieces& pieces) const;
   /// Whether the model is to spell the bytes of pieces in the byte-level alphabet.
   bool leaves_spelling() const;
+  /// Whether it matters that a piece starts where the caller's text does.
+  bool asks_for_start() const;
   /// Makes ByteLevel steps spell the bytes themselves.
   void spell();
 

@@ -56,7 +56,7 @@ Tokenizer::Tokenizer(std::shared_ptr<const Tables> tables) : tables_(std::move(t
 // Encodes texts without what the post-processor adds; keeps its memory from text to text.
 class Tokenizer::TextEncoder {
  public:
-  explicit TextEncoder(const Tables& tables) : tables_(tables) {}
+  explicit TextEncoder(const Tables& tables) : tables_(tables), asks_for_start_(tables.pre_tokenizer.asks_for_start()) {}
 
   std::vector<std::int32_t> encode(std::string_view text, bool allow_special) {
     ids_.clear();
@@ -68,14 +68,15 @@ class Tokenizer::TextEncoder {
         ids_.push_back(raw.id);
         continue;
       }
-      const std::string_view normal = tables_.normalizer.apply(part_of(valid, raw), normal_storage_);
+      bool at_start = asks_for_start_ && raw.begin == 0;
+      const std::string_view normal = tables_.normalizer.apply(part_of(valid, raw), normal_storage_, at_start ? &at_start : nullptr);
       normal_parts_.clear();
       tables_.added.split_normalized(normal, allow_special, normal_parts_);
       for (const AddedTokens::Part& part : normal_parts_) {
         if (part.id >= 0) {
           ids_.push_back(part.id);
         } else {
-          encode_plain(part_of(normal, part), raw.begin == 0 && part.begin == 0);
+          encode_plain(part_of(normal, part), at_start && part.begin == 0);
         }
       }
     }
@@ -96,6 +97,7 @@ class Tokenizer::TextEncoder {
   }
 
   const Tables& tables_;
+  bool asks_for_start_;
   tokenizer::Pieces pieces_;
   tokenizer::ModelScratch scratch_;
   std::string valid_storage_;
@@ -165,11 +167,11 @@ std::string Tokenizer::StreamDecoder::feed(std::span<const std::int32_t> ids) {
   const Tables& tables = *state_->tables;
   std::string text;
   for (const std::int32_t id : ids) {
-    const auto token = tables.id_to_token(id);
-    if (!token) continue;
-    const tokenizer::AddedToken* added = state_->skip_special ? tables.added.find(id) : nullptr;
-    if (added != nullptr && added->special) continue;
-    state_->run.token(*token, text);
+    if (const tokenizer::AddedToken* added = tables.added.find(id)) {
+      if (!(added->special && state_->skip_special)) state_->run.token(added->decoded, text);
+    } else if (const auto token = tables.id_to_token(id)) {
+      state_->run.token(*token, text);
+    }
   }
   return text;
 }
