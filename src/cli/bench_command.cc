@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <numeric>
@@ -17,6 +18,8 @@
 #include "cli/human.h"
 #include "exec/parallel.h"
 #include "generate/decode_session.h"
+#include "io/model_config.h"
+#include "lazuli/embed.h"
 #include "lazuli/error.h"
 #include "lazuli/train.h"
 
@@ -27,6 +30,7 @@ namespace {
 struct BenchFlags {
   std::string model, adapter_path;
   int64_t prompt_tokens = 512, generate_tokens = 128, train_tokens = 512;
+  int64_t embed_tokens = 128, embed_batch = 32;
   int64_t batch_size = 4, lora_rank = 8, repeats = 5;
 };
 
@@ -95,13 +99,29 @@ Measurement train(const std::shared_ptr<const LanguageModel>& model, const Bench
           [trainer, ids] { trainer->step(ids); }};
 }
 
-std::vector<Measurement> measurements(const BenchFlags& flags, const Common& common, const std::shared_ptr<const LanguageModel>& model) {
+Measurement embed(const std::shared_ptr<const EmbeddingModel>& model, std::optional<Adapter> adapter, const BenchFlags& flags) {
+  const int64_t tokens = std::min(flags.embed_tokens, model->max_seq_length());
+  const std::vector<int32_t> ids = some_ids(tokens, model->encoder().info().vocab_size);
+  std::vector<EmbeddingTokens> texts(static_cast<size_t>(flags.embed_batch), EmbeddingTokens{ids, 0});
+  EmbedOptions options;
+  options.batch_size = flags.embed_batch;
+  const auto embedder = std::make_shared<Embedder>(model, std::move(adapter));
+  return {fmt::format("embed{}x{}", flags.embed_batch, tokens), flags.embed_batch * tokens,
+          [embedder, options, texts = std::move(texts)] { embedder->run(texts, options); }};
+}
+
+bool is_encoder(const std::string& folder) {
+  const ModelConfig config = ModelConfig::read((std::filesystem::path(folder) / "config.json").string());
+  const std::vector<std::string> known = encoder_architectures();
+  return std::find(known.begin(), known.end(), config.model_type) != known.end();
+}
+
+std::vector<Measurement> measurements(const BenchFlags& flags, const Common& common, const std::shared_ptr<const LanguageModel>& model,
+                                      std::optional<Adapter> adapter) {
   const ModelInfo& info = model->info();
   check_context(info, "--prompt-tokens", flags.prompt_tokens);
   check_context(info, "--generate-tokens", flags.generate_tokens);
   check_context(info, "--train-tokens", flags.train_tokens);
-  std::optional<Adapter> adapter;
-  if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, model->linears());
   const auto session = std::make_shared<DecodeSession>(model, std::move(adapter));
   std::vector<Measurement> all;
   if (flags.prompt_tokens > 0) all.push_back(prefill(session, flags.prompt_tokens, info.vocab_size));
@@ -162,16 +182,29 @@ std::string as_table(const BenchFlags& flags, const ModelInfo& info, const Commo
   return fmt::to_string(out);
 }
 
-int run_bench(const BenchFlags& flags, const Common& common) {
-  const auto model = load_model(flags.model, common.dtype);
-  std::vector<Measurement> all = measurements(flags, common, model);
+int measure_and_print(const BenchFlags& flags, const Common& common, const ModelInfo& info, std::vector<Measurement> all) {
   measure(all, flags.repeats, common.quiet);
   if (common.json) {
-    print_json(as_json(flags, model->info(), common, all));
+    print_json(as_json(flags, info, common, all));
   } else {
-    print_text(as_table(flags, model->info(), common, all));
+    print_text(as_table(flags, info, common, all));
   }
   return kOk;
+}
+
+int run_bench(const BenchFlags& flags, const Common& common) {
+  std::optional<Adapter> adapter;
+  const auto load_adapter = [&](std::span<const LinearInfo> linears) {
+    if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, linears);
+  };
+  if (is_encoder(flags.model)) {
+    const auto model = EmbeddingModel::load(flags.model, common.dtype);
+    load_adapter(model->encoder().linears());
+    return measure_and_print(flags, common, model->encoder().info(), {embed(model, std::move(adapter), flags)});
+  }
+  const auto model = load_model(flags.model, common.dtype);
+  load_adapter(model->linears());
+  return measure_and_print(flags, common, model->info(), measurements(flags, common, model, std::move(adapter)));
 }
 
 }  // namespace
@@ -182,11 +215,9 @@ Command bench_command() {
   c.name = "bench";
   c.summary = "Measure how fast a model reads, writes and learns";
   c.details =
-      "ppN: a prompt of N tokens is read. tgN: N tokens are written, one after the other, from an empty context. trainBxN: one training "
-      "step\n"
-      "of a LoRA adapter on B windows of N tokens. Tokens per second: the median of the runs and their standard deviation, after one run "
-      "that\n"
-      "does not count. 0 tokens leave a measurement out.";
+      "ppN: a prompt of N tokens is read. tgN: N tokens are written, one after the other, from an empty context. trainBxN: one training\n"
+      "step of a LoRA adapter on B windows of N tokens. embedBxN: B texts of N tokens are embedded; encoders do only this. Tokens per\n"
+      "second: the median of the runs and their standard deviation, after one run that does not count. 0 tokens leave a measurement out.";
   c.examples =
       "lazuli bench --model models/pycoder-16m\n"
       "lazuli bench --model models/pycoder-16m --prompt-tokens 256 --generate-tokens 64 --train-tokens 0 --repeats 3 --json";
@@ -197,6 +228,8 @@ Command bench_command() {
       {.name = "--generate-tokens", .target = &flags->generate_tokens, .help = "Tokens to write", .low = 0, .high = 1e9},
       {.name = "--train-tokens", .target = &flags->train_tokens, .help = "Tokens of a training window", .low = 0, .high = 1e9},
       {.name = "--batch-size", .target = &flags->batch_size, .help = "Windows in a training step", .low = 1, .high = 65536},
+      {.name = "--embed-tokens", .target = &flags->embed_tokens, .help = "Tokens of a text, for encoders", .low = 1, .high = 1e9},
+      {.name = "--embed-batch", .target = &flags->embed_batch, .help = "Texts in a batch, for encoders", .low = 1, .high = 65536},
       {.name = "--lora-rank", .target = &flags->lora_rank, .help = "Rank of the adapter that is trained", .low = 1, .high = 65536},
       {.name = "--repeats", .target = &flags->repeats, .help = "Runs that count", .low = 1, .high = 1e6},
   };

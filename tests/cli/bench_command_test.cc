@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "cli/program.h"
+#include "support/tiny_sentences.h"
 
 namespace lazuli {
 namespace {
@@ -62,6 +63,15 @@ TEST_F(BenchCommand, WhatCannotBeMeasuredIsNamed) {
   EXPECT_EQ(longer.code, 1);
   EXPECT_THAT(longer.err, HasSubstr("--prompt-tokens: at most 1024"));
   EXPECT_EQ(bench({"--prompt-tokens", "0", "--generate-tokens", "0", "--train-tokens", "0"}).code, 2);
+}
+
+TEST_F(BenchCommand, EncodersEmbed) {
+  test::make_tiny_sentences(folder_ / "encoder", "");
+  const Result r = bench({"--model", folder_ / "encoder", "--embed-tokens", "6", "--embed-batch", "3", "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const JsonDocument document = JsonDocument::parse(r.out, "stdout");
+  for (const JsonValue result : document.root().get("results").as_array()) EXPECT_EQ(result.get("test").as_string(), "embed3x6");
+  EXPECT_EQ(document.root().get("results").as_array().size(), 1U);
 }
 
 }  // namespace
