@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes everything that reads input from outside, each target for some seconds, from the seeds in tests/fuzz/corpus and what earlier
-# runs found. Inputs that fail are kept in build/fuzz/failures.
+# runs found. Inputs that fail are kept in build/fuzz/failures. FUZZ_SEED=N makes a run repeatable.
 # Usage: scripts/fuzz.sh [SECONDS (default 600)] [TARGET...]    e.g. scripts/fuzz.sh 60 safetensors_fuzz
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,7 +19,7 @@ run_one() {
   mkdir -p "$found" build/fuzz/failures
   log=build/fuzz/$target.log
   if LSAN_OPTIONS=suppressions=cmake/lsan.supp:print_suppressions=0 "build/fuzz/bin/$target" -max_total_time="$seconds" -timeout=20 \
-    -rss_limit_mb=3000 -max_len=8192 -print_final_stats=1 -artifact_prefix="build/fuzz/failures/$target-" "$found" \
+    -rss_limit_mb=3000 -max_len=8192 -seed="${FUZZ_SEED:-0}" -print_final_stats=1 -artifact_prefix="build/fuzz/failures/$target-" "$found" \
     $(find "tests/fuzz/corpus/$target" -maxdepth 0 2>/dev/null || true) >"$log" 2>&1; then
     echo "fuzz: $target: $(sed -nE 's/^stat::number_of_executed_units: *//p' "$log") inputs, nothing found"
   else

@@ -118,6 +118,7 @@ void check_specs(const ComputationGraph& g, size_t n, std::vector<TensorSpec>& o
   operands.clear();
   for (Value v : node.inputs) operands.push_back(g.spec(v));
   if (node.outputs.empty()) throw GraphError(fmt::format("{}: no results are declared", node_name(g, static_cast<int32_t>(n))));
+  for (const TensorSpec& s : node.outputs) s.shape.check(name_of(node.op), size_of(s.dtype));
   auto expected = infer(Operation{node.op, node.attrs, node.payload}, operands, &node.outputs[0]);
   if (expected == node.outputs) return;
   if (expected.size() != node.outputs.size()) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "lazuli/error.h"
 #include "lazuli/graph.h"
@@ -9,10 +10,17 @@ namespace lazuli {
 
 namespace {
 
-/// Indices without holes: a run is given one value for each index.
+/// Each index once and none left out: a run is given one value for each.
 void check_leaves(const ComputationGraph& g, Op op, int count) {
   const auto leaves = std::count_if(g.nodes.begin(), g.nodes.end(), [&](const GraphNode& n) { return n.op == op; });
   if (count > leaves) throw GraphError(fmt::format("{}: index {}, but there are only {}", name_of(op), count - 1, leaves));
+  std::vector<bool> seen(static_cast<size_t>(count));
+  for (const GraphNode& n : g.nodes) {
+    if (n.op != op) continue;
+    const auto index = static_cast<size_t>(n.attrs.i[0]);
+    if (seen[index]) throw GraphError(fmt::format("{}: index {} occurs twice", name_of(op), index));
+    seen[index] = true;
+  }
 }
 
 }  // namespace
@@ -58,6 +66,7 @@ Value GraphBuilder::node(Op op, std::vector<Value> inputs, Attrs attrs, const Te
 
 Value GraphBuilder::open_node(Op op, int operands, std::vector<TensorSpec> outputs, Attrs attrs) {
   if (operands < 0) throw ValueError(fmt::format("open_node: {} operands, expected 0 or more", operands));
+  for (const TensorSpec& s : outputs) s.shape.check("open_node", size_of(s.dtype));
   GraphNode n;
   n.op = op;
   n.attrs = std::move(attrs);

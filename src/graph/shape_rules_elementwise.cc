@@ -1,6 +1,7 @@
 // Shape and dtype rules of elementwise ops and of leaves.
 #include <fmt/format.h>
 
+#include "base/checked.h"
 #include "graph/shape_rules_check.h"
 
 namespace lazuli::shape_rules {
@@ -66,6 +67,14 @@ bool infer_fast(Op op, const TensorSpec& a, const TensorSpec& b, TensorSpec& out
   return true;
 }
 
+/// The last value of an arange of n elements, and the one behind it, must be numbers of 64 bits.
+void need_last_element(const Request& r, int64_t n) {
+  const auto distance = checked_mul(n, r.attrs.i[1]);
+  if (!distance || !checked_add(r.attrs.i[0], *distance)) {
+    fail_value(r, fmt::format("{} values from {} in steps of {} do not fit 64 bits", n, r.attrs.i[0], r.attrs.i[1]));
+  }
+}
+
 Specs infer_target(const Request& r) {
   const TensorSpec& t = need_target(r);
   switch (r.op) {
@@ -75,6 +84,7 @@ Specs infer_target(const Request& r) {
     case Op::arange:
       if (t.shape.rank() != 1) fail_shape(r, fmt::format("1 dimension is expected, got shape {}", to_string(t.shape)));
       if (t.dtype == DType::boolean) fail_dtype(r, "a numeric dtype is expected, got bool");
+      need_last_element(r, t.shape[0]);
       break;
     case Op::random_uniform:
     case Op::random_normal:

@@ -117,8 +117,18 @@ Specs infer_lora_linear(const Request& r) {
   return {{r.in(0).dtype, with_last(r.in(0).shape, n)}};
 }
 
+/// An activation is a unary op from floats to floats.
+void need_activation(const Request& r, int64_t value) {
+  if (value == 0) return;
+  const bool known = value > 0 && value < kOpCount;
+  const Op op = known ? static_cast<Op>(value) : Op::input;
+  const bool fits = info(op).cls == OpClass::unary && op != Op::cast && op != Op::copy && op != Op::logical_not && op != Op::is_finite;
+  if (!fits) fail_value(r, fmt::format("an activation is expected, got {}", known ? std::string(name_of(op)) : std::to_string(value)));
+}
+
 Specs infer_linear(const Request& r) {
   need_float(r, 0);
+  need_activation(r, r.attrs.i[2]);
   need_min_rank(r, 0, "x", 1);
   need_all_same_dtype(r, r.inputs.size());
   const int64_t parts = r.attrs.i[1];

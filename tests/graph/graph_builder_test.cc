@@ -119,6 +119,30 @@ TEST(GraphBuilder, RefusesLeavesWhoseIndicesHaveHoles) {
   }
 }
 
+TEST(GraphBuilder, RefusesTwoLeavesOfOneIndexAndImpossibleShapes) {
+  GraphBuilder b;
+  b.input(DType::f32, {2});
+  const TensorSpec spec{DType::f32, {4}};
+  b.output(b.node(Op::input, {}, {}, &spec));
+  EXPECT_THAT([&] { b.build(); }, ThrowsMessage<GraphError>(HasSubstr("index 0 occurs twice")));
+  EXPECT_THROW(b.open_node(Op::neg, 1, {{DType::f32, {-8, int64_t{1} << 60}}}), ShapeError);
+  EXPECT_THROW(b.open_node(Op::neg, 1, {{DType::f32, {int64_t{1} << 40, int64_t{1} << 40}}}), ShapeError);
+}
+
+TEST(GraphBuilder, RefusesAttributesThatNoKernelCanFollow) {
+  GraphBuilder b;
+  const Value x = b.input(DType::f32, {2, 2});
+  Attrs act;
+  act.i[2] = 255;
+  EXPECT_THROW(b.node(Op::linear, {x, x}, act), ValueError);
+  act.i[2] = static_cast<int64_t>(Op::cast);
+  EXPECT_THROW(b.node(Op::linear, {x, x}, act), ValueError);
+  Attrs steps;
+  steps.i[1] = INT64_MAX / 2;
+  const TensorSpec spec{DType::i64, {4}};
+  EXPECT_THROW(b.node(Op::arange, {}, steps, &spec), ValueError);
+}
+
 TEST(ComputationGraph, CountsUses) {
   GraphBuilder b;
   Value x = b.input(DType::f32, {2});

@@ -132,7 +132,7 @@ class ChainBuilder {
   }
 
   uint16_t add_compute(const ElementwiseProgram::Instruction& instruction, TileFn fn) {
-    const int operands = static_cast<int>(info(instruction.op).max_inputs);
+    const int operands = info(instruction.op).max_inputs;
     std::array<uint16_t, 3> slot{};
     int scalars = 0;
     for (int k = 0; k < operands; ++k) {

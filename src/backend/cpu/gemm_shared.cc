@@ -23,8 +23,9 @@ void Gemm::choose_shared() {
     right += round_up(spec_.n, kPanel) * round_up(term.k, kChunk);
     k += round_up(term.k, kChunk);
   }
+  if (k == 0) return;
   int64_t at = 0;
-  if (column_blocks_ > 1 && k > 0 && left <= kMostLeftFloats) {
+  if (column_blocks_ > 1 && left <= kMostLeftFloats) {
     pack_rows_ = height_ * divide_up(kPackFloats, height_ * k);
     left_packs_ = divide_up(spec_.m, pack_rows_);
     for (size_t t = 0; t < spec_.terms.size(); ++t) {
