@@ -58,13 +58,7 @@ std::vector<std::string> known_features() {
   return found;
 }
 
-}  // namespace
-
-SystemInfo system_info() {
-  SystemInfo info;
-  info.features = known_features();
-  info.processor = proc_field("/proc/cpuinfo", "model name");
-  info.logical_processors = allowed_processors();
+void read_memory(SystemInfo& info) {
   info.memory_total = kilobytes(proc_field("/proc/meminfo", "MemTotal"));
   info.memory_available = kilobytes(proc_field("/proc/meminfo", "MemAvailable"));
   const uint64_t limit = std::max(number_in("/sys/fs/cgroup/memory.max"), number_in("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
@@ -73,6 +67,22 @@ SystemInfo system_info() {
     const uint64_t used = std::max(number_in("/sys/fs/cgroup/memory.current"), number_in("/sys/fs/cgroup/memory/memory.usage_in_bytes"));
     info.memory_available = std::min(info.memory_available, limit - std::min(limit, used));
   }
+}
+
+}  // namespace
+
+uint64_t memory_available() {
+  SystemInfo info;
+  read_memory(info);
+  return info.memory_available;
+}
+
+SystemInfo system_info() {
+  SystemInfo info;
+  info.features = known_features();
+  info.processor = proc_field("/proc/cpuinfo", "model name");
+  info.logical_processors = allowed_processors();
+  read_memory(info);
   utsname name{};
   if (uname(&name) == 0) info.kernel = std::string(name.sysname) + " " + name.release;
   return info;

@@ -19,5 +19,7 @@ struct SystemInfo {
 
 /// What cannot be found out stays empty or 0.
 SystemInfo system_info();
+/// SystemInfo::memory_available alone, without the rest's reading of files.
+uint64_t memory_available();
 
 }  // namespace lazuli

@@ -66,7 +66,7 @@ std::string stored_dtype(const Contents& c) {
 /// Weights in the dtype of their files are mapped; in another one they take memory, which looking at a model should not need much of.
 DType dtype_to_plan(const Contents& c, DType wanted) {
   const std::string stored = stored_dtype(c);
-  if (c.parameters * size_of(wanted) <= system_info().memory_available / 2) return wanted;
+  if (c.parameters * size_of(wanted) <= memory_available() / 2) return wanted;
   return stored == "BF16" ? DType::bf16 : stored == "F16" ? DType::f16 : wanted;
 }
 

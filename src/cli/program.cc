@@ -42,24 +42,30 @@ int report(std::string_view message, bool json, int code) {
 }
 
 /// So that a computation that is too large ends with an error before the system would end it.
-size_t available_memory() {
-  const uint64_t bytes = system_info().memory_available;
+size_t memory_limit(const Common& common) {
+  const uint64_t bytes = common.max_memory > 0 ? common.max_memory : memory_available();
   return bytes > 0 ? bytes : std::numeric_limits<size_t>::max();
+}
+
+int run_with_hint(const Command& command, const Common& common) {
+  try {
+    return command.run(common);
+  } catch (const OutOfMemory& error) {
+    if (command.memory_hint.empty()) throw;
+    throw OutOfMemory(fmt::format("{}; {} needs less", error.what(), command.memory_hint));
+  }
 }
 
 int run_command(const Invocation& invocation) {
   const Common& common = invocation.common;
   set_default_device(common.device);
   if (common.threads > 0) set_thread_count(common.threads);
-  set_memory_limit(common.max_memory > 0 ? common.max_memory : available_memory());
+  set_memory_limit(memory_limit(common));
   if (!common.trace.empty()) trace::start(common.trace);
   try {
-    const int code = invocation.command->run(common);
+    const int code = run_with_hint(*invocation.command, common);
     trace::stop();
     return code;
-  } catch (const OutOfMemory& error) {
-    const std::string& hint = invocation.command->memory_hint;
-    throw OutOfMemory(hint.empty() ? std::string(error.what()) : fmt::format("{}; {} needs less", error.what(), hint));
   } catch (...) {
     // The trace of a failed run helps to find the failure, which is more important than an error of writing it.
     try {
