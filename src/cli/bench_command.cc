@@ -193,17 +193,13 @@ int measure_and_print(const BenchFlags& flags, const Common& common, const Model
 }
 
 int run_bench(const BenchFlags& flags, const Common& common) {
-  std::optional<Adapter> adapter;
-  const auto load_adapter = [&](std::span<const LinearInfo> linears) {
-    if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, linears);
-  };
   if (is_encoder(flags.model)) {
     const auto model = EmbeddingModel::load(flags.model, common.dtype);
-    load_adapter(model->encoder().linears());
+    std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->encoder().linears());
     return measure_and_print(flags, common, model->encoder().info(), {embed(model, std::move(adapter), flags)});
   }
   const auto model = load_model(flags.model, common.dtype);
-  load_adapter(model->linears());
+  std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->linears());
   return measure_and_print(flags, common, model->info(), measurements(flags, common, model, std::move(adapter)));
 }
 

@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "lazuli/adapter.h"
 #include "lazuli/tensor.h"
 
 namespace lazuli::cli {
@@ -57,6 +60,8 @@ struct Command {
 // Options that several commands have.
 Option model_option(std::string* target);
 Option adapter_option(std::string* target);
+/// The adapter of that option; nothing where it was not given.
+std::optional<Adapter> load_adapter(const std::string& path, std::span<const LinearInfo> layers);
 /// The file or folder that a command is about, given without an option's name.
 Option path_argument(std::string* target, std::string help);
 

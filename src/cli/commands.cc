@@ -20,6 +20,11 @@ Option adapter_option(std::string* target) {
   return {.name = "--adapter-path", .target = target, .help = "Folder of a LoRA adapter in PEFT's layout", .value = "DIR"};
 }
 
+std::optional<Adapter> load_adapter(const std::string& path, std::span<const LinearInfo> layers) {
+  if (path.empty()) return std::nullopt;
+  return Adapter::load(path, layers);
+}
+
 Option path_argument(std::string* target, std::string help) {
   return {.name = "path", .target = target, .help = std::move(help), .value = "PATH", .required = true};
 }

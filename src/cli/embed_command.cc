@@ -4,16 +4,14 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
-#include <optional>
 
 #include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "base/memory_usage.h"
-#include "base/progress.h"
 #include "cli/command.h"
+#include "cli/embedding.h"
 #include "embed/text_list.h"
 #include "embed/vector_file.h"
-#include "lazuli/embed.h"
 #include "lazuli/error.h"
 
 namespace lazuli::cli {
@@ -79,21 +77,12 @@ void print_report(const EmbedFlags& flags, const Common& common, const EmbedResu
 int run_embed(const EmbedFlags& flags, const Common& common) {
   check_output(flags, common);
   const std::vector<std::string> texts = read_texts(flags.input, std::cin, format_of(flags.format));
-  const auto model = EmbeddingModel::load(flags.model, common.dtype);
-  std::optional<Adapter> adapter;
-  if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, model->encoder().linears());
-  Embedder embedder(model, std::move(adapter));
+  Embedder embedder = load_embedder(flags.model, flags.adapter_path, common);
   EmbedOptions options;
   options.batch_size = flags.batch_size;
   options.prompt_name = flags.prompt_name;
   const InterruptGuard guard;
-  Progress progress(0, static_cast<int64_t>(texts.size()), common.quiet);
-  options.on_progress = [&progress](int64_t done, int64_t) {
-    progress.update(done, "texts");
-    return !interrupted();
-  };
-  const EmbedResult result = embedder.run(texts, options);
-  progress.clear();
+  const EmbedResult result = embed_texts(embedder, texts, options, common);
   if (result.cancelled) return kInterrupted;
   write_vectors(flags, texts, result.embeddings);
   print_report(flags, common, result);

@@ -25,8 +25,7 @@ struct EvalFlags {
 int run_eval(const EvalFlags& flags, const Common& common) {
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
   const auto model = load_model(flags.model, common.dtype);
-  std::optional<Adapter> adapter;
-  if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, model->linears());
+  const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->linears());
   const std::vector<int32_t> tokens = read_tokens(flags.data, tokenizer, end_of_text(tokenizer, *model));
   EvaluateOptions options;
   options.max_seq_length = flags.max_seq_length;

@@ -37,8 +37,7 @@ int run_explain(const ExplainFlags& flags, const Common& common) {
   const bool one_graph = flags.format == "text" || flags.format == "dot";
   if (!flags.graph.empty() && !one_graph) throw UsageError("--graph goes with --format text or dot (see lazuli explain --help)");
   const auto model = load_model(flags.model, common.dtype);
-  std::optional<Adapter> adapter;
-  if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, model->linears());
+  const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->linears());
   WorkloadOptions options;
   options.kind = parse_workload(flags.mode);
   options.tokens = tokens_of(flags, model->info());

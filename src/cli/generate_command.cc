@@ -71,9 +71,7 @@ int run_generate(const GenerateFlags& flags, const Common& common) {
   const std::string prompt = read_prompt(flags.prompt);
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
   const auto model = load_model(flags.model, common.dtype);
-  std::optional<Adapter> adapter;
-  if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, model->linears());
-  Generator generator(model, tokenizer, std::move(adapter));
+  Generator generator(model, tokenizer, load_adapter(flags.adapter_path, model->linears()));
   // Ctrl-C ends the text and still shows the statistics.
   const InterruptGuard guard;
   const TextCallback stream = [&common](std::string_view piece) {

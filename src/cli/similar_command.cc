@@ -5,14 +5,12 @@
 #include <iostream>
 #include <memory>
 #include <numeric>
-#include <optional>
 
 #include "base/interrupt.h"
 #include "base/json_writer.h"
-#include "base/progress.h"
 #include "cli/command.h"
+#include "cli/embedding.h"
 #include "embed/text_list.h"
-#include "lazuli/embed.h"
 
 namespace lazuli::cli {
 
@@ -61,23 +59,14 @@ void print_hits(const SimilarFlags& flags, const Common& common, const std::vect
 
 int run_similar(const SimilarFlags& flags, const Common& common) {
   const std::vector<std::string> texts = read_texts(flags.input, std::cin);
-  const auto model = EmbeddingModel::load(flags.model, common.dtype);
-  std::optional<Adapter> adapter;
-  if (!flags.adapter_path.empty()) adapter = Adapter::load(flags.adapter_path, model->encoder().linears());
-  Embedder embedder(model, std::move(adapter));
+  Embedder embedder = load_embedder(flags.model, flags.adapter_path, common);
   EmbedOptions options;
   options.batch_size = flags.batch_size;
   options.prompt_name = flags.query_prompt_name;
   const EmbedResult query = embedder.run(std::span(&flags.query, 1), options);
   options.prompt_name = flags.prompt_name;
   const InterruptGuard guard;
-  Progress progress(0, static_cast<int64_t>(texts.size()), common.quiet);
-  options.on_progress = [&progress](int64_t done, int64_t) {
-    progress.update(done, "texts");
-    return !interrupted();
-  };
-  const EmbedResult result = embedder.run(texts, options);
-  progress.clear();
+  const EmbedResult result = embed_texts(embedder, texts, options, common);
   if (result.cancelled) return kInterrupted;
   print_hits(flags, common, texts, best(result.embeddings, query.embeddings, static_cast<size_t>(flags.top)));
   return kOk;

@@ -33,15 +33,10 @@ Explanation explain(const std::shared_ptr<const LanguageModel>& model, const Ada
   e.model = e.info.path;
   e.workload = record_workload(model, adapter, options);
   e.stages.push_back({"recorded", {}, e.workload.graph});
-  GraphOptimizer optimizer = GraphOptimizer::standard();
-  optimizer.set_fold(fold_on(device));
-  optimizer.set_observer([&e](const PassReport& pass, const ComputationGraph& graph) {
+  e.plan = plan_workload(e.workload, device, [&e](const PassReport& pass, const ComputationGraph& graph) {
     std::string name = stage_name(e.stages, pass.name);
     e.stages.push_back({std::move(name), pass, graph});
   });
-  ComputationGraph graph = e.workload.graph;
-  optimizer.run(graph);
-  e.plan = make_plan(graph, device, e.workload.input_strides);
   e.memory = memory_of(e.workload, e.plan);
   return e;
 }

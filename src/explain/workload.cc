@@ -11,7 +11,6 @@
 #include "generate/decode_session.h"
 #include "graph/capture.h"
 #include "lazuli/error.h"
-#include "lazuli/optimizer.h"
 #include "lazuli/transforms.h"
 #include "train/train_step.h"
 
@@ -109,9 +108,10 @@ Workload record_workload(const std::shared_ptr<const LanguageModel>& model, cons
   return w;
 }
 
-Plan plan_workload(const Workload& workload, Device device) {
+Plan plan_workload(const Workload& workload, Device device, GraphOptimizer::Observer observer) {
   GraphOptimizer optimizer = GraphOptimizer::standard();
   optimizer.set_fold(fold_on(device));
+  optimizer.set_observer(std::move(observer));
   ComputationGraph graph = workload.graph;
   optimizer.run(graph);
   return make_plan(graph, device, workload.input_strides);

@@ -9,6 +9,7 @@
 #include "lazuli/adapter.h"
 #include "lazuli/graph.h"
 #include "lazuli/model.h"
+#include "lazuli/optimizer.h"
 #include "plan/plan.h"
 
 namespace lazuli {
@@ -39,7 +40,7 @@ struct Workload {
 Workload record_workload(const std::shared_ptr<const LanguageModel>& model, const Adapter* adapter, const WorkloadOptions& options);
 
 /// The plan that a run on the device would use.
-Plan plan_workload(const Workload& workload, Device device);
+Plan plan_workload(const Workload& workload, Device device, GraphOptimizer::Observer observer = {});
 
 /// Bytes that a run holds at once, by what they are for.
 struct MemoryUse {

@@ -178,14 +178,10 @@ class Canonicalise final : public FusionPass {
   int run(ComputationGraph& graph, PassContext&) const override {
     Rewriter rw(graph);
     int rewrites = 0;
-    const size_t count = rw.size();
-    for (size_t k = 0; k < count; ++k) {
-      auto n = static_cast<int32_t>(k);
-      if (rw.is_dead(n)) continue;
-      rw.resolve_inputs(n);
+    rw.visit_live([&](int32_t n) {
       // A view of a view may turn into one that changes nothing.
       while (!rw.is_dead(n) && simplify(rw, n)) ++rewrites;
-    }
+    });
     rw.finish();
     return rewrites;
   }

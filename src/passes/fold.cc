@@ -153,13 +153,7 @@ class Fold final : public FusionPass {
   int run(ComputationGraph& graph, PassContext& context) const override {
     Rewriter rw(graph);
     int rewrites = 0;
-    const size_t count = rw.size();
-    for (size_t k = 0; k < count; ++k) {
-      auto n = static_cast<int32_t>(k);
-      if (rw.is_dead(n)) continue;
-      rw.resolve_inputs(n);
-      if (fold(rw, n, context)) ++rewrites;
-    }
+    rw.visit_live([&](int32_t n) { rewrites += fold(rw, n, context) ? 1 : 0; });
     rw.finish();
     return rewrites;
   }

@@ -57,12 +57,7 @@ PatternPass::PatternPass(std::vector<PatternEntry> entries) : entries_(std::move
 int PatternPass::run(ComputationGraph& graph, PassContext& context) const {
   Rewriter rw(graph);
   int rewrites = 0;
-  // Nodes that rewrites append are complete already.
-  const size_t count = rw.size();
-  for (size_t k = 0; k < count; ++k) {
-    auto n = static_cast<int32_t>(k);
-    if (rw.is_dead(n)) continue;
-    rw.resolve_inputs(n);
+  rw.visit_live([&](int32_t n) {
     for (const Form& form : by_root_[static_cast<size_t>(rw.node(n).op)]) {
       if (!form.pattern->may_match(graph, rw.node(n))) continue;
       Match match(rw, context, form.entry->name);
@@ -70,7 +65,7 @@ int PatternPass::run(ComputationGraph& graph, PassContext& context) const {
       ++rewrites;
       break;
     }
-  }
+  });
   rw.finish();
   return rewrites;
 }

@@ -41,6 +41,19 @@ class Rewriter {
   void become(int32_t n, Op op, std::vector<Value> inputs, Attrs attrs);
   void become(int32_t n, GraphNode node);
 
+  /// Calls `f` with each node that something needs, in order, operands resolved; not with those that `f` appends, which are complete
+  /// already.
+  template <class F>
+  void visit_live(F&& f) {
+    const size_t count = size();
+    for (size_t k = 0; k < count; ++k) {
+      const auto n = static_cast<int32_t>(k);
+      if (is_dead(n)) continue;
+      resolve_inputs(n);
+      f(n);
+    }
+  }
+
   /// Applies all replacements, drops what is not needed and sorts.
   void finish();
 

@@ -15,70 +15,56 @@ concept Finishes = requires(const Step& step, DecoderMemory& memory, DecoderOutp
 
 }  // namespace
 
-void DecoderOutput::token(std::string_view token) {
-  if (next_ == run_.steps_->size()) {
-    text_.append(token);
-    return;
-  }
+/// Calls `f` with the next step, its memory and where it puts its tokens; false when the text is what comes next.
+template <typename F>
+bool DecoderOutput::with_step(const F& f) {
+  if (next_ == run_.steps_->size()) return false;
   DecoderMemory& memory = run_.memories_[next_];
   DecoderOutput after(run_, next_ + 1, text_);
-  std::visit(
-      [&](const auto& step) {
-        if constexpr (TakesParts<std::decay_t<decltype(step)>>) {
-          step.part(token, memory, after);
-          step.end(memory, after);
-        } else {
-          step.token(token, memory, after);
-        }
-      },
-      (*run_.steps_)[next_]);
+  std::visit([&](const auto& step) { f(step, memory, after); }, (*run_.steps_)[next_]);
+  return true;
+}
+
+void DecoderOutput::token(std::string_view token) {
+  const bool taken = with_step([&](const auto& step, DecoderMemory& memory, DecoderOutput& after) {
+    if constexpr (TakesParts<std::decay_t<decltype(step)>>) {
+      step.part(token, memory, after);
+      step.end(memory, after);
+    } else {
+      step.token(token, memory, after);
+    }
+  });
+  if (!taken) text_.append(token);
 }
 
 void DecoderOutput::part(std::string_view part) {
-  if (next_ == run_.steps_->size()) {
-    text_.append(part);
-    return;
-  }
-  DecoderMemory& memory = run_.memories_[next_];
-  DecoderOutput after(run_, next_ + 1, text_);
-  std::visit(
-      [&](const auto& step) {
-        if constexpr (TakesParts<std::decay_t<decltype(step)>>) {
-          step.part(part, memory, after);
-        } else {
-          memory.token.append(part);
-        }
-      },
-      (*run_.steps_)[next_]);
+  const bool taken = with_step([&](const auto& step, DecoderMemory& memory, DecoderOutput& after) {
+    if constexpr (TakesParts<std::decay_t<decltype(step)>>) {
+      step.part(part, memory, after);
+    } else {
+      memory.token.append(part);
+    }
+  });
+  if (!taken) text_.append(part);
 }
 
 void DecoderOutput::end() {
-  if (next_ == run_.steps_->size()) return;
-  DecoderMemory& memory = run_.memories_[next_];
-  DecoderOutput after(run_, next_ + 1, text_);
-  std::visit(
-      [&](const auto& step) {
-        if constexpr (TakesParts<std::decay_t<decltype(step)>>) {
-          step.end(memory, after);
-        } else {
-          step.token(memory.token, memory, after);
-          memory.token.clear();
-        }
-      },
-      (*run_.steps_)[next_]);
+  with_step([](const auto& step, DecoderMemory& memory, DecoderOutput& after) {
+    if constexpr (TakesParts<std::decay_t<decltype(step)>>) {
+      step.end(memory, after);
+    } else {
+      step.token(memory.token, memory, after);
+      memory.token.clear();
+    }
+  });
 }
 
 void DecoderOutput::finish() {
-  if (next_ == run_.steps_->size()) return;
-  DecoderMemory& memory = run_.memories_[next_];
-  DecoderOutput after(run_, next_ + 1, text_);
-  std::visit(
-      [&](const auto& step) {
-        if constexpr (Finishes<std::decay_t<decltype(step)>>) step.finish(memory, after);
-      },
-      (*run_.steps_)[next_]);
-  memory = DecoderMemory();
-  after.finish();
+  with_step([](const auto& step, DecoderMemory& memory, DecoderOutput& after) {
+    if constexpr (Finishes<std::decay_t<decltype(step)>>) step.finish(memory, after);
+    memory = DecoderMemory();
+    after.finish();
+  });
 }
 
 void DecoderRun::token(std::string_view token, std::string& text) { DecoderOutput(*this, 0, text).token(token); }

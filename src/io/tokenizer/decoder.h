@@ -145,6 +145,9 @@ class DecoderOutput {
   void finish();
 
  private:
+  template <typename F>
+  bool with_step(const F& f);
+
   DecoderRun& run_;
   std::size_t next_;
   std::string& text_;

@@ -1,0 +1,18 @@
+// Declares what the commands that embed texts share.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "cli/command.h"
+#include "lazuli/embed.h"
+
+namespace lazuli::cli {
+
+/// The model of a folder, with an adapter where its path is not empty.
+Embedder load_embedder(const std::string& model, const std::string& adapter_path, const Common& common);
+/// Embeds with a progress bar. While the caller holds an InterruptGuard, Ctrl-C cancels between batches, which the result says.
+EmbedResult embed_texts(Embedder& embedder, std::span<const std::string> texts, EmbedOptions options, const Common& common);
+
+}  // namespace lazuli::cli
