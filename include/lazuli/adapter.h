@@ -26,7 +26,8 @@ struct LoRAConfig {
   std::vector<std::string> target_modules = {"all-linear"};
   /// An expression that a whole path must match; used instead of the names when it is not empty.
   std::string target_pattern;
-  std::string base_model;  ///< where the model came from, for the file
+  std::string base_model;               ///< where the model came from, for the file
+  std::string task_type = "CAUSAL_LM";  ///< PEFT's word for what the model does: this, or FEATURE_EXTRACTION
   double scale() const;
   /// Throws ValueError naming what is out of range.
   void check() const;

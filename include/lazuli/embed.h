@@ -48,7 +48,8 @@ class EmbeddingModel {
   /// The prompt of that name; the default one, or none, for an empty name. Throws ValueError naming those that exist.
   const std::string& prompt(const std::string& name) const;
 
-  EmbeddingTokens tokenize(std::string_view text, const std::string& prompt = {}) const;
+  /// `max_length`: tokens to cut to, where that is less than max_seq_length; 0: that.
+  EmbeddingTokens tokenize(std::string_view text, const std::string& prompt = {}, int64_t max_length = 0) const;
   /// At least `rows` rows (those beyond the texts are to be ignored) and `length` tokens.
   EmbeddingBatch batch(std::span<const EmbeddingTokens* const> texts, int64_t rows, int64_t length) const;
   /// Records the vectors of a batch's tensors: (rows, dimensions) f32.

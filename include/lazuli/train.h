@@ -15,6 +15,29 @@
 
 namespace lazuli {
 
+class EmbeddingModel;
+
+/// What training minimises: the loss of a batch, which is a list of tensors.
+class Objective {
+ public:
+  virtual ~Objective() = default;
+  virtual size_t inputs() const = 0;  ///< how many tensors a batch has
+  /// Throws ShapeError, DTypeError or ValueError for a batch that `loss` cannot take.
+  virtual void check(std::span<const Tensor> batch) const = 0;
+  /// Records the loss, a rank-0 f32.
+  virtual LazyTensor loss(std::span<const LazyTensor> batch, const AdapterContext& adapter) const = 0;
+};
+
+/// Mean cross entropy of the next tokens, in nats. A batch is ids (batch, tokens + 1), i32: each token but the first of a row is predicted
+/// from those before it.
+std::shared_ptr<const Objective> next_token_objective(std::shared_ptr<const LanguageModel> model);
+
+/// What a pair of texts says: that the second belongs to the first and those of the other pairs do not (van den Oord et al. 2018, with
+/// cosines times 20), or what cosine the two should have (squared error).
+enum class PairLoss : uint8_t { contrastive, scores };
+/// A batch is ids, mask and pooled of EmbeddingBatch, first texts before second ones, and with PairLoss::scores one f32 a pair.
+std::shared_ptr<const Objective> pair_objective(std::shared_ptr<const EmbeddingModel> model, PairLoss kind);
+
 /// How the learning rate goes on after the warm-up: as it is, down to 0 along half a cosine, or down to 0 along a line.
 enum class RateSchedule : uint8_t { constant, cosine, linear };
 /// Parses the names above; throws ValueError.
@@ -39,7 +62,7 @@ struct TrainConfig {
 double learning_rate(const TrainConfig& config, int64_t step);
 
 struct StepResult {
-  double loss = 0;       ///< before the update: mean cross entropy of the next tokens, in nats
+  double loss = 0;       ///< before the update: of the objective
   double grad_norm = 0;  ///< global L2 norm before clipping
   double learning_rate = 0;
 };
@@ -48,17 +71,20 @@ struct StepResult {
 class Trainer {
  public:
   /// Starts from the adapter's factors. Throws ValueError.
+  Trainer(std::shared_ptr<const Objective> objective, Adapter adapter, const TrainConfig& config, Device device = {});
+  /// The same with next_token_objective.
   Trainer(std::shared_ptr<const LanguageModel> model, Adapter adapter, const TrainConfig& config, Device device = {});
   Trainer(Trainer&&) noexcept;
   Trainer& operator=(Trainer&&) noexcept;
   ~Trainer();
 
-  /// One update on ids (batch, tokens + 1), i32: each token but the first of a row is predicted from those before it. Throws ShapeError,
-  /// DTypeError, and ValueError for ids outside the vocabulary. A loss that is not finite is returned as it is; the
-  /// factors are lost then, unless `skip_nonfinite` keeps them.
-  StepResult step(const Tensor& ids);
+  /// One update on a batch. Throws as Objective::check does. A loss that is not finite is returned as it is; the factors are lost then,
+  /// unless `skip_nonfinite` keeps them.
+  StepResult step(std::span<const Tensor> batch);
+  StepResult step(const Tensor& ids) { return step(std::span(&ids, 1)); }
   /// The same loss, without dropout and update.
-  double evaluate(const Tensor& ids);
+  double evaluate(std::span<const Tensor> batch);
+  double evaluate(const Tensor& ids) { return evaluate(std::span(&ids, 1)); }
 
   int64_t steps_done() const;
   /// A copy of the adapter as it is now.

@@ -12,14 +12,10 @@
 #include "base/file.h"
 #include "base/json_writer.h"
 #include "base/terminal.h"
-#include "base/trace.h"
 #include "cli/command.h"
-#include "cli/end_of_text.h"
+#include "cli/finetune_task.h"
 #include "cli/human.h"
-#include "io/text_data.h"
 #include "lazuli/adapter.h"
-#include "lazuli/model.h"
-#include "lazuli/tokenizer.h"
 #include "train/fine_tune.h"
 #include "train/loss_curve.h"
 
@@ -28,6 +24,7 @@ namespace {
 
 struct FinetuneFlags {
   std::string model, data, adapter_path;
+  std::string task = "text";
   int64_t iters = 1000;
   int64_t batch_size = 4;
   double learning_rate = 1e-5;
@@ -80,46 +77,28 @@ FineTuneOptions loop_options(const FinetuneFlags& flags, const Common& common) {
   return o;
 }
 
-Adapter first_adapter(const FinetuneFlags& flags, const Common& common, const std::vector<std::string>& targets,
-                      const LanguageModel& model) {
-  if (flags.resume) return Adapter::load(flags.adapter_path, model.linears());
+Adapter first_adapter(const FinetuneFlags& flags, const Common& common, const std::vector<std::string>& targets, const FinetuneTask& task) {
+  if (flags.resume) return Adapter::load(flags.adapter_path, task.linears);
   LoRAConfig config;
   config.rank = flags.lora_rank;
   config.alpha = flags.lora_alpha;
   config.dropout = flags.lora_dropout;
   config.target_modules = targets;
   config.base_model = flags.model;
-  return Adapter::create(model.linears(), std::move(config), static_cast<uint64_t>(common.seed));
-}
-
-struct Data {
-  Windows train;
-  std::optional<Windows> validation;
-};
-
-Data read_data(const FinetuneFlags& flags, const Common& common, const Tokenizer& tokenizer, const LanguageModel& model) {
-  const trace::Scope scope("train", "read data");
-  const TextSplit split = read_split(flags.data, static_cast<uint64_t>(common.seed));
-  const int64_t context = model.info().context;
-  const int32_t eos = end_of_text(tokenizer, model);
-  const int64_t tokens = context > 0 ? std::min(flags.max_seq_length, context) : flags.max_seq_length;
-  Data data{Windows(encode_documents(split.train, tokenizer, eos), tokens), std::nullopt};
-  std::vector<int32_t> held_out = encode_documents(split.validation, tokenizer, eos);
-  if (held_out.size() >= 2) data.validation.emplace(std::move(held_out), tokens);
-  return data;
+  config.task_type = task.task_type;
+  return Adapter::create(task.linears, std::move(config), static_cast<uint64_t>(common.seed));
 }
 
 void say(const Common& common, std::string_view text) {
   if (!common.quiet) std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
 }
 
-void say_what_is_trained(const Common& common, const LanguageModel& model, const Adapter& adapter, const Data& data) {
-  const ModelInfo& info = model.info();
+void say_what_is_trained(const Common& common, const FinetuneTask& task, const Adapter& adapter) {
+  const ModelInfo& info = *task.info;
   say(common, fmt::format("{}: {}, {:.1f} M parameters; adapter of rank {} on {} layers, {:.2f} M parameters", info.path, info.architecture,
                           static_cast<double>(info.parameters) / 1e6, adapter.config().rank, adapter.pairs().size(),
                           static_cast<double>(adapter.parameter_count()) / 1e6));
-  say(common, fmt::format("{} windows of {} tokens to train on, {} to validate", data.train.count(), data.train.tokens(),
-                          data.validation ? data.validation->count() : 0));
+  say(common, task.examples);
 }
 
 void add_optional(JsonWriter& w, std::string_view name, const std::optional<double>& value) {
@@ -182,20 +161,20 @@ std::string draw_curves(const Common& common, const FinetuneFlags& flags) {
 }
 
 int run_finetune(const FinetuneFlags& flags, const Common& common) {
-  const FineTuneOptions options = loop_options(flags, common);
+  FineTuneOptions options = loop_options(flags, common);
   options.train.check();
   const std::vector<std::string> targets = split_names(flags.target_modules);
-  const auto model = load_model(flags.model, common.dtype);
-  const Tokenizer tokenizer = Tokenizer::load(flags.model);
-  const Data data = read_data(flags, common, tokenizer, *model);
-  const Adapter adapter = first_adapter(flags, common, targets, *model);
-  say_what_is_trained(common, *model, adapter, data);
-  Trainer trainer(model, adapter, options.train, common.device);
+  const TaskSources sources{flags.model, flags.data, flags.max_seq_length, static_cast<uint64_t>(common.seed), common.dtype};
+  const FinetuneTask task = flags.task == "similarity" ? similarity_task(sources) : text_task(sources);
+  options.perplexity = task.perplexity;
+  const Adapter adapter = first_adapter(flags, common, targets, task);
+  say_what_is_trained(common, task, adapter);
+  Trainer trainer(task.objective, adapter, options.train, common.device);
   if (flags.resume) {
     trainer.load_state(training_state_path(flags.adapter_path));
     say(common, fmt::format("going on after iteration {}", trainer.steps_done()));
   }
-  const FineTuneReport report = fine_tune(trainer, data.train, data.validation ? &*data.validation : nullptr, options);
+  const FineTuneReport report = fine_tune(trainer, *task.train, task.validation.get(), options);
   const std::string curves = draw_curves(common, flags);
   if (common.json) print_json(report_json(flags, report, adapter, curves));
   say_summary(common, flags, report);
@@ -205,23 +184,32 @@ int run_finetune(const FinetuneFlags& flags, const Common& common) {
 constexpr const char* kDetails =
     "The data is a text or source file, a folder of them (split by file into training and validation), or a folder with train.jsonl and\n"
     "valid.jsonl of {\"text\": ...} rows. The adapter's folder gets adapter_config.json and adapter_model.safetensors in PEFT's layout,\n"
-    "metrics.jsonl, loss.svg, and training_state.safetensors, from which --resume goes on. Ctrl-C finishes the step, saves, and ends with "
-    "code 130;\n"
-    "a second Ctrl-C ends at once.";
+    "metrics.jsonl, loss.svg, and training_state.safetensors, from which --resume goes on. Ctrl-C finishes the step, saves, and ends\n"
+    "with code 130; a second Ctrl-C ends at once.\n"
+    "With --task similarity the model is an encoder and the data are pairs of texts: rows {\"anchor\", \"positive\"}, of which each\n"
+    "learns to tell its own second text from those of its batch, or rows {\"sentence1\", \"sentence2\", \"score\"} with the cosine\n"
+    "that is wanted. lazuli embed and lazuli similar take the adapter.";
 
 constexpr const char* kExamples =
     "lazuli finetune --model models/pycoder-16m --data src --adapter-path my-adapter --iters 300 --learning-rate 1e-3\n"
     "lazuli finetune --model MODEL --data rows --adapter-path OUT --target-modules q_proj,v_proj --lora-rank 16 --lora-alpha 32\n"
     "lazuli finetune --model MODEL --data notes.txt --adapter-path OUT --lr-schedule cosine --warmup-steps 20 --json > result.json\n"
-    "lazuli finetune --model MODEL --data rows --adapter-path OUT --resume";
+    "lazuli finetune --model MODEL --data rows --adapter-path OUT --resume\n"
+    "lazuli finetune --task similarity --model all-MiniLM-L6-v2 --data pairs.jsonl --adapter-path OUT2 --batch-size 32 --learning-rate "
+    "1e-4";
 
 std::vector<Option> finetune_options(FinetuneFlags& f) {
   return {
       model_option(&f.model),
       {.name = "--data", .target = &f.data, .help = "Texts to train on", .value = "PATH", .required = true},
       {.name = "--adapter-path", .target = &f.adapter_path, .help = "Folder for the adapter", .value = "DIR", .required = true},
+      {.name = "--task",
+       .target = &f.task,
+       .help = "What the model learns: to continue texts, or to tell which are similar",
+       .value = "TASK",
+       .choices = {"text", "similarity"}},
       {.name = "--iters", .target = &f.iters, .help = "Training steps", .low = 0, .high = 1e9},
-      {.name = "--batch-size", .target = &f.batch_size, .help = "Windows in each step", .low = 1, .high = 65536},
+      {.name = "--batch-size", .target = &f.batch_size, .help = "Windows or pairs in each step", .low = 1, .high = 65536},
       {.name = "--learning-rate", .target = &f.learning_rate, .help = "Of AdamW", .low = 0},
       {.name = "--lora-rank", .target = &f.lora_rank, .help = "Rank of the adapter", .low = 1, .high = 65536},
       {.name = "--lora-alpha", .target = &f.lora_alpha, .help = "The adapter's part is scaled by alpha / rank", .low = 0},
@@ -231,7 +219,11 @@ std::vector<Option> finetune_options(FinetuneFlags& f) {
        .low = 0,
        .high = 0.999},
       {.name = "--target-modules", .target = &f.target_modules, .help = "all-linear, or names such as q_proj,v_proj", .value = "NAMES"},
-      {.name = "--max-seq-length", .target = &f.max_seq_length, .help = "Tokens in a window, at most the context", .low = 1, .high = 1e9},
+      {.name = "--max-seq-length",
+       .target = &f.max_seq_length,
+       .help = "Tokens in a window or text, at most the context",
+       .low = 1,
+       .high = 1e9},
       {.name = "--steps-per-report", .target = &f.steps_per_report, .help = "Steps between reports of the loss", .low = 1},
       {.name = "--steps-per-eval", .target = &f.steps_per_eval, .help = "Steps between validations", .low = 1},
       {.name = "--val-batches", .target = &f.val_batches, .help = "Batches in a validation; -1: all", .low = -1},

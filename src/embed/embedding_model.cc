@@ -45,14 +45,14 @@ const std::string& EmbeddingModel::prompt(const std::string& name) const {
                                names.empty() ? "it has none at all" : fmt::format("its prompts are {}", fmt::join(names, ", "))));
 }
 
-EmbeddingTokens EmbeddingModel::tokenize(std::string_view text, const std::string& prompt) const {
+EmbeddingTokens EmbeddingModel::tokenize(std::string_view text, const std::string& prompt, int64_t max_length) const {
   const Modules& m = impl_->modules;
   const Tokenizer& tokenizer = impl_->tokenizer;
   const auto prepared = [&](std::string_view part) { return m.lower_case ? to_lower_case(part) : std::string(part); };
   EmbeddingTokens out;
   const std::string whole = prepared(prompt + std::string(text));
   EncodeOptions options;
-  options.max_length = static_cast<size_t>(m.max_seq_length);
+  options.max_length = static_cast<size_t>(max_length > 0 ? std::min(max_length, m.max_seq_length) : m.max_seq_length);
   out.ids = tokenizer.encode(whole, options).ids;
   if (!prompt.empty()) {
     const std::vector<int32_t> alone = tokenizer.encode(prepared(prompt));

@@ -82,7 +82,8 @@ void record_training(const std::shared_ptr<const LanguageModel>& model, const Ad
   arguments.push_back({{DType::i64, Shape{}}});
   TrainConfig config;
   config.max_grad_norm = w.options.max_grad_norm;
-  capture_function([&](std::span<const LazyTensor> args) { return record_train_step(*model, adapter, config, args); }, arguments, w);
+  const auto objective = next_token_objective(model);
+  capture_function([&](std::span<const LazyTensor> args) { return record_train_step(*objective, adapter, config, args); }, arguments, w);
 }
 
 }  // namespace

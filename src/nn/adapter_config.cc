@@ -55,7 +55,9 @@ void need_text(const JsonValue& root, std::string_view key, std::string_view exp
 
 void refuse_unsupported(const JsonValue& root) {
   need_text(root, "peft_type", "LORA", false);
-  need_text(root, "task_type", "CAUSAL_LM", true);
+  if (const auto task = root.find("task_type"); task && !task->is_null() && task->as_string() != "FEATURE_EXTRACTION") {
+    need_text(root, "task_type", "CAUSAL_LM", true);
+  }
   need_text(root, "bias", "none", true);
   for (std::string_view key : kRefused) {
     if (const auto v = root.find(key); v && !is_unset(*v)) v->fail(fmt::format("'{}' is not supported in LoRA adapters", key));
@@ -103,6 +105,7 @@ LoRAConfig read_adapter_config(const std::string& path) {
   if (const auto p = root.find("lora_dropout"); p && !p->is_null()) config.dropout = number_in(*p, 0, 0.999);
   config.use_rslora = root.bool_or("use_rslora", false);
   config.base_model = root.string_or("base_model_name_or_path", "");
+  config.task_type = root.string_or("task_type", config.task_type);
   read_targets(root, config);
   return config;
 }
@@ -137,7 +140,7 @@ std::string write_adapter_config(const LoRAConfig& config, const std::vector<std
   w.key("target_modules").begin_array();
   for (const std::string& name : targets) w.value(name);
   w.end_array();
-  w.field("task_type", "CAUSAL_LM");
+  w.field("task_type", config.task_type);
   w.field("use_dora", false);
   w.field("use_rslora", config.use_rslora);
   w.end_object();

@@ -1,4 +1,4 @@
-// Defines Windows, texts cut into rows of equal length, and the order in which training draws batches of them.
+// Defines Examples and Windows, texts cut into rows of equal length, and the order in which training draws batches of them.
 #pragma once
 
 #include <cstdint>
@@ -9,18 +9,31 @@
 
 namespace lazuli {
 
+/// What a training draws batches from.
+class Examples {
+ public:
+  virtual ~Examples() = default;
+  virtual int64_t count() const = 0;
+  /// The named examples as the tensors that an Objective takes. Throws ValueError for one that there is not.
+  virtual std::vector<Tensor> batch(std::span<const int64_t> indices) const = 0;
+  /// How many tokens of a batch count as trained on.
+  virtual int64_t tokens(std::span<const Tensor> batch) const = 0;
+};
+
 /// A stream of tokens cut into windows of `tokens + 1`. Neighbours share one token, so that every token is predicted once.
-class Windows {
+class Windows : public Examples {
  public:
   /// A stream too short for one window becomes one shorter window; a rest at the end is left out. Throws ValueError unless there are
   /// two tokens and `tokens` is at least 1.
   Windows(std::vector<int32_t> stream, int64_t tokens);
 
-  int64_t count() const { return count_; }
+  int64_t count() const override { return count_; }
   /// Tokens to predict in each window.
   int64_t tokens() const { return tokens_; }
   /// The named windows as ids (indices, tokens + 1), i32.
   Tensor rows(std::span<const int64_t> indices) const;
+  std::vector<Tensor> batch(std::span<const int64_t> indices) const override { return {rows(indices)}; }
+  int64_t tokens(std::span<const Tensor> batch) const override { return batch[0].dim(0) * (batch[0].dim(1) - 1); }
 
  private:
   std::vector<int32_t> stream_;

@@ -33,7 +33,7 @@ struct Tally {
 
 class Loop {
  public:
-  Loop(Trainer& trainer, const Windows& train, const Windows* validation, const FineTuneOptions& options)
+  Loop(Trainer& trainer, const Examples& train, const Examples* validation, const FineTuneOptions& options)
       : trainer_(trainer),
         train_(train),
         validation_(validation),
@@ -58,8 +58,8 @@ class Loop {
   void step() {
     const int64_t number = trainer_.steps_done() + 1;
     const auto start = Clock::now();
-    const Tensor ids = train_.rows(order_.batch(number));
-    const StepResult result = trainer_.step(ids);
+    const std::vector<Tensor> batch = train_.batch(order_.batch(number));
+    const StepResult result = trainer_.step(batch);
     const double took = seconds_since(start);
     const bool finite = std::isfinite(result.loss) && std::isfinite(result.grad_norm);
     skipped_in_row_ = finite ? 0 : skipped_in_row_ + 1;
@@ -69,7 +69,7 @@ class Loop {
       if (last() || interrupted()) after_step(result);
       return;
     }
-    const int64_t tokens = ids.dim(0) * (ids.dim(1) - 1);
+    const int64_t tokens = train_.tokens(batch);
     for (Tally* tally : {&recent_, &all_}) {
       tally->loss += result.loss;
       tally->seconds += took;
@@ -124,11 +124,11 @@ class Loop {
     for (size_t begin = 0; begin < windows.size(); begin += batch) {
       if (interrupted()) return std::nullopt;
       const auto part = std::span(windows).subspan(begin, std::min(batch, windows.size() - begin));
-      sum += trainer_.evaluate(validation_->rows(part)) * static_cast<double>(part.size());
+      sum += trainer_.evaluate(validation_->batch(part)) * static_cast<double>(part.size());
     }
     const double loss = sum / static_cast<double>(windows.size());
     metrics_.write({.iteration = at, .val_loss = loss, .peak_memory_bytes = peak_memory_bytes(), .time = elapsed()});
-    progress_.line(fmt::format("iteration {}: validation loss {:.4f} (perplexity {:.2f})", at, loss, std::exp(loss)));
+    progress_.line(fmt::format("iteration {}: validation loss {:.4f}{}", at, loss, perplexity(loss)));
     return loss;
   }
 
@@ -150,11 +150,12 @@ class Loop {
     report_.peak_memory_bytes = peak_memory_bytes();
   }
 
+  std::string perplexity(double loss) const { return options_.perplexity ? fmt::format(" (perplexity {:.2f})", std::exp(loss)) : ""; }
   double elapsed() const { return seconds_since(start_); }
 
   Trainer& trainer_;
-  const Windows& train_;
-  const Windows* validation_;
+  const Examples& train_;
+  const Examples* validation_;
   const FineTuneOptions& options_;
   BatchOrder order_;
   MetricsFile metrics_;
@@ -173,7 +174,7 @@ std::string in_folder(const std::string& folder, const char* name) { return (std
 std::string training_state_path(const std::string& folder) { return in_folder(folder, "training_state.safetensors"); }
 std::string metrics_path(const std::string& folder) { return in_folder(folder, "metrics.jsonl"); }
 
-FineTuneReport fine_tune(Trainer& trainer, const Windows& train, const Windows* validation, const FineTuneOptions& options) {
+FineTuneReport fine_tune(Trainer& trainer, const Examples& train, const Examples* validation, const FineTuneOptions& options) {
   std::error_code error;
   std::filesystem::create_directories(options.folder, error);
   if (error) throw IoError(fmt::format("cannot create folder {}: {}", options.folder, error.message()));

@@ -20,6 +20,7 @@ struct FineTuneOptions {
   int64_t save_every = 100;
   bool resume = false;  ///< go on from the state in `folder`
   bool quiet = false;
+  bool perplexity = true;  ///< show exp(loss) too
 };
 
 /// So many steps in a row without a finite loss end a training that skips such steps.
@@ -44,6 +45,6 @@ std::string metrics_path(const std::string& folder);
 /// Trains to the last iteration or until a signal comes. `validation` may be null. The folder holds a complete adapter from the start on.
 /// Throws ValueError when a loss is not finite and such steps are not skipped, or kMostSkipped were skipped in a row; the folder then holds
 /// the adapter of the last save.
-FineTuneReport fine_tune(Trainer& trainer, const Windows& train, const Windows* validation, const FineTuneOptions& options);
+FineTuneReport fine_tune(Trainer& trainer, const Examples& train, const Examples* validation, const FineTuneOptions& options);
 
 }  // namespace lazuli

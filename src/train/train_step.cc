@@ -28,23 +28,12 @@ LazyTensor only_finite(const LazyTensor& factor, const LazyTensor& loss, const L
 
 }  // namespace
 
-LazyTensor next_token_loss(const LanguageModel& model, const Adapter& adapter, std::span<const LazyTensor> parameters,
-                           const LazyTensor& ids, const LazyTensor& seed) {
-  const AdapterContext context(adapter, parameters, seed);
-  const int64_t tokens = ids.dim(1) - 1;
-  ForwardContext forward;
-  forward.ids = slice(ids, 1, 0, tokens);
-  forward.adapter = &context;
-  const LazyTensor targets = slice(ids, 1, 1, tokens + 1);
-  return cross_entropy(cast(model.forward(forward), DType::f32), targets);
-}
-
-std::vector<LazyTensor> record_train_step(const LanguageModel& model, const Adapter& adapter, const TrainConfig& config,
+std::vector<LazyTensor> record_train_step(const Objective& objective, const Adapter& adapter, const TrainConfig& config,
                                           std::span<const LazyTensor> args) {
-  const StepArguments at{2 * adapter.pairs().size()};
+  const StepArguments at{2 * adapter.pairs().size(), objective.inputs()};
   const LazyTensor seed = adapter.config().dropout > 0 ? args[at.seed()] : LazyTensor();
   const auto loss_of = [&](std::span<const LazyTensor> parameters) {
-    return next_token_loss(model, adapter, parameters, args[at.ids()], seed);
+    return objective.loss(args.subspan(at.batch(), at.inputs), AdapterContext(adapter, parameters, seed));
   };
   const ValueAndGrad result = value_and_grad(loss_of)(args.first(at.n));
   const LazyTensor norm = global_norm(result.grads);

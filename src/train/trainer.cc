@@ -24,15 +24,11 @@ Tensor scalar_tensor(T value) {
   return Tensor::from_slice(std::span<const T>(&value, 1), Shape{});
 }
 
-void check_ids(const Tensor& ids, int64_t vocabulary) {
-  if (ids.dtype() != DType::i32) throw DTypeError(fmt::format("[train] ids: i32 is expected, got {}", name_of(ids.dtype())));
-  if (ids.rank() != 2 || ids.dim(0) < 1 || ids.dim(1) < 2) {
-    throw ShapeError(fmt::format("[train] ids: (batch, tokens + 1) is expected, got {}", to_string(ids.shape())));
+void check_batch(const Objective& objective, std::span<const Tensor> batch) {
+  if (batch.size() != objective.inputs()) {
+    throw ValueError(fmt::format("[train] a batch of {} tensors is expected, got {}", objective.inputs(), batch.size()));
   }
-  const Tensor row_major = ids.contiguous();
-  for (int32_t id : row_major.data<int32_t>()) {
-    if (id < 0 || id >= vocabulary) throw ValueError(fmt::format("[train] ids: 0 to {} is expected, got {}", vocabulary - 1, id));
-  }
+  objective.check(batch);
 }
 
 // Different dropout at every step, and the same when a run is repeated.
@@ -49,7 +45,7 @@ constexpr const char* kGroupNames[] = {"factor", "m", "v"};
 }  // namespace
 
 struct Trainer::Impl {
-  std::shared_ptr<const LanguageModel> model;
+  std::shared_ptr<const Objective> objective;
   Adapter adapter;  // names and settings; its factors are those of the start
   TrainConfig config;
   StepArguments at;
@@ -58,17 +54,22 @@ struct Trainer::Impl {
   CompiledFunction step_function, loss_function;
   int64_t steps_done = 0;
 
-  Impl(std::shared_ptr<const LanguageModel> m, Adapter a, const TrainConfig& c)
-      : model(std::move(m)), adapter(std::move(a)), config(c), at{2 * adapter.pairs().size()}, arguments(at.count()) {}
+  Impl(std::shared_ptr<const Objective> o, Adapter a, const TrainConfig& c)
+      : objective(std::move(o)),
+        adapter(std::move(a)),
+        config(c),
+        at{2 * adapter.pairs().size(), objective->inputs()},
+        arguments(at.count()) {}
 
   void compile_functions(Device device) {
-    step_function = compile([this](std::span<const LazyTensor> args) { return record_train_step(*model, adapter, config, args); }, device);
+    step_function =
+        compile([this](std::span<const LazyTensor> args) { return record_train_step(*objective, adapter, config, args); }, device);
     std::vector<int> donated(3 * at.n);
     for (size_t k = 0; k < donated.size(); ++k) donated[k] = static_cast<int>(k);
     step_function.donate(donated);
     loss_function = compile(
         [this](std::span<const LazyTensor> args) {
-          return std::vector<LazyTensor>{next_token_loss(*model, adapter, args.first(at.n), args[at.n], {})};
+          return std::vector<LazyTensor>{objective->loss(args.subspan(at.n), AdapterContext(adapter, args.first(at.n)))};
         },
         device);
   }
@@ -80,9 +81,12 @@ struct Trainer::Impl {
   }
 };
 
-Trainer::Trainer(std::shared_ptr<const LanguageModel> model, Adapter adapter, const TrainConfig& config, Device device) {
+Trainer::Trainer(std::shared_ptr<const LanguageModel> model, Adapter adapter, const TrainConfig& config, Device device)
+    : Trainer(next_token_objective(std::move(model)), std::move(adapter), config, device) {}
+
+Trainer::Trainer(std::shared_ptr<const Objective> objective, Adapter adapter, const TrainConfig& config, Device device) {
   config.check();
-  impl_ = std::make_unique<Impl>(std::move(model), std::move(adapter), config);
+  impl_ = std::make_unique<Impl>(std::move(objective), std::move(adapter), config);
   const std::vector<Tensor> factors = impl_->adapter.parameters();
   if (factors.empty()) throw ValueError("[train] the adapter changes no layer of the model");
   const size_t n = impl_->at.n;
@@ -98,12 +102,12 @@ Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 Trainer::~Trainer() = default;
 
-StepResult Trainer::step(const Tensor& ids) {
+StepResult Trainer::step(std::span<const Tensor> batch) {
   Impl& s = *impl_;
-  check_ids(ids, s.model->info().vocab_size);
+  check_batch(*s.objective, batch);
   const int64_t step = s.steps_done + 1;
   const double rate = learning_rate(s.config, step);
-  s.arguments[s.at.ids()] = ids;
+  std::copy(batch.begin(), batch.end(), s.arguments.begin() + static_cast<std::ptrdiff_t>(s.at.batch()));
   s.arguments[s.at.rate()] = scalar_tensor(static_cast<float>(rate));
   s.arguments[s.at.step()] = scalar_tensor(static_cast<int32_t>(step));
   s.arguments[s.at.seed()] = scalar_tensor(dropout_seed(s.config.seed, step));
@@ -113,11 +117,11 @@ StepResult Trainer::step(const Tensor& ids) {
   return {s.results[0].item(), s.results[1].item(), rate};
 }
 
-double Trainer::evaluate(const Tensor& ids) {
-  check_ids(ids, impl_->model->info().vocab_size);
+double Trainer::evaluate(std::span<const Tensor> batch) {
+  check_batch(*impl_->objective, batch);
   const auto factors = impl_->group(0);
   std::vector<Tensor> args(factors.begin(), factors.end());
-  args.push_back(ids);
+  args.insert(args.end(), batch.begin(), batch.end());
   return impl_->loss_function(std::move(args))[0].item();
 }
 

@@ -103,5 +103,34 @@ TEST_F(EmbedCommand, SimilarHasJsonToo) {
   EXPECT_NEAR((*results.begin()).get("score").as_double(), 1, 1e-5);
 }
 
+TEST_F(EmbedCommand, AnAdapterTrainedOnPairsBringsThemTogether) {
+  std::ofstream pairs(folder_ / "pairs.jsonl");
+  for (int k = 0; k < 12; ++k) {
+    pairs << R"({"anchor": "a cat", "positive": "how do I train?"})"
+          << "\n"
+          << R"({"anchor": "the dog", "positive": "find a word"})"
+          << "\n";
+  }
+  pairs.close();
+  const Result r = run({"finetune", "--task", "similarity", "--data", folder_ / "pairs.jsonl", "--adapter-path", folder_ / "adapter",
+                        "--iters", "30", "--batch-size", "2", "--learning-rate", "1e-2", "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.err, AllOf(HasSubstr("22 pairs to train on"), testing::Not(HasSubstr("perplexity"))));
+  const JsonDocument document = JsonDocument::parse(r.out, "output");
+  EXPECT_LT(document.root().get("val_loss_after").as_double(), document.root().get("val_loss_before").as_double());
+  EXPECT_GT(document.root().get("trained_tokens").as_int(), 30 * 4);
+  const auto score = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"similar", "--query", "a cat", "--input", folder_ / "texts.jsonl", "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const JsonDocument found = JsonDocument::parse(run(words).out, "output");
+    double of_train = 0;
+    for (const JsonValue& hit : found.root().get("results").as_array()) {
+      if (hit.get("index").as_int() == 1) of_train = hit.get("score").as_double();
+    }
+    return of_train;
+  };
+  EXPECT_GT(score({"--adapter-path", folder_ / "adapter"}), score({}) + 0.02);
+}
+
 }  // namespace
 }  // namespace lazuli

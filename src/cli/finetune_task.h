@@ -1,0 +1,38 @@
+// Defines FinetuneTask, what a model is fine-tuned for: its loss, its data, and the layers that an adapter can change.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "lazuli/adapter.h"
+#include "lazuli/model.h"
+#include "lazuli/train.h"
+#include "train/batches.h"
+
+namespace lazuli::cli {
+
+struct FinetuneTask {
+  std::shared_ptr<const void> model;  ///< keeps alive what the others refer to
+  const ModelInfo* info = nullptr;
+  std::span<const LinearInfo> linears;
+  std::shared_ptr<const Objective> objective;
+  std::unique_ptr<const Examples> train, validation;  ///< no validation without data for it
+  std::string examples;                               ///< what is trained on, in words
+  std::string task_type;                              ///< PEFT's word for it
+  bool perplexity = false;                            ///< whether exp(loss) means something
+};
+
+struct TaskSources {
+  std::string model, data;
+  int64_t max_seq_length = 0;
+  uint64_t seed = 0;
+  DType dtype = DType::f32;
+};
+
+/// A language model that continues texts.
+FinetuneTask text_task(const TaskSources& sources);
+/// An encoder that tells which texts are similar, from pairs.
+FinetuneTask similarity_task(const TaskSources& sources);
+
+}  // namespace lazuli::cli
