@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/human.h"
 #include "exec/parallel.h"
+#include "lazuli/encoder.h"
 #include "lazuli/error.h"
 #include "lazuli/model.h"
 
@@ -114,6 +115,7 @@ std::string as_json(const Diagnosis& d) {
   }
   w.end_array();
   write_list(w, "architectures", architectures());
+  write_list(w, "encoder_architectures", encoder_architectures());
   w.key("advice").begin_array();
   for (const Advice& a : d.advice) w.begin_object().field("what", a.what).field("how", a.how).end_object();
   w.end_array().end_object();
@@ -135,7 +137,7 @@ std::string as_text(const Diagnosis& d) {
   for (const DeviceState& s : d.devices) {
     fmt::format_to(to, "{:<14}{}{}\n", "device", s.name, s.available ? fmt::format(": ready, {}", s.note) : ": not there");
   }
-  fmt::format_to(to, "models        {}\n", fmt::join(architectures(), ", "));
+  fmt::format_to(to, "models        {}; encoders: {}\n", fmt::join(architectures(), ", "), fmt::join(encoder_architectures(), ", "));
   if (!d.advice.empty()) fmt::format_to(to, "\nwhat is missing, and what to do\n");
   for (const Advice& a : d.advice) fmt::format_to(to, "- {}\n  {}\n", a.what, a.how);
   return fmt::to_string(out);
