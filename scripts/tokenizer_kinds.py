@@ -157,6 +157,11 @@ def characters_bpe(pre_tokenizer=None, normalizer=None, decoder=None, fallback=F
     return Tokenizer.from_str(json.dumps(data))
 
 
+def word_level(pre_tokenizer):
+    trainer = trainers.WordLevelTrainer(vocab_size=600, show_progress=False, special_tokens=["<unk>", "<s>"])
+    return trained(models.WordLevel(unk_token="<unk>"), trainer, pre_tokenizer)
+
+
 def llama2_decoder():
     return decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
 
@@ -259,6 +264,12 @@ def more_kinds():
         kind = characters_bpe(pre_tokenizers.Metaspace(prepend_scheme="first"), step, decoders.Metaspace(prepend_scheme="first"), fallback=True)
         add_kinds_of_tokens(kind)
         yield f"form_{name}", kind
+    for name, splitter in (("scripts", pre_tokenizers.UnicodeScripts()), ("fixed", pre_tokenizers.FixedLength(3)),
+                           ("words", pre_tokenizers.Whitespace()),
+                           ("scripts_of_words", pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.UnicodeScripts(),
+                                                                         pre_tokenizers.FixedLength(4)]))):
+        yield f"wordlevel_{name}", word_level(splitter)
+        yield f"bpe_{name}", characters_bpe(splitter, decoder=decoders.Fuse(), dropout=0.0 if name == "words" else None)
     yield "ctc", characters_bpe(pre_tokenizers.Split(" ", "merged_with_next"), decoder=decoders.CTC("<unk>", " "))
     chain = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse(), decoders.Replace("\u2581", "  "), decoders.Replace("  ", " "), decoders.Strip(" ", 2, 0)])
     yield "chain", characters_bpe(pre_tokenizers.Metaspace(), decoder=chain, fallback=True)

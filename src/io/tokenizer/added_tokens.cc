@@ -14,6 +14,12 @@ std::size_t total_bytes(const std::vector<std::string>& strings) {
   return bytes;
 }
 
+std::size_t bytes_of(const std::vector<AddedToken>& tokens) {
+  std::size_t bytes = 0;
+  for (const AddedToken& token : tokens) bytes += token.content.size();
+  return bytes;
+}
+
 std::uint64_t edge(std::size_t node, char byte) { return static_cast<std::uint64_t>(node) << 8 | static_cast<unsigned char>(byte); }
 
 bool has_flag(char32_t code_point, std::uint16_t flag) { return (UnicodeClasses::instance().of(code_point) & flag) != 0; }
@@ -82,9 +88,11 @@ std::optional<TokenTrie::Match> TokenTrie::find(std::string_view text, std::size
 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer)
     : tokens_(std::move(tokens)), raw_(make_trie(false, normalizer)), normalized_(make_trie(true, normalizer)) {
+  MatchBudget budget(bytes_of(tokens_));
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     std::string storage;
-    tokens_[i].decoded = tokens_[i].normalized ? normalizer.apply(tokens_[i].content, storage) : std::string_view(tokens_[i].content);
+    tokens_[i].decoded =
+        tokens_[i].normalized ? normalizer.apply(tokens_[i].content, storage, budget) : std::string_view(tokens_[i].content);
     by_content_.emplace(tokens_[i].content, i);
     by_id_.emplace(tokens_[i].id, i);
   }
@@ -93,12 +101,13 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& norma
 TokenTrie AddedTokens::make_trie(bool normalized, const Normalizer& normalizer) const {
   std::vector<std::string> strings;
   std::vector<std::size_t> indices;
+  MatchBudget budget(bytes_of(tokens_));
   for (const bool special : {true, false}) {
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       const AddedToken& token = tokens_[i];
       if (token.normalized != normalized || token.special != special) continue;
       std::string storage;
-      strings.emplace_back(normalized ? normalizer.apply(token.content, storage) : std::string_view(token.content));
+      strings.emplace_back(normalized ? normalizer.apply(token.content, storage, budget) : std::string_view(token.content));
       indices.push_back(i);
     }
   }

@@ -116,7 +116,8 @@ void CharacterDecoder::part(std::string_view part, DecoderMemory& memory, Decode
 void CharacterDecoder::end(DecoderMemory&, DecoderOutput& out) const { out.end(); }
 
 void ReplaceDecoder::token(std::string_view token, DecoderMemory& memory, DecoderOutput& out) const {
-  out.token(replace.apply(token, memory.buffer));
+  MatchBudget budget(token.size());
+  out.token(replace.apply(token, memory.buffer, budget));
 }
 
 void WordPieceDecoder::token(std::string_view token, DecoderMemory& memory, DecoderOutput& out) const {

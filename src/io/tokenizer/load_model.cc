@@ -38,6 +38,11 @@ WordPiece read_word_piece(const JsonNode& node, std::size_t limit) {
   return WordPiece(std::move(vocabulary), std::move(options));
 }
 
+WordLevel read_word_level(const JsonNode& node, std::size_t limit) {
+  const auto unknown = node.find("unk_token");
+  return WordLevel(read_vocabulary(node.at("vocab"), limit), unknown ? std::string(unknown->string()) : "<unk>");
+}
+
 // [["<unk>", 0.0], ["a", -1.5], ...], ids in order.
 Unigram read_unigram(const JsonNode& node, std::size_t limit) {
   const JsonNode list = node.at("vocab");
@@ -118,7 +123,8 @@ Model read_model(const JsonNode& node, PreTokenizer& pre_tokenizer, std::size_t 
   pre_tokenizer.spell();
   if (type == "WordPiece") return read_word_piece(node, limit);
   if (type == "Unigram") return read_unigram(node, limit);
-  type_node->fail(fmt::format("model {} is not supported (BPE, WordPiece and Unigram are)", type));
+  if (type == "WordLevel") return read_word_level(node, limit);
+  type_node->fail(fmt::format("model {} is not supported (BPE, WordPiece, Unigram and WordLevel are)", type));
 }
 
 }  // namespace lazuli::tokenizer

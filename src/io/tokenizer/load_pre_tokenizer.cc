@@ -48,6 +48,13 @@ Metaspace read_metaspace(const JsonNode& node) {
   return metaspace;
 }
 
+FixedLength read_fixed_length(const JsonNode& node) {
+  const auto length = node.find("length");
+  if (!length) return FixedLength();
+  if (length->integer() < 1) length->fail("must be at least 1");
+  return FixedLength{static_cast<std::size_t>(length->integer())};
+}
+
 PreTokenizerStep read_step(const JsonNode& node) {
   const std::string_view type = node.type();
   if (type == "Split") return read_split(node);
@@ -58,6 +65,8 @@ PreTokenizerStep read_step(const JsonNode& node) {
   if (type == "Whitespace") return Words();
   if (type == "WhitespaceSplit") return WhitespaceSplit();
   if (type == "CharDelimiterSplit") return Split{read_character(node.at("delimiter")), SplitBehavior::removed};
+  if (type == "UnicodeScripts") return UnicodeScripts();
+  if (type == "FixedLength") return read_fixed_length(node);
   if (type == "Punctuation") {
     const auto behavior = node.find("behavior");
     return Punctuation{behavior ? read_behavior(*behavior) : SplitBehavior::isolated};

@@ -5,14 +5,15 @@
 
 #include "io/tokenizer/bpe.h"
 #include "io/tokenizer/unigram.h"
+#include "io/tokenizer/word_level.h"
 #include "io/tokenizer/word_piece.h"
 
 namespace lazuli::tokenizer {
 
 /// Each alternative has `vocabulary()`, a `Scratch` and `encode(piece, scratch, out)`.
-using Model = std::variant<Bpe, WordPiece, Unigram>;
+using Model = std::variant<Bpe, WordPiece, Unigram, WordLevel>;
 
 /// Memory for any of them.
-struct ModelScratch : Bpe::Scratch, WordPiece::Scratch, Unigram::Scratch {};
+struct ModelScratch : Bpe::Scratch, WordPiece::Scratch, Unigram::Scratch, WordLevel::Scratch {};
 
 }  // namespace lazuli::tokenizer

@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <functional>
+#include <type_traits>
 
 #include "io/tokenizer/byte_alphabet.h"
 #include "io/tokenizer/literal.h"
@@ -46,7 +47,7 @@ std::string_view rewrite(std::string_view text, std::string& storage, const Each
 }
 
 // What is put in the place of a match starts where the match's last character does.
-bool replace_keeps_start(const Replace& step, std::string_view text) {
+bool replace_keeps_start(const Replace& step, std::string_view text, MatchBudget& budget) {
   const std::size_t first = code_point_at(text, 0).length;
   std::size_t end = 0;
   if (const std::string* literal = std::get_if<std::string>(&step.pattern)) {
@@ -54,7 +55,7 @@ bool replace_keeps_start(const Replace& step, std::string_view text) {
     end = literal->size();
   } else {
     std::vector<TextSpan> matches;
-    std::get<Regex>(step.pattern).matches(text, {0, text.size()}, matches);
+    std::get<Regex>(step.pattern).matches(text, {0, text.size()}, matches, budget);
     if (matches.empty() || matches.front().begin > 0 || matches.front().end == 0) return true;
     end = matches.front().end;
   }
@@ -67,12 +68,12 @@ bool bert_keeps_start(const BertNormalizer& step, std::string_view text) {
   return !step.apply(first, storage).empty();
 }
 
-bool step_keeps_start(const NormalizerStep& step, std::string_view text) {
+bool step_keeps_start(const NormalizerStep& step, std::string_view text, MatchBudget& budget) {
   const char32_t first = code_point_at(text, 0).value;
   if (const Strip* strip = std::get_if<Strip>(&step)) return !strip->left || !has_flag(first, UnicodeClasses::kSpace);
   if (std::holds_alternative<StripAccents>(step)) return !has_flag(first, UnicodeClasses::kMark);
   if (std::holds_alternative<Nmt>(step)) return !is_nmt_control(first);
-  if (const Replace* replace = std::get_if<Replace>(&step)) return replace_keeps_start(*replace, text);
+  if (const Replace* replace = std::get_if<Replace>(&step)) return replace_keeps_start(*replace, text, budget);
   if (const BertNormalizer* bert = std::get_if<BertNormalizer>(&step)) return bert_keeps_start(*bert, text);
   return true;
 }
@@ -98,7 +99,7 @@ std::string_view StripAccents::apply(std::string_view text, std::string& storage
   });
 }
 
-std::string_view Replace::apply(std::string_view text, std::string& storage) const {
+std::string_view Replace::apply(std::string_view text, std::string& storage, MatchBudget& budget) const {
   storage.clear();
   if (const std::string* literal = std::get_if<std::string>(&pattern)) {
     replace_all(text, *literal, content, storage);
@@ -106,7 +107,7 @@ std::string_view Replace::apply(std::string_view text, std::string& storage) con
   }
   static thread_local std::vector<TextSpan> matches;
   matches.clear();
-  std::get<Regex>(pattern).matches(text, {0, text.size()}, matches);
+  std::get<Regex>(pattern).matches(text, {0, text.size()}, matches, budget);
   std::size_t copied = 0;
   for (const TextSpan match : matches) {
     storage.append(text.substr(copied, match.begin - copied)).append(content);
@@ -143,7 +144,7 @@ std::string_view SpellBytes::apply(std::string_view text, std::string& storage) 
   return storage;
 }
 
-std::string_view Normalizer::apply(std::string_view text, std::string& storage, bool* keeps_start) const {
+std::string_view Normalizer::apply(std::string_view text, std::string& storage, MatchBudget& budget, bool* keeps_start) const {
   static thread_local std::string previous;
   const auto lies_in = [&](const std::string& owner) {
     return std::greater_equal<>()(text.data(), owner.data()) && std::less_equal<>()(text.data(), owner.data() + owner.size());
@@ -155,8 +156,16 @@ std::string_view Normalizer::apply(std::string_view text, std::string& storage, 
       std::swap(previous, storage);
       text = std::string_view(previous).substr(offset, text.size());
     }
-    if (keeps_start != nullptr && *keeps_start && !text.empty()) *keeps_start = step_keeps_start(step, text);
-    text = std::visit([&](const auto& kind) { return kind.apply(text, storage); }, step);
+    if (keeps_start != nullptr && *keeps_start && !text.empty()) *keeps_start = step_keeps_start(step, text, budget);
+    text = std::visit(
+        [&](const auto& kind) {
+          if constexpr (std::is_same_v<decltype(kind), const Replace&>) {
+            return kind.apply(text, storage, budget);
+          } else {
+            return kind.apply(text, storage);
+          }
+        },
+        step);
   }
   if (lies_in(previous)) {
     const auto offset = static_cast<std::size_t>(text.data() - previous.data());

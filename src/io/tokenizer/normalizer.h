@@ -30,7 +30,7 @@ struct Replace {
   std::variant<std::string, Regex> pattern;
   std::string content;
 
-  std::string_view apply(std::string_view text, std::string& storage) const;
+  std::string_view apply(std::string_view text, std::string& storage, MatchBudget& budget) const;
 };
 
 /// Puts `content` before a text that is not empty.
@@ -81,7 +81,7 @@ class Normalizer {
 
   /// The normal form of valid UTF-8: `text` itself when nothing changes, else a view of `storage`. `keeps_start`, if given, becomes false
   /// when what the text starts with goes, so that the result starts later in it.
-  std::string_view apply(std::string_view text, std::string& storage, bool* keeps_start = nullptr) const;
+  std::string_view apply(std::string_view text, std::string& storage, MatchBudget& budget, bool* keeps_start = nullptr) const;
 
  private:
   std::vector<NormalizerStep> steps_;

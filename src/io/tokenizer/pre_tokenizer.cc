@@ -160,7 +160,7 @@ void Split::apply(Pieces& pieces) const {
     if (known != nullptr) {
       scan(*known, pieces.text, span, pieces.matches);
     } else if (const Regex* regex = std::get_if<Regex>(&pattern)) {
-      regex->matches(pieces.text, span, pieces.matches);
+      regex->matches(pieces.text, span, pieces.matches, pieces.budget);
     } else {
       find_all(std::get<std::string>(pattern), pieces.text, span, pieces.matches);
     }

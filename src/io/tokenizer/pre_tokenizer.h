@@ -14,6 +14,9 @@ namespace lazuli::tokenizer {
 
 /// A text and the pieces of it that are left; what lies in no piece has been removed.
 struct Pieces {
+  explicit Pieces(MatchBudget& a_budget) : budget(a_budget) {}
+
+  MatchBudget& budget;
   std::string_view text;
   /// Whether the first byte of `text` is the first of what the caller gave to encode.
   bool at_start = false;
@@ -83,6 +86,18 @@ struct Metaspace {
   void apply(Pieces& pieces) const;
 };
 
+/// Splits where the script changes; what belongs to no script goes with what is before it, and goes away at the start of a piece.
+struct UnicodeScripts {
+  void apply(Pieces& pieces) const;
+};
+
+/// Cuts into pieces of so many characters; the last one may be shorter.
+struct FixedLength {
+  std::size_t length = 5;
+
+  void apply(Pieces& pieces) const;
+};
+
 /// GPT-2's split and leading space; `spell` also spells the bytes in the byte-level alphabet, else the model does.
 struct ByteLevel {
   bool add_prefix_space = true;
@@ -92,7 +107,8 @@ struct ByteLevel {
   void apply(Pieces& pieces) const;
 };
 
-using PreTokenizerStep = std::variant<Split, Digits, Punctuation, WhitespaceSplit, Words, BertSplit, Metaspace, ByteLevel>;
+using PreTokenizerStep =
+    std::variant<Split, Digits, Punctuation, WhitespaceSplit, Words, BertSplit, Metaspace, UnicodeScripts, FixedLength, ByteLevel>;
 
 class PreTokenizer {
  public:

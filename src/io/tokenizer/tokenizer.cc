@@ -60,6 +60,7 @@ class Tokenizer::TextEncoder {
 
   std::vector<std::int32_t> encode(std::string_view text, bool allow_special) {
     ids_.clear();
+    budget_ = tokenizer::MatchBudget(text.size());
     raw_parts_.clear();
     const std::string_view valid = tokenizer::repaired(text, valid_storage_);
     tables_.added.split_raw(valid, allow_special, raw_parts_);
@@ -69,7 +70,8 @@ class Tokenizer::TextEncoder {
         continue;
       }
       bool at_start = asks_for_start_ && raw.begin == 0;
-      const std::string_view normal = tables_.normalizer.apply(part_of(valid, raw), normal_storage_, at_start ? &at_start : nullptr);
+      const std::string_view normal =
+          tables_.normalizer.apply(part_of(valid, raw), normal_storage_, budget_, at_start ? &at_start : nullptr);
       normal_parts_.clear();
       tables_.added.split_normalized(normal, allow_special, normal_parts_);
       for (const AddedTokens::Part& part : normal_parts_) {
@@ -98,7 +100,8 @@ class Tokenizer::TextEncoder {
 
   const Tables& tables_;
   bool asks_for_start_;
-  tokenizer::Pieces pieces_;
+  tokenizer::MatchBudget budget_{0};
+  tokenizer::Pieces pieces_{budget_};
   tokenizer::ModelScratch scratch_;
   std::string valid_storage_;
   std::string normal_storage_;
