@@ -6,7 +6,6 @@
 #include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "cli/command.h"
-#include "lazuli/error.h"
 #include "models/fuse.h"
 
 namespace lazuli::cli {
@@ -19,13 +18,8 @@ struct FuseFlags {
 
 int run_fuse(const FuseFlags& flags, const Common& common) {
   const InterruptGuard guard;
-  FuseReport report;
-  try {
-    report = fuse_adapter(flags.model, flags.adapter_path, flags.save_path, [](int64_t, int64_t) { return !interrupted(); });
-  } catch (const ValueError&) {
-    if (!interrupted()) throw;
-    throw Interrupted(fmt::format("stopped; {} was not written", flags.save_path));
-  }
+  const FuseReport report = fuse_adapter(flags.model, flags.adapter_path, flags.save_path, [](int64_t, int64_t) { return !interrupted(); });
+  if (report.cancelled) throw Interrupted(fmt::format("stopped; {} was not written", flags.save_path));
   if (common.json) {
     JsonWriter w;
     w.begin_object().field("save_path", flags.save_path).field("layers", report.layers);
@@ -46,9 +40,13 @@ Command fuse_command() {
   c.name = "fuse";
   c.summary = "Merge a LoRA adapter into its model's weights";
   c.details =
-      "Writes a folder that every program for such models can load: weights in the model's own dtype and files, and the configuration and\n"
-      "tokenizer as they are. The folder must be new or empty; it appears complete or not at all.";
-  c.examples = "lazuli fuse --model models/pycoder-16m --adapter-path adapters --save-path fused";
+      "Writes a folder that every program for such models can load: weights in the model's own dtype and files, and the configuration,\n"
+      "tokenizer and an encoder's modules as they are. Weights stored in f16 or bf16 are rounded to that, so the merged model is a little "
+      "off\n"
+      "from model and adapter. The folder must be new or empty; it appears complete or not at all.";
+  c.examples =
+      "lazuli fuse --model models/pycoder-16m --adapter-path adapters --save-path fused\n"
+      "lazuli fuse --model all-MiniLM-L6-v2 --adapter-path pair-adapter --save-path fused-encoder";
   c.options = {
       model_option(&flags->model),
       adapter_option(&flags->adapter_path),

@@ -1,4 +1,4 @@
-// Implements the reading of modules.json and the files of the modules it lists.
+// Implements the reading of the files of the modules that modules.json lists.
 #include "embed/modules.h"
 
 #include <fmt/format.h>
@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "lazuli/error.h"
+#include "models/model_folder.h"
 #include "models/weights.h"
 
 namespace lazuli {
@@ -74,25 +75,6 @@ class Dense : public VectorModule {
   Activation activation_ = nullptr;
 };
 
-/// One entry of modules.json.
-struct Entry {
-  std::string kind;  ///< the class, without its packages
-  fs::path folder;
-};
-
-Entry read_entry(const JsonValue& value, const fs::path& folder) {
-  const std::string type(value.get("type").as_string());
-  const fs::path path(std::string(value.get("path").as_string()));
-  const bool outside = path.is_absolute() || std::any_of(path.begin(), path.end(), [](const fs::path& part) { return part == ".."; });
-  if (outside) value.get("path").fail(fmt::format("a folder inside that of the model expected, got '{}'", path.string()));
-  const std::string kind = type.substr(type.rfind('.') + 1);
-  static constexpr std::string_view known[] = {"Transformer", "Pooling", "Dense", "Normalize"};
-  if (!type.starts_with("sentence_transformers.") || std::find(std::begin(known), std::end(known), kind) == std::end(known)) {
-    value.get("type").fail(fmt::format("sentence_transformers' Transformer, Pooling, Dense or Normalize expected, got '{}'", type));
-  }
-  return {kind, folder / path};
-}
-
 void read_encoder(const fs::path& folder, DType dtype, Modules& m) {
   m.encoder_folder = folder.string();
   m.encoder = load_encoder(m.encoder_folder, dtype);
@@ -129,17 +111,14 @@ void read_prompts(const fs::path& folder, Modules& m) {
   }
 }
 
-void read_module(const JsonValue& value, const Entry& entry, size_t place, DType dtype, Modules& m) {
-  if ((entry.kind == "Transformer") != (place == 0) || (entry.kind == "Pooling") != (place == 1)) {
-    value.get("type").fail(fmt::format("Transformer, Pooling and then Dense or Normalize expected, got {} in place {}", entry.kind, place));
-  }
+void read_module(const ModuleEntry& entry, const fs::path& folder, DType dtype, Modules& m) {
   if (entry.kind == "Transformer") {
-    read_encoder(entry.folder, dtype, m);
+    read_encoder(folder, dtype, m);
   } else if (entry.kind == "Pooling") {
-    m.pooling = Pooling::read((entry.folder / "config.json").string(), m.dimensions);
+    m.pooling = Pooling::read((folder / "config.json").string(), m.dimensions);
     m.dimensions *= static_cast<int64_t>(m.pooling.modes.size());
   } else if (entry.kind == "Dense") {
-    auto dense = std::make_unique<Dense>(entry.folder, m.dimensions);
+    auto dense = std::make_unique<Dense>(folder, m.dimensions);
     m.dimensions = dense->out_size();
     m.after.push_back(std::move(dense));
   } else {
@@ -151,15 +130,11 @@ void read_module(const JsonValue& value, const Entry& entry, size_t place, DType
 
 Modules Modules::read(const std::string& folder, DType dtype) {
   Modules m;
-  const auto document = read_if_there(fs::path(folder) / "modules.json");
-  if (!document) {
+  const std::vector<ModuleEntry> entries = read_module_list(folder);
+  for (const ModuleEntry& entry : entries) read_module(entry, fs::path(folder) / entry.path, dtype, m);
+  if (entries.empty()) {
     read_encoder(folder, dtype, m);
     m.after.push_back(std::make_unique<Normalize>());
-  } else {
-    const JsonArray entries = document->root().as_array();
-    size_t place = 0;
-    for (const JsonValue& value : entries) read_module(value, read_entry(value, folder), place++, dtype, m);
-    if (place < 2) document->root().fail("a Transformer and a Pooling expected");
   }
   read_prompts(folder, m);
   return m;

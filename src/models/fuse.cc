@@ -12,10 +12,12 @@
 #include "base/atomic_folder.h"
 #include "base/file.h"
 #include "lazuli/adapter.h"
+#include "lazuli/encoder.h"
 #include "lazuli/error.h"
 #include "lazuli/model.h"
 #include "lazuli/ops.h"
 #include "lazuli/safetensors.h"
+#include "models/model_folder.h"
 
 namespace lazuli {
 
@@ -25,54 +27,74 @@ namespace {
 
 using PairsByWeight = std::map<std::string, const Adapter::Pair*>;
 
-/// The dtype of most of the weights; models mapped in it take no memory of their own.
-DType stored_dtype(const Checkpoint& checkpoint) {
-  std::map<DType, size_t> bytes;
-  for (const std::string& name : checkpoint.names()) {
-    const TensorInfo& info = checkpoint.info(name);
-    if (info.dtype && (*info.dtype == DType::f32 || *info.dtype == DType::bf16 || *info.dtype == DType::f16)) {
-      bytes[*info.dtype] += info.nbytes;
-    }
-  }
-  const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == bytes.end() ? DType::f32 : most->first;
-}
-
 Tensor fused(const Tensor& weight, const Adapter::Pair& pair, double scale) {
   const LazyTensor change = mul_scalar(matmul(LazyTensor::from_tensor(pair.b), LazyTensor::from_tensor(pair.a)), scale);
   return add(LazyTensor::from_tensor(weight.to(DType::f32)), change).eval().to(weight.dtype());
 }
 
-/// Whether a file beside the weights belongs to the model: configuration, tokenizer and templates.
-bool belongs_to_model(const fs::directory_entry& entry) {
+/// Whether a file belongs to the model: configuration, tokenizer and templates, and the weights of the modules after a transformer.
+bool belongs_to_model(const fs::directory_entry& entry, bool with_weights) {
   static constexpr std::array kEndings = {".json", ".txt", ".model", ".jinja"};
   std::error_code ignored;
   if (!entry.is_regular_file(ignored)) return false;
   const std::string ending = entry.path().extension().string();
   const std::string name = entry.path().filename().string();
+  if (ending == ".safetensors") return with_weights;
   return std::any_of(kEndings.begin(), kEndings.end(), [&](const char* known) { return ending == known; }) &&
          !name.starts_with("pytorch_model") && !name.starts_with("adapter_");
 }
 
-void copy_other_files(const std::string& model, const AtomicFolder& folder) {
+/// Copies what belongs to the model and is not a transformer's weights: files beside them, and the modules after them as they are.
+void copy_other_files(const std::string& model, const AtomicFolder& target) {
   constexpr size_t kLimit = size_t{1} << 30;
-  for (const auto& entry : fs::directory_iterator(model)) {
-    if (belongs_to_model(entry)) write_file(folder.file(entry.path().filename().string()), read_file(entry.path().string(), kLimit));
+  std::map<std::string, bool> folders = {{"", false}};  // by path: whether weights are copied too
+  for (const ModuleEntry& module : read_module_list(model)) folders[module.path] |= module.kind != "Transformer" && !module.path.empty();
+  for (const auto& [path, with_weights] : folders) {
+    const fs::path source = fs::path(model) / path;
+    std::error_code ignored;
+    if (!fs::is_directory(source, ignored)) continue;  // modules without settings may come without a folder
+    for (const auto& entry : fs::directory_iterator(source)) {
+      const fs::path copy = target.file((fs::path(path) / entry.path().filename()).string());
+      if (!belongs_to_model(entry, with_weights) || fs::exists(copy)) continue;
+      fs::create_directories(copy.parent_path());
+      write_file(copy.string(), read_file(entry.path().string(), kLimit));
+    }
   }
+}
+
+Adapter load_adapter_of(const std::string& model, const std::string& adapter, const Checkpoint& checkpoint) {
+  const DType dtype = stored_dtype(checkpoint);
+  const std::string folder = transformer_folder(model);
+  if (holds_encoder(model)) return Adapter::load(adapter, load_encoder(folder, dtype)->linears());
+  return Adapter::load(adapter, load_model(folder, dtype)->linears());
+}
+
+/// The factors by the names of their weights. A checkpoint with more than an encoder has its weights below a name such as `bert.`.
+PairsByWeight pairs_by_weight(const Adapter& adapter, const Checkpoint& checkpoint) {
+  PairsByWeight pairs;
+  for (const Adapter::Pair& pair : adapter.pairs()) pairs[pair.path + ".weight"] = &pair;
+  PairsByWeight stored;
+  for (const std::string& name : checkpoint.names()) {
+    auto pair = pairs.find(name);
+    if (pair == pairs.end()) pair = pairs.find(name.substr(name.find('.') + 1));
+    if (pair != pairs.end()) stored.emplace(name, pair->second);
+  }
+  return stored;
 }
 
 }  // namespace
 
 FuseReport fuse_adapter(const std::string& model_folder, const std::string& adapter_folder, const std::string& save_path,
                         const FuseProgress& progress) {
-  const Checkpoint checkpoint = Checkpoint::open(model_folder);
-  const auto model = load_model(model_folder, stored_dtype(checkpoint));
-  const Adapter adapter = Adapter::load(adapter_folder, model->linears());
-  PairsByWeight pairs;
-  for (const Adapter::Pair& pair : adapter.pairs()) pairs[pair.path + ".weight"] = &pair;
+  const Checkpoint checkpoint = Checkpoint::open(transformer_folder(model_folder));
+  const Adapter adapter = load_adapter_of(model_folder, adapter_folder, checkpoint);
+  const PairsByWeight pairs = pairs_by_weight(adapter, checkpoint);
+  const size_t total = adapter.pairs().size();
+  if (pairs.size() != total) {
+    throw FormatError(fmt::format("{}: {} layers of the adapter expected among the weights, found {}", model_folder, total, pairs.size()));
+  }
   AtomicFolder folder(save_path);
   FuseReport report;
-  const auto total = static_cast<int64_t>(pairs.size());
   for (const SafetensorsFile& file : checkpoint.files()) {
     std::map<std::string, Tensor> tensors;
     for (const std::string& name : file.names()) {
@@ -84,14 +106,14 @@ FuseReport fuse_adapter(const std::string& model_folder, const std::string& adap
       report.bytes += tensor.nbytes();
       ++report.tensors;
       tensors.emplace(name, std::move(tensor));
-      if (progress && !progress(report.layers, total)) throw ValueError(fmt::format("{}: not written, the work was ended", save_path));
+      if (progress && !progress(report.layers, static_cast<int64_t>(total))) {
+        report.cancelled = true;
+        return report;
+      }
     }
     const fs::path target = folder.file(fs::path(file.path()).lexically_relative(model_folder).string());
     fs::create_directories(target.parent_path());
     save_safetensors(target.string(), tensors, file.metadata());
-  }
-  if (report.layers != total) {
-    throw FormatError(fmt::format("{}: {} layers of the adapter expected among the weights, found {}", model_folder, total, report.layers));
   }
   copy_other_files(model_folder, folder);
   folder.commit();

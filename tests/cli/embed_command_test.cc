@@ -4,11 +4,14 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "cli/program.h"
+#include "lazuli/safetensors.h"
 #include "support/tiny_sentences.h"
 
 namespace lazuli {
@@ -130,6 +133,43 @@ TEST_F(EmbedCommand, AnAdapterTrainedOnPairsBringsThemTogether) {
     return of_train;
   };
   EXPECT_GT(score({"--adapter-path", folder_ / "adapter"}), score({}) + 0.02);
+}
+
+TEST_F(EmbedCommand, AFusedEncoderEmbedsAsModelAndAdapterDo) {
+  // In f32, so that fused weights are not rounded to the f16 of the files.
+  std::map<std::string, Tensor> weights;
+  {
+    const Checkpoint stored = Checkpoint::open(folder_ / "model");
+    for (const std::string& name : stored.names()) weights.emplace(name, stored.tensor(name).to(DType::f32));
+  }
+  save_safetensors(folder_ / "model/model.safetensors", weights);
+  std::ofstream(folder_ / "pairs.jsonl") << R"({"anchor": "a cat", "positive": "how do I train?"})"
+                                         << "\n"
+                                         << R"({"anchor": "the dog", "positive": "find a word"})"
+                                         << "\n";
+  const std::string adapter = folder_ / "adapter";
+  ASSERT_EQ(run({"finetune", "--task", "similarity", "--data", folder_ / "pairs.jsonl", "--adapter-path", adapter, "--iters", "5",
+                 "--learning-rate", "1e-2", "--quiet"})
+                .code,
+            0);
+  const Result fuse = run({"fuse", "--adapter-path", adapter, "--save-path", folder_ / "fused"});
+  ASSERT_EQ(fuse.code, 0) << fuse.err;
+  const auto vectors = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"embed", "--input", folder_ / "texts.txt", "--output", "-", "--quiet"};
+    words.insert(words.end(), more.begin(), more.end());
+    std::istringstream rows(run(words).out);
+    std::vector<double> numbers;
+    for (std::string row; std::getline(rows, row);) {
+      const JsonDocument document = JsonDocument::parse(row, "row");
+      for (const JsonValue& v : document.root().get("embedding").as_array()) numbers.push_back(v.as_double());
+    }
+    return numbers;
+  };
+  const std::vector<double> both = vectors({"--adapter-path", adapter}), without = vectors({});
+  std::filesystem::rename(folder_ / "model", folder_ / "base");
+  std::filesystem::rename(folder_ / "fused", folder_ / "model");
+  EXPECT_THAT(vectors({}), testing::Pointwise(testing::DoubleNear(1e-5), both));
+  EXPECT_THAT(both, testing::Not(testing::Pointwise(testing::DoubleNear(1e-3), without)));
 }
 
 }  // namespace

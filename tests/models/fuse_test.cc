@@ -8,12 +8,15 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
+#include "lazuli/embed.h"
 #include "lazuli/error.h"
 #include "lazuli/model.h"
 #include "support/temp_folder.h"
 #include "support/tiny_llama.h"
+#include "support/tiny_sentences.h"
 
 namespace lazuli {
 namespace {
@@ -105,10 +108,44 @@ TEST_F(Fuse, DtypeAndDivisionIntoFilesStay) {
   EXPECT_FALSE(fs::exists(fused() + "/notes.md"));
 }
 
+// A folder of sentence-transformers with its transformer in a folder of its own, and weights that stand below `bert.`, in f32: in the
+// dtype of the files, f16, the rounding of the fused weights would be all that is seen.
+TEST_F(Fuse, AnEncoderKeepsItsModulesAndItsNames) {
+  test::make_tiny_sentences(model(), "dense");
+  fs::create_directories(model() + "/0_Transformer");
+  for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"}) {
+    fs::rename(model() + "/" + name, model() + "/0_Transformer/" + name);
+  }
+  std::map<std::string, Tensor> weights;
+  const Checkpoint plain = Checkpoint::open(model());
+  for (const std::string& name : plain.names()) weights.emplace("bert." + name, plain.tensor(name).to(DType::f32));
+  save_safetensors(model() + "/0_Transformer/model.safetensors", weights);
+  fs::remove(model() + "/model.safetensors");
+  std::string list = read_file(model() + "/modules.json", 10000);
+  folder_.write("model/modules.json", list.replace(list.find("\"path\": \"\""), 10, "\"path\": \"0_Transformer\""));
+
+  const auto base = EmbeddingModel::load(model());
+  const Adapter adapter = Adapter::load(test::data_folder("tiny-similarity"), base->encoder().linears());
+  const FuseReport report = fuse_adapter(model(), test::data_folder("tiny-similarity"), fused(), {});
+  EXPECT_EQ(report.layers, static_cast<int64_t>(adapter.pairs().size()));
+  EXPECT_TRUE(Checkpoint::open(fused() + "/0_Transformer").contains("bert.embeddings.word_embeddings.weight"));
+
+  const std::vector<std::string> texts = {"a cat", "The dog sat on the mat", "how do I train?"};
+  const Tensor both = Embedder(base, adapter).run(texts).embeddings, without = Embedder(base).run(texts).embeddings;
+  const Tensor one = Embedder(EmbeddingModel::load(fused())).run(texts).embeddings;
+  double error = 0, change = 0;
+  for (size_t k = 0; k < one.data<float>().size(); ++k) {
+    error = std::max(error, static_cast<double>(std::abs(both.data<float>()[k] - one.data<float>()[k])));
+    change = std::max(change, static_cast<double>(std::abs(without.data<float>()[k] - one.data<float>()[k])));
+  }
+  EXPECT_LT(error, 1e-5);
+  EXPECT_GT(change, 1e-3);
+}
+
 TEST_F(Fuse, NothingIsLeftOfAWorkThatEnded) {
   write_model(DType::f32);
   write_adapter();
-  EXPECT_THROW(fuse_adapter(model(), folder_.path("adapter"), fused(), [](int64_t done, int64_t) { return done < 2; }), ValueError);
+  EXPECT_TRUE(fuse_adapter(model(), folder_.path("adapter"), fused(), [](int64_t done, int64_t) { return done < 2; }).cancelled);
   for (const auto& entry : fs::directory_iterator(folder_.path())) {
     EXPECT_THAT(entry.path().filename().string(), testing::AnyOf("model", "adapter"));
   }
