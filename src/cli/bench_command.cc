@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <numeric>
@@ -16,10 +15,9 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/human.h"
+#include "embed/any_model.h"
 #include "exec/parallel.h"
 #include "generate/decode_session.h"
-#include "io/model_config.h"
-#include "lazuli/embed.h"
 #include "lazuli/error.h"
 #include "lazuli/train.h"
 
@@ -110,12 +108,6 @@ Measurement embed(const std::shared_ptr<const EmbeddingModel>& model, std::optio
           [embedder, options, texts = std::move(texts)] { embedder->run(texts, options); }};
 }
 
-bool is_encoder(const std::string& folder) {
-  const ModelConfig config = ModelConfig::read((std::filesystem::path(folder) / "config.json").string());
-  const std::vector<std::string> known = encoder_architectures();
-  return std::find(known.begin(), known.end(), config.model_type) != known.end();
-}
-
 std::vector<Measurement> measurements(const BenchFlags& flags, const Common& common, const std::shared_ptr<const LanguageModel>& model,
                                       std::optional<Adapter> adapter) {
   const ModelInfo& info = model->info();
@@ -193,14 +185,10 @@ int measure_and_print(const BenchFlags& flags, const Common& common, const Model
 }
 
 int run_bench(const BenchFlags& flags, const Common& common) {
-  if (is_encoder(flags.model)) {
-    const auto model = EmbeddingModel::load(flags.model, common.dtype);
-    std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->encoder().linears());
-    return measure_and_print(flags, common, model->encoder().info(), {embed(model, std::move(adapter), flags)});
-  }
-  const auto model = load_model(flags.model, common.dtype);
-  std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->linears());
-  return measure_and_print(flags, common, model->info(), measurements(flags, common, model, std::move(adapter)));
+  const AnyModel model = AnyModel::load(flags.model, common.dtype);
+  std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.linears());
+  if (model.embedding()) return measure_and_print(flags, common, model.info(), {embed(model.embedding(), std::move(adapter), flags)});
+  return measure_and_print(flags, common, model.info(), measurements(flags, common, model.language(), std::move(adapter)));
 }
 
 }  // namespace

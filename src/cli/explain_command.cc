@@ -15,15 +15,20 @@ namespace {
 
 struct ExplainFlags {
   std::string model, adapter_path, output;
-  std::string mode = "decode", format = "text", graph;
+  std::string mode = "auto", format = "text", graph;
   int64_t tokens = 0, batch_size = 4, lora_rank = 8;
 };
 
 /// 0 tokens stand for a usual number, within the model's context.
-int64_t tokens_of(const ExplainFlags& flags, const ModelInfo& info) {
+int64_t tokens_of(const ExplainFlags& flags, const AnyModel& model) {
   constexpr int64_t kUsual = 512;
   if (flags.tokens > 0) return flags.tokens;
-  return info.context > 0 ? std::min(kUsual, info.context) : kUsual;
+  return model.context() > 0 ? std::min(kUsual, model.context()) : kUsual;
+}
+
+WorkloadKind workload_of(const ExplainFlags& flags, const AnyModel& model) {
+  if (flags.mode != "auto") return parse_workload(flags.mode);
+  return model.embedding() ? WorkloadKind::embed : WorkloadKind::decode;
 }
 
 std::string text_of(const Explanation& e, const ExplainFlags& flags) {
@@ -36,11 +41,11 @@ std::string text_of(const Explanation& e, const ExplainFlags& flags) {
 int run_explain(const ExplainFlags& flags, const Common& common) {
   const bool one_graph = flags.format == "text" || flags.format == "dot";
   if (!flags.graph.empty() && !one_graph) throw UsageError("--graph goes with --format text or dot (see lazuli explain --help)");
-  const auto model = load_model(flags.model, common.dtype);
-  const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->linears());
+  const AnyModel model = AnyModel::load(flags.model, common.dtype);
+  const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.linears());
   WorkloadOptions options;
-  options.kind = parse_workload(flags.mode);
-  options.tokens = tokens_of(flags, model->info());
+  options.kind = workload_of(flags, model);
+  options.tokens = tokens_of(flags, model);
   options.batch = flags.batch_size;
   options.lora.rank = flags.lora_rank;
   const Explanation e = explain(model, adapter ? &*adapter : nullptr, options, common.device);
@@ -69,17 +74,25 @@ Command explain_command() {
       "lazuli explain --model models/pycoder-16m --mode decode\n"
       "lazuli explain --model models/pycoder-16m --mode train --format html --output train.html\n"
       "lazuli explain --model models/pycoder-16m --mode prefill --tokens 64 --format dot --graph recorded > prefill.dot\n"
-      "lazuli explain --model models/pycoder-16m --adapter-path adapters --format json > decode.json";
+      "lazuli explain --model models/pycoder-16m --adapter-path adapters --format json > decode.json\n"
+      "lazuli explain --model all-MiniLM-L6-v2 --mode embed --batch-size 32";
   c.options = {
       model_option(&flags->model),
       adapter_option(&flags->adapter_path),
-      {.name = "--mode", .target = &flags->mode, .help = "What is computed", .choices = {"prefill", "decode", "train"}},
+      {.name = "--mode",
+       .target = &flags->mode,
+       .help = "What is computed; auto: decode, or embed by an encoder",
+       .choices = {"auto", "prefill", "decode", "train", "embed"}},
       {.name = "--tokens",
        .target = &flags->tokens,
-       .help = "Of the prompt, of the context or of a window; 0: 512 or the context",
+       .help = "Of the prompt, of the context, of a window or of a text; 0: 512 or the context",
        .low = 0,
        .high = 1e9},
-      {.name = "--batch-size", .target = &flags->batch_size, .help = "Windows in a training step", .low = 1, .high = 65536},
+      {.name = "--batch-size",
+       .target = &flags->batch_size,
+       .help = "Windows or pairs in a training step, or texts to embed",
+       .low = 1,
+       .high = 65536},
       {.name = "--lora-rank", .target = &flags->lora_rank, .help = "Rank of a new adapter to train", .low = 1, .high = 65536},
       {.name = "--format", .target = &flags->format, .help = "Of the explanation", .choices = {"text", "dot", "json", "html"}},
       {.name = "--graph",

@@ -13,8 +13,8 @@
 #include "cli/command.h"
 #include "cli/human.h"
 #include "explain/memory_estimate.h"
-#include "lazuli/model.h"
 #include "lazuli/safetensors.h"
+#include "models/model_folder.h"
 
 namespace lazuli::cli {
 
@@ -41,13 +41,14 @@ struct Contents {
 std::string joined(const std::string& folder, const char* name) { return (fs::path(folder) / name).string(); }
 
 Contents read_contents(const std::string& path) {
-  const bool folder = fs::is_directory(path);
-  const std::string adapter = joined(path, "adapter_model.safetensors");
-  const bool is_adapter = folder && fs::exists(adapter) && !fs::exists(joined(path, "config.json"));
+  const bool is_folder = fs::is_directory(path);
+  const std::string folder = is_folder ? transformer_folder(path) : path;
+  const std::string adapter = joined(folder, "adapter_model.safetensors");
+  const bool is_adapter = is_folder && fs::exists(adapter) && !fs::exists(joined(folder, "config.json"));
   Contents c;
-  c.checkpoint = Checkpoint::open(is_adapter ? adapter : path);
-  const std::string config = joined(path, is_adapter ? "adapter_config.json" : "config.json");
-  if (folder && fs::exists(config)) c.config = JsonDocument::read(config);
+  c.checkpoint = Checkpoint::open(is_adapter ? adapter : folder);
+  const std::string config = joined(folder, is_adapter ? "adapter_config.json" : "config.json");
+  if (is_folder && fs::exists(config)) c.config = JsonDocument::read(config);
   for (const std::string& name : c.checkpoint.names()) {
     const TensorInfo& info = c.checkpoint.info(name);
     c.parameters += static_cast<uint64_t>(info.shape.numel());
@@ -57,28 +58,33 @@ Contents read_contents(const std::string& path) {
   return c;
 }
 
-std::string stored_dtype(const Contents& c) {
-  const auto most =
-      std::max_element(c.bytes_of_dtype.begin(), c.bytes_of_dtype.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == c.bytes_of_dtype.end() ? "" : most->first;
+std::string dtypes_text(const Contents& c) {
+  std::string text;
+  for (const auto& [dtype, bytes] : c.bytes_of_dtype) text += (text.empty() ? "" : ", ") + dtype;
+  return text;
 }
 
 /// Weights in the dtype of their files are mapped; in another one they take memory, which looking at a model should not need much of.
 DType dtype_to_plan(const Contents& c, DType wanted) {
-  const std::string stored = stored_dtype(c);
   if (c.parameters * size_of(wanted) <= memory_available() / 2) return wanted;
-  return stored == "BF16" ? DType::bf16 : stored == "F16" ? DType::f16 : wanted;
+  const DType stored = stored_dtype(c.checkpoint);
+  return stored == DType::f32 ? wanted : stored;
 }
 
 void estimate(const InspectFlags& flags, const Common& common, Contents& c) {
   const std::string type = c.config && c.config->root().is_object() ? c.config->root().string_or("model_type", "") : "";
-  const std::vector<std::string> known = architectures();
+  std::vector<std::string> known = architectures();
+  const std::vector<std::string> encoders = encoder_architectures();
+  const bool encoder = std::find(encoders.begin(), encoders.end(), type) != encoders.end();
+  known.insert(known.end(), encoders.begin(), encoders.end());
   if (type.empty()) {
     c.why_no_memory = "no config.json of a model";
   } else if (std::find(known.begin(), known.end(), type) == known.end()) {
-    c.why_no_memory = fmt::format("'{}' is none of the language models {}", type, fmt::join(known, ", "));
+    c.why_no_memory = fmt::format("'{}' is none of {}", type, fmt::join(known, ", "));
+  } else if (encoder && !fs::exists(joined(transformer_folder(flags.path), "tokenizer.json"))) {
+    c.why_no_memory = "an encoder without tokenizer.json makes no embeddings";
   } else {
-    c.memory = estimate_memory(load_model(flags.path, dtype_to_plan(c, common.dtype)), flags.estimate, common.device);
+    c.memory = estimate_memory(AnyModel::load(flags.path, dtype_to_plan(c, common.dtype)), flags.estimate, common.device);
   }
 }
 
@@ -102,10 +108,17 @@ void write_memory(JsonWriter& w, const Contents& c) {
     return;
   }
   const MemoryEstimate& m = *c.memory;
-  w.begin_object().field("dtype", name_of(m.dtype)).field("context", m.context).key("generate");
-  write_json(w, m.generate);
-  w.field("batch_size", m.batch).field("max_seq_length", m.tokens).field("lora_rank", m.rank).key("finetune");
-  write_json(w, m.finetune);
+  w.begin_object().field("dtype", name_of(m.dtype));
+  if (m.generate) {
+    w.field("context", m.generate->tokens).key("generate");
+    write_json(w, m.generate->use);
+  }
+  if (m.embed) {
+    w.field("embed_batch_size", m.embed->batch).field("embed_tokens", m.embed->tokens).key("embed");
+    write_json(w, m.embed->use);
+  }
+  w.field("batch_size", m.finetune.batch).field("max_seq_length", m.finetune.tokens).field("lora_rank", m.rank).key("finetune");
+  write_json(w, m.finetune.use);
   w.end_object();
 }
 
@@ -159,22 +172,28 @@ std::string use_line(const MemoryUse& use) {
                      mb(use.workspace), mb(use.results));
 }
 
+void memory_lines(Lines& out, const MemoryEstimate& m) {
+  auto to = std::back_inserter(out);
+  fmt::format_to(to, "memory in {}, predicted from the plans\n", name_of(m.dtype));
+  if (m.generate) fmt::format_to(to, "  generate, context of {}: {}\n", m.generate->tokens, use_line(m.generate->use));
+  if (m.embed) fmt::format_to(to, "  embed, {} texts of {} tokens: {}\n", m.embed->batch, m.embed->tokens, use_line(m.embed->use));
+  fmt::format_to(to, "  finetune{}, {} x {} tokens, rank {}: {}\n", m.embed ? " --task similarity, pairs" : "", m.finetune.batch,
+                 m.finetune.tokens, m.rank, use_line(m.finetune.use));
+}
+
 std::string as_text(const InspectFlags& flags, const Contents& c) {
   Lines out;
   auto to = std::back_inserter(out);
   fmt::format_to(to, "{}: {} parameters in {} tensors, {} in {} file{} ({})\n", flags.path, human_count(static_cast<double>(c.parameters)),
                  c.checkpoint.names().size(), human_bytes(static_cast<double>(c.bytes)), c.checkpoint.files().size(),
-                 c.checkpoint.files().size() == 1 ? "" : "s", stored_dtype(c));
+                 c.checkpoint.files().size() == 1 ? "" : "s", dtypes_text(c));
   if (!flags.summary) tensor_lines(out, c.checkpoint);
   if (c.config && c.config->root().is_object()) {
     fmt::format_to(to, "configuration\n");
     config_lines(out, c.config->root());
   }
   if (c.memory) {
-    const MemoryEstimate& m = *c.memory;
-    fmt::format_to(to, "memory in {}, predicted from the plans\n", name_of(m.dtype));
-    fmt::format_to(to, "  generate, context of {}: {}\n", m.context, use_line(m.generate));
-    fmt::format_to(to, "  finetune, {} x {} tokens, rank {}: {}\n", m.batch, m.tokens, m.rank, use_line(m.finetune));
+    memory_lines(out, *c.memory);
   } else if (c.config) {
     fmt::format_to(to, "memory: not estimated, {}\n", c.why_no_memory);
   }
@@ -202,19 +221,25 @@ Command inspect_command() {
   c.details =
       "PATH is a model's folder, an adapter's folder, or a safetensors file. The memory is what the plans of `generate` and `finetune` "
       "say,\n"
-      "so nothing is computed; --dtype chooses the dtype, and where that would not fit into memory the files' own is taken.";
+      "for encoders those of `embed` and `finetune --task similarity`, so nothing is computed; --dtype chooses the dtype, and where that\n"
+      "would not fit into memory the files' own is taken.";
   c.examples =
       "lazuli inspect models/pycoder-16m\n"
       "lazuli inspect models/pycoder-16m --summary --batch-size 8 --max-seq-length 512\n"
-      "lazuli inspect models/pycoder-16m/model.safetensors --json";
+      "lazuli inspect models/pycoder-16m/model.safetensors --json\n"
+      "lazuli inspect all-MiniLM-L6-v2 --summary";
   c.options = {
       path_argument(&flags->path, "What to look at"),
       {.name = "--summary", .target = &flags->summary, .help = "Leave the list of tensors out"},
       {.name = "--context", .target = &flags->estimate.context, .help = "Positions for generate; 0: all the model knows", .low = 0},
-      {.name = "--batch-size", .target = &flags->estimate.batch, .help = "Windows in each step of finetune", .low = 1, .high = 65536},
+      {.name = "--batch-size",
+       .target = &flags->estimate.batch,
+       .help = "Windows or pairs in each step of finetune",
+       .low = 1,
+       .high = 65536},
       {.name = "--max-seq-length",
        .target = &flags->estimate.max_seq_length,
-       .help = "Tokens in a window of finetune; 0: its default",
+       .help = "Tokens in a window or text; 0: the default of finetune",
        .low = 0},
       {.name = "--lora-rank", .target = &flags->estimate.lora_rank, .help = "Rank of finetune's adapter", .low = 1, .high = 65536},
   };

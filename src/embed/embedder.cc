@@ -6,9 +6,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "lazuli/embed.h"
+#include "embed/batches.h"
 #include "lazuli/error.h"
-#include "lazuli/transforms.h"
 
 namespace lazuli {
 
@@ -28,9 +27,18 @@ int64_t padded_rows(int64_t count, int64_t most) {
 
 }  // namespace
 
+Function embedding_function(std::shared_ptr<const EmbeddingModel> model, std::shared_ptr<const AdapterContext> adapter) {
+  return [model = std::move(model), adapter = std::move(adapter)](std::span<const LazyTensor> args) {
+    return std::vector<LazyTensor>{model->forward(args[0], args[1], args[2], adapter.get())};
+  };
+}
+
+int64_t rows_of_batch(int64_t tokens, int64_t batch_size) {
+  return std::clamp<int64_t>(kBatchTokens / std::max<int64_t>(tokens, 1), 1, batch_size);
+}
+
 struct Embedder::Impl {
   std::shared_ptr<const EmbeddingModel> model;
-  AdapterContext adapter;
   CompiledFunction vectors;
 
   void run_batch(std::span<const EmbeddingTokens> texts, std::span<const size_t> chosen, int64_t rows, EmbedResult& result);
@@ -39,10 +47,7 @@ struct Embedder::Impl {
 Embedder::Embedder(std::shared_ptr<const EmbeddingModel> model, std::optional<Adapter> adapter) : impl_(std::make_unique<Impl>()) {
   Impl& s = *impl_;
   s.model = std::move(model);
-  if (adapter) s.adapter = AdapterContext(*adapter);
-  s.vectors = compile(
-      [&s](std::span<const LazyTensor> args) { return std::vector<LazyTensor>{s.model->forward(args[0], args[1], args[2], &s.adapter)}; },
-      default_device());
+  s.vectors = compile(embedding_function(s.model, adapter ? std::make_shared<const AdapterContext>(*adapter) : nullptr), default_device());
 }
 
 Embedder::~Embedder() = default;
@@ -85,7 +90,7 @@ EmbedResult Embedder::run(std::span<const EmbeddingTokens> texts, const EmbedOpt
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return texts[a].ids.size() > texts[b].ids.size(); });
   for (int64_t done = 0; done < total && !result.cancelled;) {
     const auto first = static_cast<size_t>(done);
-    const int64_t most = std::clamp<int64_t>(kBatchTokens / std::max<int64_t>(length_of(texts[order[first]]), 1), 1, options.batch_size);
+    const int64_t most = rows_of_batch(length_of(texts[order[first]]), options.batch_size);
     const int64_t count = std::min(most, total - done);
     impl_->run_batch(texts, std::span(order).subspan(first, static_cast<size_t>(count)), padded_rows(count, most), result);
     done += count;

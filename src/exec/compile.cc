@@ -4,6 +4,7 @@
 #include "exec/executor.h"
 #include "exec/run.h"
 #include "graph/capture.h"
+#include "graph/recorded_call.h"
 #include "lazuli/transforms.h"
 #include "plan/plan_cache.h"
 
@@ -77,24 +78,20 @@ struct CompiledFunction::Impl {
 
   std::unique_ptr<Trace> trace(std::span<const Tensor> args) const {
     auto t = std::make_unique<Trace>();
-    std::vector<LazyTensor> handles;
-    handles.reserve(args.size());
+    std::vector<CallArgument> arguments;
+    arguments.reserve(args.size());
     for (size_t k = 0; k < args.size(); ++k) {
       if (!args[k].defined()) throw GraphError("compile: argument " + std::to_string(k) + " is an empty Tensor");
       t->arguments.push_back({args[k].dtype(), args[k].shape()});
-      handles.push_back(make_placeholder(static_cast<int32_t>(k), args[k].dtype(), args[k].shape()));
-      handles.back().node()->donate = donates(k) ? 1 : 0;
+      arguments.push_back({t->arguments.back(), donates(k)});
     }
-    const std::vector<LazyTensor> results = function(handles);
-    std::vector<Edge> edges;
-    edges.reserve(results.size());
-    for (const LazyTensor& r : results) edges.push_back({r.checked(), r.out()});
+    const RecordedCall call = record_call(function, arguments);
     Capture capture;
     ComputationGraph graph;
     std::vector<Strides> strides;
     {
       GraphReadGuard guard;
-      capture.walk(edges);
+      capture.walk(call.edges);
       capture.copy_wheres(t->nodes_at);
       t->plan = PlanCache::global().find(capture, device);
       if (t->plan == nullptr) graph = capture.graph(&strides);

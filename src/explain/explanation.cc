@@ -26,10 +26,9 @@ std::map<std::string, int64_t> op_counts(const ComputationGraph& graph) {
 
 }  // namespace
 
-Explanation explain(const std::shared_ptr<const LanguageModel>& model, const Adapter* adapter, const WorkloadOptions& options,
-                    Device device) {
+Explanation explain(const AnyModel& model, const Adapter* adapter, const WorkloadOptions& options, Device device) {
   Explanation e;
-  e.info = model->info();
+  e.info = model.info();
   e.model = e.info.path;
   e.workload = record_workload(model, adapter, options);
   e.stages.push_back({"recorded", {}, e.workload.graph});

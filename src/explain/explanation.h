@@ -39,8 +39,7 @@ struct RefusalCount {
   int64_t count = 0;
 };
 
-Explanation explain(const std::shared_ptr<const LanguageModel>& model, const Adapter* adapter, const WorkloadOptions& options,
-                    Device device);
+Explanation explain(const AnyModel& model, const Adapter* adapter, const WorkloadOptions& options, Device device);
 
 /// By estimated time, the largest first. Copies that a run leaves out because their source was given up count as `copy (not run)`, without
 /// bytes and time.

@@ -15,6 +15,7 @@ using Out = fmt::memory_buffer;
 
 constexpr size_t kChangesShown = 8;
 
+bool has_batches(WorkloadKind kind) { return kind == WorkloadKind::train || kind == WorkloadKind::embed; }
 double mega(double v) { return v / 1e6; }
 
 void pass_lines(Out& out, const Explanation& e) {
@@ -123,8 +124,8 @@ std::string explanation_text(const Explanation& e) {
   Out out;
   const WorkloadOptions& o = e.workload.options;
   fmt::format_to(std::back_inserter(out), "{} of {}{} tokens: {} ({}, {}) on {}\n\n", name_of(o.kind),
-                 o.kind == WorkloadKind::train ? fmt::format("{} x ", o.batch) : "", o.tokens, e.model, e.info.architecture,
-                 name_of(e.info.dtype), to_string(e.plan.device));
+                 has_batches(o.kind) ? fmt::format("{} x ", o.batch) : "", o.tokens, e.model, e.info.architecture, name_of(e.info.dtype),
+                 to_string(e.plan.device));
   pass_lines(out, e);
   fusion_lines(out, e);
   kernel_lines(out, e);
@@ -137,7 +138,7 @@ std::string explanation_json(const Explanation& e, bool with_graphs) {
   JsonWriter w;
   w.begin_object().field("mode", name_of(o.kind)).field("model", e.model).field("architecture", e.info.architecture);
   w.field("dtype", name_of(e.info.dtype)).field("device", to_string(e.plan.device)).field("tokens", o.tokens);
-  w.field("batch", o.kind == WorkloadKind::train ? o.batch : 1).field("nodes_recorded", e.stages[0].graph.size());
+  w.field("batch", has_batches(o.kind) ? o.batch : 1).field("nodes_recorded", e.stages[0].graph.size());
   write_passes(w, e);
   write_fusions(w, e);
   write_kernels(w, e);

@@ -3,35 +3,50 @@
 
 #include <algorithm>
 
+#include "embed/batches.h"
+
 namespace lazuli {
 
 namespace {
 
 constexpr int64_t kChunk = 512;
 constexpr int64_t kSequence = 2048;
+const EmbedOptions kEmbedDefaults;
+
+MemoryUse use_of(const AnyModel& model, const WorkloadOptions& options, Device device) {
+  const Workload w = record_workload(model, nullptr, options);
+  return memory_of(w, plan_workload(w, device));
+}
+
+UseEstimate generating(const AnyModel& model, int64_t context, Device device) {
+  const int64_t chunk = std::min(kChunk, context);
+  const MemoryUse prefill = use_of(model, {.kind = WorkloadKind::prefill, .tokens = chunk, .capacity = context}, device);
+  const MemoryUse decode = use_of(model, {.kind = WorkloadKind::decode, .tokens = context}, device);
+  return {1, context, prefill.total() > decode.total() ? prefill : decode};
+}
+
+UseEstimate embedding(const AnyModel& model, int64_t tokens, Device device) {
+  const int64_t rows = rows_of_batch(tokens, kEmbedDefaults.batch_size);
+  return {rows, tokens, use_of(model, {.kind = WorkloadKind::embed, .tokens = tokens, .batch = rows}, device)};
+}
 
 }  // namespace
 
-MemoryEstimate estimate_memory(const std::shared_ptr<const LanguageModel>& model, const EstimateOptions& options, Device device) {
-  const ModelInfo& info = model->info();
-  const auto within = [&](int64_t n) { return info.context > 0 ? std::min(n, info.context) : n; };
+MemoryEstimate estimate_memory(const AnyModel& model, const EstimateOptions& options, Device device) {
+  const int64_t context = model.context();
+  const auto within = [&](int64_t n) { return context > 0 ? std::min(n, context) : n; };
+  const int64_t tokens = within(options.max_seq_length > 0 ? options.max_seq_length : kSequence);
   MemoryEstimate e;
-  e.dtype = info.dtype;
-  e.context = options.context > 0 ? options.context : within(INT32_MAX);
-  e.chunk = std::min(kChunk, e.context);
-  const auto use = [&](const WorkloadOptions& o) {
-    const Workload w = record_workload(model, nullptr, o);
-    return memory_of(w, plan_workload(w, device));
-  };
-  const MemoryUse prefill = use({.kind = WorkloadKind::prefill, .tokens = e.chunk, .capacity = e.context});
-  const MemoryUse decode = use({.kind = WorkloadKind::decode, .tokens = e.context});
-  e.generate = prefill.total() > decode.total() ? prefill : decode;
-  e.batch = options.batch;
-  e.tokens = options.max_seq_length > 0 ? within(options.max_seq_length) : within(kSequence);
+  e.dtype = model.info().dtype;
+  if (model.embedding()) {
+    e.embed = embedding(model, tokens, device);
+  } else {
+    e.generate = generating(model, options.context > 0 ? options.context : within(INT32_MAX), device);
+  }
   e.rank = options.lora_rank;
-  WorkloadOptions train{.kind = WorkloadKind::train, .tokens = e.tokens, .batch = e.batch};
+  WorkloadOptions train{.kind = WorkloadKind::train, .tokens = tokens, .batch = options.batch};
   train.lora.rank = e.rank;
-  e.finetune = use(train);
+  e.finetune = {options.batch, tokens, use_of(model, train, device)};
   return e;
 }
 

@@ -7,41 +7,26 @@
 #include <set>
 #include <utility>
 
+#include "embed/batches.h"
 #include "exec/parallel.h"
 #include "generate/decode_session.h"
 #include "graph/capture.h"
+#include "graph/recorded_call.h"
 #include "lazuli/error.h"
-#include "lazuli/transforms.h"
 #include "train/train_step.h"
 
 namespace lazuli {
 
 namespace {
 
-constexpr std::array<std::string_view, 3> kNames = {"prefill", "decode", "train"};
+constexpr std::array<std::string_view, 4> kNames = {"prefill", "decode", "train", "embed"};
 
-struct Argument {
-  TensorSpec spec;
-  bool donated = false;
-};
-
-/// Calls `f` with placeholders, as `compile` does, and captures what it records.
-void capture_function(const Function& f, const std::vector<Argument>& arguments, Workload& w) {
-  std::vector<LazyTensor> handles;
-  handles.reserve(arguments.size());
-  for (size_t k = 0; k < arguments.size(); ++k) {
-    const TensorSpec& spec = arguments[k].spec;
-    handles.push_back(make_placeholder(static_cast<int32_t>(k), spec.dtype, spec.shape));
-    handles.back().node()->donate = arguments[k].donated ? 1 : 0;
-    w.argument_bytes += static_cast<uint64_t>(spec.shape.numel()) * size_of(spec.dtype);
-  }
-  const std::vector<LazyTensor> results = f(handles);
-  std::vector<Edge> edges;
-  edges.reserve(results.size());
-  for (const LazyTensor& r : results) edges.push_back({r.checked(), r.out()});
+void capture_function(const Function& f, const std::vector<CallArgument>& arguments, Workload& w) {
+  for (const CallArgument& a : arguments) w.argument_bytes += static_cast<uint64_t>(a.spec.shape.numel()) * size_of(a.spec.dtype);
+  const RecordedCall call = record_call(f, arguments);
   Capture capture;
   const GraphReadGuard guard;
-  capture.walk(edges);
+  capture.walk(call.edges);
   w.graph = capture.graph(&w.input_strides);
   std::set<const void*> seen;
   for (const Edge& e : capture.inputs()) {
@@ -51,9 +36,16 @@ void capture_function(const Function& f, const std::vector<Argument>& arguments,
   }
 }
 
-void check_tokens(const ModelInfo& info, int64_t tokens) {
-  if (tokens < 1 || (info.context > 0 && tokens > info.context)) {
-    throw ValueError(fmt::format("{}: 1 to {} tokens are expected (the model's context), got {}", info.path, info.context, tokens));
+void check_options(const AnyModel& model, const WorkloadOptions& o) {
+  const ModelInfo& info = model.info();
+  const bool fits = o.kind == WorkloadKind::train || (o.kind == WorkloadKind::embed) == (model.embedding() != nullptr);
+  if (!fits) {
+    throw ValueError(fmt::format("{}: {} is expected of '{}', got {}", info.path,
+                                 model.embedding() ? "embed or train" : "prefill, decode or train", info.architecture, name_of(o.kind)));
+  }
+  const int64_t context = model.context();
+  if (o.tokens < 1 || (context > 0 && o.tokens > context)) {
+    throw ValueError(fmt::format("{}: 1 to {} tokens are expected (the model's context), got {}", info.path, context, o.tokens));
   }
 }
 
@@ -63,26 +55,42 @@ void record_forward(const std::shared_ptr<const LanguageModel>& model, const Ada
   const bool prefill = o.kind == WorkloadKind::prefill;
   const int64_t capacity = cache_capacity(prefill ? std::max(o.capacity, o.tokens) : o.tokens);
   const Shape cache{1, info.kv_heads, capacity, info.head_size};
-  std::vector<Argument> arguments = {{{DType::i32, Shape{1, prefill ? o.tokens : 1}}}, {{DType::i32, Shape{}}}, {{DType::i32, Shape{}}}};
+  std::vector<CallArgument> arguments = {
+      {{DType::i32, Shape{1, prefill ? o.tokens : 1}}}, {{DType::i32, Shape{}}}, {{DType::i32, Shape{}}}};
   for (int64_t k = 0; k < 2 * info.layers; ++k) arguments.push_back({{info.dtype, cache}, true});
   auto context = adapter != nullptr ? std::make_shared<const AdapterContext>(*adapter) : nullptr;
   capture_function(decode_function(model, std::move(context)), arguments, w);
 }
 
-void record_training(const std::shared_ptr<const LanguageModel>& model, const Adapter* given, Workload& w) {
-  const Adapter adapter = given != nullptr ? *given : Adapter::create(model->linears(), w.options.lora, 0);
+/// The tensors of an EmbeddingBatch.
+std::vector<CallArgument> batch_arguments(int64_t rows, int64_t tokens) {
+  const Shape shape{rows, tokens};
+  return {{{DType::i32, shape}}, {{DType::boolean, shape}}, {{DType::boolean, shape}}};
+}
+
+void record_embedding(const std::shared_ptr<const EmbeddingModel>& model, const Adapter* adapter, Workload& w) {
+  auto context = adapter != nullptr ? std::make_shared<const AdapterContext>(*adapter) : nullptr;
+  capture_function(embedding_function(model, std::move(context)), batch_arguments(w.options.batch, w.options.tokens), w);
+}
+
+void record_training(const AnyModel& model, const Adapter* given, Workload& w) {
+  const WorkloadOptions& o = w.options;
+  const Adapter adapter = given != nullptr ? *given : Adapter::create(model.linears(), o.lora, 0);
   const std::vector<Tensor> factors = adapter.parameters();
-  std::vector<Argument> arguments;
+  std::vector<CallArgument> arguments;
   for (int group = 0; group < 3; ++group) {
     for (const Tensor& t : factors) arguments.push_back({{DType::f32, t.shape()}, true});
   }
-  arguments.push_back({{DType::i32, Shape{w.options.batch, w.options.tokens + 1}}});
+  std::vector<CallArgument> batch = {{{DType::i32, Shape{o.batch, o.tokens + 1}}}};
+  if (model.embedding()) batch = batch_arguments(2 * o.batch, o.tokens);
+  arguments.insert(arguments.end(), batch.begin(), batch.end());
   arguments.push_back({{DType::f32, Shape{}}});
   arguments.push_back({{DType::i32, Shape{}}});
   arguments.push_back({{DType::i64, Shape{}}});
   TrainConfig config;
-  config.max_grad_norm = w.options.max_grad_norm;
-  const auto objective = next_token_objective(model);
+  config.max_grad_norm = o.max_grad_norm;
+  const auto objective =
+      model.embedding() ? pair_objective(model.embedding(), PairLoss::contrastive) : next_token_objective(model.language());
   capture_function([&](std::span<const LazyTensor> args) { return record_train_step(*objective, adapter, config, args); }, arguments, w);
 }
 
@@ -97,14 +105,16 @@ WorkloadKind parse_workload(std::string_view name) {
   throw ValueError(fmt::format("[explain] one of {} is expected, got '{}'", fmt::join(kNames, ", "), name));
 }
 
-Workload record_workload(const std::shared_ptr<const LanguageModel>& model, const Adapter* adapter, const WorkloadOptions& options) {
-  check_tokens(model->info(), options.tokens);
+Workload record_workload(const AnyModel& model, const Adapter* adapter, const WorkloadOptions& options) {
+  check_options(model, options);
   Workload w;
   w.options = options;
   if (options.kind == WorkloadKind::train) {
     record_training(model, adapter, w);
+  } else if (options.kind == WorkloadKind::embed) {
+    record_embedding(model.embedding(), adapter, w);
   } else {
-    record_forward(model, adapter, w);
+    record_forward(model.language(), adapter, w);
   }
   return w;
 }

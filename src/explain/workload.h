@@ -1,4 +1,4 @@
-// Defines Workload, the recorded graph of one prefill, one decoding step or one training step of a model, and what it needs in memory.
+// Defines Workload, the recorded graph of one prefill, decoding or training step or embedded batch of a model, and its memory.
 #pragma once
 
 #include <cstdint>
@@ -6,24 +6,24 @@
 #include <string>
 #include <vector>
 
+#include "embed/any_model.h"
 #include "lazuli/adapter.h"
 #include "lazuli/graph.h"
-#include "lazuli/model.h"
 #include "lazuli/optimizer.h"
 #include "plan/plan.h"
 
 namespace lazuli {
 
-enum class WorkloadKind : uint8_t { prefill, decode, train };
+enum class WorkloadKind : uint8_t { prefill, decode, train, embed };
 /// Parses the names above; throws ValueError.
 WorkloadKind parse_workload(std::string_view name);
 std::string_view name_of(WorkloadKind kind);
 
 struct WorkloadOptions {
   WorkloadKind kind = WorkloadKind::decode;
-  int64_t tokens = 512;      ///< prefill: of the prompt's part; decode: positions of the cache; train: of each window
+  int64_t tokens = 512;      ///< prefill: of the prompt's part; decode: positions of the cache; others: of each window or text
   int64_t capacity = 0;      ///< prefill: positions of the cache; 0: as many as tokens
-  int64_t batch = 1;         ///< train: windows in a step
+  int64_t batch = 1;         ///< train: windows in a step, or pairs of texts; embed: texts
   LoRAConfig lora = {};      ///< train: the adapter, unless one is given
   double max_grad_norm = 1;  ///< train
 };
@@ -36,8 +36,9 @@ struct Workload {
   uint64_t argument_bytes = 0;  ///< of what a run is given: ids, cache, adapter and its moments
 };
 
-/// Records what the program would run; nothing is computed. `adapter` may be null. Throws ValueError for sizes that the model cannot have.
-Workload record_workload(const std::shared_ptr<const LanguageModel>& model, const Adapter* adapter, const WorkloadOptions& options);
+/// Records what the program would run; nothing is computed. `adapter` may be null. An encoder is trained on pairs by contrast. Throws
+/// ValueError for sizes that the model cannot have, and for what it does not do.
+Workload record_workload(const AnyModel& model, const Adapter* adapter, const WorkloadOptions& options);
 
 /// The plan that a run on the device would use.
 Plan plan_workload(const Workload& workload, Device device, GraphOptimizer::Observer observer = {});

@@ -155,6 +155,8 @@ class Examples : public testing::Test {
         << "{\"anchor\": \"a cat\", \"positive\": \"the cat\"}\n{\"anchor\": \"train\", \"positive\": \"a train\"}\n";
     ASSERT_EQ(shell("lazuli finetune --model MODEL --data src --adapter-path adapters --iters 0 --quiet"), 0);
     ASSERT_EQ(shell("lazuli finetune --model MODEL --data rows --adapter-path my-adapter --iters 0 --quiet"), 0);
+    const std::string similarity = "lazuli finetune --task similarity --model all-MiniLM-L6-v2 --data pairs.jsonl";
+    ASSERT_EQ(shell(similarity + " --adapter-path pair-adapter --iters 0 --quiet"), 0);
   }
   int shell(const std::string& line) const {
     const std::string all = "cd '" + folder_ / "." + "' && PATH=\"$PWD/bin:$PATH\" && { " + line + "; } > shell.out 2> shell.err";
@@ -239,6 +241,34 @@ TEST(Inspect, ShowsTensorsConfigurationAndMemory) {
   const Result less = run({"inspect", model_folder(), "--json", "--batch-size", "1"});
   const JsonDocument smaller = JsonDocument::parse(less.out, "stdout");
   EXPECT_LT(smaller.root().get("memory").get("finetune").get("total").as_int(), finetune.get("total").as_int() / 2);
+}
+
+TEST(Inspect, KnowsWhatEncodersNeed) {
+  const TestFolder folder;
+  test::make_tiny_sentences(folder / "model", "dense");
+  const Result r = run_in(folder, {"inspect", folder / "model", "--json", "--batch-size", "8"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const JsonDocument document = JsonDocument::parse(r.out, "stdout");
+  const JsonValue memory = document.root().get("memory");
+  EXPECT_FALSE(memory.find("generate"));
+  EXPECT_EQ(memory.get("embed_tokens").as_int(), 20);
+  EXPECT_EQ(memory.get("embed_batch_size").as_int(), 32);
+  EXPECT_GT(memory.get("finetune").get("total").as_int(), memory.get("embed").get("weights").as_int());
+  const Result text = run_in(folder, {"inspect", folder / "model", "--summary"});
+  EXPECT_THAT(text.out,
+              testing::AllOf(HasSubstr("embed, 32 texts of 20 tokens: "), HasSubstr("finetune --task similarity, pairs, 4 x 20")));
+  fs::remove(folder / "model/tokenizer.json");
+  EXPECT_THAT(run_in(folder, {"inspect", folder / "model"}).out, HasSubstr("not estimated, an encoder without tokenizer.json"));
+}
+
+TEST(ExplainCommand, TakesEncoders) {
+  const TestFolder folder;
+  test::make_tiny_sentences(folder / "model", "dense");
+  EXPECT_THAT(run_in(folder, {"explain", "--model", folder / "model", "--batch-size", "2"}).out, HasSubstr("embed of 2 x 20 tokens"));
+  EXPECT_THAT(run_in(folder, {"explain", "--model", folder / "model", "--mode", "train"}).out, HasSubstr("train of 4 x 20 tokens"));
+  const Result r = run_in(folder, {"explain", "--model", folder / "model", "--mode", "decode"});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_THAT(r.err, HasSubstr("embed or train is expected"));
 }
 
 TEST(Inspect, TakesAFileAndNamesWhatIsWrong) {

@@ -12,6 +12,7 @@
 #include "lazuli/train.h"
 #include "support/temp_folder.h"
 #include "support/tiny_llama.h"
+#include "support/tiny_sentences.h"
 
 namespace lazuli {
 namespace {
@@ -77,10 +78,11 @@ TEST_F(Explain, TrainingIsPlannedAsTheTrainerRunsIt) {
 
 TEST_F(Explain, MoreContextTakesMoreMemory) {
   const MemoryEstimate small = estimate_memory(model_, {.context = 16}, {}), large = estimate_memory(model_, {}, {});
-  EXPECT_EQ(large.context, 128);
-  EXPECT_EQ(large.tokens, 128);
-  EXPECT_GT(large.generate.total(), small.generate.total());
-  EXPECT_GT(large.finetune.total(), large.generate.total());
+  EXPECT_FALSE(large.embed);
+  EXPECT_EQ(large.generate->tokens, 128);
+  EXPECT_EQ(large.finetune.tokens, 128);
+  EXPECT_GT(large.generate->use.total(), small.generate->use.total());
+  EXPECT_GT(large.finetune.use.total(), large.generate->use.total());
   EXPECT_THROW(estimate_memory(model_, {.context = 129}, {}), ValueError);
 }
 
@@ -109,6 +111,53 @@ TEST_F(Explain, PageStandsAlone) {
 TEST_F(Explain, SizesBeyondTheContextAreRefused) {
   EXPECT_THAT(test::message_of<ValueError>([&] { explain(model_, nullptr, {.kind = WorkloadKind::prefill, .tokens = 129}, {}); }),
               HasSubstr("1 to 128 tokens"));
+}
+
+class ExplainEncoder : public testing::Test {
+ protected:
+  ExplainEncoder() {
+    test::make_tiny_sentences(folder_.path("model"), "dense");
+    model_ = EmbeddingModel::load(folder_.path("model"));
+  }
+  test::TempFolder folder_;
+  std::shared_ptr<const EmbeddingModel> model_;
+};
+
+TEST_F(ExplainEncoder, AnEmbeddedBatchIsPlanned) {
+  const Explanation e = explain(model_, nullptr, {.kind = WorkloadKind::embed, .tokens = 16, .batch = 3}, {});
+  EXPECT_THAT(explanation_text(e), HasSubstr("embed of 3 x 16 tokens"));
+  EXPECT_GT(e.memory.weights, static_cast<uint64_t>(model_->encoder().info().parameters) * 4);  // the dense layer's are not the encoder's
+  EXPECT_EQ(e.memory.arguments, 3U * 16 * (4 + 1 + 1));
+  EXPECT_EQ(e.memory.results, static_cast<uint64_t>(3 * model_->dimensions() * 4));
+  EXPECT_EQ(JsonDocument::parse(explanation_json(e, true), "explanation").root().get("batch").as_int(), 3);
+}
+
+TEST_F(ExplainEncoder, TrainingIsPlannedAsTheTrainerRunsIt) {
+  const Adapter adapter = Adapter::create(model_->encoder().linears(), {}, 1);
+  const Explanation e = explain(model_, &adapter, {.kind = WorkloadKind::train, .tokens = 16, .batch = 2}, {});
+  Trainer trainer(pair_objective(model_, PairLoss::contrastive), adapter, {});
+  const Tensor ids = Tensor::zeros(DType::i32, {4, 16});
+  Tensor mask = Tensor::zeros(DType::boolean, {4, 16});
+  for (bool& there : mask.mutable_data<bool>()) there = true;
+  trainer.step(std::vector<Tensor>{ids, mask, mask});
+  EXPECT_EQ(e.plan.workspace_bytes, trainer.workspace_bytes());
+}
+
+TEST_F(ExplainEncoder, MemoryIsEstimatedForEmbeddingAndFineTuning) {
+  const MemoryEstimate e = estimate_memory(model_, {}, {}), longer = estimate_memory(model_, {.batch = 8}, {});
+  EXPECT_FALSE(e.generate);
+  EXPECT_EQ(e.embed->tokens, 20);
+  EXPECT_EQ(e.embed->batch, 32);
+  EXPECT_EQ(e.finetune.tokens, 20);
+  EXPECT_GT(longer.finetune.use.total(), e.finetune.use.total());
+}
+
+TEST_F(ExplainEncoder, WhatAModelDoesNotDoIsRefused) {
+  const auto error = [](const AnyModel& model, WorkloadKind kind) {
+    return test::message_of<ValueError>([&] { explain(model, nullptr, {.kind = kind, .tokens = 8}, {}); });
+  };
+  EXPECT_THAT(error(model_, WorkloadKind::decode), HasSubstr("embed or train is expected"));
+  EXPECT_THAT(error(model_, WorkloadKind::prefill), HasSubstr("got prefill"));
 }
 
 }  // namespace
