@@ -33,8 +33,8 @@ cat >"$root/packages/CMakeLists.txt" <<'END'
 cmake_minimum_required(VERSION 3.25)
 project(user CXX)
 find_package(lazuli REQUIRED)
-add_executable(user lazy_basics.cc)
-target_link_libraries(user lazuli::lazuli)
+add_executable(my-program lazy_basics.cc)
+target_link_libraries(my-program lazuli::lazuli)
 END
 inside() { chroot "$root" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
 inside apt-get update -qq
@@ -42,5 +42,5 @@ inside sh -c 'apt-get install -y -qq --no-install-recommends /packages/lazuli_*.
 inside lazuli --version
 inside lazuli generate --model /model --prompt 'def fibonacci(n):' --max-tokens 16
 inside sh -c 'apt-get install -y -qq --no-install-recommends /packages/liblazuli-dev_*.deb g++ cmake make >/dev/null 2>&1'
-inside sh -c 'cmake -S /packages -B /built >/dev/null && cmake --build /built >/dev/null && /built/user'
+inside sh -c 'cmake -S /packages -B /built >/dev/null && cmake --build /built >/dev/null && /built/my-program'
 echo "package: both packages install and work"

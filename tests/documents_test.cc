@@ -1,8 +1,10 @@
-// The C++ in README and docs/ is taken from examples/, to the letter, where it is built and run; links lead somewhere.
+// The C++ in README and docs/ is taken from examples/, to the letter, where it is built and run; links and names of files lead somewhere.
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <regex>
+#include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -31,20 +33,85 @@ std::vector<fs::path> documents() {
   return all;
 }
 
+/// The blocks of a document in one language.
+std::vector<std::string> blocks_of(const fs::path& path, const std::string& language) {
+  std::vector<std::string> blocks;
+  const std::string text = text_of(path), fence = "```" + language + "\n";
+  for (size_t at = text.find(fence); at != std::string::npos; at = text.find(fence, at + 1)) {
+    const size_t begin = at + fence.size();
+    blocks.push_back(text.substr(begin, text.find("```", begin) - begin));
+  }
+  return blocks;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+/// Whether the folder or file exists; a star stands for any end of a name.
+bool is_there(const std::string& name) {
+  const size_t star = name.find('*');
+  if (star == std::string::npos) return fs::exists(kRoot / name);
+  const fs::path prefix = kRoot / name.substr(0, star);
+  if (!fs::is_directory(prefix.parent_path())) return false;
+  const std::string begin = prefix.filename().string();
+  for (const auto& entry : fs::directory_iterator(prefix.parent_path())) {
+    if (entry.path().filename().string().starts_with(begin)) return true;
+  }
+  return false;
+}
+
 TEST(Documents, ShowCodeThatIsBuiltAndRun) {
   std::string examples;
   for (const fs::path& path : files(kRoot / "examples", ".cc")) examples += text_of(path);
   size_t blocks = 0;
   for (const fs::path& path : documents()) {
-    const std::string text = text_of(path), fence = "```cpp\n";
-    for (size_t at = text.find(fence); at != std::string::npos; at = text.find(fence, at + 1)) {
-      const size_t begin = at + fence.size();
-      const std::string code = text.substr(begin, text.find("```", begin) - begin);
+    for (const std::string& code : blocks_of(path, "cpp")) {
       EXPECT_NE(examples.find(code), std::string::npos) << path << ":\n" << code;
       ++blocks;
     }
   }
-  EXPECT_GE(blocks, 2U);
+  EXPECT_GE(blocks, 6U);
+}
+
+TEST(Documents, ShowCMakeThatTheCheckOfPackagesBuilds) {
+  const std::string script = text_of(kRoot / "scripts/package.sh");
+  for (const fs::path& path : documents()) {
+    for (const std::string& block : blocks_of(path, "cmake")) {
+      for (const std::string& line : lines_of(block)) EXPECT_NE(script.find(line + "\n"), std::string::npos) << path << ": " << line;
+    }
+  }
+}
+
+// Commands of the program itself are run, in manual_test.cc; of the others the scripts and files must be there.
+TEST(Documents, CallScriptsThatExist) {
+  const std::set<std::string> known = {"lazuli", "export", "cmake", "python3", "ln", "printf", "echo", "cat", "END", "#"};
+  const std::regex file(R"((?:^|[ /])((?:scripts|bench|models|examples)/[\w./-]+))");
+  for (const fs::path& path : documents()) {
+    for (const std::string& block : blocks_of(path, "sh")) {
+      for (const std::string& line : lines_of(block)) {
+        const std::string program = line.substr(0, line.find(' '));
+        const bool built = program.starts_with("build/") || program.starts_with("venv/");
+        EXPECT_TRUE(line.empty() || line.front() == '{' || built || known.contains(program) || is_there(program)) << path << ": " << line;
+        for (auto it = std::sregex_iterator(line.begin(), line.end(), file); it != std::sregex_iterator(); ++it) {
+          EXPECT_TRUE(is_there((*it)[1])) << path << ": " << line;
+        }
+      }
+    }
+  }
+}
+
+TEST(Documents, NameFilesThatExist) {
+  const std::regex name(R"(`((?:src|include|tests|docs|scripts|bench|examples|cmake|models)/[\w./*-]*)`)");
+  for (const fs::path& path : documents()) {
+    const std::string text = text_of(path);
+    for (auto it = std::sregex_iterator(text.begin(), text.end(), name); it != std::sregex_iterator(); ++it) {
+      EXPECT_TRUE(is_there((*it)[1])) << path << ": " << (*it)[1];
+    }
+  }
 }
 
 TEST(Documents, LinksLeadToFiles) {

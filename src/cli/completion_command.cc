@@ -17,12 +17,13 @@ namespace {
 using Out = fmt::memory_buffer;
 
 /// What a value is completed with.
-enum class Values { none, files, folders, choices };
+enum class Values { none, files, folders, choices, commands };
 
 Values values_of(const Option& o) {
   if (!o.choices.empty()) return Values::choices;
   const std::string text = placeholder(o);
   if (text == "DIR") return Values::folders;
+  if (text == "COMMAND") return Values::commands;
   return text.starts_with("FILE") || text == "PATH" || text == "-" ? Values::files : Values::none;
 }
 
@@ -36,6 +37,11 @@ std::string names_of(const std::vector<Command>& commands) {
   std::string names;
   for (const Command& c : commands) names += (names.empty() ? "" : " ") + c.name;
   return names;
+}
+
+/// The words that a value is one of, with a space in between.
+std::string words_of(const Option& o) {
+  return values_of(o) == Values::commands ? names_of(all_commands()) : fmt::format("{}", fmt::join(o.choices, " "));
 }
 
 /// Inside single quotes.
@@ -52,7 +58,8 @@ std::string bash_values(const Option& o) {
     case Values::files:
       return "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$word\")";
     case Values::choices:
-      return fmt::format("mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$word\")", fmt::join(o.choices, " "));
+    case Values::commands:
+      return fmt::format("mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$word\")", words_of(o));
     case Values::none:
       break;
   }
@@ -99,7 +106,8 @@ std::string zsh_values(const Option& o) {
     case Values::files:
       return "_files";
     case Values::choices:
-      return fmt::format("({})", fmt::join(o.choices, " "));
+    case Values::commands:
+      return fmt::format("({})", words_of(o));
     case Values::none:
       break;
   }
@@ -148,7 +156,8 @@ std::string fish_values(const Option& o) {
     case Values::files:
       return " -r -F";
     case Values::choices:
-      return fmt::format(" -x -a '{}'", fmt::join(o.choices, " "));
+    case Values::commands:
+      return fmt::format(" -x -a '{}'", words_of(o));
     case Values::none:
       break;
   }
@@ -164,11 +173,18 @@ std::string fish_text(std::string_view text) {
 std::string fish_script(const std::vector<Command>& commands) {
   Out out;
   auto to = std::back_inserter(out);
-  fmt::format_to(to, "# Completion of lazuli for fish.\ncomplete -c lazuli -f\n");
-  fmt::format_to(to, "complete -c lazuli -n __fish_use_subcommand -l version -d 'Print the version'\n");
+  // Only the first word is a command: the value of an option, or what `man` takes, can be the name of another.
+  fmt::format_to(to,
+                 "# Completion of lazuli for fish.\n"
+                 "function __lazuli_first\n  set -l words (commandline -opc)\n  test (count $words) -eq 1\nend\n"
+                 "function __lazuli_command\n  set -l words (commandline -opc)\n"
+                 "  test (count $words) -gt 1; and test $words[2] = $argv[1]\nend\n"
+                 "complete -c lazuli -f\n"
+                 "complete -c lazuli -l help -d 'Print the help'\n"
+                 "complete -c lazuli -n __lazuli_first -l version -d 'Print the version'\n");
   for (const Command& c : commands) {
-    fmt::format_to(to, "complete -c lazuli -n __fish_use_subcommand -a {} -d '{}'\n", c.name, fish_text(c.summary));
-    const std::string here = fmt::format("complete -c lazuli -n '__fish_seen_subcommand_from {}'", c.name);
+    fmt::format_to(to, "complete -c lazuli -n __lazuli_first -a {} -d '{}'\n", c.name, fish_text(c.summary));
+    const std::string here = fmt::format("complete -c lazuli -n '__lazuli_command {}'", c.name);
     CommonTarget target;
     for (const Option& o : options_of(c, target)) {
       if (is_positional(o)) {

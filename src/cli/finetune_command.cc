@@ -206,7 +206,6 @@ std::vector<Option> finetune_options(FinetuneFlags& f) {
       {.name = "--task",
        .target = &f.task,
        .help = "What the model learns: to continue texts, or to tell which are similar",
-       .value = "TASK",
        .choices = {"text", "similarity"}},
       {.name = "--iters", .target = &f.iters, .help = "Training steps", .low = 0, .high = 1e9},
       {.name = "--batch-size", .target = &f.batch_size, .help = "Windows or pairs in each step", .low = 1, .high = 65536},
@@ -235,7 +234,6 @@ std::vector<Option> finetune_options(FinetuneFlags& f) {
       {.name = "--on-nonfinite",
        .target = &f.on_nonfinite,
        .help = "What a loss or gradient that is not finite does: end the training, or leave that step out",
-       .value = "WHAT",
        .choices = {"stop", "skip"}},
       {.name = "--resume", .target = &f.resume, .help = "Go on from what --adapter-path holds"},
   };
