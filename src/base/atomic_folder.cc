@@ -1,6 +1,7 @@
 // Implements AtomicFolder.
 #include "base/atomic_folder.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,7 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "base/file.h"
+#include "base/temporary.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
@@ -35,9 +36,14 @@ AtomicFolder::AtomicFolder(std::string path) : path_(std::move(path)) {
   std::error_code error;
   if (!parent.empty()) fs::create_directories(parent, error);
   if (error) throw IoError(fmt::format("{}: cannot create: {}", parent.string(), error.message()));
+  remove_abandoned(path_);
   const std::string name = fmt::format("{}.{}.tmp", path_, getpid());
-  if (mkdir(name.c_str(), 0777) != 0) throw_io("create", path_, errno);
-  temporary_ = name;
+  for (bool locked = false; !locked;) {
+    if (mkdir(name.c_str(), 0777) != 0) throw_io("create", path_, errno);
+    temporary_ = name;
+    lock_ = FileDescriptor(open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    locked = lock_.get() < 0 || lock_temporary(lock_.get());
+  }
 }
 
 AtomicFolder::~AtomicFolder() {

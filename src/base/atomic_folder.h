@@ -3,9 +3,12 @@
 
 #include <string>
 
+#include "base/file.h"
+
 namespace lazuli {
 
-/// Files go into a temporary folder beside the target, which `commit` makes durable and renames. Without `commit` it is removed.
+/// Files go into a temporary folder beside the target, which `commit` makes durable and renames. Without `commit` it is removed; that of
+/// a process that was killed is removed when the same folder is written again.
 class AtomicFolder {
  public:
   /// Throws IoError, also when `path` exists and is anything but an empty folder. Folders above it are made where they are missing.
@@ -20,6 +23,7 @@ class AtomicFolder {
  private:
   std::string path_;
   std::string temporary_;
+  FileDescriptor lock_;
 };
 
 }  // namespace lazuli

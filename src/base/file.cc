@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <system_error>
 
+#include "base/temporary.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
@@ -78,11 +79,13 @@ std::string read_file(const std::string& path, size_t limit) {
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   static std::atomic<unsigned> counter{0};
+  remove_abandoned(path_);
   for (int attempt = 0; attempt < 100 && file_.get() < 0; ++attempt) {
     temporary_ = fmt::format("{}.{}-{}.tmp", path_, getpid(), counter.fetch_add(1));
     const int fd = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno != EEXIST) throw_io("write", path_, errno);
     file_ = FileDescriptor(fd);
+    if (fd >= 0 && !lock_temporary(fd)) file_.close();
   }
   if (file_.get() < 0) throw_io("write", path_, EEXIST);
 }
@@ -104,9 +107,10 @@ void AtomicFile::write(const void* data, size_t bytes) {
 
 void AtomicFile::commit() {
   if (fsync(file_.get()) != 0) throw_io("write", path_, errno);
-  if (::close(file_.release()) != 0) throw_io("write", path_, errno);
+  // Before the file is closed: then it is no longer locked, and would be taken for abandoned.
   if (rename(temporary_.c_str(), path_.c_str()) != 0) throw_io("write", path_, errno);
   temporary_.clear();
+  if (::close(file_.release()) != 0) throw_io("write", path_, errno);
   sync_folder(folder_of(path_));
 }
 

@@ -43,7 +43,8 @@ class FileDescriptor {
 };
 
 /// A file that appears under its name complete or not at all: the bytes go to a temporary file in the same folder, which
-/// `commit` makes durable and renames. Without `commit` the temporary file is removed and the old file stays.
+/// `commit` makes durable and renames. Without `commit` the temporary file is removed and the old file stays; that of a process that was
+/// killed is removed when the same file is written again.
 class AtomicFile {
  public:
   /// Throws IoError.

@@ -39,11 +39,13 @@ class TestFolder {
   std::filesystem::path path_;
 };
 
-/// The program, started with its output going to files in a folder.
+/// The program, started with its output going to files in a folder. `before`: a program that is to start it, with its arguments.
 class Program {
  public:
-  Program(const TestFolder& folder, const std::vector<std::string>& arguments) : out_(folder / "stdout"), err_(folder / "stderr") {
-    std::vector<std::string> words = {LAZULI_PROGRAM};
+  Program(const TestFolder& folder, const std::vector<std::string>& arguments, const std::vector<std::string>& before = {})
+      : out_(folder / "stdout"), err_(folder / "stderr") {
+    std::vector<std::string> words = before;
+    words.push_back(LAZULI_PROGRAM);
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -57,10 +59,15 @@ class Program {
     }
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    execv(argv[0], argv.data());
+    execvp(argv[0], argv.data());
     _exit(127);
   }
   void send(int signal) const { kill(child_, signal); }
+  /// Whether it has ended; `wait` gives the code.
+  bool ended() const {
+    siginfo_t info = {};
+    return waitid(P_PID, static_cast<id_t>(child_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child_;
+  }
   /// Exit code, or 128 plus the signal that ended the program.
   int wait() const {
     int status = 0;
