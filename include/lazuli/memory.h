@@ -1,8 +1,9 @@
-// Declares the bound on the memory that tensors take, and its counters.
+// Declares the bound on the memory that tensors take, its counters, and how a computation asks for room before it runs.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace lazuli {
 
@@ -17,5 +18,21 @@ struct MemoryStats {
 MemoryStats memory_stats();
 /// What would take more throws OutOfMemory; a run asks for all of its memory before its first kernel. Default: the machine's memory.
 void set_memory_limit(size_t bytes);
+
+/// What a computation takes beside what is in use already, in bytes as the allocator hands them out.
+struct MemoryNeed {
+  size_t weights = 0;    ///< converted from files
+  size_t arguments = 0;  ///< what it is given: ids, a cache of keys and values
+  size_t workspace = 0;
+  size_t results = 0;
+  size_t total() const { return weights + arguments + workspace + results; }
+};
+/// The one with the larger total, for parts that run one after the other.
+inline const MemoryNeed& larger(const MemoryNeed& a, const MemoryNeed& b) { return a.total() < b.total() ? b : a; }
+/// What an allocation of so many bytes takes.
+size_t allocated_bytes(size_t bytes);
+/// Throws OutOfMemory, which says what is needed, for what, and the limit, where the need and what is in use exceed the limit. `who` begins
+/// the error's text: `[generate]`.
+void require_memory(std::string_view who, const MemoryNeed& need);
 
 }  // namespace lazuli

@@ -86,6 +86,9 @@ class Trainer {
   double evaluate(std::span<const Tensor> batch);
   double evaluate(const Tensor& ids) { return evaluate(std::span(&ids, 1)); }
 
+  /// Plans a step on such a batch, and its evaluation if `evaluates`, and throws OutOfMemory where that needs more than there may be.
+  void require_memory(std::span<const Tensor> batch, bool evaluates);
+
   int64_t steps_done() const;
   /// A copy of the adapter as it is now.
   Adapter adapter() const;

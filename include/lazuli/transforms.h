@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lazuli/lazy_tensor.h"
+#include "lazuli/memory.h"
 
 namespace lazuli {
 
@@ -44,6 +45,9 @@ class CompiledFunction {
   void call(std::span<Tensor> args, std::vector<Tensor>& results);
   /// Marks arguments whose memory the results may take when the caller is their only owner; such an argument is left empty by the call.
   void donate(const std::vector<int>& argnums);
+  /// Traces and plans for such arguments, and runs nothing. What a call takes beside them; results that take the memory of donated
+  /// arguments do not count.
+  MemoryNeed plan(std::span<const TensorSpec> arguments);
   size_t workspace_bytes() const;  ///< what the last call's plan leases for intermediates
   size_t peak_bytes() const;       ///< the same with its results
   size_t traces() const;           ///< how many times the function was traced

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "base/file.h"
+#include "base/human_size.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
@@ -184,7 +185,7 @@ JsonDocument JsonDocument::parse(std::string_view text, std::string name, size_t
   dom::element root;
   simdjson::error_code error = source->parser.allocate(text.size() + 1, max_depth);
   if (error == simdjson::SUCCESS) error = source->parser.parse(text.data(), text.size(), true).get(root);
-  if (error == simdjson::MEMALLOC) throw OutOfMemory(fmt::format("{}: no memory to parse {} bytes", source->name, text.size()));
+  if (error == simdjson::MEMALLOC) throw OutOfMemory(fmt::format("{}: no memory to parse {}", source->name, human_bytes(text.size())));
   if (error == simdjson::DEPTH_ERROR) {
     throw FormatError(fmt::format("{}: valid JSON of at most {} levels expected", source->name, max_depth));
   }

@@ -217,6 +217,7 @@ Command bench_command() {
       {.name = "--lora-rank", .target = &flags->lora_rank, .help = "Rank of the adapter that is trained", .low = 1, .high = 65536},
       {.name = "--repeats", .target = &flags->repeats, .help = "Runs that count", .low = 1, .high = 1e6},
   };
+  c.memory_hint = "fewer tokens, a smaller --batch-size or --embed-batch, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_bench(*flags, common); };
   return c;
 }

@@ -10,6 +10,7 @@
 #include "base/memory_usage.h"
 #include "cli/command.h"
 #include "cli/embedding.h"
+#include "cli/human.h"
 #include "embed/text_list.h"
 #include "embed/vector_file.h"
 #include "lazuli/error.h"
@@ -66,11 +67,13 @@ void print_report(const EmbedFlags& flags, const Common& common, const EmbedResu
     JsonWriter w;
     w.begin_object().field("count", count).field("dimensions", dimensions).field("tokens", result.tokens);
     w.field("tokens_per_second", rate).field("seconds", result.seconds).field("peak_memory_bytes", peak);
-    w.field("output", flags.output).end_object();
+    w.field("output", flags.output);
+    write_allocator(w);
+    w.end_object();
     print_json(w.text());
   } else if (!common.quiet) {
-    std::cerr << fmt::format("{} texts, {} dimensions, {} tokens, {:.0f} tokens/s, peak memory {:.3f} GB\n", count, dimensions,
-                             result.tokens, rate, static_cast<double>(peak) / 1e9);
+    std::cerr << fmt::format("{} texts, {} dimensions, {} tokens, {:.0f} tokens/s, peak memory {}\n", count, dimensions, result.tokens,
+                             rate, human_bytes(peak));
   }
 }
 
@@ -126,6 +129,7 @@ Command embed_command() {
        .value = "NAME"},
       adapter_option(&flags->adapter_path),
   };
+  c.memory_hint = "a smaller --batch-size, shorter texts, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_embed(*flags, common); };
   return c;
 }

@@ -140,8 +140,8 @@ std::string change(const std::optional<double>& before, const std::optional<doub
 void say_summary(const Common& common, const FinetuneFlags& flags, const FineTuneReport& r) {
   say(common, fmt::format("training loss {}; validation loss {}", change(r.train_loss_before, r.train_loss_after),
                           change(r.val_loss_before, r.val_loss_after)));
-  say(common, fmt::format("{} tokens in {}, {:.0f} tokens/s, peak memory {:.0f} MB", r.trained_tokens, format_duration(r.seconds),
-                          r.tokens_per_second, static_cast<double>(r.peak_memory_bytes) / 1e6));
+  say(common, fmt::format("{} tokens in {}, {:.0f} tokens/s, peak memory {}", r.trained_tokens, format_duration(r.seconds),
+                          r.tokens_per_second, human_bytes(r.peak_memory_bytes)));
   if (r.skipped > 0) say(common, fmt::format("{} iterations without a finite loss were left out", r.skipped));
   say(common, fmt::format("{} {}", coloured(STDERR_FILENO, Colour::green, "adapter saved:"), flags.adapter_path));
   if (!r.interrupted) return;

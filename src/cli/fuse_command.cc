@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "base/human_size.h"
 #include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "cli/command.h"
@@ -26,8 +27,8 @@ int run_fuse(const FuseFlags& flags, const Common& common) {
     w.field("tensors", report.tensors).field("bytes", report.bytes).end_object();
     print_json(w.text());
   } else {
-    print_text(fmt::format("{}: {} layers fused, {} tensors, {:.1f} MB\n", flags.save_path, report.layers, report.tensors,
-                           static_cast<double>(report.bytes) / 1e6));
+    print_text(fmt::format("{}: {} layers fused, {} tensors, {}\n", flags.save_path, report.layers, report.tensors,
+                           human_bytes(static_cast<double>(report.bytes))));
   }
   return kOk;
 }

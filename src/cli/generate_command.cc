@@ -62,9 +62,9 @@ void print_result_json(const GenerateResult& result) {
 }
 
 void print_statistics(const GenerateResult& result) {
-  std::cerr << fmt::format("Prompt: {} tokens, {:.1f} tokens/s\nGeneration: {} tokens, {:.1f} tokens/s\nPeak memory: {:.3f} GB\n",
+  std::cerr << fmt::format("Prompt: {} tokens, {:.1f} tokens/s\nGeneration: {} tokens, {:.1f} tokens/s\nPeak memory: {}\n",
                            result.prompt_tokens, result.prompt_tps, result.generation_tokens, result.generation_tps,
-                           static_cast<double>(result.peak_memory_bytes) / 1e9);
+                           human_bytes(result.peak_memory_bytes));
 }
 
 int run_generate(const GenerateFlags& flags, const Common& common) {

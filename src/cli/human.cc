@@ -7,28 +7,11 @@
 #include <string_view>
 #include <utility>
 
+#include "base/trace.h"
 #include "cli/command.h"
 #include "lazuli/memory.h"
 
 namespace lazuli::cli {
-
-namespace {
-
-std::string scaled(double value, const std::array<const char*, 5>& units) {
-  size_t unit = 0;
-  for (; value >= 999.5 && unit + 1 < units.size(); ++unit) value /= 1000;
-  return unit == 0 ? fmt::format("{:.0f}{}", value, units[0])
-                   : fmt::format("{:.{}f}{}", value,
-                                 value < 10    ? 2
-                                 : value < 100 ? 1
-                                               : 0,
-                                 units[unit]);
-}
-
-}  // namespace
-
-std::string human_bytes(double bytes) { return scaled(bytes, {" B", " kB", " MB", " GB", " TB"}); }
-std::string human_count(double count) { return scaled(count, {"", " k", " M", " G", " T"}); }
 
 uint64_t parse_bytes(const std::string& option, const std::string& text) {
   static constexpr std::array<std::pair<std::string_view, double>, 11> kUnits = {{{"", 1},
@@ -51,6 +34,15 @@ uint64_t parse_bytes(const std::string& option, const std::string& text) {
     }
   }
   throw UsageError(fmt::format("{}: a size such as 800MB or 1.5GiB is expected, got '{}'", option, text));
+}
+
+void trace_allocator() {
+  const MemoryStats m = memory_stats();
+  trace::counter("allocator peak bytes", static_cast<double>(m.peak_bytes));
+  trace::counter("allocator live bytes", static_cast<double>(m.live_bytes));
+  trace::counter("allocator cached bytes", static_cast<double>(m.cached_bytes));
+  trace::counter("allocator system allocations", static_cast<double>(m.system_allocations));
+  trace::counter("allocator limit bytes", static_cast<double>(m.limit_bytes));
 }
 
 void write_allocator(JsonWriter& w) {

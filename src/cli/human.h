@@ -1,21 +1,20 @@
-// Declares how the commands write sizes, counts and values for people, and JSON that was read as JSON again.
+// Declares how the commands read sizes, and write memory and JSON that was read.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "base/human_size.h"
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "explain/workload.h"
 
 namespace lazuli::cli {
 
-/// `31.8 MB`: decimal units, three digits.
-std::string human_bytes(double bytes);
 /// Bytes of `2GB`, `1.5MiB` or `1000`. Throws UsageError naming `option`.
 uint64_t parse_bytes(const std::string& option, const std::string& text);
-/// `15.9 M`.
-std::string human_count(double count);
+/// What tensors took, as counters at the end of a trace.
+void trace_allocator();
 /// The field "allocator": what tensors took.
 void write_allocator(JsonWriter& w);
 void write_json(JsonWriter& w, const JsonValue& value);

@@ -15,6 +15,7 @@
 #include "base/terminal.h"
 #include "base/trace.h"
 #include "cli/command.h"
+#include "cli/human.h"
 #include "cli/parser.h"
 #include "exec/parallel.h"
 #include "lazuli/lazy_tensor.h"
@@ -56,6 +57,11 @@ int run_with_hint(const Command& command, const Common& common) {
   }
 }
 
+void finish_trace() {
+  trace_allocator();
+  trace::stop();
+}
+
 int run_command(const Invocation& invocation) {
   const Common& common = invocation.common;
   set_default_device(common.device);
@@ -64,12 +70,12 @@ int run_command(const Invocation& invocation) {
   if (!common.trace.empty()) trace::start(common.trace);
   try {
     const int code = run_with_hint(*invocation.command, common);
-    trace::stop();
+    finish_trace();
     return code;
   } catch (...) {
     // The trace of a failed run helps to find the failure, which is more important than an error of writing it.
     try {
-      trace::stop();
+      finish_trace();
     } catch (const Error& error) {
       report(error.what(), false, kFailed);
     }

@@ -97,6 +97,7 @@ Command similar_command() {
       {.name = "--prompt-name", .target = &flags->prompt_name, .help = "The model's prompt for the texts", .value = "NAME"},
       adapter_option(&flags->adapter_path),
   };
+  c.memory_hint = "a smaller --batch-size, shorter texts, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_similar(*flags, common); };
   return c;
 }

@@ -8,6 +8,7 @@
 
 #include "embed/batches.h"
 #include "lazuli/error.h"
+#include "lazuli/memory.h"
 
 namespace lazuli {
 
@@ -41,6 +42,8 @@ struct Embedder::Impl {
   std::shared_ptr<const EmbeddingModel> model;
   CompiledFunction vectors;
 
+  int64_t padded_length(int64_t longest) const;
+  void require_memory(int64_t rows, int64_t length, int64_t total);
   void run_batch(std::span<const EmbeddingTokens> texts, std::span<const size_t> chosen, int64_t rows, EmbedResult& result);
 };
 
@@ -54,6 +57,20 @@ Embedder::~Embedder() = default;
 Embedder::Embedder(Embedder&&) noexcept = default;
 const EmbeddingModel& Embedder::model() const { return *impl_->model; }
 
+int64_t Embedder::Impl::padded_length(int64_t longest) const {
+  return std::min((longest + kLengthStep - 1) / kLengthStep * kLengthStep, std::max(longest, model->encoder().info().context));
+}
+
+/// For all vectors and a batch of such a size.
+void Embedder::Impl::require_memory(int64_t rows, int64_t length, int64_t total) {
+  const Shape shape{rows, length};
+  const TensorSpec arguments[] = {{DType::i32, shape}, {DType::boolean, shape}, {DType::boolean, shape}};
+  MemoryNeed need = vectors.plan(arguments);
+  for (const TensorSpec& a : arguments) need.arguments += allocated_bytes(static_cast<size_t>(shape.numel()) * size_of(a.dtype));
+  need.results += allocated_bytes(static_cast<size_t>(total * model->dimensions()) * sizeof(float));
+  lazuli::require_memory("[embed]", need);
+}
+
 void Embedder::Impl::run_batch(std::span<const EmbeddingTokens> texts, std::span<const size_t> chosen, int64_t rows, EmbedResult& result) {
   std::vector<const EmbeddingTokens*> in_batch;
   int64_t length = 1;
@@ -61,7 +78,7 @@ void Embedder::Impl::run_batch(std::span<const EmbeddingTokens> texts, std::span
     in_batch.push_back(&texts[k]);
     length = std::max(length, length_of(texts[k]));
   }
-  length = std::min((length + kLengthStep - 1) / kLengthStep * kLengthStep, std::max(length, model->encoder().info().context));
+  length = padded_length(length);
   EmbeddingBatch batch = model->batch(in_batch, rows, length);
   const Tensor vectors_of_batch = vectors({std::move(batch.ids), std::move(batch.mask), std::move(batch.pooled)})[0].contiguous();
   const auto size = static_cast<size_t>(model->dimensions());
@@ -83,11 +100,16 @@ EmbedResult Embedder::run(std::span<const EmbeddingTokens> texts, const EmbedOpt
   const auto start = std::chrono::steady_clock::now();
   const auto total = static_cast<int64_t>(texts.size());
   EmbedResult result;
-  result.embeddings = Tensor::zeros(DType::f32, {total, impl_->model->dimensions()});
   std::vector<size_t> order(texts.size());
   std::iota(order.begin(), order.end(), size_t{0});
   // The longest first: memory is at its peak at once, and batches of one length run after each other.
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return texts[a].ids.size() > texts[b].ids.size(); });
+  if (total > 0) {
+    const int64_t longest = std::max<int64_t>(length_of(texts[order[0]]), 1);
+    const int64_t most = rows_of_batch(longest, options.batch_size);
+    impl_->require_memory(padded_rows(std::min(most, total), most), impl_->padded_length(longest), total);
+  }
+  result.embeddings = Tensor::zeros(DType::f32, {total, impl_->model->dimensions()});
   for (int64_t done = 0; done < total && !result.cancelled;) {
     const auto first = static_cast<size_t>(done);
     const int64_t most = rows_of_batch(length_of(texts[order[first]]), options.batch_size);

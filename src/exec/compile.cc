@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <atomic>
 #include <memory>
 
 #include "exec/executor.h"
+#include "exec/parallel.h"
 #include "exec/run.h"
 #include "graph/capture.h"
 #include "graph/recorded_call.h"
@@ -32,6 +34,17 @@ struct Trace {
       if (args[k].dtype() != arguments[k].dtype || !(args[k].shape() == arguments[k].shape)) return false;
     }
     return true;
+  }
+
+  MemoryNeed need() const {
+    MemoryNeed need;
+    const size_t threads = plan->run_inline ? 1 : static_cast<size_t>(thread_count());
+    const size_t workspace = plan->workspace_bytes + plan->thread_scratch_bytes * threads;
+    if (workspace > 0) need.workspace = allocated_bytes(workspace);
+    for (const OutputBuffer& b : plan->buffers) {
+      if (b.donor < 0) need.results += allocated_bytes(b.bytes);
+    }
+    return need;
   }
 };
 
@@ -72,18 +85,32 @@ struct CompiledFunction::Impl {
     for (auto& t : traces) {
       if (t->fits(args)) return *(last = t.get());
     }
-    traces.push_back(trace(args));
+    std::vector<TensorSpec> specs;
+    specs.reserve(args.size());
+    for (size_t k = 0; k < args.size(); ++k) {
+      if (!args[k].defined()) throw GraphError("compile: argument " + std::to_string(k) + " is an empty Tensor");
+      specs.push_back({args[k].dtype(), args[k].shape()});
+    }
+    traces.push_back(trace(std::move(specs)));
+    require_memory("[compile]", traces.back()->need());
     return *(last = traces.back().get());
   }
 
-  std::unique_ptr<Trace> trace(std::span<const Tensor> args) const {
+  const Trace& find_planned(std::span<const TensorSpec> specs) {
+    for (auto& t : traces) {
+      if (std::equal(specs.begin(), specs.end(), t->arguments.begin(), t->arguments.end())) return *t;
+    }
+    traces.push_back(trace({specs.begin(), specs.end()}));
+    return *traces.back();
+  }
+
+  std::unique_ptr<Trace> trace(std::vector<TensorSpec> specs) const {
     auto t = std::make_unique<Trace>();
+    t->arguments = std::move(specs);
     std::vector<CallArgument> arguments;
-    arguments.reserve(args.size());
-    for (size_t k = 0; k < args.size(); ++k) {
-      if (!args[k].defined()) throw GraphError("compile: argument " + std::to_string(k) + " is an empty Tensor");
-      t->arguments.push_back({args[k].dtype(), args[k].shape()});
-      arguments.push_back({t->arguments.back(), donates(k)});
+    arguments.reserve(t->arguments.size());
+    for (size_t k = 0; k < t->arguments.size(); ++k) {
+      arguments.push_back({t->arguments[k], donates(k)});
     }
     const RecordedCall call = record_call(function, arguments);
     Capture capture;
@@ -183,6 +210,11 @@ void CompiledFunction::donate(const std::vector<int>& argnums) {
   }
   impl_->traces.clear();
   impl_->last = nullptr;
+}
+
+MemoryNeed CompiledFunction::plan(std::span<const TensorSpec> arguments) {
+  if (impl_ == nullptr) throw GraphError("compile: the CompiledFunction is empty");
+  return impl_->find_planned(arguments).need();
 }
 
 size_t CompiledFunction::workspace_bytes() const { return impl_->last != nullptr ? impl_->last->plan->workspace_bytes : 0; }

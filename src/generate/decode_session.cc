@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "lazuli/error.h"
+#include "lazuli/memory.h"
 #include "lazuli/ops.h"
 
 namespace lazuli {
@@ -74,12 +75,43 @@ void DecodeSession::reset(int64_t positions) {
   const int64_t capacity = cache_capacity(positions);
   position_ = 0;
   if (capacity == capacity_) return;
+  drop_cache();
+  for (size_t k = kCache; k < args_.size(); ++k) args_[k] = Tensor::zeros(model_->info().dtype, cache_shape(capacity), default_device());
   capacity_ = capacity;
+}
+
+void DecodeSession::drop_cache() {
+  capacity_ = 0;
+  std::fill(args_.begin() + kCache, args_.end(), Tensor());
+  results_.clear();
+}
+
+Shape DecodeSession::cache_shape(int64_t capacity) const {
   const ModelInfo& info = model_->info();
-  for (size_t k = kCache; k < args_.size(); ++k) {
-    args_[k] = Tensor();
-    args_[k] = Tensor::zeros(info.dtype, {1, info.kv_heads, capacity, info.head_size}, default_device());
+  return {1, info.kv_heads, capacity, info.head_size};
+}
+
+void DecodeSession::require_memory(int64_t prompt, int64_t positions) {
+  const int64_t capacity = cache_capacity(positions);
+  const TensorSpec cache{model_->info().dtype, cache_shape(capacity)};
+  size_t cache_bytes = 0;
+  if (capacity != capacity_) {
+    drop_cache();
+    cache_bytes = (args_.size() - kCache) * allocated_bytes(static_cast<size_t>(cache.shape.numel()) * size_of(cache.dtype));
   }
+  std::vector<int64_t> lengths = chunk_lengths(prompt);
+  lengths.push_back(1);
+  std::sort(lengths.begin(), lengths.end());
+  lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
+  MemoryNeed most;
+  for (int64_t length : lengths) {
+    std::vector<TensorSpec> specs = {{DType::i32, {1, length}}, {DType::i32, Shape{}}, {DType::i32, Shape{}}};
+    specs.resize(args_.size(), cache);
+    MemoryNeed need = forward_.plan(specs);
+    need.arguments = cache_bytes + allocated_bytes(static_cast<size_t>(length) * sizeof(int32_t));
+    most = larger(most, need);
+  }
+  lazuli::require_memory("[generate]", most);
 }
 
 std::span<const float> DecodeSession::feed(std::span<const int32_t> ids) {
@@ -110,6 +142,7 @@ Tensor& DecodeSession::ids_of_length(int64_t length) {
 void DecodeSession::run_chunk(std::span<const int32_t> ids) {
   args_[kOffset] = integer(static_cast<int32_t>(position_));
   args_[kLast] = integer(static_cast<int32_t>(ids.size()) - 1);
+  results_.clear();  // so that the logits of the last call do not count beside those of this one
   try {
     forward_.call(args_, results_);
   } catch (...) {

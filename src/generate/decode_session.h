@@ -24,6 +24,9 @@ class DecodeSession {
   DecodeSession(std::shared_ptr<const LanguageModel> model, std::optional<Adapter> adapter);
   /// Forgets all tokens and makes room for `positions`.
   void reset(int64_t positions);
+  /// Throws OutOfMemory where a prompt of so many tokens and the tokens after it, `positions` in all, need more than there may be. Plans
+  /// what will run.
+  void require_memory(int64_t prompt, int64_t positions);
   /// Appends tokens; the logits that follow the last of them, valid until the next call.
   std::span<const float> feed(std::span<const int32_t> ids);
   /// Tokens fed since the last reset.
@@ -34,6 +37,8 @@ class DecodeSession {
  private:
   void run_chunk(std::span<const int32_t> ids);
   Tensor& ids_of_length(int64_t length);
+  void drop_cache();
+  Shape cache_shape(int64_t capacity) const;
 
   std::shared_ptr<const LanguageModel> model_;
   std::shared_ptr<const AdapterContext> adapter_;

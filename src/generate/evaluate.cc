@@ -7,8 +7,10 @@
 #include <cmath>
 #include <map>
 
+#include "base/human_size.h"
 #include "io/text_data.h"
 #include "lazuli/error.h"
+#include "lazuli/memory.h"
 #include "lazuli/ops.h"
 #include "lazuli/safetensors.h"
 #include "lazuli/transforms.h"
@@ -38,6 +40,8 @@ class Evaluation {
  private:
   int64_t windows() const { return (static_cast<int64_t>(tokens_.size()) + length_ - 1) / length_; }
   int64_t window_size(int64_t k) const { return std::min(length_, static_cast<int64_t>(tokens_.size()) - k * length_); }
+  void require_memory(int64_t windows);
+  int64_t rows_at_a_time(int64_t rows) const;
   void run_batch(int64_t first, int64_t count);
   void add_losses(const Tensor& states, const Tensor& targets);
   void dump(const Tensor& states, int64_t first, int64_t count);
@@ -67,8 +71,8 @@ Evaluation::Evaluation(const LanguageModel& model, const Adapter* adapter, std::
   }
   length_ = std::min({options.max_seq_length, model.info().context, count});
   if (!options.dump_logits.empty() && count > kDumpLimit / (model.info().vocab_size * 4)) {
-    throw ValueError(
-        fmt::format("[evaluate] the logits of {} tokens exceed the {} bytes that can be dumped; evaluate less text", count, kDumpLimit));
+    throw ValueError(fmt::format("[evaluate] the logits of {} tokens exceed the {} that can be dumped; evaluate less text", count,
+                                 human_bytes(static_cast<size_t>(kDumpLimit))));
   }
   // The recorded functions see this object, which outlives their calls.
   states_ = compile(
@@ -91,8 +95,30 @@ Evaluation::Evaluation(const LanguageModel& model, const Adapter* adapter, std::
                     default_device());
 }
 
+/// Of the logits that are made at a time.
+int64_t Evaluation::rows_at_a_time(int64_t rows) const {
+  return std::min(rows, std::clamp<int64_t>(kLogitBytes / (model_.info().vocab_size * 4), 16, 4096));
+}
+
+void Evaluation::require_memory(int64_t windows) {
+  const ModelInfo& info = model_.info();
+  const int64_t rows = windows * length_;
+  const auto bytes = [](int64_t count, size_t size) { return allocated_bytes(static_cast<size_t>(count) * size); };
+  const size_t given = 2 * bytes(rows, sizeof(int32_t));
+  const TensorSpec ids{DType::i32, {windows, length_}};
+  MemoryNeed states = states_.plan(std::span(&ids, 1));
+  states.arguments += given;
+  const int64_t part = rows_at_a_time(rows);
+  const TensorSpec loss_arguments[] = {{info.dtype, {part, info.hidden_size}}, {DType::i32, {part}}};
+  MemoryNeed losses = losses_.plan(loss_arguments);
+  losses.arguments += given + bytes(rows * info.hidden_size, size_of(info.dtype));
+  if (!options_.dump_logits.empty()) losses.results += bytes(static_cast<int64_t>(tokens_.size()) * info.vocab_size, sizeof(float));
+  lazuli::require_memory("[evaluate]", larger(states, losses));
+}
+
 EvaluateResult Evaluation::run() {
   const int64_t batch = std::max<int64_t>(1, kBatchTokens / length_);
+  require_memory(std::min(batch, windows()));
   for (int64_t first = 0; first < windows(); first += batch) {
     const int64_t count = std::min(batch, windows() - first);
     run_batch(first, count);
@@ -127,7 +153,7 @@ void Evaluation::run_batch(int64_t first, int64_t count) {
 }
 
 void Evaluation::add_losses(const Tensor& states, const Tensor& targets) {
-  const int64_t step = std::clamp<int64_t>(kLogitBytes / (model_.info().vocab_size * 4), 16, 4096);
+  const int64_t step = rows_at_a_time(states.dim(0));
   for (int64_t row = 0; row < states.dim(0); row += step) {
     const int64_t count = std::min(step, states.dim(0) - row);
     const Tensor losses = losses_({rows_of(states, row, count), rows_of(targets, row, count)})[0];

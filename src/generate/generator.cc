@@ -119,6 +119,7 @@ GenerateResult Generator::run(std::span<const int32_t> prompt, const GenerateOpt
   TextStream stream(impl_->tokenizer, options, on_text, result.text);
   result.prompt_tokens = static_cast<int64_t>(prompt.size());
   std::vector<int32_t> history(prompt.begin(), prompt.end());
+  impl_->session.require_memory(result.prompt_tokens, result.prompt_tokens + options.max_tokens);
   impl_->session.reset(result.prompt_tokens + options.max_tokens);
   auto start = std::chrono::steady_clock::now();
   const std::span<const float> logits = impl_->session.feed(prompt);

@@ -6,11 +6,26 @@
 #include <algorithm>
 
 #include "lazuli/error.h"
+#include "lazuli/memory.h"
 
 namespace lazuli {
 
 WeightReader::WeightReader(const std::string& folder, DType dtype) : checkpoint_(Checkpoint::open(folder)), folder_(folder), dtype_(dtype) {
   if (!is_float(dtype)) throw ValueError(fmt::format("[load_model] a float dtype is expected, got {}", name_of(dtype)));
+  require_room();
+}
+
+// Tensors that have the dtype stay in their mapped files.
+void WeightReader::require_room() const {
+  MemoryNeed need;
+  for (const std::string& name : checkpoint_.names()) {
+    const TensorInfo& info = checkpoint_.info(name);
+    const bool converted = info.dtype && is_float(*info.dtype) && *info.dtype != dtype_;
+    // A head beside tied embeddings is not loaded.
+    if (converted && !name.ends_with("lm_head.weight"))
+      need.weights += allocated_bytes(static_cast<size_t>(info.shape.numel()) * size_of(dtype_));
+  }
+  require_memory(fmt::format("{}: to load the weights in {}", folder_, name_of(dtype_)), need);
 }
 
 const std::string& WeightReader::file_of(std::string_view name) const {

@@ -26,6 +26,8 @@ class WeightReader {
 
  private:
   const std::string& file_of(std::string_view name) const;
+  /// Throws OutOfMemory where all weights together need more than there may be.
+  void require_room() const;
 
   Checkpoint checkpoint_;
   std::string folder_;

@@ -12,7 +12,10 @@
 #include <cstdlib>
 #include <limits>
 #include <new>
+#include <string>
+#include <utility>
 
+#include "base/human_size.h"
 #include "lazuli/memory.h"
 
 #if defined(__has_feature)
@@ -152,8 +155,8 @@ void BufferPool::reserve(size_t bytes, size_t capacity) {
     const Guard guard(*this);
     const size_t budget = stats_.budget_bytes;
     if (capacity > budget || live_capacity_ > budget - capacity) {
-      throw OutOfMemory(
-          fmt::format("allocate: {} bytes asked for, but {} of the {} that tensors may take are in use", bytes, live_capacity_, budget));
+      throw OutOfMemory(fmt::format("allocate: needs {}, but {} of the limit of {} are in use", human_bytes(bytes),
+                                    human_bytes(live_capacity_), human_bytes(budget)));
     }
     if (stats_.cached_bytes > budget - capacity - live_capacity_) evicted = evict_locked(budget - capacity - live_capacity_);
   }
@@ -168,11 +171,11 @@ BufferPool::Block* BufferPool::make(size_t size_class, size_t bytes) {
     trim();
     data = system_allocate(capacity);
   }
-  if (data == nullptr) throw OutOfMemory(fmt::format("allocate: the system has no {} bytes left", bytes));
+  if (data == nullptr) throw OutOfMemory(fmt::format("allocate: needs {}, which the system does not have left", human_bytes(bytes)));
   auto* block = new (std::nothrow) Block(data, size_class, &BufferPool::recycle);
   if (block == nullptr) {
     system_free(data, capacity);
-    throw OutOfMemory(fmt::format("allocate: the system has no {} bytes left", bytes));
+    throw OutOfMemory(fmt::format("allocate: needs {}, which the system does not have left", human_bytes(bytes)));
   }
   const Guard guard(*this);
   ++stats_.system_allocations;
@@ -182,7 +185,7 @@ BufferPool::Block* BufferPool::make(size_t size_class, size_t bytes) {
 
 BufferRef BufferPool::allocate(size_t bytes, Device device) {
   if (bytes > system_bytes_ || bytes > capacity_of(kClasses - 1)) {
-    throw OutOfMemory(fmt::format("allocate: {} bytes asked for, more than the {} bytes of this machine", bytes, system_bytes_));
+    throw OutOfMemory(fmt::format("allocate: needs {}, more than the {} of this machine", human_bytes(bytes), human_bytes(system_bytes_)));
   }
   const size_t size_class = class_of(bytes);
   Block* block = take(size_class, bytes);
@@ -246,6 +249,16 @@ void BufferPool::destroy_list(Block* list) {
   }
 }
 
+size_t BufferPool::rounded(size_t bytes) {
+  const size_t largest = capacity_of(kClasses - 1);
+  return bytes > largest ? bytes : capacity_of(class_of(bytes));
+}
+
+size_t BufferPool::in_use() const {
+  const Guard guard(*this);
+  return live_capacity_;
+}
+
 PoolStats BufferPool::stats() const {
   const Guard guard(*this);
   return stats_;
@@ -283,6 +296,24 @@ void BufferPool::trim() {
 MemoryStats memory_stats() {
   const PoolStats s = BufferPool::host().stats();
   return {s.live_bytes, s.peak_bytes, s.cached_bytes, s.system_allocations, s.budget_bytes};
+}
+
+size_t allocated_bytes(size_t bytes) { return BufferPool::rounded(bytes); }
+
+void require_memory(std::string_view who, const MemoryNeed& need) {
+  const size_t limit = BufferPool::host().stats().budget_bytes;
+  const size_t in_use = BufferPool::host().in_use();
+  if (in_use <= limit && need.total() <= limit - in_use) return;
+  std::string parts;
+  const std::pair<const char*, size_t> named[] = {{"in use", in_use},
+                                                  {"weights", need.weights},
+                                                  {"arguments", need.arguments},
+                                                  {"workspace", need.workspace},
+                                                  {"results", need.results}};
+  for (const auto& [name, bytes] : named) {
+    if (bytes > 0) parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", name, human_bytes(bytes));
+  }
+  throw OutOfMemory(fmt::format("{} needs {} ({}), limit {}", who, human_bytes(in_use + need.total()), parts, human_bytes(limit)));
 }
 
 void set_memory_limit(size_t bytes) { BufferPool::host().set_budget(bytes); }

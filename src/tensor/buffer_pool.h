@@ -28,6 +28,10 @@ class BufferPool {
 
   /// 64-byte aligned, uninitialised. Throws OutOfMemory.
   BufferRef allocate(size_t bytes, Device device);
+  /// What an allocation of so many bytes takes of the budget: blocks come in certain sizes.
+  static size_t rounded(size_t bytes);
+  /// What the blocks in use take of the budget.
+  size_t in_use() const;
   PoolStats stats() const;
   void reset_peak();
   /// At most this many cached bytes; the least recently used size classes go first. Default: half the machine's memory.

@@ -29,6 +29,12 @@ Tensor Windows::rows(std::span<const int64_t> indices) const {
   return ids;
 }
 
+std::vector<int64_t> Examples::largest_batch(int64_t size) const {
+  std::vector<int64_t> indices(static_cast<size_t>(size));
+  for (size_t k = 0; k < indices.size(); ++k) indices[k] = static_cast<int64_t>(k) % count();
+  return indices;
+}
+
 std::vector<int64_t> shuffled(int64_t count, uint64_t seed, uint64_t stream) {
   std::vector<int64_t> order(static_cast<size_t>(count));
   std::iota(order.begin(), order.end(), int64_t{0});

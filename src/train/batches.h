@@ -16,6 +16,8 @@ class Examples {
   virtual int64_t count() const = 0;
   /// The named examples as the tensors that an Objective takes. Throws ValueError for one that there is not.
   virtual std::vector<Tensor> batch(std::span<const int64_t> indices) const = 0;
+  /// Examples of a batch that takes the most memory.
+  virtual std::vector<int64_t> largest_batch(int64_t size) const;
   /// How many tokens of a batch count as trained on.
   virtual int64_t tokens(std::span<const Tensor> batch) const = 0;
 };

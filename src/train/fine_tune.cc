@@ -175,6 +175,9 @@ std::string training_state_path(const std::string& folder) { return in_folder(fo
 std::string metrics_path(const std::string& folder) { return in_folder(folder, "metrics.jsonl"); }
 
 FineTuneReport fine_tune(Trainer& trainer, const Examples& train, const Examples* validation, const FineTuneOptions& options) {
+  if (trainer.steps_done() < options.train.iterations) {
+    trainer.require_memory(train.batch(train.largest_batch(options.batch_size)), validation != nullptr);
+  }
   std::error_code error;
   std::filesystem::create_directories(options.folder, error);
   if (error) throw IoError(fmt::format("cannot create folder {}: {}", options.folder, error.message()));

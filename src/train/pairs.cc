@@ -108,6 +108,17 @@ std::vector<Tensor> Pairs::batch(std::span<const int64_t> indices) const {
   return batch;
 }
 
+std::vector<int64_t> Pairs::largest_batch(int64_t size) const {
+  const auto length = [this](int64_t k) {
+    return std::max(first_[static_cast<size_t>(k)].ids.size(), second_[static_cast<size_t>(k)].ids.size());
+  };
+  int64_t longest = 0;
+  for (int64_t k = 1; k < count(); ++k) {
+    if (length(k) > length(longest)) longest = k;
+  }
+  return std::vector<int64_t>(static_cast<size_t>(size), longest);
+}
+
 int64_t Pairs::tokens(std::span<const Tensor> batch) const {
   const auto mask = batch[1].data<bool>();
   return std::count(mask.begin(), mask.end(), true);

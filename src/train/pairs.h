@@ -33,6 +33,7 @@ class Pairs : public Examples {
   Pairs(const EmbeddingModel& model, const std::vector<TextPair>& pairs, PairLoss loss, int64_t max_length);
   int64_t count() const override { return static_cast<int64_t>(first_.size()); }
   std::vector<Tensor> batch(std::span<const int64_t> indices) const override;
+  std::vector<int64_t> largest_batch(int64_t size) const override;
   int64_t tokens(std::span<const Tensor> batch) const override;
 
  private:

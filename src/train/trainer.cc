@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lazuli/error.h"
+#include "lazuli/memory.h"
 #include "lazuli/safetensors.h"
 #include "lazuli/train.h"
 #include "train/train_step.h"
@@ -123,6 +124,30 @@ double Trainer::evaluate(std::span<const Tensor> batch) {
   std::vector<Tensor> args(factors.begin(), factors.end());
   args.insert(args.end(), batch.begin(), batch.end());
   return impl_->loss_function(std::move(args))[0].item();
+}
+
+void Trainer::require_memory(std::span<const Tensor> batch, bool evaluates) {
+  Impl& s = *impl_;
+  check_batch(*s.objective, batch);
+  const auto spec_of = [](const Tensor& t) { return TensorSpec{t.dtype(), t.shape()}; };
+  std::vector<TensorSpec> specs;
+  for (size_t k = 0; k < 3 * s.at.n; ++k) specs.push_back(spec_of(s.arguments[k]));
+  for (const Tensor& t : batch) specs.push_back(spec_of(t));
+  specs.resize(s.at.count());
+  specs[s.at.rate()] = {DType::f32, Shape{}};
+  specs[s.at.step()] = {DType::i32, Shape{}};
+  specs[s.at.seed()] = {DType::i64, Shape{}};
+  MemoryNeed most = s.step_function.plan(specs);
+  // Saving copies the factors.
+  MemoryNeed saving;
+  for (const Tensor& t : s.group(0)) saving.results += allocated_bytes(t.nbytes());
+  most = larger(most, saving);
+  if (evaluates) {
+    specs.erase(specs.begin() + static_cast<std::ptrdiff_t>(s.at.n), specs.begin() + static_cast<std::ptrdiff_t>(s.at.batch()));
+    specs.resize(s.at.n + s.at.inputs);
+    most = larger(most, s.loss_function.plan(specs));
+  }
+  lazuli::require_memory("[train]", most);
 }
 
 int64_t Trainer::steps_done() const { return impl_->steps_done; }

@@ -160,7 +160,7 @@ TEST_F(FinetuneCommand, TooLittleMemoryIsAnErrorThatNamesTheOptionsThatHelp) {
   const Program program(folder_, arguments({"--iters", "2", "--max-memory", "4MB", "--trace", trace}));
   EXPECT_EQ(program.wait(), 1);
   EXPECT_TRUE(std::filesystem::exists(trace)) << "a failed run is traced too";
-  EXPECT_THAT(program.err(), testing::AllOf(HasSubstr("of the 4000000 that tensors may take"), HasSubstr("--batch-size")));
+  EXPECT_THAT(program.err(), testing::AllOf(HasSubstr("limit 4.00 MB"), HasSubstr("--batch-size")));
   for (const char* wrong : {"x", "-1GB", "1XB", "0", "1e3"}) {
     EXPECT_EQ(Program(folder_, arguments({"--max-memory", wrong})).wait(), 2) << wrong;
   }

@@ -101,7 +101,7 @@ TEST_F(BufferPoolTest, RefusesMoreMemoryThanTheMachineHas) {
       allocate_buffer(bytes);
       FAIL();
     } catch (const OutOfMemory& e) {
-      EXPECT_NE(std::string(e.what()).find(std::to_string(bytes)), std::string::npos) << e.what();
+      EXPECT_NE(std::string(e.what()).find("of this machine"), std::string::npos) << e.what();
     }
   }
 }
