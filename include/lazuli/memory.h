@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <string_view>
 
+#include "lazuli/tensor.h"
+
 namespace lazuli {
 
-/// Host memory of tensors and workspaces, in bytes where nothing else is said. Mapped files are not in it.
+/// Memory of a device's tensors and workspaces, in bytes where nothing else is said. Mapped files are not in it.
 struct MemoryStats {
   size_t live_bytes = 0;            ///< in use
   size_t peak_bytes = 0;            ///< the most that was in use
@@ -15,9 +17,9 @@ struct MemoryStats {
   uint64_t system_allocations = 0;  ///< blocks taken from the operating system
   size_t limit_bytes = 0;
 };
-MemoryStats memory_stats();
-/// What would take more throws OutOfMemory; a run asks for all of its memory before its first kernel. Default: the machine's memory.
-void set_memory_limit(size_t bytes);
+MemoryStats memory_stats(Device device = {});
+/// What would take more throws OutOfMemory; a run asks for all of its memory before its first kernel. Default: all of the device's memory.
+void set_memory_limit(size_t bytes, Device device = {});
 
 /// What a computation takes beside what is in use already, in bytes as the allocator hands them out.
 struct MemoryNeed {
@@ -31,8 +33,8 @@ struct MemoryNeed {
 inline const MemoryNeed& larger(const MemoryNeed& a, const MemoryNeed& b) { return a.total() < b.total() ? b : a; }
 /// What an allocation of so many bytes takes.
 size_t allocated_bytes(size_t bytes);
-/// Throws OutOfMemory, which says what is needed, for what, and the limit, where the need and what is in use exceed the limit. `who` begins
+/// Throws OutOfMemory, which says what is needed, for what, and the limit, where the need and what is in use exceed the device's limit. `who` begins
 /// the error's text: `[generate]`.
-void require_memory(std::string_view who, const MemoryNeed& need);
+void require_memory(std::string_view who, const MemoryNeed& need, Device device = {});
 
 }  // namespace lazuli

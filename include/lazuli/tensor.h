@@ -79,7 +79,7 @@ class BufferRef {
   Buffer* ptr_ = nullptr;
 };
 
-/// Host memory of at least `bytes` (64-byte aligned, from the bounded pool). Throws OutOfMemory.
+/// Memory of at least `bytes` on the device (64-byte aligned, from its bounded pool). Throws OutOfMemory.
 BufferRef allocate_buffer(size_t bytes, Device device = {});
 
 /// Evaluated data. Copying a Tensor shares its buffer; views share it too. Reading element data happens only here.
@@ -116,11 +116,11 @@ class Tensor {
   Device device() const { return buffer_ ? buffer_->device() : Device{}; }
   const BufferRef& buffer() const { return buffer_; }
   size_t offset_bytes() const { return offset_; }
-  /// First element, of whatever dtype and strides.
+  /// First element, of whatever dtype and strides: an address of the tensor's device.
   void* raw() const { return static_cast<std::byte*>(buffer_->data()) + offset_; }
 
   /// The elements in row-major order. Throws DTypeError for another dtype, ShapeError when the tensor is strided
-  /// (call `contiguous()` first).
+  /// (call `contiguous()` first), DeviceError when the host cannot read its memory (call `to(Device{})` first).
   template <class T>
   std::span<const T> data() const {
     check_readable(dtype_of<T>);
@@ -136,12 +136,16 @@ class Tensor {
   /// A row-major copy with each element converted. Float to integer truncates, clamps to the range and takes NaN to 0;
   /// integer to integer wraps; to bool tests != 0.
   Tensor to(DType dtype) const;
+  /// The same elements, shape and strides in the memory of a device; the tensor itself when that can use it where it is. A copy to the host
+  /// waits for what the device computes, and throws what went wrong there.
+  Tensor to(Device device) const;
   /// The only element, as double. Throws ShapeError unless numel() == 1.
   double item() const;
   /// All elements in row-major order, converted to T.
   template <class T>
   std::vector<T> to_vector() const {
-    Tensor t = dtype_ == dtype_of<T> ? contiguous() : to(dtype_of<T>);
+    const Tensor host = to(Device{});
+    const Tensor t = dtype_ == dtype_of<T> ? host.contiguous() : host.to(dtype_of<T>);
     auto d = t.data<T>();
     return {d.begin(), d.end()};
   }

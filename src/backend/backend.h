@@ -76,6 +76,8 @@ using PrepareFn = PreparedOp (*)(const KernelRequest&);
 
 const Backend& reference_backend();
 const Backend& cpu_backend();
+/// Prepares launches without a device; they run inside a cuda::Runtime::Use.
+const Backend& cuda_backend();
 /// Throws DeviceError for a device that is not there.
 const Backend& backend_for(Device device);
 

@@ -39,6 +39,7 @@ struct Option {
   std::string value = {};  ///< what the help calls the value: `DIR`; empty: by the type of the target
   bool required = false;
   std::vector<std::string> choices = {};  ///< the only texts allowed; empty: any
+  std::string numbered = {};              ///< the choice that a number may follow: `cuda` allows `cuda:1`
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();  ///< numbers must lie in [low, high]
 };

@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/targets.h"
+#include "backend/cuda/runtime.h"
 #include "base/json_writer.h"
 #include "base/system_info.h"
 #include "cli/build_info.h"
@@ -39,7 +40,7 @@ struct Diagnosis {
   std::vector<Advice> advice;
 };
 
-DeviceState state_of(const char* name, const char* note) {
+DeviceState state_of(const std::string& name, const char* note) {
   try {
     backend_for(parse_device(name));
     return {name, true, note};
@@ -61,7 +62,10 @@ bool on_path(const std::string& program) {
 std::vector<Advice> advice_for(const Diagnosis& d) {
   std::vector<Advice> advice;
   for (const DeviceState& device : d.devices) {
-    if (!device.available) advice.push_back({device.note, "this build has no part to switch on; everything runs with --device cpu"});
+    if (device.available) continue;
+    advice.push_back(
+        {fmt::format("{}: {}", device.name, device.note),
+         "everything runs with --device cpu; for GPUs: an NVIDIA card, its driver, and the CUDA toolkit 13 (nvrtc, cublasLt)"});
   }
   const std::string target = cpu::target_in_use();
   if (target == "EMU128" || target == "SCALAR" || target.starts_with("SSE")) {
@@ -82,12 +86,31 @@ std::vector<Advice> advice_for(const Diagnosis& d) {
   return advice;
 }
 
+/// Each card that the driver sees, or one entry with the reason why there is none.
+std::vector<DeviceState> cuda_states() {
+  std::string problem;
+  const int count = cuda::device_count(&problem);
+  if (count == 0) return {{"cuda", false, problem}};
+  std::vector<DeviceState> states;
+  for (int k = 0; k < count; ++k) {
+    DeviceState s = state_of(fmt::format("cuda:{}", k), "");
+    LzDeviceInfo card{};
+    if (s.available && cuda::library().api->device_info(k, &card) == LZ_OK) {
+      s.note = fmt::format("{}, compute capability {}.{}, {} of {} free, driver for CUDA {}.{}", card.name, card.major, card.minor,
+                           human_bytes(static_cast<double>(card.free_bytes)), human_bytes(static_cast<double>(card.memory_bytes)),
+                           card.driver_version / 1000, card.driver_version % 1000 / 10);
+    }
+    states.push_back(s);
+  }
+  return states;
+}
+
 Diagnosis diagnose() {
   Diagnosis d;
   d.build = build_info();
   d.system = system_info();
-  d.devices = {state_of("cpu", "oneDNN and vector kernels"), state_of("reference", "slow and simple, to compare with"),
-               state_of("cuda", "NVIDIA GPUs")};
+  d.devices = {state_of("cpu", "oneDNN and vector kernels"), state_of("reference", "slow and simple, to compare with")};
+  for (DeviceState& s : cuda_states()) d.devices.push_back(std::move(s));
   d.advice = advice_for(d);
   return d;
 }

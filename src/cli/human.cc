@@ -9,6 +9,7 @@
 
 #include "base/trace.h"
 #include "cli/command.h"
+#include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
 
 namespace lazuli::cli {
@@ -37,7 +38,7 @@ uint64_t parse_bytes(const std::string& option, const std::string& text) {
 }
 
 void trace_allocator() {
-  const MemoryStats m = memory_stats();
+  const MemoryStats m = memory_stats(default_device());
   trace::counter("allocator peak bytes", static_cast<double>(m.peak_bytes));
   trace::counter("allocator live bytes", static_cast<double>(m.live_bytes));
   trace::counter("allocator cached bytes", static_cast<double>(m.cached_bytes));
@@ -46,7 +47,7 @@ void trace_allocator() {
 }
 
 void write_allocator(JsonWriter& w) {
-  const MemoryStats m = memory_stats();
+  const MemoryStats m = memory_stats(default_device());
   w.key("allocator")
       .begin_object()
       .field("peak_bytes", m.peak_bytes)

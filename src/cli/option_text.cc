@@ -42,7 +42,11 @@ std::vector<std::string> lines_of(const std::string& text) {
 std::vector<Option> common_options(CommonTarget& target) {
   Common& common = target.common;
   return {
-      {.name = "--device", .target = &target.device, .help = "Where to compute", .choices = {"cpu", "reference"}},
+      {.name = "--device",
+       .target = &target.device,
+       .help = "Where to compute; cuda:N is the GPU of that number",
+       .choices = {"cpu", "cuda", "reference"},
+       .numbered = "cuda"},
       {.name = "--dtype", .target = &target.dtype, .help = "Of weights and activations", .choices = {"f32", "bf16", "f16"}},
       {.name = "--threads", .target = &target.threads, .help = "Threads to compute with; 0: one for each core", .low = 0, .high = 1024},
       {.name = "--seed", .target = &common.seed, .help = "Of everything random", .low = 0},

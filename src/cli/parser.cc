@@ -34,8 +34,9 @@ CLI::Validator number_in(double low, double high) {
   return CLI::Validator(check, "");
 }
 
-CLI::Validator one_of(std::vector<std::string> choices) {
-  auto check = [choices = std::move(choices)](std::string& text) -> std::string {
+CLI::Validator one_of(std::vector<std::string> choices, std::string numbered) {
+  auto check = [choices = std::move(choices), numbered = std::move(numbered)](std::string& text) -> std::string {
+    if (!numbered.empty() && text.starts_with(numbered + ":")) return "";
     for (const std::string& choice : choices) {
       if (choice == text) return {};
     }
@@ -67,7 +68,7 @@ void add_option(CLI::App& app, const Option& option, const char* group) {
       },
       option.target);
   added->group(group)->type_name(placeholder(option))->required(option.required);
-  if (!option.choices.empty()) added->check(one_of(option.choices));
+  if (!option.choices.empty()) added->check(one_of(option.choices, option.numbered));
 }
 
 DType dtype_by_name(const std::string& name) { return name == "bf16" ? DType::bf16 : name == "f16" ? DType::f16 : DType::f32; }
@@ -131,7 +132,11 @@ std::variant<Invocation, Answer> parse_command_line(const std::vector<Command>& 
     throw UsageError(fmt::format("{} (see lazuli{} --help)", what_is_wrong(app, error), name));
   }
   chosen.common = target.common;
-  chosen.common.device = parse_device(target.device);
+  try {
+    chosen.common.device = parse_device(target.device);
+  } catch (const ValueError& error) {
+    throw UsageError(fmt::format("--{}", error.what()));
+  }
   chosen.common.dtype = dtype_by_name(target.dtype);
   chosen.common.threads = static_cast<int>(target.threads);
   if (!target.max_memory.empty()) chosen.common.max_memory = parse_bytes("--max-memory", target.max_memory);

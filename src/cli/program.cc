@@ -20,6 +20,7 @@
 #include "exec/parallel.h"
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
+#include "tensor/device_memory.h"
 
 namespace lazuli::cli {
 namespace {
@@ -67,6 +68,8 @@ int run_command(const Invocation& invocation) {
   set_default_device(common.device);
   if (common.threads > 0) set_thread_count(common.threads);
   set_memory_limit(memory_limit(common));
+  // The card's own memory bounds what is not bounded by the option.
+  if (!on_host(common.device) && common.max_memory > 0) set_memory_limit(common.max_memory, common.device);
   if (!common.trace.empty()) trace::start(common.trace);
   try {
     const int code = run_with_hint(*invocation.command, common);

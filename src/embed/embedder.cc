@@ -68,7 +68,7 @@ void Embedder::Impl::require_memory(int64_t rows, int64_t length, int64_t total)
   MemoryNeed need = vectors.plan(arguments);
   for (const TensorSpec& a : arguments) need.arguments += allocated_bytes(static_cast<size_t>(shape.numel()) * size_of(a.dtype));
   need.results += allocated_bytes(static_cast<size_t>(total * model->dimensions()) * sizeof(float));
-  lazuli::require_memory("[embed]", need);
+  lazuli::require_memory("[embed]", need, default_device());
 }
 
 void Embedder::Impl::run_batch(std::span<const EmbeddingTokens> texts, std::span<const size_t> chosen, int64_t rows, EmbedResult& result) {
@@ -80,7 +80,7 @@ void Embedder::Impl::run_batch(std::span<const EmbeddingTokens> texts, std::span
   }
   length = padded_length(length);
   EmbeddingBatch batch = model->batch(in_batch, rows, length);
-  const Tensor vectors_of_batch = vectors({std::move(batch.ids), std::move(batch.mask), std::move(batch.pooled)})[0].contiguous();
+  const Tensor vectors_of_batch = vectors({std::move(batch.ids), std::move(batch.mask), std::move(batch.pooled)})[0].to(Device{}).contiguous();
   const auto size = static_cast<size_t>(model->dimensions());
   const auto from = vectors_of_batch.data<float>();
   const auto to = result.embeddings.mutable_data<float>();

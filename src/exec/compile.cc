@@ -9,6 +9,7 @@
 #include "graph/recorded_call.h"
 #include "lazuli/transforms.h"
 #include "plan/plan_cache.h"
+#include "tensor/device_memory.h"
 
 namespace lazuli {
 
@@ -76,6 +77,7 @@ struct CompiledFunction::Impl {
   Trace* last = nullptr;
   // Scratch of a call.
   std::vector<const void*> inputs;
+  std::deque<Tensor> moved;
   ResultMemory memory;
 
   bool donates(size_t k) const { return k < donated_arguments.size() && donated_arguments[k]; }
@@ -92,7 +94,7 @@ struct CompiledFunction::Impl {
       specs.push_back({args[k].dtype(), args[k].shape()});
     }
     traces.push_back(trace(std::move(specs)));
-    require_memory("[compile]", traces.back()->need());
+    require_memory("[compile]", traces.back()->need(), device);
     return *(last = traces.back().get());
   }
 
@@ -129,7 +131,8 @@ struct CompiledFunction::Impl {
         t->inputs.push_back({e.node->argument, {}});
       } else {
         e.node->wait();
-        t->inputs.push_back({-1, e.node->value(e.out)});
+        const Tensor& value = e.node->value(e.out);
+        t->inputs.push_back({-1, same_memory(value.device(), device) ? value : value.to(device)});
       }
     }
     t->scalars.assign(capture.scalars().begin(), capture.scalars().end());
@@ -143,10 +146,11 @@ struct CompiledFunction::Impl {
 
   void bind(const Trace& t, std::span<Tensor> args) {
     inputs.clear();
+    moved.clear();
     for (size_t k = 0; k < t.inputs.size(); ++k) {
       const int32_t a = t.inputs[k].argument;
       if (a >= 0 && !args[static_cast<size_t>(a)].is_contiguous()) args[static_cast<size_t>(a)] = args[static_cast<size_t>(a)].contiguous();
-      inputs.push_back(input_tensor(t, args, k).raw());
+      inputs.push_back(bring_to(input_tensor(t, args, k), device, moved).raw());
     }
   }
 

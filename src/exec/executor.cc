@@ -1,6 +1,8 @@
 #include "exec/executor.h"
 
 #include <chrono>
+#include <map>
+#include <mutex>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -45,6 +47,14 @@ Executor& Executor::of(Device device) {
   if (device.kind == DeviceKind::reference) {
     static Executor* const reference = new Executor;
     return *reference;
+  }
+  if (device.kind == DeviceKind::cuda) {
+    static std::mutex mutex;
+    static auto* const executors = new std::map<int, Executor*>;
+    const std::lock_guard lock(mutex);
+    Executor*& executor = (*executors)[device.index];
+    if (executor == nullptr) executor = new Executor;
+    return *executor;
   }
   return *cpu;
 }

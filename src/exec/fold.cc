@@ -1,6 +1,7 @@
 #include "exec/run.h"
 #include "lazuli/error.h"
 #include "lazuli/optimizer.h"
+#include "tensor/device_memory.h"
 
 namespace lazuli {
 
@@ -46,6 +47,8 @@ std::vector<Tensor> compute(const GraphNode& node, std::span<const Tensor> opera
 }  // namespace
 
 FoldFunction fold_on(Device device) {
+  // What a device of its own memory computes would have to come back first; constants are few.
+  if (!on_host(device)) device = Device{};
   return [device](const GraphNode& node, std::span<const Tensor> operands) -> std::vector<Tensor> {
     try {
       return compute(node, operands, device);

@@ -97,9 +97,10 @@ void NodeRun::give_back(NodeRun* run) {
 
 void NodeRun::resolve_inputs() {
   input_pointers_.clear();
+  moved_.clear();
   for (const Edge& e : inputs_) {
     if (e.node->state() != NodeState::ready) e.node->wait();  // another device's run
-    input_pointers_.push_back(e.node->value(e.out).raw());
+    input_pointers_.push_back(bring_to(e.node->value(e.out), plan_->device, moved_).raw());
   }
 }
 
@@ -115,6 +116,7 @@ void NodeRun::finish() {
   }
   retained_ = 0;
   results_.clear();
+  moved_.clear();
   memory_.release();
   plan_.reset();
 }

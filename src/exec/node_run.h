@@ -1,6 +1,7 @@
 // Defines NodeRun, one run of a plan for recorded nodes.
 #pragma once
 
+#include <deque>
 #include <exception>
 #include <memory>
 #include <span>
@@ -48,6 +49,7 @@ class NodeRun final : public Job {
   std::vector<uint64_t> scalars_;
   std::vector<Where> nodes_at_;
   std::vector<const void*> input_pointers_;
+  std::deque<Tensor> moved_;  ///< copies of inputs that the device cannot read where they are
   ResultMemory memory_;
   std::vector<Tensor> results_;
   int retained_ = 0;

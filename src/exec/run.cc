@@ -7,7 +7,9 @@
 #include <exception>
 
 #include "base/trace.h"
+#include "exec/cuda_run.h"
 #include "exec/parallel.h"
+#include "tensor/device_memory.h"
 
 namespace lazuli {
 
@@ -19,8 +21,9 @@ Where recorded_at(const Step& step, const Plan& plan, std::span<const Where> nod
   return step.where.file != nullptr && node < nodes_at.size() ? nodes_at[node] : step.where;
 }
 
-/// Rethrows the current exception with the step's name added, keeping its type.
-[[noreturn]] void rethrow_in(const Step& step, const Plan& plan, std::span<const Where> nodes_at) {
+}  // namespace
+
+void rethrow_in(const Step& step, const Plan& plan, std::span<const Where> nodes_at) {
   const Where where = recorded_at(step, plan, nodes_at);
   auto add_name = [&](const auto& e) {
     std::string text = fmt::format("{} in {}", e.what(), step.description);
@@ -43,6 +46,8 @@ Where recorded_at(const Step& step, const Plan& plan, std::span<const Where> nod
     throw Error(add_name(e));
   }
 }
+
+namespace {
 
 KernelArgs arguments(const Step& step, void** pointers, std::byte* workspace, std::byte* thread_scratch) {
   void** first = pointers + step.first_pointer;
@@ -220,7 +225,11 @@ class Run {
 
 void execute(const Plan& plan, const RunMemory& memory, bool team) {
   trace::Scope scope("run", "run");
-  Run(plan, memory, team).all();
+  if (on_host(plan.device)) {
+    Run(plan, memory, team).all();
+  } else {
+    execute_on_cuda(plan, memory);
+  }
 }
 
 void ResultMemory::start(size_t count) {
@@ -232,10 +241,17 @@ void ResultMemory::start(size_t count) {
   }
 }
 
-void ResultMemory::add(size_t bytes, const Tensor* donor) {
-  const bool fits = donor != nullptr && donor->buffer()->unique() && donor->offset_bytes() == 0 && donor->buffer()->bytes() >= bytes;
+const Tensor& bring_to(const Tensor& t, Device device, std::deque<Tensor>& moved) {
+  if (same_memory(t.device(), device)) return t;
+  moved.push_back(t.to(device));
+  return moved.back();
+}
+
+void ResultMemory::add(size_t bytes, Device device, const Tensor* donor) {
+  const bool fits = donor != nullptr && same_memory(donor->device(), device) && donor->buffer()->unique() && donor->offset_bytes() == 0 &&
+                    donor->buffer()->bytes() >= bytes;
   donated_[buffers_.size()] = fits;
-  buffers_.push_back(fits ? donor->buffer() : allocate_buffer(bytes));
+  buffers_.push_back(fits ? donor->buffer() : allocate_buffer(bytes, on_host(device) ? Device{} : device));
   pointers_.push_back(buffers_.back()->data());
 }
 

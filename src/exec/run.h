@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <vector>
@@ -23,6 +24,12 @@ struct RunMemory {
 /// the op, its shapes and where it was recorded.
 void execute(const Plan& plan, const RunMemory& memory, bool team);
 
+/// Rethrows the current exception, one of a step, with the step's name and place added, keeping its type.
+[[noreturn]] void rethrow_in(const Step& step, const Plan& plan, std::span<const Where> nodes_at);
+
+/// `t` where the device can read it: itself, or a copy that `moved` keeps.
+const Tensor& bring_to(const Tensor& t, Device device, std::deque<Tensor>& moved);
+
 /// The memory of one run's results. Reused, so that a warm run takes it from the pool without other allocations.
 class ResultMemory {
  public:
@@ -30,7 +37,7 @@ class ResultMemory {
   template <class Donor>
   void take(const Plan& plan, const Donor& donor) {
     start(plan.buffers.size());
-    for (const OutputBuffer& b : plan.buffers) add(b.bytes, b.donor >= 0 ? donor(static_cast<size_t>(b.donor)) : nullptr);
+    for (const OutputBuffer& b : plan.buffers) add(b.bytes, plan.device, b.donor >= 0 ? donor(static_cast<size_t>(b.donor)) : nullptr);
   }
   /// The results as Tensors. `input(k)` is the value of input k, for results that are inputs passed through.
   template <class Input>
@@ -52,7 +59,7 @@ class ResultMemory {
 
  private:
   void start(size_t count);
-  void add(size_t bytes, const Tensor* donor);
+  void add(size_t bytes, Device device, const Tensor* donor);
   static Tensor view_of(const ResultView& view, const BufferRef& buffer, size_t offset) {
     return {view.spec.dtype, view.spec.shape, view.strides, buffer, offset + static_cast<size_t>(view.offset)};
   }

@@ -111,7 +111,7 @@ void DecodeSession::require_memory(int64_t prompt, int64_t positions) {
     need.arguments = cache_bytes + allocated_bytes(static_cast<size_t>(length) * sizeof(int32_t));
     most = larger(most, need);
   }
-  lazuli::require_memory("[generate]", most);
+  lazuli::require_memory("[generate]", most, default_device());
 }
 
 std::span<const float> DecodeSession::feed(std::span<const int32_t> ids) {
@@ -130,7 +130,8 @@ std::span<const float> DecodeSession::feed(std::span<const int32_t> ids) {
     run_chunk(ids.first(used));
     ids = ids.subspan(used);
   }
-  return results_[0].data<float>();
+  logits_ = results_[0].to(Device{});
+  return logits_.data<float>();
 }
 
 /// The ids argument with room for `length` tokens; that of single tokens is kept.

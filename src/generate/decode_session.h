@@ -45,6 +45,7 @@ class DecodeSession {
   CompiledFunction forward_;
   std::vector<Tensor> args_;     ///< ids, offset, last, then keys and values of each layer
   std::vector<Tensor> results_;  ///< logits, then keys and values of each layer
+  Tensor logits_;                ///< of the last feed, on the host
   Tensor one_id_;
   int64_t position_ = 0;
   int64_t capacity_ = 0;

@@ -113,7 +113,7 @@ void Evaluation::require_memory(int64_t windows) {
   MemoryNeed losses = losses_.plan(loss_arguments);
   losses.arguments += given + bytes(rows * info.hidden_size, size_of(info.dtype));
   if (!options_.dump_logits.empty()) losses.results += bytes(static_cast<int64_t>(tokens_.size()) * info.vocab_size, sizeof(float));
-  lazuli::require_memory("[evaluate]", larger(states, losses));
+  lazuli::require_memory("[evaluate]", larger(states, losses), default_device());
 }
 
 EvaluateResult Evaluation::run() {
@@ -166,7 +166,7 @@ void Evaluation::dump(const Tensor& states, int64_t first, int64_t count) {
     const int64_t size = window_size(first + k);
     const auto window = tokens_.subspan(static_cast<size_t>((first + k) * length_), static_cast<size_t>(size));
     dumped_[fmt::format("ids.{}", first + k)] = Tensor::from_slice(window, {size});
-    dumped_[fmt::format("logits.{}", first + k)] = logits_({rows_of(states, k * length_, size)})[0].contiguous();
+    dumped_[fmt::format("logits.{}", first + k)] = logits_({rows_of(states, k * length_, size)})[0].to(Device{}).contiguous();
   }
 }
 

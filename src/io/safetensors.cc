@@ -103,7 +103,10 @@ void save_safetensors(const std::string& path, const std::map<std::string, Tenso
   const uint64_t length = text.size();
   file.write(&length, sizeof(length));
   file.write(text);
-  for (const Entry& e : entries) file.write(e.tensor.raw(), e.tensor.nbytes());
+  for (const Entry& e : entries) {
+    const Tensor host = e.tensor.to(Device{});
+    file.write(host.raw(), host.nbytes());
+  }
   file.commit();
 }
 

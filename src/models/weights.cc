@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "lazuli/error.h"
+#include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
+#include "tensor/device_memory.h"
 
 namespace lazuli {
 
@@ -15,17 +17,17 @@ WeightReader::WeightReader(const std::string& folder, DType dtype) : checkpoint_
   require_room();
 }
 
-// Tensors that have the dtype stay in their mapped files.
+// Tensors that have the dtype stay in their mapped files, unless a device copies them all.
 void WeightReader::require_room() const {
   MemoryNeed need;
   for (const std::string& name : checkpoint_.names()) {
     const TensorInfo& info = checkpoint_.info(name);
-    const bool converted = info.dtype && is_float(*info.dtype) && *info.dtype != dtype_;
+    const bool converted = info.dtype && is_float(*info.dtype) && (*info.dtype != dtype_ || !on_host(default_device()));
     // A head beside tied embeddings is not loaded.
     if (converted && !name.ends_with("lm_head.weight"))
       need.weights += allocated_bytes(static_cast<size_t>(info.shape.numel()) * size_of(dtype_));
   }
-  require_memory(fmt::format("{}: to load the weights in {}", folder_, name_of(dtype_)), need);
+  require_memory(fmt::format("{}: to load the weights in {}", folder_, name_of(dtype_)), need, default_device());
 }
 
 const std::string& WeightReader::file_of(std::string_view name) const {
@@ -51,7 +53,7 @@ Tensor WeightReader::take(const std::string& name, const Shape& shape, std::stri
   taken_.insert(name);
   count_ += shape.numel();
   Tensor t = checkpoint_.tensor(name);
-  return t.dtype() == dtype_ ? t : t.to(dtype_);
+  return (t.dtype() == dtype_ ? t : t.to(dtype_)).to(default_device());
 }
 
 void WeightReader::finish(std::initializer_list<std::string_view> ignored) const {

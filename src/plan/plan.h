@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cuda/replays.h"
 #include "lazuli/graph.h"
 
 namespace lazuli {
@@ -70,7 +72,8 @@ struct Plan {
   double cost_ns = 0;
   bool run_inline = false;  ///< so short that the caller's thread runs it
   size_t optimised_nodes = 0;
-  std::vector<Where> recorded_at;  ///< of each node but leaves of the captured graph that the plan was first made for
+  std::shared_ptr<cuda::Replays> replays;  ///< of a CUDA device; null for others
+  std::vector<Where> recorded_at;          ///< of each node but leaves of the captured graph that the plan was first made for
 
   /// Bytes that a run takes on top of its inputs.
   size_t peak_bytes() const { return workspace_bytes + output_bytes; }

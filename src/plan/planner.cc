@@ -112,7 +112,7 @@ void Planner::place_leaves(int32_t node) {
   } else {
     s.kind = Storage::Kind::constant;
     s.index = static_cast<int32_t>(plan_.constants.size());
-    plan_.constants.push_back(n.constant.contiguous());
+    plan_.constants.push_back(n.constant.contiguous().to(plan_.device));
   }
   storages_.push_back(s);
   parent_.push_back(p.storage);

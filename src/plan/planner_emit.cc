@@ -5,6 +5,7 @@
 
 #include "plan/placement.h"
 #include "plan/planner.h"
+#include "tensor/device_memory.h"
 
 namespace lazuli {
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr double kWorthThreadsNs = 8e3;  ///< a shorter wave costs less than waking the team
 constexpr double kInlineNs = 20e3;
+constexpr size_t kInlineLaunches = 6;
 
 }  // namespace
 
@@ -89,6 +91,11 @@ void Planner::emit() {
   }
   plan_.thread_scratch_bytes = static_cast<size_t>(align_up(static_cast<int64_t>(plan_.thread_scratch_bytes)));
   plan_.run_inline = plan_.cost_ns < kInlineNs && !team;
+  if (!on_host(plan_.device)) {
+    // The costs are those of the host's kernels; what counts is the time that launches take.
+    plan_.run_inline = plan_.steps.size() <= kInlineLaunches;
+    plan_.replays = std::make_shared<cuda::Replays>();
+  }
 }
 
 }  // namespace lazuli

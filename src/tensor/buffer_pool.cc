@@ -11,12 +11,14 @@
 #include <bit>
 #include <cstdlib>
 #include <limits>
+#include <mutex>
 #include <new>
 #include <string>
 #include <utility>
 
 #include "base/human_size.h"
 #include "lazuli/memory.h"
+#include "tensor/device_memory.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -58,21 +60,28 @@ void* map_pages(size_t bytes) {
   return begin + head;
 }
 
-void* system_allocate(size_t bytes) { return bytes >= kMapThreshold ? map_pages(bytes) : std::aligned_alloc(kAlignment, bytes); }
+}  // namespace
 
-void system_free(void* data, size_t bytes) {
-  if (bytes >= kMapThreshold) {
+void* BufferPool::system_allocate(size_t bytes) const {
+  if (memory_ != nullptr) return memory_->allocate(bytes);
+  return bytes >= kMapThreshold ? map_pages(bytes) : std::aligned_alloc(kAlignment, bytes);
+}
+
+void BufferPool::system_free(void* data, size_t bytes) const {
+  if (memory_ != nullptr) {
+    memory_->release(data);
+  } else if (bytes >= kMapThreshold) {
     munmap(data, bytes);
   } else {
     std::free(data);
   }
 }
 
-}  // namespace
-
 /// A Buffer with its place in a free list; object and memory stay together while cached.
 struct BufferPool::Block final : Buffer {
-  Block(void* data, size_t size_class, Release on_release) : Buffer(data, 0, Device{}, on_release), size_class_(size_class) {}
+  Block(BufferPool* pool, void* data, size_t size_class, Release on_release)
+      : Buffer(data, 0, Device{}, on_release), pool_(pool), size_class_(size_class) {}
+  BufferPool* pool_;
   Block* next_ = nullptr;
   size_t size_class_;
 };
@@ -89,11 +98,30 @@ class BufferPool::Guard {
 };
 
 BufferPool& BufferPool::host() {
-  static BufferPool* pool = new BufferPool;
+  static BufferPool* pool = new BufferPool(nullptr);
   return *pool;
 }
 
-BufferPool::BufferPool() {
+BufferPool& BufferPool::of(Device device) {
+  if (on_host(device)) return host();
+  static std::array<std::atomic<BufferPool*>, 64> pools{};
+  static std::mutex opening;
+  if (device.index < 0 || device.index >= static_cast<int>(pools.size()))
+    throw DeviceError("device " + to_string(device) + " is not there");
+  std::atomic<BufferPool*>& pool = pools[static_cast<size_t>(device.index)];
+  if (BufferPool* made = pool.load(std::memory_order_acquire)) return *made;
+  DeviceMemory* const memory = &DeviceMemory::of(device);
+  const std::lock_guard lock(opening);
+  if (pool.load() == nullptr) pool.store(new BufferPool(memory));
+  return *pool.load();
+}
+
+BufferPool::BufferPool(DeviceMemory* memory) : memory_(memory) {
+  stats_.budget_bytes = std::numeric_limits<size_t>::max();
+  if (memory != nullptr) {
+    system_bytes_ = limit_ = memory->total_bytes();
+    return;
+  }
   struct sysinfo info {};
   if (sysinfo(&info) == 0) {
     system_bytes_ = (info.totalram + info.totalswap) * info.mem_unit;
@@ -102,7 +130,6 @@ BufferPool::BufferPool() {
     system_bytes_ = std::numeric_limits<size_t>::max();
     limit_ = size_t{1} << 30;
   }
-  stats_.budget_bytes = std::numeric_limits<size_t>::max();
   // A child forked while another thread holds the lock would wait for it for ever.
   pthread_atfork([] { host().lock(); }, [] { host().unlock(); }, [] { host().unlock(); });
 }
@@ -172,7 +199,7 @@ BufferPool::Block* BufferPool::make(size_t size_class, size_t bytes) {
     data = system_allocate(capacity);
   }
   if (data == nullptr) throw OutOfMemory(fmt::format("allocate: needs {}, which the system does not have left", human_bytes(bytes)));
-  auto* block = new (std::nothrow) Block(data, size_class, &BufferPool::recycle);
+  auto* block = new (std::nothrow) Block(this, data, size_class, &BufferPool::recycle);
   if (block == nullptr) {
     system_free(data, capacity);
     throw OutOfMemory(fmt::format("allocate: needs {}, which the system does not have left", human_bytes(bytes)));
@@ -191,7 +218,7 @@ BufferRef BufferPool::allocate(size_t bytes, Device device) {
   Block* block = take(size_class, bytes);
   if (block == nullptr) {
     block = make(size_class, bytes);
-  } else {
+  } else if (memory_ == nullptr) {
     ASAN_UNPOISON_MEMORY_REGION(block->data_, capacity_of(size_class));
   }
   block->bytes_ = bytes;
@@ -202,9 +229,9 @@ BufferRef BufferPool::allocate(size_t bytes, Device device) {
 
 void BufferPool::recycle(Buffer* buffer) {
   auto* block = static_cast<Block*>(buffer);
-  BufferPool& pool = host();
+  BufferPool& pool = *block->pool_;
   const size_t capacity = capacity_of(block->size_class_);
-  ASAN_POISON_MEMORY_REGION(block->data_, capacity);
+  if (pool.memory_ == nullptr) ASAN_POISON_MEMORY_REGION(block->data_, capacity);
   Block* evicted = nullptr;
   {
     const Guard guard(pool);
@@ -217,7 +244,7 @@ void BufferPool::recycle(Buffer* buffer) {
     pool.stats_.cached_bytes += capacity;
     if (pool.stats_.cached_bytes > pool.limit_) evicted = pool.evict_locked(pool.limit_);
   }
-  destroy_list(evicted);
+  pool.destroy_list(evicted);
 }
 
 BufferPool::Block* BufferPool::evict_locked(size_t limit) {
@@ -238,11 +265,11 @@ BufferPool::Block* BufferPool::evict_locked(size_t limit) {
   return evicted;
 }
 
-void BufferPool::destroy_list(Block* list) {
+void BufferPool::destroy_list(Block* list) const {
   while (list != nullptr) {
     Block* next = list->next_;
     const size_t capacity = capacity_of(list->size_class_);
-    ASAN_UNPOISON_MEMORY_REGION(list->data_, capacity);
+    if (memory_ == nullptr) ASAN_UNPOISON_MEMORY_REGION(list->data_, capacity);
     system_free(list->data_, capacity);
     delete list;
     list = next;
@@ -293,16 +320,16 @@ void BufferPool::trim() {
   destroy_list(evicted);
 }
 
-MemoryStats memory_stats() {
-  const PoolStats s = BufferPool::host().stats();
+MemoryStats memory_stats(Device device) {
+  const PoolStats s = BufferPool::of(device).stats();
   return {s.live_bytes, s.peak_bytes, s.cached_bytes, s.system_allocations, s.budget_bytes};
 }
 
 size_t allocated_bytes(size_t bytes) { return BufferPool::rounded(bytes); }
 
-void require_memory(std::string_view who, const MemoryNeed& need) {
-  const size_t limit = BufferPool::host().stats().budget_bytes;
-  const size_t in_use = BufferPool::host().in_use();
+void require_memory(std::string_view who, const MemoryNeed& need, Device device) {
+  const size_t limit = BufferPool::of(device).stats().budget_bytes;
+  const size_t in_use = BufferPool::of(device).in_use();
   if (in_use <= limit && need.total() <= limit - in_use) return;
   std::string parts;
   const std::pair<const char*, size_t> named[] = {{"in use", in_use},
@@ -316,13 +343,8 @@ void require_memory(std::string_view who, const MemoryNeed& need) {
   throw OutOfMemory(fmt::format("{} needs {} ({}), limit {}", who, human_bytes(in_use + need.total()), parts, human_bytes(limit)));
 }
 
-void set_memory_limit(size_t bytes) { BufferPool::host().set_budget(bytes); }
+void set_memory_limit(size_t bytes, Device device) { BufferPool::of(device).set_budget(bytes); }
 
-BufferRef allocate_buffer(size_t bytes, Device device) {
-  if (device.kind == DeviceKind::cuda) {
-    throw DeviceError(fmt::format("allocate: host memory cannot serve {}", to_string(device)));
-  }
-  return BufferPool::host().allocate(bytes, device);
-}
+BufferRef allocate_buffer(size_t bytes, Device device) { return BufferPool::of(device).allocate(bytes, device); }
 
 }  // namespace lazuli

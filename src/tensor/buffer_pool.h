@@ -1,4 +1,4 @@
-// Defines BufferPool, the bounded cache of host memory behind every CPU tensor.
+// Defines BufferPool, the bounded cache of memory behind every tensor.
 #pragma once
 
 #include <array>
@@ -9,6 +9,8 @@
 #include "lazuli/tensor.h"
 
 namespace lazuli {
+
+class DeviceMemory;
 
 /// What the pool holds; all in bytes but the last.
 struct PoolStats {
@@ -23,8 +25,11 @@ struct PoolStats {
 /// Thread-safe; a warm allocate or release is a list operation under a short spin lock and calls no allocator.
 class BufferPool {
  public:
-  /// The only pool. Never destroyed, so buffers may outlive main.
+  /// The pool of host memory. Never destroyed, so buffers may outlive main.
   static BufferPool& host();
+  /// The pool of a device's memory; host() for devices that compute in host memory. Throws DeviceError when the device is not there.
+  /// Blocks are recycled at once: a device does everything in the order of the calls, so whoever gets a block next writes to it later.
+  static BufferPool& of(Device device);
 
   /// 64-byte aligned, uninitialised. Throws OutOfMemory.
   BufferRef allocate(size_t bytes, Device device);
@@ -52,7 +57,7 @@ class BufferPool {
   };
   class Guard;
 
-  BufferPool();
+  explicit BufferPool(DeviceMemory* memory);
   static void recycle(Buffer* buffer);
   static size_t class_of(size_t bytes);
   static size_t capacity_of(size_t size_class);
@@ -62,10 +67,13 @@ class BufferPool {
   /// Makes room for a new block of this capacity. Throws OutOfMemory.
   void reserve(size_t bytes, size_t capacity);
   Block* evict_locked(size_t limit);
-  static void destroy_list(Block* list);
+  void* system_allocate(size_t bytes) const;
+  void system_free(void* data, size_t bytes) const;
+  void destroy_list(Block* list) const;
   void lock() const;
   void unlock() const { locked_.store(false, std::memory_order_release); }
 
+  DeviceMemory* memory_;  ///< null for host memory
   mutable std::atomic<bool> locked_{false};
   std::array<SizeClass, kClasses> classes_{};
   PoolStats stats_;

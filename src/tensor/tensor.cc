@@ -3,10 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/checked.h"
 #include "tensor/convert.h"
+#include "tensor/device_memory.h"
 #include "tensor/strided_copy.h"
 
 namespace lazuli {
@@ -122,10 +125,9 @@ Tensor Tensor::empty(DType dtype, const Shape& shape, Device device) {
 }
 
 Tensor Tensor::zeros(DType dtype, const Shape& shape, Device device) {
-  Tensor t = empty(dtype, shape, device);
-  check_host("zeros", t);
+  Tensor t = empty(dtype, shape, on_host(device) ? device : Device{});
   std::memset(t.raw(), 0, t.nbytes());
-  return t;
+  return t.to(device);
 }
 
 Tensor Tensor::copy_from(DType dtype, const void* values, size_t count, const Shape& shape, Device device) {
@@ -134,8 +136,12 @@ Tensor Tensor::copy_from(DType dtype, const void* values, size_t count, const Sh
     throw ShapeError(fmt::format("tensor: shape {} needs {} values, got {}", to_string(shape), shape.numel(), count));
   }
   Tensor t = empty(dtype, shape, device);
-  check_host("tensor", t);
-  if (count != 0) std::memcpy(t.raw(), values, t.nbytes());
+  if (count == 0) return t;
+  if (on_host(device)) {
+    std::memcpy(t.raw(), values, t.nbytes());
+  } else {
+    DeviceMemory::of(device).upload(t.raw(), values, t.nbytes());
+  }
   return t;
 }
 
@@ -150,14 +156,14 @@ void Tensor::check_readable(DType wanted) const {
 
 Tensor Tensor::contiguous() const {
   if (contiguous_) return *this;
-  check_host("contiguous", *this);
+  if (!on_host(device())) return to(Device{}).contiguous().to(device());
   Tensor out = empty(dtype_, shape_, device());
   copy_strided(out.raw(), raw(), size_of(dtype_), shape_, strides_);
   return out;
 }
 
 Tensor Tensor::to(DType dtype) const {
-  check_host("to", *this);
+  if (!on_host(device())) return to(Device{}).to(dtype).to(device());
   Tensor from = contiguous();
   if (dtype == dtype_ && !contiguous_) return from;
   Tensor out = empty(dtype, shape_, device());
@@ -172,7 +178,28 @@ Tensor Tensor::to(DType dtype) const {
   return out;
 }
 
+Tensor Tensor::to(Device target) const {
+  if (!defined()) throw ValueError("to: the tensor holds no data");
+  if (same_memory(device(), target)) return *this;
+  if (!on_host(device()) && !on_host(target)) return to(Device{}).to(target);
+  // The memory from the first to the last element, so that strides stay what they are.
+  int64_t low = 0, count = numel() == 0 ? 0 : 1;
+  for (int i = 0; i < rank() && count != 0; ++i) {
+    const int64_t reach = (shape_[i] - 1) * strides_[i];
+    low += std::min<int64_t>(reach, 0);
+    count += std::abs(reach);
+  }
+  const auto size = static_cast<int64_t>(size_of(dtype_));
+  const auto bytes = static_cast<size_t>(count * size);
+  const BufferRef memory = allocate_buffer(bytes, target);
+  const std::byte* first = static_cast<const std::byte*>(raw()) + low * size;
+  if (bytes != 0 && on_host(target)) DeviceMemory::of(device()).download(memory->data(), first, bytes);
+  if (bytes != 0 && !on_host(target)) DeviceMemory::of(target).upload(memory->data(), first, bytes);
+  return {dtype_, shape_, strides_, memory, static_cast<size_t>(-low * size)};
+}
+
 double Tensor::item() const {
+  if (defined() && !on_host(device())) return to(Device{}).item();
   check_host("item", *this);
   if (numel() != 1) throw ShapeError(fmt::format("item: exactly one element expected, got shape {}", to_string(shape_)));
   return dispatch(dtype_, [&](auto e) { return convert_element<double>(*static_cast<const decltype(e)*>(raw())); });

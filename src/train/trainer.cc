@@ -15,9 +15,9 @@ namespace lazuli {
 namespace {
 
 // Steps take the memory of their parameters over, so these must not share theirs with anyone.
-Tensor own_copy(const Tensor& t) {
-  const Tensor row_major = t.contiguous();
-  return Tensor::from_slice(row_major.data<float>(), row_major.shape());
+Tensor own_copy(const Tensor& t, Device device = {}) {
+  const Tensor row_major = t.to(Device{}).contiguous();
+  return Tensor::from_slice(row_major.data<float>(), row_major.shape(), device);
 }
 
 template <class T>
@@ -49,20 +49,22 @@ struct Trainer::Impl {
   std::shared_ptr<const Objective> objective;
   Adapter adapter;  // names and settings; its factors are those of the start
   TrainConfig config;
+  Device device;
   StepArguments at;
   std::vector<Tensor> arguments;  // factors, moments, and the slots of the other arguments
   std::vector<Tensor> results;
   CompiledFunction step_function, loss_function;
   int64_t steps_done = 0;
 
-  Impl(std::shared_ptr<const Objective> o, Adapter a, const TrainConfig& c)
+  Impl(std::shared_ptr<const Objective> o, Adapter a, const TrainConfig& c, Device d)
       : objective(std::move(o)),
         adapter(std::move(a)),
         config(c),
+        device(d),
         at{2 * adapter.pairs().size(), objective->inputs()},
         arguments(at.count()) {}
 
-  void compile_functions(Device device) {
+  void compile_functions() {
     step_function =
         compile([this](std::span<const LazyTensor> args) { return record_train_step(*objective, adapter, config, args); }, device);
     std::vector<int> donated(3 * at.n);
@@ -87,16 +89,16 @@ Trainer::Trainer(std::shared_ptr<const LanguageModel> model, Adapter adapter, co
 
 Trainer::Trainer(std::shared_ptr<const Objective> objective, Adapter adapter, const TrainConfig& config, Device device) {
   config.check();
-  impl_ = std::make_unique<Impl>(std::move(objective), std::move(adapter), config);
+  impl_ = std::make_unique<Impl>(std::move(objective), std::move(adapter), config, device);
   const std::vector<Tensor> factors = impl_->adapter.parameters();
   if (factors.empty()) throw ValueError("[train] the adapter changes no layer of the model");
   const size_t n = impl_->at.n;
   for (size_t k = 0; k < n; ++k) {
-    impl_->arguments[k] = own_copy(factors[k]);
-    impl_->arguments[n + k] = Tensor::zeros(DType::f32, factors[k].shape());
-    impl_->arguments[2 * n + k] = Tensor::zeros(DType::f32, factors[k].shape());
+    impl_->arguments[k] = own_copy(factors[k], device);
+    impl_->arguments[n + k] = Tensor::zeros(DType::f32, factors[k].shape(), device);
+    impl_->arguments[2 * n + k] = Tensor::zeros(DType::f32, factors[k].shape(), device);
   }
-  impl_->compile_functions(device);
+  impl_->compile_functions();
 }
 
 Trainer::Trainer(Trainer&&) noexcept = default;
@@ -147,7 +149,7 @@ void Trainer::require_memory(std::span<const Tensor> batch, bool evaluates) {
     specs.resize(s.at.n + s.at.inputs);
     most = larger(most, s.loss_function.plan(specs));
   }
-  lazuli::require_memory("[train]", most);
+  lazuli::require_memory("[train]", most, impl_->device);
 }
 
 int64_t Trainer::steps_done() const { return impl_->steps_done; }
@@ -186,7 +188,7 @@ void Trainer::load_state(const std::string& path) {
         throw FormatError(fmt::format("{}: tensor '{}': f32 {} is expected, got {} {}", path, key, to_string(shape), info.dtype_name,
                                       to_string(info.shape)));
       }
-      loaded.push_back(own_copy(file.tensor(key)));
+      loaded.push_back(own_copy(file.tensor(key), impl_->device));
     }
   }
   if (file.names().size() != loaded.size()) {

@@ -1,6 +1,7 @@
 // Checks every op of the table on the cpu backend against the reference backend.
 #include <gtest/gtest.h>
 
+#include "backend/cuda/runtime.h"
 #include "conformance/cases.h"
 #include "lazuli/error.h"
 
@@ -131,7 +132,9 @@ std::vector<OpCall> calls_out_of_range() {
 }
 
 TEST(ConformanceErrors, WhatIsOutOfRangeIsAValueErrorThatNamesTheOp) {
-  for (const Backend* backend : {&reference_backend(), &cpu_backend()}) {
+  std::vector<const Backend*> backends = {&reference_backend(), &cpu_backend()};
+  if (cuda::device_count(nullptr) > 0) backends.push_back(&cuda_backend());
+  for (const Backend* backend : backends) {
     for (const OpCall& call : calls_out_of_range()) {
       try {
         run(*backend, call);

@@ -7,29 +7,46 @@
 #include <cmath>
 #include <cstring>
 
+#include "backend/cuda/runtime.h"
 #include "conformance/data.h"
+#include "tensor/device_memory.h"
 
 namespace lazuli::conformance {
 
 namespace {
 
 constexpr size_t kGuard = 64;
-constexpr int kPoison = 0xcd;
+constexpr uint8_t kPoison = 0xcd;
 
-/// Memory followed by bytes that must not change, filled with a pattern that is no sensible number.
+/// Memory of a device followed by bytes that must not change, filled with a pattern that is no sensible number.
 class Guarded {
  public:
-  explicit Guarded(size_t bytes) : bytes_(bytes), buffer_(allocate_buffer(bytes + kGuard)) { std::memset(data(), kPoison, bytes + kGuard); }
-  std::byte* data() const { return static_cast<std::byte*>(buffer_->data()); }
-  const BufferRef& buffer() const { return buffer_; }
+  explicit Guarded(size_t bytes, Device device = {}) : bytes_(bytes) {
+    const std::vector<uint8_t> poison(bytes + kGuard, kPoison);
+    all_ = Tensor::from_vector(poison, {static_cast<int64_t>(bytes + kGuard)}, device);
+  }
+  std::byte* data() const { return static_cast<std::byte*>(all_.raw()); }
+  const BufferRef& buffer() const { return all_.buffer(); }
   void expect_intact(const char* what) const {
-    const bool intact = std::all_of(data() + bytes_, data() + bytes_ + kGuard, [](std::byte b) { return b == std::byte{kPoison}; });
+    const Tensor host = all_.to(Device{});
+    const auto behind = host.data<uint8_t>().subspan(bytes_);
+    const bool intact = std::all_of(behind.begin(), behind.end(), [](uint8_t b) { return b == kPoison; });
     EXPECT_TRUE(intact) << "written past the end of " << what;
   }
 
  private:
   size_t bytes_;
-  BufferRef buffer_;
+  Tensor all_;
+};
+
+Device device_of(const Backend& backend) { return &backend == &cuda_backend() ? Device{DeviceKind::cuda, 0} : Device{}; }
+
+/// What kernels of the backend run in.
+struct RunScope {
+  explicit RunScope(Device device) {
+    if (device.kind == DeviceKind::cuda) cuda.emplace(cuda::Runtime::of(device.index));
+  }
+  std::optional<cuda::Runtime::Use> cuda;
 };
 
 OperandSpec spec_of(const Tensor& t) { return {t.dtype(), t.shape(), t.strides(), t.is_contiguous(), true}; }
@@ -73,8 +90,9 @@ int shared_input(const OpCall& call, const PreparedOp& prepared, const std::vect
   return fits ? prepared.in_place[j] : -1;
 }
 
-void run_phases(const PreparedOp& prepared, KernelArgs args, int64_t chunks) {
-  const Guarded scratch(prepared.scratch_bytes);
+void run_phases(const PreparedOp& prepared, KernelArgs args, int64_t chunks, Device device) {
+  const RunScope scope(device);
+  const Guarded scratch(prepared.scratch_bytes, device);
   args.scratch = scratch.data();
   for (const Kernel& kernel : prepared.phases) {
     const int64_t pieces = kernel.whole_team ? 1 : std::max<int64_t>(1, std::min(chunks, kernel.tasks));
@@ -107,25 +125,31 @@ std::vector<Tensor> run(const Backend& backend, const OpCall& call, const Varian
   const std::vector<OperandSpec> outputs = result_specs(call, variant.unused);
   std::vector<Tensor> inputs = call.inputs;
   const PreparedOp prepared = prepare(backend, call, inputs, outputs);
+  const Device device = device_of(backend);
+  std::vector<Tensor> there;
   std::vector<const void*> in;
-  for (const Tensor& t : inputs) in.push_back(t.raw());
+  for (const Tensor& t : inputs) {
+    there.push_back(t.to(device));
+    in.push_back(there.back().raw());
+  }
   std::vector<void*> out;
   std::vector<Guarded> memory;
   for (size_t j = 0; j < outputs.size(); ++j) {
     const size_t bytes = static_cast<size_t>(outputs[j].shape.numel()) * size_of(outputs[j].dtype);
-    memory.emplace_back(bytes);
+    memory.emplace_back(bytes, device);
     out.push_back(outputs[j].used ? memory[j].data() : nullptr);
     const int shared = shared_input(call, prepared, inputs, outputs[j], j, variant);
     if (shared < 0 || !outputs[j].used) continue;
     const Tensor x = inputs[static_cast<size_t>(shared)].contiguous();
-    if (bytes != 0) std::memcpy(out[j], x.raw(), bytes);
+    if (bytes != 0 && on_host(device)) std::memcpy(out[j], x.raw(), bytes);
+    if (bytes != 0 && !on_host(device)) DeviceMemory::of(device).upload(out[j], x.raw(), bytes);
     in[static_cast<size_t>(shared)] = out[j];
   }
-  run_phases(prepared, {in.data(), out.data(), nullptr, nullptr}, variant.chunks);
+  run_phases(prepared, {in.data(), out.data(), nullptr, nullptr}, variant.chunks, device);
   std::vector<Tensor> results;
   for (size_t j = 0; j < outputs.size(); ++j) {
     memory[j].expect_intact("a result");
-    results.push_back(outputs[j].used ? Tensor(outputs[j].dtype, outputs[j].shape, memory[j].buffer()) : Tensor());
+    results.push_back(outputs[j].used ? Tensor(outputs[j].dtype, outputs[j].shape, memory[j].buffer()).to(Device{}) : Tensor());
   }
   return results;
 }

@@ -9,6 +9,7 @@
 #include "lazuli/generate.h"
 #include "lazuli/model.h"
 #include "lazuli/safetensors.h"
+#include "support/cuda_device.h"
 
 namespace lazuli {
 namespace {
@@ -20,14 +21,14 @@ std::shared_ptr<const LanguageModel> pycoder() {
   return model;
 }
 
-TEST(Pycoder, LogitsOfSixPromptsMatch) {
+void expect_logits_match(const std::shared_ptr<const LanguageModel>& model) {
   const auto file = SafetensorsFile::open(in_source("tests/data/pycoder-16m/logits.safetensors"));
   for (int k = 0; k < 6; ++k) {
     const Tensor ids = file.tensor("ids." + std::to_string(k));
     const auto expected = file.tensor("logits." + std::to_string(k)).to_vector<float>();
     ForwardContext context;
     context.ids = LazyTensor::from_tensor(ids.reshape({1, ids.numel()}));
-    const auto got = pycoder()->forward(context).eval().to_vector<float>();
+    const auto got = model->forward(context).eval().to_vector<float>();
     ASSERT_EQ(got.size(), expected.size());
     float worst = 0;
     for (size_t i = 0; i < got.size(); ++i) worst = std::max(worst, std::abs(got[i] - expected[i]));
@@ -35,8 +36,8 @@ TEST(Pycoder, LogitsOfSixPromptsMatch) {
   }
 }
 
-TEST(Pycoder, GreedyTokensOfSixPromptsAreIdentical) {
-  Generator generator(pycoder(), Tokenizer::load(in_source("models/pycoder-16m")));
+void expect_greedy_tokens_identical(const std::shared_ptr<const LanguageModel>& model) {
+  Generator generator(model, Tokenizer::load(in_source("models/pycoder-16m")));
   const JsonDocument cases = JsonDocument::read(in_source("tests/data/pycoder-16m/greedy.json"));
   for (const JsonValue& c : cases.root().as_array()) {
     std::vector<int32_t> expected;
@@ -50,6 +51,21 @@ TEST(Pycoder, GreedyTokensOfSixPromptsAreIdentical) {
   }
   // Prompts of 9 to 16 tokens share a plan; those of 8 and 21 have their own, and so have single tokens.
   EXPECT_EQ(generator.traces(), 4U);
+}
+
+TEST(Pycoder, LogitsOfSixPromptsMatch) { expect_logits_match(pycoder()); }
+TEST(Pycoder, GreedyTokensOfSixPromptsAreIdentical) { expect_greedy_tokens_identical(pycoder()); }
+
+TEST(Pycoder, LogitsOfSixPromptsMatchOnCuda) {
+  LAZULI_NEEDS_CUDA();
+  const test::OnCuda device;
+  expect_logits_match(load_model(in_source("models/pycoder-16m")));
+}
+
+TEST(Pycoder, GreedyTokensOfSixPromptsAreIdenticalOnCuda) {
+  LAZULI_NEEDS_CUDA();
+  const test::OnCuda device;
+  expect_greedy_tokens_identical(load_model(in_source("models/pycoder-16m")));
 }
 
 TEST(Pycoder, ALongPromptInChunksGivesWhatOnePassGives) {

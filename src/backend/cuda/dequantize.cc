@@ -1,0 +1,19 @@
+// Dequantization: a scale and, where given, a zero point for each group of neighbours in the last axis.
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/launch.h"
+#include "backend/cuda/raw.h"
+
+namespace lazuli::cuda {
+
+PreparedOp prepare_dequantize(const KernelRequest& request) {
+  refuse_f64(request);
+  if (const uint32_t strided = strided_operands(request)) return ask_for_contiguous(strided);
+  const int64_t count = request.inputs[0].shape.numel(), group = request.attrs.i[0];
+  const int64_t pack = std::gcd(group, int64_t{8});
+  KernelText text;
+  text.type("Q", request.inputs[0].dtype).type("S", request.inputs[1].dtype).type("T", request.outputs[0].dtype);
+  text.number("ZEROS", request.inputs.size() > 2).number("PACK", pack).number("WIDE", is_wide(count));
+  return make_op(request, "dequantize", {launch_file(request, text, "dequantize", {count, group}, blocks_for(count / pack), 256)}, 2);
+}
+
+}  // namespace lazuli::cuda

@@ -1,0 +1,12 @@
+// Declares the prepare function of every kernel family of the cuda backend; ops.def decides which op uses which.
+#pragma once
+
+#include "backend/backend.h"
+
+namespace lazuli::cuda {
+
+#define LAZULI_OP(name, mi, ma, outs, cls, infer, vjp, kernel) PreparedOp prepare_##kernel(const KernelRequest& request);
+#include "lazuli/ops.def"
+#undef LAZULI_OP
+
+}  // namespace lazuli::cuda

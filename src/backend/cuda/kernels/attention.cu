@@ -1,0 +1,194 @@
+// What the attention kernels share, no kernel itself: products of tiles of 64 rows through shared memory, and what a query sees.
+// T: dtype of q, k, v, result, g; D, DV: sizes of keys and of values, rounded up to 16; CAUSAL; MASKED: 0, 1 (bool), 2 (numbers of
+// dtype M); SCALE_AT: number of the scale operand, of dtype SCALE; length and mask follow it.
+// n: 0 batches, heads, key heads, queries, keys, 5 size, value size, then strides of batch, head, token: 7 q, 10 k, 13 v; 16 four strides
+// of the mask; 20 strides of result, 23 of g.
+// A block has 256 threads, 16 x 16: thread (y, x) holds rows 4 y .. 4 y + 3 of a left tile against rows x, x + 16, x + 32, x + 48 of a
+// right one.
+constexpr int TILE = 64;
+constexpr int DOT_PITCH = 36;       // 32 columns at once; the pitches keep 16-byte reads free of bank conflicts
+constexpr int WEIGHT_PITCH = 68;    // 64 columns
+enum { TILE_THREADS = 256 };
+// BLOCKS: of them an SM shall hold, which bounds the registers.
+#define ATTENTION(BLOCKS) extern "C" __global__ void __launch_bounds__(TILE_THREADS, BLOCKS) run(const __grid_constant__ Params p)
+
+struct Tiles {
+  alignas(16) float left[TILE * DOT_PITCH];
+  alignas(16) float right[TILE * WEIGHT_PITCH];
+  alignas(16) float weights[TILE * WEIGHT_PITCH];
+};
+
+// Rows of an operand: `count` of at most 64 are there, the others are zeros.
+struct Rows {
+  const T* data;
+  i64 step;
+  int count, size;
+  bool packs;  // four neighbours can be read at once
+  __device__ Rows(const void* operand, const i64* strides, i64 batch, i64 head, i64 token, i64 end, i64 columns)
+      : data(static_cast<const T*>(operand) + batch * strides[0] + head * strides[1] + token * strides[2]),
+        step(strides[2]),
+        count(static_cast<int>(end - token < 0 ? 0 : end - token < TILE ? end - token : TILE)),
+        size(static_cast<int>(columns)),
+        packs(columns % 4 == 0 && (count < 2 || step % 4 == 0) && reinterpret_cast<u64>(data) % (4 * sizeof(T)) == 0) {}
+};
+
+// Columns [first, first + WIDTH) of 64 rows as floats, zeros where there is nothing.
+template <int WIDTH, int PITCH>
+__device__ inline void fetch(float* tile, const Rows& rows, int first) {
+#pragma unroll 4
+  for (int k = threadIdx.x; k < TILE * (WIDTH / 4); k += TILE_THREADS) {
+    const int r = k / (WIDTH / 4), c = k % (WIDTH / 4) * 4, column = first + c;
+    float4 v = make_float4(0, 0, 0, 0);
+    if (r < rows.count && column < rows.size) {
+      const T* from = rows.data + r * rows.step + column;
+      if (rows.packs) {
+        const Pack<T, 4> pack = *reinterpret_cast<const Pack<T, 4>*>(from);
+        v = make_float4(widen(pack.v[0]), widen(pack.v[1]), widen(pack.v[2]), widen(pack.v[3]));
+      } else {
+        v.x = widen(from[0]);
+        if (column + 1 < rows.size) v.y = widen(from[1]);
+        if (column + 2 < rows.size) v.z = widen(from[2]);
+        if (column + 3 < rows.size) v.w = widen(from[3]);
+      }
+    }
+    *reinterpret_cast<float4*>(tile + r * PITCH + c) = v;
+  }
+}
+
+__device__ inline float4 four(const float* from) { return *reinterpret_cast<const float4*>(from); }
+__device__ inline float dot_on(float4 a, float4 b, float sum) {
+  return fmaf(a.w, b.w, fmaf(a.z, b.z, fmaf(a.y, b.y, fmaf(a.x, b.x, sum))));
+}
+
+// acc[i][j] = the product of row 4 y + i of a and row x + 16 j of b. Begins with a barrier.
+template <int SIZE>
+__device__ inline void dots(float (&acc)[4][4], Tiles& tiles, const Rows& a, const Rows& b) {
+  constexpr int WIDTH = SIZE < 32 ? SIZE : 32;
+  const int y = threadIdx.x / 16, x = threadIdx.x % 16;
+#pragma unroll
+  for (int k = 0; k < 16; ++k) acc[k / 4][k % 4] = 0;
+#pragma unroll 1
+  for (int first = 0; first < SIZE; first += WIDTH) {
+    __syncthreads();
+    fetch<WIDTH, DOT_PITCH>(tiles.left, a, first);
+    fetch<WIDTH, DOT_PITCH>(tiles.right, b, first);
+    __syncthreads();
+#pragma unroll 4
+    for (int c = 0; c < WIDTH; c += 4) {
+      float4 u[4], v[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        u[i] = four(tiles.left + (4 * y + i) * DOT_PITCH + c);
+        v[i] = four(tiles.right + (x + 16 * i) * DOT_PITCH + c);
+      }
+#pragma unroll
+      for (int k = 0; k < 16; ++k) acc[k / 4][k % 4] = dot_on(u[k / 4], v[k % 4], acc[k / 4][k % 4]);
+    }
+  }
+}
+
+// The columns of a product that a thread holds: PER neighbours in each piece of WIDTH columns.
+template <int SIZE>
+struct Columns {
+  static constexpr int WIDTH = SIZE <= 16 ? 16 : SIZE <= 32 || (SIZE % 64 != 0 && SIZE % 64 <= 32) ? 32 : 64;
+  static constexpr int PER = WIDTH / 16, PIECES = (SIZE + WIDTH - 1) / WIDTH, COUNT = PIECES * PER;
+  __device__ static int at(int k) { return k / PER * WIDTH + static_cast<int>(threadIdx.x % 16) * PER + k % PER; }
+};
+
+// sum[i][c] += the product of row 4 y + i of tiles.weights (64 x 64) and column Columns::at(c) of b. Begins with a barrier.
+template <int SIZE>
+__device__ inline void add_product(float (&sum)[4][Columns<SIZE>::COUNT], Tiles& tiles, const Rows& b) {
+  using Held = Columns<SIZE>;
+  constexpr int WIDTH = Held::WIDTH, PER = Held::PER, PITCH = WIDTH + 4;
+  const int y = threadIdx.x / 16, x = threadIdx.x % 16;
+#pragma unroll
+  for (int piece = 0; piece < Held::PIECES; ++piece) {
+    __syncthreads();
+    fetch<WIDTH, PITCH>(tiles.right, b, piece * WIDTH);
+    __syncthreads();
+#pragma unroll 2
+    for (int k = 0; k < TILE; k += 4) {
+      float4 w[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) w[i] = four(tiles.weights + (4 * y + i) * WEIGHT_PITCH + k);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const Pack<float, PER> v = *reinterpret_cast<const Pack<float, PER>*>(tiles.right + (k + j) * PITCH + x * PER);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const float weight = j == 0 ? w[i].x : j == 1 ? w[i].y : j == 2 ? w[i].z : w[i].w;
+#pragma unroll
+          for (int c = 0; c < PER; ++c) sum[i][piece * PER + c] = fmaf(weight, v.v[c], sum[i][piece * PER + c]);
+        }
+      }
+    }
+  }
+}
+
+// Puts a thread's part of a 64 x 64 tile where add_product reads it.
+__device__ inline void put_weights(Tiles& tiles, const float (&v)[4][4]) {
+  const int y = threadIdx.x / 16, x = threadIdx.x % 16;
+#pragma unroll
+  for (int k = 0; k < 16; ++k) tiles.weights[(4 * y + k / 4) * WEIGHT_PITCH + x + 16 * (k % 4)] = v[k / 4][k % 4];
+}
+
+// Writes rows [0, count) of the tile of sums to rows of `size` elements.
+template <int SIZE>
+__device__ inline void store_rows(void* out, i64 first_row, i64 count, i64 size, const float (&sum)[4][Columns<SIZE>::COUNT]) {
+  if (!out) return;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int row = 4 * static_cast<int>(threadIdx.x / 16) + i;
+    if (row >= count) continue;
+#pragma unroll
+    for (int c = 0; c < Columns<SIZE>::COUNT; ++c) {
+      const int column = Columns<SIZE>::at(c);
+      if (column < size) store<T>(out, (first_row + row) * size + column, sum[i][c]);
+    }
+  }
+}
+
+struct Seen {
+  i64 queries, length;
+  const void* mask;
+  float scale;
+  __device__ explicit Seen(const Params& p)
+      : queries(p.n[3]),
+        length(load<i32>(p.in[SCALE_AT + 1], 0)),
+        mask(nullptr),
+        scale(static_cast<float>(load<SCALE>(p.in[SCALE_AT], 0))) {
+#if MASKED
+    mask = p.in[SCALE_AT + 2];
+#endif
+    if (length >= 0 && length <= p.n[4]) return;
+    if (threadIdx.x == 0) fail(p, length);
+    length = 0;
+  }
+  // Query t sees keys before this one.
+  __device__ i64 limit(i64 t) const {
+    if (t >= queries) return 0;
+    return CAUSAL ? larger(0ll, smaller(length, length - queries + t + 1)) : length;
+  }
+  // The score of query t of a head and key j; -infinity where it does not see it.
+  __device__ float score(const Params& p, i64 batch, i64 head, i64 t, i64 j, i64 end, float dot) const {
+    if (j >= end) return -infinity();
+#if MASKED
+    const i64 at = batch * p.n[16] + head * p.n[17] + t * p.n[18] + j * p.n[19];
+#endif
+#if MASKED == 1
+    return load<bool>(mask, at) ? dot * scale : -infinity();
+#elif MASKED == 2
+    return fmaf(dot, scale, static_cast<float>(load<M>(mask, at)));
+#else
+    return dot * scale;
+#endif
+  }
+};
+
+// Over the 16 threads that hold a row.
+template <class F>
+__device__ inline float reduce_16(float v, F f) {
+#pragma unroll
+  for (int d = 8; d > 0; d /= 2) v = f(v, __shfl_xor_sync(0xffffffffu, v, d));
+  return v;
+}

@@ -1,0 +1,186 @@
+// Matrix products and what is fused with them on the cuda backend.
+#include <algorithm>
+
+#include "backend/cuda/elementwise.h"
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/low_rank.h"
+#include "backend/cuda/product.h"
+
+namespace lazuli::cuda {
+
+namespace {
+
+/// x (..., k) as one matrix of rows.
+OperandSpec rows_of(const OperandSpec& x) {
+  OperandSpec rows = x;
+  const int64_t k = x.shape.back();
+  int64_t count = 1;
+  for (int axis = 0; axis + 1 < x.shape.rank(); ++axis) count *= x.shape[axis];
+  rows.shape = {count, k};
+  rows.strides = contiguous_strides(rows.shape);
+  return rows;
+}
+
+OperandSpec row_major(DType dtype, const Shape& shape) { return {dtype, shape, contiguous_strides(shape), true, true}; }
+
+PreparedOp op_of(const KernelRequest& request, const char* name, double flops) {
+  PreparedOp op;
+  op.name = name;
+  op.bytes = bytes_of(request);
+  op.flops = flops;
+  return op;
+}
+
+/// Whether the library can add the operand as it stands: bias and residual have the result's dtype by the op's rule.
+bool plain(const OperandSpec& spec) { return spec.contiguous; }
+
+/// act(product + bias + residual), the product in f32 scratch: `parts` says which follow it.
+Launch finish(const KernelRequest& request, int64_t parts, Op activation) {
+  std::vector<OperandSpec> inputs = {row_major(DType::f32, request.outputs[0].shape)};
+  std::vector<Place> places = {Place::scratch(0)};
+  ElementwiseProgram program;
+  program.shape = request.outputs[0].shape;
+  size_t next = 2;
+  for (const int64_t part : {1, 2}) {
+    if ((parts & part) == 0) continue;
+    inputs.push_back(request.inputs[next]);
+    places.push_back(Place::input(next++));
+  }
+  program.inputs = static_cast<uint16_t>(inputs.size());
+  uint16_t value = 0;
+  const auto add = [&](Op op, uint16_t other) {
+    program.code.push_back({op, {value, other, 0}, DType::f32});
+    value = static_cast<uint16_t>(program.inputs + program.code.size() - 1);
+  };
+  for (uint16_t k = 1; k < program.inputs; ++k) add(Op::add, k);
+  if (activation != Op::input) add(activation, 0);
+  program.outputs = {value};
+  Launch launch = elementwise_launch({request.op, request.attrs, inputs, request.outputs, &program}, program);
+  launch.in = places;
+  return launch;
+}
+
+size_t f32_bytes(const Shape& shape) { return static_cast<size_t>(shape.numel()) * sizeof(float); }
+int64_t aligned(size_t bytes) { return static_cast<int64_t>((bytes + 255) / 256 * 256); }
+
+/// t = x @ a in f32 scratch at `at`.
+Kernel inner_product(const KernelRequest& request, const OperandSpec& x, size_t a, int64_t at) {
+  return product_kernel(request, {{x, Place::input(0)},
+                                  {request.inputs[a], Place::input(a), request.attrs.i[0] != 0},
+                                  DType::f32,
+                                  Place::scratch(at),
+                                  std::nullopt,
+                                  std::nullopt});
+}
+
+LowRank outer_product(const KernelRequest& request, int64_t rows, size_t b) {
+  const OperandSpec& spec = request.inputs[b];
+  const bool transposed = request.attrs.i[1] != 0;
+  LowRank last;
+  last.rows = rows;
+  last.n = spec.shape[transposed ? 0 : 1];
+  last.rank = spec.shape[transposed ? 1 : 0];
+  last.b_operand = b;
+  last.b_rank_stride = spec.strides[transposed ? 1 : 0];
+  last.b_column_stride = spec.strides[transposed ? 0 : 1];
+  last.scale_operand = b + 1;
+  return last;
+}
+
+}  // namespace
+
+PreparedOp prepare_matmul(const KernelRequest& request) {
+  refuse_f64(request);
+  const auto& in = request.inputs;
+  const Product product{{in[0], Place::input(0), request.attrs.i[0] != 0},
+                        {in[1], Place::input(1), request.attrs.i[1] != 0},
+                        request.outputs[0].dtype,
+                        Place::output(),
+                        std::nullopt,
+                        std::nullopt};
+  const int64_t k = in[0].shape[in[0].shape.rank() - (request.attrs.i[0] != 0 ? 2 : 1)];
+  PreparedOp op = op_of(request, "matmul", 2.0 * static_cast<double>(request.outputs[0].shape.numel()) * static_cast<double>(k));
+  // Copies make both operands fit for the library, where their dtypes and batches are.
+  if (is_float(in[0].dtype) && !library_takes(product)) {
+    Product copied = product;
+    copied.a.spec = row_major(in[0].dtype, in[0].shape);
+    copied.b.spec = row_major(in[1].dtype, in[1].shape);
+    if (const uint32_t strided = strided_operands(request); strided != 0 && library_takes(copied)) return ask_for_contiguous(strided);
+  }
+  op.phases.push_back(product_kernel(request, product));
+  return op;
+}
+
+PreparedOp prepare_linear(const KernelRequest& request) {
+  refuse_f64(request);
+  if (const uint32_t strided = strided_operands(request, 1)) return ask_for_contiguous(strided);
+  const OperandSpec x = rows_of(request.inputs[0]);
+  const int64_t parts = request.attrs.i[1];
+  const size_t residual = request.inputs.size() - 1;
+  Product product{{x, Place::input(0)},
+                  {request.inputs[1], Place::input(1), request.attrs.i[0] != 0},
+                  request.outputs[0].dtype,
+                  Place::output(),
+                  std::nullopt,
+                  std::nullopt};
+  if ((parts & 1) != 0) product.bias = Place::input(2);
+  if ((parts & 2) != 0) product.addend = Place::input(residual);
+  PreparedOp op =
+      op_of(request, "linear", 2.0 * static_cast<double>(request.outputs[0].shape.numel()) * static_cast<double>(x.shape.back()));
+  const bool addends_plain = ((parts & 1) == 0 || plain(request.inputs[2])) && ((parts & 2) == 0 || plain(request.inputs[residual]));
+  if (request.attrs.i[2] == 0 && addends_plain && library_takes(product)) {
+    op.phases.push_back(product_kernel(request, product));
+    if ((parts & 2) != 0) {
+      op.in_place = {static_cast<int>(residual)};
+    }
+    return op;
+  }
+  product.bias.reset();
+  product.addend.reset();
+  product.result_dtype = DType::f32;
+  product.result = Place::scratch(0);
+  op.phases.push_back(product_kernel(request, product));
+  op.phases.push_back(make_kernel(request, finish(request, parts, static_cast<Op>(request.attrs.i[2]))));
+  op.scratch_bytes = f32_bytes(request.outputs[0].shape);
+  return op;
+}
+
+PreparedOp prepare_lora_fused(const KernelRequest& request) {
+  refuse_f64(request);
+  if (const uint32_t strided = strided_operands(request, 1)) return ask_for_contiguous(strided);
+  const OperandSpec x = rows_of(request.inputs[0]);
+  const LowRank last = outer_product(request, x.shape[0], 2);
+  PreparedOp op = op_of(request, "lora_fused", 2.0 * static_cast<double>(x.shape[0] * last.rank * (x.shape[1] + last.n)));
+  op.phases.push_back(inner_product(request, x, 1, 0));
+  op.phases.push_back(make_kernel(request, low_rank_launch(request, last)));
+  op.scratch_bytes = f32_bytes({x.shape[0], last.rank});
+  return op;
+}
+
+PreparedOp prepare_lora_linear(const KernelRequest& request) {
+  refuse_f64(request);
+  if (const uint32_t strided = strided_operands(request, 1)) return ask_for_contiguous(strided);
+  const OperandSpec x = rows_of(request.inputs[0]);
+  LowRank last = outer_product(request, x.shape[0], 3);
+  const int64_t k = x.shape[1];
+  last.base_offset = 0;
+  last.t_offset = aligned(f32_bytes(request.outputs[0].shape));
+  if (request.inputs.size() > 5) {
+    last.bias_operand = 5;
+    last.bias_column_stride = request.inputs[5].strides[0];
+  }
+  PreparedOp op =
+      op_of(request, "lora_linear", 2.0 * static_cast<double>(x.shape[0]) * static_cast<double>(k * last.n + last.rank * (k + last.n)));
+  op.phases.push_back(product_kernel(request, {{x, Place::input(0)},
+                                               {request.inputs[1], Place::input(1), request.attrs.i[2] != 0},
+                                               DType::f32,
+                                               Place::scratch(0),
+                                               std::nullopt,
+                                               std::nullopt}));
+  op.phases.push_back(inner_product(request, x, 2, last.t_offset));
+  op.phases.push_back(make_kernel(request, low_rank_launch(request, last)));
+  op.scratch_bytes = static_cast<size_t>(last.t_offset) + f32_bytes({x.shape[0], last.rank});
+  return op;
+}
+
+}  // namespace lazuli::cuda

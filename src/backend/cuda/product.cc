@@ -1,0 +1,157 @@
+#include "backend/cuda/product.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+
+#include "backend/cuda/generate.h"
+#include "backend/cuda/runtime.h"
+
+namespace lazuli::cuda {
+
+namespace {
+
+/// A matrix with its strides in the product's orientation.
+struct View {
+  explicit View(const MatrixOperand& operand) {
+    const OperandSpec& s = operand.spec;
+    const int last = s.shape.rank() - 1;
+    const int row = operand.transposed ? last : last - 1, column = operand.transposed ? last - 1 : last;
+    rows = s.shape[row];
+    columns = s.shape[column];
+    row_stride = s.strides[row];
+    column_stride = s.strides[column];
+  }
+  /// Elements from a stored row to the next where one of the two orders is stored row by row; 0: neither.
+  int64_t row_major() const { return leading(rows, columns, row_stride, column_stride); }
+  int64_t column_major() const { return leading(columns, rows, column_stride, row_stride); }
+
+  int64_t rows, columns, row_stride, column_stride;
+
+ private:
+  static int64_t leading(int64_t outer, int64_t inner, int64_t outer_stride, int64_t inner_stride) {
+    if (inner != 1 && inner_stride != 1) return 0;
+    if (outer == 1) return std::max<int64_t>(inner, 1);
+    return outer_stride >= inner ? outer_stride : 0;
+  }
+};
+
+Shape batch_of(const Shape& shape) { return Shape(shape.span().first(static_cast<size_t>(std::max(0, shape.rank() - 2)))); }
+
+OperandSpec batches_of(const OperandSpec& spec) {
+  OperandSpec batches;
+  batches.shape = batch_of(spec.shape);
+  batches.strides = Strides(spec.strides.span().first(static_cast<size_t>(batches.shape.rank())));
+  return batches;
+}
+
+Space batch_space(const Product& p) {
+  const OperandSpec operands[] = {batches_of(p.a.spec), batches_of(p.b.spec)};
+  const Shape space = broadcast_shapes("matmul", operands[0].shape, operands[1].shape);
+  return space_of(space, operands, ~uint64_t{0});
+}
+
+int library_type(DType dtype) { return dtype == DType::f32 ? LZ_F32 : dtype == DType::bf16 ? LZ_BF16 : LZ_F16; }
+bool is_library_type(DType dtype) { return dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f16; }
+constexpr int64_t kMostInt = INT32_MAX;
+
+std::optional<LzMatmul> library_form(const Product& p) {
+  const View a(p.a), b(p.b);
+  const Space batches = batch_space(p);
+  const bool types = p.a.spec.dtype == p.b.spec.dtype && is_library_type(p.a.spec.dtype) &&
+                     (p.result_dtype == p.a.spec.dtype || p.result_dtype == DType::f32);
+  if (!types || batches.rank() > 1) return std::nullopt;
+  LzMatmul m{};
+  m.type_ab = library_type(p.a.spec.dtype);
+  m.type_d = library_type(p.result_dtype);
+  m.m = a.rows;
+  m.n = b.columns;
+  m.k = a.columns;
+  m.lda = a.row_major();
+  m.ldb = b.row_major();
+  m.transpose_a = m.lda == 0;
+  m.transpose_b = m.ldb == 0;
+  if (m.lda == 0) m.lda = a.column_major();
+  if (m.ldb == 0) m.ldb = b.column_major();
+  m.ldd = m.n;
+  m.batch = batches.count;
+  if (batches.rank() == 1) {
+    m.stride_a = batches.strides[0][0];
+    m.stride_b = batches.strides[1][0];
+  }
+  // Matrices of a that lie one below the other are one tall matrix when b is the same for all.
+  if (m.batch > 1 && m.stride_b == 0 && m.transpose_a == 0 && m.stride_a == m.m * m.lda) {
+    m.m *= m.batch;
+    m.batch = 1;
+  }
+  m.stride_d = m.m * m.n;
+  m.has_c = p.addend.has_value();
+  m.has_bias = p.bias.has_value();
+  for (const int64_t size : {m.m, m.n, m.k, m.lda, m.ldb, m.batch}) {
+    if (size < 1 || size > kMostInt) return std::nullopt;
+  }
+  return m;
+}
+
+/// A call of the library; the plan for it is made by the device that runs it first.
+struct LibraryState {
+  LibraryState(const LzMatmul& s, const Product& p) : spec(s), product(p) {}
+  LibraryState(const LibraryState&) = delete;
+  LibraryState& operator=(const LibraryState&) = delete;
+  ~LibraryState() {
+    if (plan != nullptr) library().api->matmul_destroy(plan);
+  }
+  LzMatmulPlan* made() const {
+    if (LzMatmulPlan* p = plan.load(std::memory_order_acquire)) return p;
+    const std::lock_guard lock(mutex);
+    if (plan.load() == nullptr) plan.store(Runtime::current().make_matmul(spec));
+    return plan.load();
+  }
+
+  LzMatmul spec;
+  Product product;
+  mutable std::mutex mutex;
+  mutable std::atomic<LzMatmulPlan*> plan{nullptr};
+};
+
+void run_library(const void* state, const KernelArgs& args, int64_t, int64_t) {
+  const auto& s = *static_cast<const LibraryState*>(state);
+  const Product& p = s.product;
+  Runtime::current().run_matmul(s.made(), resolve(p.a.place, args), resolve(p.b.place, args), p.addend ? resolve(*p.addend, args) : nullptr,
+                                p.bias ? resolve(*p.bias, args) : nullptr, resolve(p.result, args), 1.0f);
+}
+
+Launch any_strides(const KernelRequest& request, const Product& p) {
+  const View a(p.a), b(p.b);
+  const Space batches = batch_space(p);
+  Launch launch;
+  launch.sizes = {a.rows,       b.columns,       a.columns,    batches.count,  batches.rank(),
+                  a.row_stride, a.column_stride, b.row_stride, b.column_stride};
+  launch.sizes.insert(launch.sizes.end(), batches.dims.begin(), batches.dims.end());
+  for (const auto& strides : batches.strides) launch.sizes.insert(launch.sizes.end(), strides.begin(), strides.end());
+  KernelText text;
+  text.type("A", p.a.spec.dtype).type("B", p.b.spec.dtype).type("R", p.result_dtype);
+  text.type("ACC", is_float(p.a.spec.dtype) ? DType::f32 : DType::i64);
+  const OperandSpec operands[] = {p.a.spec, p.b.spec};
+  const KernelRequest own{request.op, request.attrs, operands, request.outputs.first(1), nullptr};
+  launch.source = text.of_file(own, launch.sizes.size(), "matmul");
+  launch.grid = {blocks_for((a.rows + 15) / 16 * ((b.columns + 15) / 16) * batches.count, 1), 1, 1};
+  launch.in = {p.a.place, p.b.place};
+  launch.out = {p.result};
+  return launch;
+}
+
+}  // namespace
+
+bool library_takes(const Product& product) { return library_form(product).has_value(); }
+
+Kernel product_kernel(const KernelRequest& request, const Product& product) {
+  const auto form = library_form(product);
+  if (!form) return make_kernel(request, any_strides(request, product));
+  Kernel kernel;
+  kernel.run = run_library;
+  kernel.state = std::make_shared<const LibraryState>(*form, product);
+  return kernel;
+}
+
+}  // namespace lazuli::cuda

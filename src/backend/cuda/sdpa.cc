@@ -1,0 +1,129 @@
+// Scaled dot-product attention and its gradient on the cuda backend.
+#include <algorithm>
+#include <limits>
+
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/launch.h"
+
+namespace lazuli::cuda {
+
+namespace {
+
+constexpr int64_t kTile = 64;       ///< queries or keys of a block (attention.cu: TILE)
+constexpr uint32_t kThreads = 256;  ///< attention.cu: TILE_THREADS
+/// Up to this many queries keys are divided over blocks instead.
+constexpr int64_t kFewQueries = 4;
+constexpr int64_t kDecodeThreads = 128;  ///< sdpa_decode.cu: DECODE_THREADS
+
+/// What the texts of one request share.
+struct Attention {
+  Attention(const KernelRequest& r, size_t scale)
+      : request(r), batches(r.inputs[0].shape[0]), heads(r.inputs[0].shape[1]), kv_heads(r.inputs[1].shape[1]) {
+    queries = r.inputs[0].shape[2];
+    keys = r.inputs[1].shape[2];
+    size = r.inputs[0].shape[3];
+    value_size = r.inputs[2].shape[3];
+    const bool masked = r.inputs.size() > scale + 2;
+    text.type("T", r.inputs[0].dtype).number("D", padded(size)).number("DV", padded(value_size));
+    text.type("SCALE", r.inputs[scale].dtype).number("SCALE_AT", static_cast<int64_t>(scale)).number("CAUSAL", r.attrs.i[0] != 0 ? 1 : 0);
+    text.number("MASKED", !masked ? 0 : r.inputs[scale + 2].dtype == DType::boolean ? 1 : 2);
+    if (masked) text.type("M", r.inputs[scale + 2].dtype);
+    sizes = {batches, heads, kv_heads, queries, keys, size, value_size};
+    for (size_t k = 0; k < 3; ++k) add_strides(r.inputs[k]);
+    add_mask(masked ? &r.inputs[scale + 2] : nullptr);
+  }
+  void add_strides(const OperandSpec& x) { sizes.insert(sizes.end(), x.strides.begin(), x.strides.begin() + 3); }
+  double flops() const {
+    const double pairs = static_cast<double>(batches * heads) * static_cast<double>(queries) * static_cast<double>(keys);
+    return 2 * pairs * static_cast<double>(size + value_size) * (request.attrs.i[0] != 0 && queries > 1 ? 0.5 : 1);
+  }
+  /// kernels/attention.cu and then kernels/<file>.cu.
+  Launch launch(std::string_view file, int64_t blocks, uint32_t threads = kThreads) const {
+    Launch l;
+    l.source = text.of_body(request, sizes.size(), std::string(kernel_file("attention")) + std::string(kernel_file(file)));
+    l.grid = {blocks_for(blocks, 1, std::numeric_limits<int32_t>::max()), 1, 1};
+    l.block = threads;
+    l.sizes = sizes;
+    l.what_fails = "length";
+    return l;
+  }
+  int64_t tiles_of_queries() const { return batches * heads * ((queries + kTile - 1) / kTile); }
+  int64_t tiles_of_keys() const { return batches * kv_heads * ((keys + kTile - 1) / kTile); }
+
+  const KernelRequest& request;
+  int64_t batches, heads, kv_heads, queries, keys, size, value_size;
+  KernelText text;
+  std::vector<int64_t> sizes;
+
+ private:
+  static int64_t padded(int64_t size) { return std::max<int64_t>((size + 15) / 16 * 16, 16); }
+  /// Strides that show the mask as (batch, heads, queries, keys).
+  void add_mask(const OperandSpec* mask) {
+    const int missing = mask == nullptr ? 4 : 4 - mask->shape.rank();
+    for (int d = 0; d < 4; ++d) sizes.push_back(d < missing || mask->shape[d - missing] == 1 ? 0 : mask->strides[d - missing]);
+  }
+};
+
+/// Operands (batch, heads, tokens, size) are read where they lie when their last axis is contiguous.
+uint32_t strided_heads(const KernelRequest& request, std::initializer_list<size_t> operands) {
+  uint32_t strided = 0;
+  for (size_t k : operands) {
+    const OperandSpec& x = request.inputs[k];
+    if (x.shape[3] > 1 && x.strides[3] != 1) strided |= 1u << k;
+  }
+  return strided;
+}
+
+bool divides_keys(const Attention& a) {
+  return a.queries <= kFewQueries && a.heads * a.queries * a.keys > 0 && std::max(a.size, a.value_size) <= 256;
+}
+
+PreparedOp prepare_decode(Attention a) {
+  const int64_t group_rows = std::max<int64_t>(a.heads / a.kv_heads * a.queries, 1), widest = std::max(a.size, a.value_size);
+  const int64_t rows = group_rows > 4 ? 8 : group_rows > 2 ? 4 : group_rows;
+  const int64_t row_blocks = (group_rows + rows - 1) / rows, tasks = std::max<int64_t>(a.batches * a.kv_heads * row_blocks, 1);
+  const int64_t stretches = std::clamp<int64_t>((a.keys + kTile - 1) / kTile, 1, std::max<int64_t>(132 * 4 / tasks, 1));
+  a.text.number("ROWS", rows).number("LANES", widest <= 64 ? 8 : widest <= 128 ? 16 : 32);
+  while (a.sizes.size() < 26) a.sizes.push_back(0);  // strides of the gradient's operands
+  a.sizes.insert(a.sizes.end(), {stretches, row_blocks});
+  const auto threads = static_cast<uint32_t>(std::clamp<int64_t>((a.value_size + 31) / 32 * 32, 32, kDecodeThreads));
+  PreparedOp op = make_op(a.request, "sdpa_decode",
+                          {a.launch("sdpa_decode", tasks * stretches, static_cast<uint32_t>(kDecodeThreads)),
+                           a.launch("sdpa_combine", a.batches * a.heads * a.queries, threads)});
+  op.scratch_bytes = static_cast<size_t>(tasks * stretches * rows * (a.value_size + 2)) * sizeof(float);
+  op.flops = a.flops();
+  return op;
+}
+
+}  // namespace
+
+PreparedOp prepare_sdpa(const KernelRequest& request) {
+  refuse_f64(request);
+  if (const uint32_t strided = strided_heads(request, {0, 1, 2})) return ask_for_contiguous(strided);
+  const Attention a(request, 3);
+  if (divides_keys(a)) return prepare_decode(a);
+  PreparedOp op = make_op(request, "sdpa", {a.launch("sdpa", a.tiles_of_queries())});
+  op.flops = a.flops();
+  return op;
+}
+
+PreparedOp prepare_sdpa_backward(const KernelRequest& request) {
+  refuse_f64(request);
+  uint32_t strided = strided_heads(request, {0, 1, 2, 3, 5});
+  if (!request.inputs[4].contiguous) strided |= 1u << 4;
+  if (strided != 0) return ask_for_contiguous(strided);
+  Attention a(request, 6);
+  a.add_strides(request.inputs[3]);
+  a.add_strides(request.inputs[5]);
+  const int64_t rows = a.batches * a.heads * a.queries;
+  Launch delta = a.launch("sdpa_delta", (rows + 7) / 8);
+  std::vector<Launch> launches = {std::move(delta)};
+  if (request.outputs[0].used) launches.push_back(a.launch("sdpa_backward_q", a.tiles_of_queries()));
+  if (request.outputs[1].used || request.outputs[2].used) launches.push_back(a.launch("sdpa_backward_kv", a.tiles_of_keys()));
+  PreparedOp op = make_op(request, "sdpa_backward", std::move(launches));
+  op.scratch_bytes = static_cast<size_t>(rows) * sizeof(float);
+  op.flops = 2.5 * a.flops();
+  return op;
+}
+
+}  // namespace lazuli::cuda

@@ -1,0 +1,42 @@
+// Softmax, its gradient and its fusion with factors on the cuda backend: a block for each row.
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/lanes.h"
+#include "backend/cuda/launch.h"
+
+namespace lazuli::cuda {
+
+namespace {
+
+PreparedOp prepare_rows(const KernelRequest& request, const char* name, std::string_view file, KernelText text, uint32_t row_major) {
+  refuse_f64(request);
+  if (const uint32_t strided = strided_operands(request, row_major)) return ask_for_contiguous(strided);
+  const Lanes lanes(request.inputs[0].shape, request.attrs.i[0]);
+  text.type("T", request.inputs[0].dtype);
+  const uint32_t block = threads_for_row(lanes.count);
+  PreparedOp op = make_op(
+      request, name, {launch_file(request, text, file, {lanes.rows(), lanes.count, lanes.inner}, blocks_for(lanes.rows(), 1), block)}, 5);
+  op.in_place = {0};
+  return op;
+}
+
+}  // namespace
+
+PreparedOp prepare_softmax(const KernelRequest& request) {
+  KernelText text;
+  text.number("LOG", request.op == Op::log_softmax).number("SCALED", 0).type("PRE", DType::f32).type("POST", DType::f32);
+  return prepare_rows(request, "softmax", "softmax", text, 1);
+}
+
+PreparedOp prepare_scaled_softmax(const KernelRequest& request) {
+  KernelText text;
+  text.number("LOG", 0).number("SCALED", 1).type("PRE", request.inputs[1].dtype).type("POST", request.inputs[2].dtype);
+  return prepare_rows(request, "scaled_softmax", "softmax", text, 1);
+}
+
+PreparedOp prepare_softmax_backward(const KernelRequest& request) {
+  KernelText text;
+  text.type("G", request.inputs[1].dtype);
+  return prepare_rows(request, "softmax_backward", "softmax_backward", text, 3);
+}
+
+}  // namespace lazuli::cuda

@@ -1,0 +1,155 @@
+#include "exec/cuda_run.h"
+
+#include <fmt/format.h>
+
+#include "backend/cuda/replays.h"
+#include "backend/cuda/runtime.h"
+#include "base/trace.h"
+
+namespace lazuli {
+
+namespace {
+
+/// Shorter plans are launched kernel by kernel.
+constexpr size_t kWorthRecording = 4;
+constexpr size_t kAlignment = 256;
+
+class CudaRun {
+ public:
+  CudaRun(const Plan& plan, const RunMemory& memory) : plan_(plan), memory_(memory), runtime_(cuda::Runtime::of(plan.device.index)) {
+    const size_t scalars_at = (plan.workspace_bytes + kAlignment - 1) / kAlignment * kAlignment;
+    const size_t scalar_bytes = static_cast<size_t>(plan.scalar_count) * sizeof(uint64_t);
+    if (scalars_at + scalar_bytes > 0) {
+      lease_ = allocate_buffer(scalars_at + scalar_bytes, plan.device);
+      workspace_ = static_cast<std::byte*>(lease_->data());
+      scalars_ = workspace_ + scalars_at;
+    }
+    if (scalar_bytes > 0) runtime_.upload(scalars_, memory.scalars, scalar_bytes);
+    fill_pointers();
+  }
+
+  void all() {
+    const cuda::Runtime::Use use(runtime_);
+    // A trace shows each kernel's own time, so nothing is replayed as a whole.
+    if (plan_.steps.size() < kWorthRecording || tracing()) {
+      launch_all();
+      return;
+    }
+    fill_addresses();
+    void* graph = nullptr;
+    switch (plan_.replays->advise(addresses(), &graph)) {
+      case cuda::Replays::Advice::launch:
+        compile_all();
+        launch_all();
+        break;
+      case cuda::Replays::Advice::record:
+        graph = record();
+        runtime_.replay(graph);
+        plan_.replays->keep(addresses(), graph);
+        break;
+      case cuda::Replays::Advice::replay:
+        runtime_.replay(graph);
+        break;
+    }
+  }
+
+ private:
+  static bool tracing() { return trace::enabled.load(std::memory_order_relaxed); }
+
+  static std::vector<void*>& table() {
+    thread_local std::vector<void*> pointers;
+    return pointers;
+  }
+  static std::vector<uint64_t>& addresses() {
+    thread_local std::vector<uint64_t> words;
+    return words;
+  }
+
+  void fill_pointers() {
+    table().clear();
+    for (const Location& l : plan_.pointers) table().push_back(resolve(l));
+  }
+
+  void* resolve(const Location& l) const {
+    const auto index = static_cast<size_t>(l.index);
+    switch (l.base) {
+      case Base::workspace:
+        return workspace_ + l.offset;
+      case Base::constant:
+        return static_cast<std::byte*>(plan_.constants[index].raw()) + l.offset;
+      case Base::input:
+        return static_cast<std::byte*>(const_cast<void*>(memory_.inputs[index])) + l.offset;
+      case Base::scalar:
+        return scalars_ + index * sizeof(uint64_t);
+      case Base::output:
+        return static_cast<std::byte*>(memory_.outputs[index]) + l.offset;
+      case Base::none:
+        break;
+    }
+    return nullptr;
+  }
+
+  /// Everything that the launches depend on besides the plan.
+  void fill_addresses() {
+    std::vector<uint64_t>& words = addresses();
+    words.clear();
+    for (const void* p : table()) words.push_back(reinterpret_cast<uint64_t>(p));
+    words.push_back(reinterpret_cast<uint64_t>(workspace_));
+    for (size_t k = 0; memory_.donated != nullptr && k < plan_.buffers.size(); ++k) words.push_back(memory_.donated[k] ? 1 : 0);
+  }
+
+  bool skipped(const Step& step) const {
+    return step.unless_donated >= 0 && memory_.donated != nullptr && memory_.donated[step.unless_donated];
+  }
+
+  void compile_all() const {
+    std::vector<const Kernel*> kernels;
+    for (const Step& step : plan_.steps) {
+      for (const Kernel& kernel : step.prepared.phases) kernels.push_back(&kernel);
+    }
+    runtime_.prepare(kernels);
+  }
+
+  void launch_all() const {
+    for (const Step& step : plan_.steps) {
+      if (skipped(step)) continue;
+      void** first = table().data() + step.first_pointer;
+      const KernelArgs args{const_cast<const void* const*>(first), first + step.n_inputs, workspace_ + step.scratch_offset, nullptr};
+      const uint64_t begin = tracing() ? trace::now() : 0;
+      try {
+        for (const Kernel& kernel : step.prepared.phases) kernel.run(kernel.state.get(), args, 0, kernel.tasks);
+      } catch (...) {
+        rethrow_in(step, plan_, memory_.nodes_at);
+      }
+      if (begin == 0) continue;
+      runtime_.synchronize();
+      trace::span("kernel", name_of(step.op), begin,
+                  fmt::format(R"("kernel":"{}","what":"{}","bytes":{:.0f},"flops":{:.0f})", step.prepared.name, step.description,
+                              step.prepared.bytes, step.prepared.flops));
+    }
+  }
+
+  void* record() const {
+    runtime_.begin_capture();
+    try {
+      launch_all();
+    } catch (...) {
+      runtime_.abandon_capture();
+      throw;
+    }
+    return runtime_.end_capture();
+  }
+
+  const Plan& plan_;
+  const RunMemory& memory_;
+  cuda::Runtime& runtime_;
+  BufferRef lease_;
+  std::byte* workspace_ = nullptr;
+  std::byte* scalars_ = nullptr;
+};
+
+}  // namespace
+
+void execute_on_cuda(const Plan& plan, const RunMemory& memory) { CudaRun(plan, memory).all(); }
+
+}  // namespace lazuli

@@ -1,0 +1,35 @@
+// Defines DeviceMemory, the memory of a device that the host cannot read.
+#pragma once
+
+#include <cstddef>
+
+#include "lazuli/tensor.h"
+
+namespace lazuli {
+
+/// What happens to one device's memory happens in the order of the calls, kernels included. Thread-safe.
+class DeviceMemory {
+ public:
+  virtual ~DeviceMemory() = default;
+  /// Null when there is not that much left.
+  virtual void* allocate(size_t bytes) = 0;
+  virtual void release(void* memory) = 0;
+  virtual size_t total_bytes() const = 0;
+  /// `from` is host memory and may change as soon as this returns.
+  virtual void upload(void* to, const void* from, size_t bytes) = 0;
+  /// To host memory. Waits, and throws what went wrong on the device before.
+  virtual void download(void* to, const void* from, size_t bytes) = 0;
+
+  /// Throws DeviceError when the device is not there.
+  static DeviceMemory& of(Device device);
+  /// How devices of a kind are opened; a backend says it when the program starts.
+  using Open = DeviceMemory& (*)(int index);
+  static void set_cuda(Open open);
+};
+
+/// Whether the host can read a device's memory.
+inline bool on_host(Device device) { return device.kind != DeviceKind::cuda; }
+/// Whether data of `a` can be used on `b` as it is.
+inline bool same_memory(Device a, Device b) { return on_host(a) ? on_host(b) : a == b; }
+
+}  // namespace lazuli
