@@ -11,6 +11,7 @@
 #include "lazuli/error.h"
 #include "models/model_folder.h"
 #include "models/weights.h"
+#include "nn/unit_rows.h"
 
 namespace lazuli {
 
@@ -27,12 +28,9 @@ std::optional<JsonDocument> read_if_there(const fs::path& path) {
   return JsonDocument::read(path.string(), kConfigLimit);
 }
 
-/// x / max(|x|, 1e-12).
 class Normalize : public VectorModule {
  public:
-  LazyTensor forward(const LazyTensor& x) const override {
-    return div(x, maximum(sqrt(sum(square(x), {1}, true)), LazyTensor::scalar(1e-12)));
-  }
+  LazyTensor forward(const LazyTensor& x) const override { return unit_rows(x); }
 };
 
 LazyTensor identity(const LazyTensor& x, Where) { return x; }

@@ -5,6 +5,7 @@
 #include "lazuli/error.h"
 #include "lazuli/ops.h"
 #include "lazuli/train.h"
+#include "nn/unit_rows.h"
 
 namespace lazuli {
 namespace {
@@ -58,7 +59,7 @@ class PairSimilarity : public Objective {
   }
 
   LazyTensor loss(std::span<const LazyTensor> batch, const AdapterContext& adapter) const override {
-    const LazyTensor vectors = unit(model_->forward(batch[0], batch[1], batch[2], &adapter));
+    const LazyTensor vectors = unit_rows(model_->forward(batch[0], batch[1], batch[2], &adapter));
     const int64_t pairs = vectors.dim(0) / 2;
     const LazyTensor first = slice(vectors, 0, 0, pairs), second = slice(vectors, 0, pairs, 2 * pairs);
     if (kind_ == PairLoss::scores) return mean(square(sub(sum(mul(first, second), {1}), batch[3])));
@@ -68,8 +69,6 @@ class PairSimilarity : public Objective {
 
  private:
   static constexpr double kContrast = 20;
-
-  static LazyTensor unit(const LazyTensor& x) { return div(x, maximum(sqrt(sum(square(x), {1}, true)), LazyTensor::scalar(1e-12))); }
 
   std::shared_ptr<const EmbeddingModel> model_;
   PairLoss kind_;
