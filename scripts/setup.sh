@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the packages that Lazuli is built from (Debian 12 or newer, Ubuntu 24.04 or newer).
-# Usage: scripts/setup.sh [--checks]    --checks adds clang and its tools, which only .ci/run needs.
+# Usage: scripts/setup.sh [--checks] [--docs]    --checks adds clang and its tools, which only .ci/run needs; --docs adds doxygen.
 set -euo pipefail
 
 packages=(
@@ -13,7 +13,8 @@ packages=(
 for argument in "$@"; do
   case "$argument" in
     --checks) packages+=(clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14) ;;
-    *) echo "usage: scripts/setup.sh [--checks]" >&2; exit 2 ;;
+    --docs) packages+=(doxygen) ;;
+    *) echo "usage: scripts/setup.sh [--checks] [--docs]" >&2; exit 2 ;;
   esac
 done
 

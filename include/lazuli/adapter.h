@@ -12,15 +12,16 @@ namespace lazuli {
 
 /// A linear layer of a model by the name that PEFT gives it, such as `model.layers.0.self_attn.q_proj`.
 struct LinearInfo {
-  std::string path;
-  int64_t in = 0;
-  int64_t out = 0;
+  std::string path;  ///< the name
+  int64_t in = 0;    ///< size of its inputs
+  int64_t out = 0;   ///< size of its outputs
 };
 
+/// How an adapter changes the layers (Hu et al. 2021); the fields are those of PEFT's `LoraConfig`.
 struct LoRAConfig {
-  int64_t rank = 8;
-  double alpha = 16;
-  double dropout = 0;
+  int64_t rank = 8;         ///< columns between the two factors
+  double alpha = 16;        ///< numerator of the scale
+  double dropout = 0;       ///< probability of a zero in an input of the low-rank part, in training
   bool use_rslora = false;  ///< scale alpha / sqrt(rank) (Kalajdzievski 2023) instead of alpha / rank
   /// Names of layers or ends of their paths; the one word `all-linear` for all but the output layer.
   std::vector<std::string> target_modules = {"all-linear"};
@@ -28,6 +29,7 @@ struct LoRAConfig {
   std::string target_pattern;
   std::string base_model;               ///< where the model came from, for the file
   std::string task_type = "CAUSAL_LM";  ///< PEFT's word for what the model does: this, or FEATURE_EXTRACTION
+  /// What the low-rank part is multiplied by: alpha / rank, or as `use_rslora` says.
   double scale() const;
   /// Throws ValueError naming what is out of range.
   void check() const;
@@ -39,11 +41,12 @@ std::vector<size_t> select_targets(const LoRAConfig& config, std::span<const Lin
 /// The factors of every adapted layer of one model.
 class Adapter {
  public:
+  /// The two factors of one layer.
   struct Pair {
     size_t layer = 0;  ///< index in the model's list of linear layers
-    std::string path;
-    Tensor a;  ///< (rank, in), f32
-    Tensor b;  ///< (out, rank), f32
+    std::string path;  ///< the layer's name
+    Tensor a;          ///< (rank, in), f32
+    Tensor b;          ///< (out, rank), f32
   };
 
   /// A new adapter that changes nothing yet: a random, b zero. Throws ValueError.
@@ -54,13 +57,17 @@ class Adapter {
   /// Writes both files, each atomically; PEFT loads the folder. Throws IoError.
   void save(const std::string& folder) const;
 
+  /// What the adapter was made with.
   const LoRAConfig& config() const { return config_; }
+  /// The adapted layers, ascending.
   const std::vector<Pair>& pairs() const { return pairs_; }
+  /// Linear layers of the model, adapted or not.
   size_t layer_count() const { return layer_count_; }
   /// a and b of every pair in turn: the order of all lists of an adapter's parameters.
   std::vector<Tensor> parameters() const;
   /// Throws ShapeError when they are not those of this adapter.
   void set_parameters(std::span<const Tensor> parameters);
+  /// Numbers in all factors.
   int64_t parameter_count() const;
 
  private:

@@ -8,8 +8,9 @@
 
 namespace lazuli {
 
+/// Types of elements; `boolean` is a byte of 0 or 1.
 enum class DType : uint8_t { f32, bf16, f16, f64, i32, i64, i8, u8, boolean };
-inline constexpr int kDTypeCount = 9;
+inline constexpr int kDTypeCount = 9;  ///< how many there are
 
 /// Bytes of one element.
 constexpr size_t size_of(DType t) {
@@ -21,14 +22,19 @@ constexpr std::string_view name_of(DType t) {
   constexpr std::string_view names[kDTypeCount] = {"f32", "bf16", "f16", "f64", "i32", "i64", "i8", "u8", "bool"};
   return names[static_cast<int>(t)];
 }
+///@{
+/// Kinds of element types; `boolean` is neither.
 constexpr bool is_float(DType t) { return t <= DType::f64; }
 constexpr bool is_integer(DType t) { return t >= DType::i32 && t <= DType::u8; }
+///@}
 
 /// The smallest dtype that both operands convert to; f16 with bf16 gives f32.
 DType promote(DType a, DType b);
 
 /// bfloat16: the upper half of an f32, rounded to nearest even.
 struct bf16 {
+  ///@{
+  /// The bits, and conversions from and to f32.
   uint16_t bits = 0;
   bf16() = default;
   explicit bf16(float v) {
@@ -40,14 +46,18 @@ struct bf16 {
     }
   }
   operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  ///@}
 };
 
 /// IEEE binary16, rounded to nearest even.
 struct f16 {
+  ///@{
+  /// The bits, and conversions from and to f32.
   uint16_t bits = 0;
   f16() = default;
   explicit f16(float v);
   operator float() const;
+  ///@}
 };
 
 template <class T>
@@ -88,6 +98,7 @@ template <>
 struct DTypeOf<bool> {
   static constexpr DType value = DType::boolean;
 };
+/// The element type of a C++ type: `dtype_of<float>` is DType::f32.
 template <class T>
 inline constexpr DType dtype_of = DTypeOf<T>::value;
 

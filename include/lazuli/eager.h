@@ -3,8 +3,11 @@
 
 #include "lazuli/tensor.h"
 
+/// The lazy ops on evaluated data.
 namespace lazuli::eager {
 
+///@{
+/// The function of the same name in ops.h, evaluated at once; shapes, dtypes and errors as there.
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
@@ -27,7 +30,7 @@ Tensor mean(const Tensor& x);
 Tensor argmax(const Tensor& x, int axis = -1);
 Tensor transpose(const Tensor& x, int a = -2, int b = -1);
 Tensor embedding(const Tensor& table, const Tensor& ids);
-/// scale * (x@a)@b, see lora_fused in ops.h.
 Tensor lora_fused(const Tensor& x, const Tensor& a, const Tensor& b, double scale, bool transposed = false);
+///@}
 
 }  // namespace lazuli::eager

@@ -19,8 +19,8 @@ namespace lazuli {
 
 /// The ids of a text, cut to the model's maximum length.
 struct EmbeddingTokens {
-  std::vector<int32_t> ids;
-  int64_t prompt = 0;  ///< how many of the first ids belong to the prompt
+  std::vector<int32_t> ids;  ///< special tokens included
+  int64_t prompt = 0;        ///< how many of the first ids belong to the prompt
 };
 
 /// Texts of one batch, filled up to the same length.
@@ -40,15 +40,19 @@ class EmbeddingModel {
   EmbeddingModel& operator=(const EmbeddingModel&) = delete;
   ~EmbeddingModel();
 
+  /// The transformer.
   const Encoder& encoder() const;
+  /// The tokenizer of the folder.
   const Tokenizer& tokenizer() const;
   int64_t dimensions() const;      ///< of a text's vector
   int64_t max_seq_length() const;  ///< tokens of a text, special ones included
+  /// Texts to put before a text, by name.
   const std::map<std::string, std::string>& prompts() const;
   /// The prompt of that name; the default one, or none, for an empty name. Throws ValueError naming those that exist.
   const std::string& prompt(const std::string& name) const;
 
-  /// `max_length`: tokens to cut to, where that is less than max_seq_length; 0: that.
+  /// The ids of `prompt` and `text` as one, cut to `max_length` tokens where that is less than max_seq_length; 0: to that. Throws
+  /// ValueError as Tokenizer::encode does.
   EmbeddingTokens tokenize(std::string_view text, const std::string& prompt = {}, int64_t max_length = 0) const;
   /// At least `rows` rows (those beyond the texts are to be ignored) and `length` tokens.
   EmbeddingBatch batch(std::span<const EmbeddingTokens* const> texts, int64_t rows, int64_t length) const;
@@ -62,14 +66,16 @@ class EmbeddingModel {
   std::unique_ptr<Impl> impl_;
 };
 
+/// How texts are embedded.
 struct EmbedOptions {
-  int64_t batch_size = 32;
+  int64_t batch_size = 32;            ///< texts that are embedded at once
   std::string prompt_name;            ///< one of the model's prompts; empty: its default one, if it has one
   std::optional<std::string> prompt;  ///< put before every text instead
   /// Texts so far. Returning false ends the run.
   std::function<bool(int64_t done, int64_t total)> on_progress;
 };
 
+/// The vectors of texts, and what they took.
 struct EmbedResult {
   Tensor embeddings;       ///< (texts, dimensions) f32, in the order of the texts
   int64_t tokens = 0;      ///< of all texts, special ones included
@@ -80,13 +86,17 @@ struct EmbedResult {
 /// Embeds texts in batches of about the same length. Not for several threads at once.
 class Embedder {
  public:
+  /// The model, with an adapter on its linear layers or without.
   explicit Embedder(std::shared_ptr<const EmbeddingModel> model, std::optional<Adapter> adapter = {});
   ~Embedder();
+  /// Leaves the other empty.
   Embedder(Embedder&&) noexcept;
 
   /// Throws ValueError for a batch size below 1, an unknown prompt and ids outside the vocabulary.
   EmbedResult run(std::span<const std::string> texts, const EmbedOptions& options = {});
+  /// The same for texts in tokens; no prompt is added.
   EmbedResult run(std::span<const EmbeddingTokens> texts, const EmbedOptions& options = {});
+  /// What it embeds with.
   const EmbeddingModel& model() const;
 
  private:

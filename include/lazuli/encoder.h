@@ -12,9 +12,9 @@ namespace lazuli {
 
 /// What one recording of an encoder's pass reads. Rows are texts, filled up at the end to the same length.
 struct EncoderInputs {
-  LazyTensor ids;   ///< (batch, tokens) i32
-  LazyTensor mask;  ///< (batch, tokens) bool: false where a row is only filled up; true at least once in a row
-  const AdapterContext* adapter = nullptr;
+  LazyTensor ids;                           ///< (batch, tokens) i32
+  LazyTensor mask;                          ///< (batch, tokens) bool: false where a row is only filled up; true at least once in a row
+  const AdapterContext* adapter = nullptr;  ///< null: the model alone
 };
 
 /// A model with its weights; immutable, so any threads may record with it.
@@ -25,13 +25,14 @@ class Encoder {
   /// Throws ShapeError for other inputs and for more tokens than the model has positions.
   virtual LazyTensor hidden(const EncoderInputs& inputs) const = 0;
 
+  /// Sizes and names.
   const ModelInfo& info() const { return info_; }
   /// The linear layers that an adapter can change.
   std::span<const LinearInfo> linears() const { return linears_; }
 
  protected:
-  ModelInfo info_;
-  std::vector<LinearInfo> linears_;
+  ModelInfo info_;                   ///< filled by the architecture
+  std::vector<LinearInfo> linears_;  ///< filled by the architecture
 };
 
 /// Loads a folder as `load_model` does; `dtype` and errors as there.

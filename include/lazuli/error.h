@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+/// The whole library.
 namespace lazuli {
 
 /// Base of all errors of this library; `what()` names the op or file and says what was expected.

@@ -13,12 +13,14 @@
 
 namespace lazuli {
 
+/// How a text is cut, and what is reported besides the result.
 struct EvaluateOptions {
   int64_t max_seq_length = 2048;  ///< tokens of a window, at most the model's context
   std::string dump_logits;        ///< a safetensors file for `ids.K` (tokens) and `logits.K` (tokens, vocab_size) of window K; empty: none
   std::function<void(int64_t done, int64_t total)> on_progress;  ///< tokens so far
 };
 
+/// How well a model predicts a text.
 struct EvaluateResult {
   double loss = 0;        ///< mean negative log-likelihood of the targets, in nats
   double perplexity = 0;  ///< exp(loss)

@@ -21,23 +21,30 @@ struct Flushable {
 bool resume_when_done(const LazyTensor& value, std::coroutine_handle<> handle);
 }  // namespace detail
 
+/// A tensor that is being computed; copies share it. Thread-safe.
 template <>
 class Future<Tensor> {
  public:
+  /// Belongs to no computation: `valid` is false.
   Future() = default;
+  /// What `eval_async` and AsyncExecutor::submit make.
   explicit Future(LazyTensor value, std::shared_ptr<detail::Flushable> batch = {}) : value_(std::move(value)), batch_(std::move(batch)) {}
 
+  /// Whether there is something to wait for.
   bool valid() const { return value_.defined(); }
   /// True once `get` will not block (with a value or an error).
   bool ready() const;
   /// Blocks until the result is there; rethrows the run's error.
   Tensor get() const;
+  /// Blocks until the result is there; rethrows the run's error.
   void wait() const;
 
-  // Awaiting resumes on the thread that finished the computation.
+  ///@{
+  /// Awaiting resumes on the thread that finished the computation; its value and errors are those of `get`.
   bool await_ready() const;
   bool await_suspend(std::coroutine_handle<> handle) const { return detail::resume_when_done(value_, handle); }
   Tensor await_resume() const { return get(); }
+  ///@}
 
  private:
   void push() const;

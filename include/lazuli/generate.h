@@ -24,7 +24,7 @@ struct SamplerOptions {
   double min_p = 0;                 ///< keeps tokens of at least this part of the highest probability
   double repetition_penalty = 1;    ///< divides positive and multiplies negative logits of recent tokens (Keskar et al. 2019)
   int64_t repetition_context = 20;  ///< how many tokens are recent
-  uint64_t seed = 0;
+  uint64_t seed = 0;                ///< of the draws
   /// Throws ValueError naming what is out of range.
   void check() const;
 };
@@ -48,25 +48,28 @@ class Sampler {
   std::vector<int32_t> order_;  ///< token ids; the first `kept()` are the ones to draw from
 };
 
+/// How long a text goes on, and how its tokens are chosen.
 struct GenerateOptions {
-  int64_t max_tokens = 100;
-  SamplerOptions sampler;
+  int64_t max_tokens = 100;       ///< made at most
+  SamplerOptions sampler;         ///< how a token is drawn
   std::vector<std::string> stop;  ///< texts that end the generation; they are not part of the result
-  bool stop_at_eos = true;
+  bool stop_at_eos = true;        ///< end where the model says that the text ends
 };
 
+/// Why a text ended: so many tokens were asked for, the model ended it, a stop text came, the callback returned false.
 enum class FinishReason : uint8_t { length, eos, stop, cancelled };
 
+/// A text and what it took.
 struct GenerateResult {
-  std::string text;             ///< without the prompt
-  std::vector<int32_t> tokens;  ///< without the end-of-text token
-  FinishReason finish = FinishReason::length;
-  int64_t prompt_tokens = 0;
-  int64_t generation_tokens = 0;
-  double prompt_tps = 0;         ///< prompt tokens per second, up to the first logits
-  double generation_tps = 0;     ///< tokens per second after the first
-  size_t peak_memory_bytes = 0;  ///< of the process, resident
-  size_t pool_peak_bytes = 0;    ///< of tensors
+  std::string text;                            ///< without the prompt
+  std::vector<int32_t> tokens;                 ///< without the end-of-text token
+  FinishReason finish = FinishReason::length;  ///< why it ended
+  int64_t prompt_tokens = 0;                   ///< read
+  int64_t generation_tokens = 0;               ///< made
+  double prompt_tps = 0;                       ///< prompt tokens per second, up to the first logits
+  double generation_tps = 0;                   ///< tokens per second after the first
+  size_t peak_memory_bytes = 0;                ///< of the process, resident
+  size_t pool_peak_bytes = 0;                  ///< of tensors
 };
 
 /// Receives text as it is made, once for each token: whole characters, never part of a stop text, so a piece can be empty. Returning false
@@ -77,8 +80,10 @@ using TextCallback = std::function<bool(std::string_view piece)>;
 /// Not for several threads at once.
 class Generator {
  public:
+  /// A model with its tokenizer, and with an adapter or without.
   Generator(std::shared_ptr<const LanguageModel> model, Tokenizer tokenizer, std::optional<Adapter> adapter = {});
   ~Generator();
+  /// Leaves the other empty.
   Generator(Generator&&) noexcept;
 
   /// Continues a text. Throws ValueError for an empty prompt and where prompt and max_tokens exceed the model's context.

@@ -11,36 +11,43 @@ namespace lazuli {
 
 /// Output `out` of node `node` of a graph.
 struct Value {
-  int32_t node = -1;
-  int32_t out = 0;
+  int32_t node = -1;  ///< index of the node; -1: no value
+  int32_t out = 0;    ///< which of its outputs
+  /// The same output of the same node.
   bool operator==(const Value&) const = default;
 };
 
+/// One op of a graph with its operands and what they give.
 struct GraphNode {
-  Op op = Op::input;
-  Attrs attrs;
-  std::vector<Value> inputs;
-  std::vector<TensorSpec> outputs;
-  Payload payload;    ///< ElementwiseProgram of fused_elementwise, or what `checkpoint` recomputes
-  Tensor constant;    ///< data of Op::constant
-  std::string label;  ///< name of the fusion that made the node, else empty
-  Where where;
+  Op op = Op::input;                ///< what it does
+  Attrs attrs;                      ///< see ops.def
+  std::vector<Value> inputs;        ///< operands
+  std::vector<TensorSpec> outputs;  ///< dtype and shape of each result
+  Payload payload;                  ///< ElementwiseProgram of fused_elementwise, or what `checkpoint` recomputes
+  Tensor constant;                  ///< data of Op::constant
+  std::string label;                ///< name of the fusion that made the node, else empty
+  Where where;                      ///< where it was recorded
 
+  /// The payload of a fused_elementwise; null for other ops.
   const ElementwiseProgram* program() const { return dynamic_cast<const ElementwiseProgram*>(payload.get()); }
 };
 
 /// Nodes, edges and outputs. A captured graph lists nodes in topological order; one made by hand need not.
 class ComputationGraph {
  public:
-  std::vector<GraphNode> nodes;
-  std::vector<Value> outputs;
-  int input_count = 0;   ///< Op::input leaves carry indices below this
-  int scalar_count = 0;  ///< Op::scalar leaves carry indices below this
+  std::vector<GraphNode> nodes;  ///< in topological order, unless made by hand
+  std::vector<Value> outputs;    ///< what the graph is for
+  int input_count = 0;           ///< Op::input leaves carry indices below this
+  int scalar_count = 0;          ///< Op::scalar leaves carry indices below this
 
+  /// How many nodes there are.
   size_t size() const { return nodes.size(); }
+  ///@{
+  /// What a value is, and the node that makes it. The value must be of this graph: nothing is checked.
   const TensorSpec& spec(Value v) const { return nodes[static_cast<size_t>(v.node)].outputs[static_cast<size_t>(v.out)]; }
   const GraphNode& node(Value v) const { return nodes[static_cast<size_t>(v.node)]; }
   GraphNode& node(Value v) { return nodes[static_cast<size_t>(v.node)]; }
+  ///@}
 
   /// Appends a node, inferring its outputs; returns its first output.
   Value add(Op op, std::vector<Value> inputs, Attrs attrs = {}, const TensorSpec* target = nullptr, Payload payload = {});
@@ -55,15 +62,20 @@ class ComputationGraph {
   /// Drops nodes that no output needs (inputs stay) and puts the rest in topological order.
   void compact();
 
+  ///@{
+  /// The graph in words, one line a node; for Graphviz; as one JSON object.
   std::string to_text() const;
   std::string to_dot() const;
   std::string to_json() const;
+  ///@}
 };
 
 /// Makes a graph node by node and edge by edge; `build` verifies it.
 class GraphBuilder {
  public:
+  /// The next argument of a run.
   Value input(DType dtype, const Shape& shape);
+  /// Data that is part of the graph.
   Value constant(const Tensor& value);
   /// A node whose operands are given now. Shapes are checked at once, with the op's rule.
   Value node(Op op, std::vector<Value> inputs, Attrs attrs = {}, const TensorSpec* target = nullptr);
@@ -71,9 +83,11 @@ class GraphBuilder {
   Value open_node(Op op, int operands, std::vector<TensorSpec> outputs, Attrs attrs = {});
   /// Makes `from` operand number `slot` of node `to`. Throws GraphError when either does not exist.
   void edge(Value from, int32_t to, int slot);
+  /// Adds a result of the graph. Throws GraphError when the value does not exist.
   void output(Value v);
   /// The graph, verified: throws GraphError for a cycle, a missing operand or an invalid dependency.
   ComputationGraph build() const;
+  /// Nodes so far.
   size_t size() const { return graph_.nodes.size(); }
 
  private:

@@ -21,7 +21,10 @@ class Future;
 /// Ops check dtypes and shapes at once and throw ShapeError or DTypeError. A default-made or moved-from (donated) handle throws GraphError.
 class LazyTensor {
  public:
+  /// An empty handle.
   LazyTensor() = default;
+  ///@{
+  /// A copy shares the node; a handle that was moved from is empty.
   LazyTensor(const LazyTensor& o);
   LazyTensor(LazyTensor&& o) noexcept : node_(std::exchange(o.node_, nullptr)), out_(o.out_) {}
   LazyTensor& operator=(LazyTensor o) noexcept {
@@ -29,12 +32,15 @@ class LazyTensor {
     std::swap(out_, o.out_);
     return *this;
   }
+  ///@}
   ~LazyTensor() {
     if (node_ != nullptr) drop(node_);
   }
 
   /// A leaf that shares the tensor's data.
   static LazyTensor from_tensor(Tensor value);
+  ///@{
+  /// A leaf with a copy of `values`, row-major. Throws ShapeError when the count does not match the shape.
   template <class T>
   static LazyTensor from_slice(std::span<const T> values, const Shape& shape) {
     return from_tensor(Tensor::from_slice(values, shape));
@@ -43,19 +49,28 @@ class LazyTensor {
   static LazyTensor from_slice(std::initializer_list<T> values, const Shape& shape) {
     return from_slice(std::span<const T>(values.begin(), values.size()), shape);
   }
+  ///@}
+  ///@{
+  /// A constant of one number; takes no memory until a result needs it.
   static LazyTensor zeros(const Shape& shape, DType dtype = DType::f32);
   static LazyTensor ones(const Shape& shape, DType dtype = DType::f32);
   static LazyTensor full(const Shape& shape, double value, DType dtype = DType::f32);
+  ///@}
   /// A rank-0 run-time value: its number is not part of a plan's identity.
   static LazyTensor scalar(double value, DType dtype = DType::f32);
+  /// The same for an integer, exact up to 64 bits.
   static LazyTensor scalar_int(int64_t value, DType dtype = DType::i32);
 
+  /// Whether there is a value behind the handle.
   bool defined() const { return node_ != nullptr; }
+  ///@{
+  /// Known without computing anything. `axis` may be negative.
   DType dtype() const;
   const Shape& shape() const;
   int rank() const { return shape().rank(); }
   int64_t dim(int axis) const { return shape()[normalize_axis("dim", axis, rank())]; }
   int64_t numel() const { return shape().numel(); }
+  ///@}
 
   /// Computes the value (once; later calls return the same data). Errors of the run name the op and where it was recorded.
   Tensor eval() const;
@@ -70,7 +85,8 @@ class LazyTensor {
   /// The recorded graph as a snapshot.
   ComputationGraph graph() const;
 
-  // Methods for the common ops; ops.h has the full set as functions.
+  ///@{
+  /// The common ops as methods; what they do is said at the functions of the same names in ops.h, which has the full set.
   LazyTensor matmul(const LazyTensor& b, Where where = Where::here()) const;
   LazyTensor softmax(int dim, Where where = Where::here()) const;
   LazyTensor rms_norm(const LazyTensor& weight, double eps = 1e-6, Where where = Where::here()) const;
@@ -85,11 +101,14 @@ class LazyTensor {
   LazyTensor sum(std::initializer_list<int> axes = {}, bool keepdims = false, Where where = Where::here()) const;
   LazyTensor mean(std::initializer_list<int> axes = {}, bool keepdims = false, Where where = Where::here()) const;
   LazyTensor cast(DType dtype, Where where = Where::here()) const;
+  ///@}
 
-  // For the graph builder's own use.
+  ///@{
+  /// For the code that builds graphs: the handle of an output of a node, whose reference it takes over.
   LazyTensor(Node* adopted, uint32_t out) : node_(adopted), out_(out) {}
   Node* node() const { return node_; }
   uint32_t out() const { return out_; }
+  ///@}
   Node* checked() const;  ///< the node; throws GraphError for an empty or donated handle
 
  private:
@@ -100,13 +119,16 @@ class LazyTensor {
 
 /// Evaluates several values in one plan.
 std::vector<Tensor> eval(std::span<const LazyTensor> values);
+/// Submits several values as one plan and returns before it is done.
 std::vector<Future<Tensor>> eval_async(std::span<const LazyTensor> values);
 /// Makes all outputs of one graph: nodes shared between them appear once.
 ComputationGraph capture(std::span<const LazyTensor> values);
 
+///@{
 /// The device where evaluation on this thread runs (default: cpu).
 Device default_device();
 void set_default_device(Device device);
+///@}
 
 /// Records any op of the table; the named functions of ops.h are what callers normally want. `donate` bit k gives operand k's buffer to the
 /// result.

@@ -15,8 +15,9 @@ struct MemoryStats {
   size_t peak_bytes = 0;            ///< the most that was in use
   size_t cached_bytes = 0;          ///< kept for reuse
   uint64_t system_allocations = 0;  ///< blocks taken from the operating system
-  size_t limit_bytes = 0;
+  size_t limit_bytes = 0;           ///< what `live_bytes` may reach
 };
+/// The counters now.
 MemoryStats memory_stats(Device device = {});
 /// What would take more throws OutOfMemory; a run asks for all of its memory before its first kernel. Default: all of the device's memory.
 void set_memory_limit(size_t bytes, Device device = {});
@@ -25,16 +26,17 @@ void set_memory_limit(size_t bytes, Device device = {});
 struct MemoryNeed {
   size_t weights = 0;    ///< converted from files
   size_t arguments = 0;  ///< what it is given: ids, a cache of keys and values
-  size_t workspace = 0;
-  size_t results = 0;
+  size_t workspace = 0;  ///< of the plan, while it runs
+  size_t results = 0;    ///< what it leaves
+  /// All of them.
   size_t total() const { return weights + arguments + workspace + results; }
 };
 /// The one with the larger total, for parts that run one after the other.
 inline const MemoryNeed& larger(const MemoryNeed& a, const MemoryNeed& b) { return a.total() < b.total() ? b : a; }
 /// What an allocation of so many bytes takes.
 size_t allocated_bytes(size_t bytes);
-/// Throws OutOfMemory, which says what is needed, for what, and the limit, where the need and what is in use exceed the device's limit. `who` begins
-/// the error's text: `[generate]`.
+/// Throws OutOfMemory, which says what is needed, for what, and the limit, where the need and what is in use exceed the device's limit.
+/// `who` begins the error's text: `[generate]`.
 void require_memory(std::string_view who, const MemoryNeed& need, Device device = {});
 
 }  // namespace lazuli

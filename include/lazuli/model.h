@@ -16,17 +16,17 @@ namespace lazuli {
 
 /// What callers may ask of any model.
 struct ModelInfo {
-  std::string architecture;  ///< `model_type` of config.json
-  std::string path;          ///< the folder it came from
-  DType dtype = DType::f32;  ///< of weights and activations
-  int64_t vocab_size = 0;
-  int64_t context = 0;  ///< positions that the model knows
-  int64_t hidden_size = 0;
-  int64_t layers = 0;
-  int64_t kv_heads = 0;
-  int64_t head_size = 0;
-  int64_t parameters = 0;  ///< numbers in all weights
-  std::vector<int64_t> eos_token_ids;
+  std::string architecture;            ///< `model_type` of config.json
+  std::string path;                    ///< the folder it came from
+  DType dtype = DType::f32;            ///< of weights and activations
+  int64_t vocab_size = 0;              ///< tokens that logits are given for
+  int64_t context = 0;                 ///< positions that the model knows
+  int64_t hidden_size = 0;             ///< numbers of a state
+  int64_t layers = 0;                  ///< transformer blocks
+  int64_t kv_heads = 0;                ///< heads of keys and values
+  int64_t head_size = 0;               ///< numbers of a key
+  int64_t parameters = 0;              ///< numbers in all weights
+  std::vector<int64_t> eos_token_ids;  ///< tokens that end a text
 };
 
 /// Keys and values of earlier positions: each (batch, kv_heads, capacity, head_size). A forward pass donates them and puts the updated ones
@@ -38,10 +38,10 @@ struct KVCache {
 
 /// What one recording of a forward pass reads.
 struct ForwardContext {
-  LazyTensor ids;     ///< (batch, tokens) i32
-  LazyTensor offset;  ///< rank-0 i32: position of the first token; 0 when not defined
-  KVCache* cache = nullptr;
-  const AdapterContext* adapter = nullptr;
+  LazyTensor ids;                           ///< (batch, tokens) i32
+  LazyTensor offset;                        ///< rank-0 i32: position of the first token; 0 when not defined
+  KVCache* cache = nullptr;                 ///< null: nothing is kept
+  const AdapterContext* adapter = nullptr;  ///< null: the model alone
 };
 
 /// A model with its weights; immutable, so any threads may record with it.
@@ -53,15 +53,17 @@ class LanguageModel {
   virtual LazyTensor hidden(ForwardContext& context) const = 0;
   /// Logits of states: (..., hidden_size) -> (..., vocab_size).
   virtual LazyTensor logits(const LazyTensor& hidden) const = 0;
+  /// Ids to logits: (batch, tokens) -> (batch, tokens, vocab_size).
   LazyTensor forward(ForwardContext& context) const { return logits(hidden(context)); }
 
+  /// Sizes and names.
   const ModelInfo& info() const { return info_; }
   /// The linear layers that an adapter can change; not the output layer.
   std::span<const LinearInfo> linears() const { return linears_; }
 
  protected:
-  ModelInfo info_;
-  std::vector<LinearInfo> linears_;
+  ModelInfo info_;                   ///< filled by the architecture
+  std::vector<LinearInfo> linears_;  ///< filled by the architecture
 };
 
 /// Loads a folder with `config.json` and safetensors files. Weights are mapped where the file has `dtype`, and converted once where not.

@@ -12,9 +12,9 @@ namespace lazuli {
 
 /// The low-rank part that LoRA (Hu et al. 2021) adds to a linear layer: scale * (x a^T) b^T.
 struct LowRank {
-  LazyTensor a;  ///< (rank, in)
-  LazyTensor b;  ///< (out, rank)
-  double scale = 1;
+  LazyTensor a;        ///< (rank, in)
+  LazyTensor b;        ///< (out, rank)
+  double scale = 1;    ///< factor of the whole part
   double dropout = 0;  ///< probability of a zero in the part's copy of x
   LazyTensor seed;     ///< rank-0 i64; dropout happens only where it is defined
 };
@@ -22,14 +22,18 @@ struct LowRank {
 /// y = x w^T + bias, with the weight as Hugging Face stores it.
 class Linear {
  public:
+  /// Empty; to be assigned to.
   Linear() = default;
   /// weight (out, in); bias (out) or nothing. Throws ShapeError.
   explicit Linear(Tensor weight, Tensor bias = {});
   /// x (..., in) -> (..., out).
   LazyTensor forward(const LazyTensor& x, const LowRank* low_rank = nullptr) const;
+  ///@{
+  /// The weight (out, in) and its sizes.
   int64_t in_size() const { return weight_.dim(1); }
   int64_t out_size() const { return weight_.dim(0); }
   const LazyTensor& weight() const { return weight_; }
+  ///@}
 
  private:
   LazyTensor weight_;
@@ -39,8 +43,11 @@ class Linear {
 /// x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019).
 class RMSNorm {
  public:
+  /// Empty; to be assigned to.
   RMSNorm() = default;
+  /// weight (size).
   RMSNorm(Tensor weight, double eps) : weight_(LazyTensor::from_tensor(std::move(weight))), eps_(eps) {}
+  /// x (..., size) -> (..., size).
   LazyTensor forward(const LazyTensor& x) const { return rms_norm(x, weight_, eps_); }
 
  private:
@@ -51,9 +58,12 @@ class RMSNorm {
 /// (x - mean) / sqrt(variance + eps) * weight + bias over the last axis (Ba et al. 2016).
 class LayerNorm {
  public:
+  /// Empty; to be assigned to.
   LayerNorm() = default;
+  /// weight (size), bias (size).
   LayerNorm(Tensor weight, Tensor bias, double eps)
       : weight_(LazyTensor::from_tensor(std::move(weight))), bias_(LazyTensor::from_tensor(std::move(bias))), eps_(eps) {}
+  /// x (..., size) -> (..., size).
   LazyTensor forward(const LazyTensor& x) const { return layer_norm(x, weight_, bias_, eps_); }
 
  private:
@@ -65,10 +75,13 @@ class LayerNorm {
 /// Rows of a table (rows, size), chosen by ids.
 class Embedding {
  public:
+  /// Empty; to be assigned to.
   Embedding() = default;
+  /// table (rows, size).
   explicit Embedding(Tensor table) : table_(LazyTensor::from_tensor(std::move(table))) {}
   /// ids (...) -> (..., size).
   LazyTensor forward(const LazyTensor& ids) const { return embedding(table_, ids); }
+  /// The table.
   const LazyTensor& table() const { return table_; }
 
  private:
@@ -88,11 +101,18 @@ class LoRALayer {
   /// Evaluates the layer.
   Tensor forward(const Tensor& x) const { return forward_lazy(LazyTensor::from_tensor(x)).eval(); }
 
+  ///@{
+  /// The factors: a (rank, in), b (out, rank).
   const Tensor& a() const { return a_; }
   const Tensor& b() const { return b_; }
+  ///@}
+  /// Replaces the factors, for example after a step of training; throws ShapeError.
   void set_factors(Tensor a, Tensor b);
+  ///@{
+  /// Columns between the factors, and alpha / rank.
   int64_t rank() const { return a_.dim(0); }
   double scale() const { return alpha_ / static_cast<double>(rank()); }
+  ///@}
 
  private:
   Tensor a_, b_;

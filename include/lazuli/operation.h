@@ -13,12 +13,14 @@
 
 namespace lazuli {
 
+/// The ops, by their names in ops.def.
 enum class Op : uint8_t {
 #define LAZULI_OP(name, ...) name,
 #include "lazuli/ops.def"
 #undef LAZULI_OP
 };
 
+/// How many ops there are.
 inline constexpr int kOpCount = 0
 #define LAZULI_OP(...) +1
 #include "lazuli/ops.def"
@@ -44,17 +46,22 @@ enum class OpClass : uint8_t {
   fused,
 };
 
+/// An op's row in the table.
 struct OpInfo {
-  std::string_view name;
-  int8_t min_inputs;
-  int8_t max_inputs;  ///< -1: any number
-  int8_t outputs;     ///< -1: decided by the node
-  OpClass cls;
+  std::string_view name;  ///< its word everywhere
+  int8_t min_inputs;      ///< operands at least
+  int8_t max_inputs;      ///< -1: any number
+  int8_t outputs;         ///< -1: decided by the node
+  OpClass cls;            ///< what it is to passes
 };
+///@{
+/// An op's row in the table, and its name.
 const OpInfo& info(Op op);
 inline std::string_view name_of(Op op) { return info(op).name; }
+///@}
 /// Finds an op by its name in the table; throws ValueError.
 Op parse_op(std::string_view name);
+/// Whether each element of the result depends on the same element of the operands only.
 inline bool is_elementwise(Op op) {
   OpClass c = info(op).cls;
   return c == OpClass::unary || c == OpClass::binary || c == OpClass::ternary;
@@ -64,10 +71,15 @@ inline bool is_elementwise(Op op) {
 class IntList {
  public:
   IntList() = default;
+  /// Takes over the values.
   explicit IntList(std::vector<int64_t> values) : data_(std::make_shared<const std::vector<int64_t>>(std::move(values))) {}
+  ///@{
+  /// The integers; an index is not checked.
   std::span<const int64_t> span() const { return data_ ? std::span<const int64_t>(*data_) : std::span<const int64_t>(); }
   size_t size() const { return data_ ? data_->size() : 0; }
   int64_t operator[](size_t i) const { return (*data_)[i]; }
+  ///@}
+  /// The same integers, wherever they are kept.
   bool operator==(const IntList& o) const {
     auto a = span(), b = o.span();
     if (a.size() != b.size()) return false;
@@ -83,8 +95,9 @@ class IntList {
 
 /// Attributes of an op; ops.def says what each entry means. They are part of a plan's identity.
 struct Attrs {
-  std::array<int64_t, 4> i{};
-  IntList list;
+  std::array<int64_t, 4> i{};  ///< entries i0 to i3
+  IntList list;                ///< the entry `list`
+  /// Member by member.
   bool operator==(const Attrs&) const = default;
 };
 
@@ -92,45 +105,51 @@ struct Attrs {
 struct NodePayload {
   virtual ~NodePayload() = default;
 };
+/// Shared by copies of a node; null for most.
 using Payload = std::shared_ptr<const NodePayload>;
 
 /// dtype and shape of a value.
 struct TensorSpec {
-  DType dtype = DType::f32;
-  Shape shape;
+  DType dtype = DType::f32;  ///< of the elements
+  Shape shape;               ///< outermost dimension first
+  /// Member by member.
   bool operator==(const TensorSpec&) const = default;
 };
 
+/// An op with its attributes.
 struct Operation {
-  Op op = Op::input;
-  Attrs attrs;
-  Payload payload;
+  Op op = Op::input;  ///< which one
+  Attrs attrs;        ///< see ops.def
+  Payload payload;    ///< for the few ops that have one
 };
 
 /// Where in the user's program an op was recorded.
 struct Where {
-  const char* file = nullptr;
-  int line = 0;
+  const char* file = nullptr;  ///< static storage; null: not known
+  int line = 0;                ///< from 1
+  /// The caller's file and line, as a default argument.
   static constexpr Where here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
+  /// The same line; file names are compared by address.
   bool operator==(const Where&) const = default;
 };
 
 /// A chain of elementwise ops run in one pass over memory, with an optional reduction at the end.
 /// Values are numbered: 0..inputs-1 the operands, then one for each instruction.
 struct ElementwiseProgram : NodePayload {
+  /// One op of the chain.
   struct Instruction {
-    Op op;
-    uint16_t operand[3];
-    DType dtype;  ///< of the result; the arithmetic is in f32 for floats (double on the reference backend)
+    Op op;                ///< an elementwise op
+    uint16_t operand[3];  ///< numbers of the values it reads
+    DType dtype;          ///< of the result; the arithmetic is in f32 for floats (double on the reference backend)
   };
-  uint16_t inputs = 0;
-  std::vector<Instruction> code;
+  uint16_t inputs = 0;            ///< how many values come from operands
+  std::vector<Instruction> code;  ///< in the order of execution
   std::vector<uint16_t> outputs;  ///< value numbers stored, in order of the node's outputs
   Shape shape;                    ///< the iteration space: all operands broadcast to it
   bool reduces = false;           ///< then the only output is folded: `reduction` over `axes` (bit mask)
   Op reduction = Op::sum;         ///< sum, mean, max or min
-  int64_t axes = 0;
-  bool keepdims = false;
+  int64_t axes = 0;               ///< that are folded, bit k for axis k
+  bool keepdims = false;          ///< folded axes stay with size 1
 };
 
 /// Runs the shape and dtype rule of `op` over its operands. `target` is the requested result for ops whose shape is asked for (reshape,

@@ -18,27 +18,28 @@ struct Refusal {
   std::string_view pattern;  ///< static storage
   std::string_view reason;   ///< static storage
   Op op = Op::input;         ///< the op the match ended in
-  Where where;
+  Where where;               ///< where that op was recorded
 };
 
 /// What one pass did.
 struct PassReport {
-  std::string_view name;  ///< static storage
-  bool ran = false;       ///< false: switched off
-  int rewrites = 0;
-  int64_t ns = 0;
-  size_t nodes_before = 0;
-  size_t nodes_after = 0;
+  std::string_view name;         ///< static storage
+  bool ran = false;              ///< false: switched off
+  int rewrites = 0;              ///< how often it applied
+  int64_t ns = 0;                ///< nanoseconds
+  size_t nodes_before = 0;       ///< of the graph
+  size_t nodes_after = 0;        ///< of the graph
   size_t refusals = 0;           ///< all of them
   std::vector<Refusal> refused;  ///< the first `kMaxRefusals`
 };
-inline constexpr size_t kMaxRefusals = 64;
+inline constexpr size_t kMaxRefusals = 64;  ///< refusals that a report keeps
 
+/// What all passes did.
 struct OptimizerReport {
-  std::vector<PassReport> passes;
-  size_t nodes_before = 0;
-  size_t nodes_after = 0;
-  int64_t ns = 0;
+  std::vector<PassReport> passes;  ///< in their order
+  size_t nodes_before = 0;         ///< of the graph
+  size_t nodes_after = 0;          ///< of the graph
+  int64_t ns = 0;                  ///< nanoseconds
   /// A table, one line a pass, with its refusals below it.
   std::string to_text() const;
 };
@@ -53,8 +54,9 @@ struct PassContext {
   const FoldFunction* fold = nullptr;  ///< null: constants are not computed
   /// False: the graph will be run with other sizes too, so nothing that depends on a dimension's value may be folded.
   bool sizes_fixed = false;
-  PassReport* report = nullptr;
+  PassReport* report = nullptr;  ///< null: nobody asks
 
+  /// Notes in the report that `pattern` ended in `node` and why it was left; both texts are of static storage.
   void refuse(std::string_view pattern, std::string_view reason, const GraphNode& node);
 };
 
@@ -63,11 +65,13 @@ struct PassContext {
 class FusionPass {
  public:
   virtual ~FusionPass() = default;
+  /// Its word in reports and in LAZULI_PASSES.
   virtual std::string_view name() const = 0;
   /// Returns the number of rewrites.
   virtual int run(ComputationGraph& graph, PassContext& context) const = 0;
 };
 
+/// An ordered list of passes, each of which can be switched off.
 class GraphOptimizer {
  public:
   /// An empty list. Verification is on where NDEBUG is not defined.
@@ -77,18 +81,25 @@ class GraphOptimizer {
   /// Only what must run before differentiation: composites are found in their primitives.
   static GraphOptimizer recognition();
 
+  /// Puts a pass at the end.
   void add(std::shared_ptr<const FusionPass> pass);
   /// Switches every pass of this name on or off; throws ValueError for a name that is not in the list.
   void enable(std::string_view name, bool on);
+  /// Of the passes, in their order.
   std::vector<std::string_view> names() const;
   /// Whether the graph is verified before the first and after every pass.
   void set_verify(bool on) { verify_ = on; }
+  ///@{
+  /// How constants are computed; without it they are left for the run.
   void set_fold(FoldFunction fold) { fold_ = std::move(fold); }
   bool has_fold() const { return fold_ != nullptr; }
+  ///@}
+  /// Whether dimensions may be folded into the graph, see PassContext::sizes_fixed.
   void set_sizes_fixed(bool fixed) { sizes_fixed_ = fixed; }
 
   /// Called with the graph as each pass leaves it, in the order of the list.
   using Observer = std::function<void(const PassReport& pass, const ComputationGraph& graph)>;
+  /// At most one; an empty one takes it away.
   void set_observer(Observer observer) { observer_ = std::move(observer); }
 
   /// Rewrites the graph in place. Throws GraphError when it has a cycle, or fails verification (then naming the pass).

@@ -7,15 +7,17 @@
 
 namespace lazuli {
 
+/// Counters since the start or the last `clear_plan_cache`, and what is kept now.
 struct PlanCacheStats {
-  uint64_t hits = 0;
-  uint64_t misses = 0;
+  uint64_t hits = 0;             ///< runs that found their plan
+  uint64_t misses = 0;           ///< runs that did not
   uint64_t specialisations = 0;  ///< misses that found the structure and only had to be fitted to other sizes
-  uint64_t evictions = 0;
-  size_t entries = 0;
-  size_t bytes = 0;
-  std::string last_miss;  ///< which dimension or attribute made the last miss, in words
+  uint64_t evictions = 0;        ///< plans dropped for lack of room
+  size_t entries = 0;            ///< plans kept
+  size_t bytes = 0;              ///< that they take
+  std::string last_miss;         ///< which dimension or attribute made the last miss, in words
 };
+/// The counters now.
 PlanCacheStats plan_cache_stats();
 /// Bounds the cache; the least recently used plans go first. At least one entry is kept.
 void set_plan_cache_limits(size_t entries, size_t bytes);

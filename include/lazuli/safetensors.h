@@ -18,9 +18,9 @@ namespace lazuli {
 struct TensorInfo {
   std::string dtype_name;      ///< as in the file, for example `BF16`
   std::optional<DType> dtype;  ///< nothing for dtypes that the format knows and this library does not compute with
-  Shape shape;
-  uint64_t offset = 0;  ///< of the first byte, from the start of the file
-  size_t nbytes = 0;
+  Shape shape;                 ///< as in the file
+  uint64_t offset = 0;         ///< of the first byte, from the start of the file
+  size_t nbytes = 0;           ///< of the data
 };
 
 /// One safetensors file, mapped into memory and checked in full against the format when opened.
@@ -30,15 +30,18 @@ class SafetensorsFile {
   /// Throws IoError when the file cannot be read and FormatError when it does not follow the format.
   static SafetensorsFile open(const std::string& path);
 
+  /// As it was opened.
   const std::string& path() const { return path_; }
   /// In ascending order.
   std::vector<std::string> names() const;
+  /// Whether there is a tensor of this name.
   bool contains(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
   /// Throws FormatError when the file has no such tensor.
   const TensorInfo& info(std::string_view name) const;
   /// The data: a view of the mapped file where its alignment allows that, else a copy. Writing to it never changes the file.
   /// Throws FormatError when there is no such tensor, DTypeError when its dtype is not supported.
   Tensor tensor(std::string_view name) const;
+  /// The texts of the header's `__metadata__`.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
@@ -56,10 +59,14 @@ class Checkpoint {
 
   /// In ascending order.
   std::vector<std::string> names() const;
+  /// Whether there is a tensor of this name.
   bool contains(std::string_view name) const { return file_of_.find(name) != file_of_.end(); }
-  /// Both throw as SafetensorsFile does.
+  ///@{
+  /// Header and data of a tensor; they throw as SafetensorsFile does.
   const TensorInfo& info(std::string_view name) const { return file(name).info(name); }
   Tensor tensor(std::string_view name) const { return file(name).tensor(name); }
+  ///@}
+  /// The files it is made of.
   const std::vector<SafetensorsFile>& files() const { return files_; }
 
  private:

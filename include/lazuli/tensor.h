@@ -15,14 +15,17 @@
 
 namespace lazuli {
 
+/// Kinds of devices; `cuda` is named but not supported yet.
 enum class DeviceKind : uint8_t { cpu, reference, cuda };
 
 /// Where data lives and kernels run. `reference` is the slow oracle backend; its memory is host memory.
 struct Device {
-  DeviceKind kind = DeviceKind::cpu;
-  int index = 0;
+  DeviceKind kind = DeviceKind::cpu;  ///< what it is
+  int index = 0;                      ///< which of its kind
+  /// Member by member.
   bool operator==(const Device&) const = default;
 };
+/// As parse_device reads it.
 std::string to_string(Device d);
 /// Parses `cpu`, `reference`, `cuda`, `cuda:1`; throws ValueError.
 Device parse_device(std::string_view text);
@@ -30,36 +33,51 @@ Device parse_device(std::string_view text);
 /// Reference-counted memory. The last release calls `release_`, which may free it, pool it or unmap a file.
 class Buffer {
  public:
+  /// What the last release calls.
   using Release = void (*)(Buffer*);
+  /// With one reference, which the caller owns.
   Buffer(void* data, size_t bytes, Device device, Release on_last) : data_(data), bytes_(bytes), device_(device), release_(on_last) {}
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   virtual ~Buffer() = default;
 
+  ///@{
+  /// The memory, and where it is.
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
+  ///@}
+  ///@{
+  /// Adds and takes away a reference.
   void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
   void release() {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) release_(this);
   }
+  ///@}
+  /// Whether there is one reference.
   bool unique() const { return refs_.load(std::memory_order_acquire) == 1; }
 
  protected:
   friend class BufferPool;
+  ///@{
+  /// What the constructor was given, and the references.
   void* data_;
   size_t bytes_;
   Device device_;
   Release release_;
   std::atomic<uint32_t> refs_{1};
+  ///@}
 };
 
 /// Owning pointer to a Buffer; copying shares it.
 class BufferRef {
  public:
+  /// Empty.
   BufferRef() = default;
   /// Takes over one reference that the caller owns.
   explicit BufferRef(Buffer* adopted) : ptr_(adopted) {}
+  ///@{
+  /// A copy shares the buffer; what was moved from is empty.
   BufferRef(const BufferRef& o) : ptr_(o.ptr_) {
     if (ptr_ != nullptr) ptr_->retain();
   }
@@ -68,12 +86,16 @@ class BufferRef {
     std::swap(ptr_, o.ptr_);
     return *this;
   }
+  ///@}
   ~BufferRef() {
     if (ptr_ != nullptr) ptr_->release();
   }
+  ///@{
+  /// The buffer; null when empty.
   Buffer* get() const { return ptr_; }
   Buffer* operator->() const { return ptr_; }
   explicit operator bool() const { return ptr_ != nullptr; }
+  ///@}
 
  private:
   Buffer* ptr_ = nullptr;
@@ -85,6 +107,7 @@ BufferRef allocate_buffer(size_t bytes, Device device = {});
 /// Evaluated data. Copying a Tensor shares its buffer; views share it too. Reading element data happens only here.
 class Tensor {
  public:
+  /// Empty: `defined` is false.
   Tensor() = default;
   /// A row-major tensor over `buffer` starting `offset_bytes` into it.
   Tensor(DType dtype, const Shape& shape, BufferRef buffer, size_t offset_bytes = 0);
@@ -93,18 +116,23 @@ class Tensor {
 
   /// Uninitialised memory of the given shape.
   static Tensor empty(DType dtype, const Shape& shape, Device device = {});
+  /// Every element 0.
   static Tensor zeros(DType dtype, const Shape& shape, Device device = {});
   /// Copies `values` (row-major); throws ShapeError when the count does not match.
   template <class T>
   static Tensor from_slice(std::span<const T> values, const Shape& shape, Device device = {}) {
     return copy_from(dtype_of<T>, values.data(), values.size(), shape, device);
   }
+  /// The same for a vector.
   template <class T>
   static Tensor from_vector(const std::vector<T>& values, const Shape& shape, Device device = {}) {
     return from_slice(std::span<const T>(values), shape, device);
   }
 
+  /// Whether there is data.
   bool defined() const { return static_cast<bool>(buffer_); }
+  ///@{
+  /// What the elements are; `axis` may be negative, strides are in elements, `nbytes` counts every element once.
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
   const Strides& strides() const { return strides_; }
@@ -112,10 +140,14 @@ class Tensor {
   int64_t dim(int axis) const { return shape_[normalize_axis("dim", axis, rank())]; }
   int64_t numel() const { return shape_.numel(); }
   size_t nbytes() const { return static_cast<size_t>(numel()) * size_of(dtype_); }
+  ///@}
+  ///@{
+  /// How the elements lie in the buffer: row-major without gaps or not, and from which byte on.
   bool is_contiguous() const { return contiguous_; }
   Device device() const { return buffer_ ? buffer_->device() : Device{}; }
   const BufferRef& buffer() const { return buffer_; }
   size_t offset_bytes() const { return offset_; }
+  ///@}
   /// First element, of whatever dtype and strides: an address of the tensor's device.
   void* raw() const { return static_cast<std::byte*>(buffer_->data()) + offset_; }
 
@@ -126,6 +158,7 @@ class Tensor {
     check_readable(dtype_of<T>);
     return {static_cast<const T*>(raw()), static_cast<size_t>(numel())};
   }
+  /// The same for writing; every tensor that shares the buffer sees it.
   template <class T>
   std::span<T> mutable_data() {
     check_readable(dtype_of<T>);

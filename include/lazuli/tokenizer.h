@@ -16,10 +16,11 @@ namespace lazuli {
 
 /// Ids and, for each, the segment it belongs to: 0 but for the second text of a pair, where the file says so.
 struct TokenizedText {
-  std::vector<std::int32_t> ids;
-  std::vector<std::int32_t> type_ids;
+  std::vector<std::int32_t> ids;       ///< tokens
+  std::vector<std::int32_t> type_ids;  ///< segments, as many
 };
 
+/// What becomes of special tokens, and how long a text may be.
 struct EncodeOptions {
   /// Special tokens spelled out in the text become their ids; otherwise they are split like any text.
   bool allow_special = true;
@@ -65,10 +66,14 @@ class Tokenizer {
   std::optional<std::int32_t> token_to_id(std::string_view token) const;
   /// The view lives as long as this tokenizer or a copy of it.
   std::optional<std::string_view> id_to_token(std::int32_t id) const;
+  /// Whether `decode` can skip it: an added token that the file calls special.
   bool is_special(std::int32_t id) const;
 
+  ///@{
+  /// Of the tokens that the files call `bos_token` and `pad_token`.
   std::optional<std::int32_t> bos_id() const;
   std::optional<std::int32_t> pad_id() const;
+  ///@}
   /// `eos_token` of tokenizer_config.json, else the first `eos_token_id` of generation_config.json or config.json.
   std::optional<std::int32_t> eos_id() const;
   /// Every id that ends a generated text, `eos_id()` first.
@@ -85,14 +90,19 @@ class Tokenizer {
 /// Decodes ids as they arrive: the pieces it returns, joined, equal `decode` of all the ids. Not for several threads at once.
 class Tokenizer::StreamDecoder {
  public:
+  /// `skip_special` as in Tokenizer::decode.
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
+  ///@{
+  /// Leaves the other empty.
   StreamDecoder(StreamDecoder&&) noexcept;
   StreamDecoder& operator=(StreamDecoder&&) noexcept;
+  ///@}
   ~StreamDecoder();
 
   /// The text that these ids complete. What later ids may change waits: bytes of a character still incomplete, and with some decoders more,
   /// such as a run of byte tokens.
   std::string feed(std::span<const std::int32_t> ids);
+  /// The same for one id.
   std::string feed(std::int32_t id) { return feed(std::span<const std::int32_t>(&id, 1)); }
   /// Ends the text and returns what waited, with U+FFFD for an incomplete character. The decoder is then as new.
   std::string flush();

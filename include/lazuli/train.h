@@ -43,12 +43,16 @@ enum class RateSchedule : uint8_t { constant, cosine, linear };
 /// Parses the names above; throws ValueError.
 RateSchedule parse_rate_schedule(std::string_view name);
 
+/// How an adapter is trained: AdamW (Loshchilov and Hutter 2019) with a schedule for its rate.
 struct TrainConfig {
-  int64_t iterations = 1000;  ///< what the schedule counts on
-  double learning_rate = 1e-5;
-  RateSchedule schedule = RateSchedule::constant;
-  int64_t warmup_steps = 0;  ///< the rate rises along a line over so many steps
+  int64_t iterations = 1000;                       ///< what the schedule counts on
+  double learning_rate = 1e-5;                     ///< highest rate
+  RateSchedule schedule = RateSchedule::constant;  ///< after the warm-up
+  int64_t warmup_steps = 0;                        ///< the rate rises along a line over so many steps
+  ///@{
+  /// Of AdamW, as in torch.optim.
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  ///@}
   double weight_decay = 0.01;  ///< decoupled from the gradient, on all factors alike
   double max_grad_norm = 1.0;  ///< gradients are scaled down to this global L2 norm; 0: never
   uint64_t seed = 0;           ///< of the dropout
@@ -61,10 +65,11 @@ struct TrainConfig {
 /// The rate of a step, the first one being 1.
 double learning_rate(const TrainConfig& config, int64_t step);
 
+/// What one step did.
 struct StepResult {
-  double loss = 0;       ///< before the update: of the objective
-  double grad_norm = 0;  ///< global L2 norm before clipping
-  double learning_rate = 0;
+  double loss = 0;           ///< before the update: of the objective
+  double grad_norm = 0;      ///< global L2 norm before clipping
+  double learning_rate = 0;  ///< of the step
 };
 
 /// Trains an adapter on a model whose own weights stay as they are. Not for several threads at once.
@@ -74,21 +79,27 @@ class Trainer {
   Trainer(std::shared_ptr<const Objective> objective, Adapter adapter, const TrainConfig& config, Device device = {});
   /// The same with next_token_objective.
   Trainer(std::shared_ptr<const LanguageModel> model, Adapter adapter, const TrainConfig& config, Device device = {});
+  ///@{
+  /// Leaves the other empty.
   Trainer(Trainer&&) noexcept;
   Trainer& operator=(Trainer&&) noexcept;
+  ///@}
   ~Trainer();
 
   /// One update on a batch. Throws as Objective::check does. A loss that is not finite is returned as it is; the factors are lost then,
   /// unless `skip_nonfinite` keeps them.
   StepResult step(std::span<const Tensor> batch);
+  /// The same for a batch of one tensor.
   StepResult step(const Tensor& ids) { return step(std::span(&ids, 1)); }
   /// The same loss, without dropout and update.
   double evaluate(std::span<const Tensor> batch);
+  /// The same for a batch of one tensor.
   double evaluate(const Tensor& ids) { return evaluate(std::span(&ids, 1)); }
 
   /// Plans a step on such a batch, and its evaluation if `evaluates`, and throws OutOfMemory where that needs more than there may be.
   void require_memory(std::span<const Tensor> batch, bool evaluates);
 
+  /// Updates so far, those before `load_state` included.
   int64_t steps_done() const;
   /// A copy of the adapter as it is now.
   Adapter adapter() const;
