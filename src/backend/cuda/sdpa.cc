@@ -14,6 +14,8 @@ constexpr uint32_t kThreads = 256;  ///< attention.cu: TILE_THREADS
 /// Up to this many queries keys are divided over blocks instead.
 constexpr int64_t kFewQueries = 4;
 constexpr int64_t kDecodeThreads = 128;  ///< sdpa_decode.cu: DECODE_THREADS
+constexpr uint32_t kMmaThreads = 128;    ///< attention_mma.cu: MMA_THREADS
+constexpr int64_t kWidestMma = 128;      ///< sums of wider heads do not fit in the registers of a warp
 
 /// What the texts of one request share.
 struct Attention {
@@ -28,6 +30,7 @@ struct Attention {
     text.type("SCALE", r.inputs[scale].dtype).number("SCALE_AT", static_cast<int64_t>(scale)).number("CAUSAL", r.attrs.i[0] != 0 ? 1 : 0);
     text.number("MASKED", !masked ? 0 : r.inputs[scale + 2].dtype == DType::boolean ? 1 : 2);
     if (masked) text.type("M", r.inputs[scale + 2].dtype);
+    on_tensor_cores = !masked && size_of(r.inputs[0].dtype) == 2 && std::max(size, value_size) <= kWidestMma;
     sizes = {batches, heads, kv_heads, queries, keys, size, value_size};
     for (size_t k = 0; k < 3; ++k) add_strides(r.inputs[k]);
     add_mask(masked ? &r.inputs[scale + 2] : nullptr);
@@ -39,12 +42,14 @@ struct Attention {
   }
   /// kernels/attention.cu and then kernels/<file>.cu.
   Launch launch(std::string_view file, int64_t blocks, uint32_t threads = kThreads) const {
-    Launch l;
-    l.source = text.of_body(request, sizes.size(), std::string(kernel_file("attention")) + std::string(kernel_file(file)));
-    l.grid = {blocks_for(blocks, 1, std::numeric_limits<int32_t>::max()), 1, 1};
-    l.block = threads;
-    l.sizes = sizes;
-    l.what_fails = "length";
+    return launch_text(std::string(kernel_file("attention")) + std::string(kernel_file(file)), blocks, threads);
+  }
+  /// The same with kernels/attention_mma.cu between them. `tiles`: of 64 keys and 64 values each, that the kernel holds at once.
+  Launch launch_mma(std::string_view file, int64_t blocks, int64_t tiles) const {
+    std::string body(kernel_file("attention"));
+    body.append(kernel_file("attention_mma")).append(kernel_file(file));
+    Launch l = launch_text(body, blocks, kMmaThreads);
+    l.shared_bytes = static_cast<uint32_t>(tiles * kTile * (2 * (padded(size) + padded(value_size)) + 2 * 16));
     return l;
   }
   int64_t tiles_of_queries() const { return batches * heads * ((queries + kTile - 1) / kTile); }
@@ -52,10 +57,20 @@ struct Attention {
 
   const KernelRequest& request;
   int64_t batches, heads, kv_heads, queries, keys, size, value_size;
+  bool on_tensor_cores = false;
   KernelText text;
   std::vector<int64_t> sizes;
 
  private:
+  Launch launch_text(const std::string& body, int64_t blocks, uint32_t threads) const {
+    Launch l;
+    l.source = text.of_body(request, sizes.size(), body);
+    l.grid = {blocks_for(blocks, 1, std::numeric_limits<int32_t>::max()), 1, 1};
+    l.block = threads;
+    l.sizes = sizes;
+    l.what_fails = "length";
+    return l;
+  }
   static int64_t padded(int64_t size) { return std::max<int64_t>((size + 15) / 16 * 16, 16); }
   /// Strides that show the mask as (batch, heads, queries, keys).
   void add_mask(const OperandSpec* mask) {
@@ -102,7 +117,8 @@ PreparedOp prepare_sdpa(const KernelRequest& request) {
   if (const uint32_t strided = strided_heads(request, {0, 1, 2})) return ask_for_contiguous(strided);
   const Attention a(request, 3);
   if (divides_keys(a)) return prepare_decode(a);
-  PreparedOp op = make_op(request, "sdpa", {a.launch("sdpa", a.tiles_of_queries())});
+  PreparedOp op = make_op(request, a.on_tensor_cores ? "sdpa_mma" : "sdpa",
+                          {a.on_tensor_cores ? a.launch_mma("sdpa_mma", a.tiles_of_queries(), 2) : a.launch("sdpa", a.tiles_of_queries())});
   op.flops = a.flops();
   return op;
 }

@@ -1,0 +1,190 @@
+// What the attention kernels on tensor cores share, after attention.cu: T is bf16 or f16, D and DV are at most 128, MASKED is 0.
+// A block has 4 warps; warp w holds rows 16 w .. 16 w + 15 of a left tile of 64 rows. All products are m16n8k16: lane l holds of a
+// 16 x 8 result rows l / 4 and l / 4 + 8, columns 2 (l % 4) and the next: numbers 0, 1 of the upper row, then 2, 3 of the lower.
+enum { MMA_THREADS = 128 };
+#define ATTENTION_MMA(BLOCKS) extern "C" __global__ void __launch_bounds__(MMA_THREADS, BLOCKS) run(const __grid_constant__ Params p)
+
+constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
+
+// A tile of 64 rows in shared memory. The pitch is an odd number of 16 bytes: eight rows lie in different banks for ldmatrix.
+template <int SIZE>
+struct HalfTile {
+  static constexpr int PITCH = 2 * SIZE + 16, BYTES = TILE * PITCH;
+};
+
+__device__ inline u32 shared_address(const void* at) {
+  u32 address;
+  asm("{ .reg .u64 wide; cvta.to.shared.u64 wide, %1; cvt.u32.u64 %0, wide; }" : "=r"(address) : "l"(at));
+  return address;
+}
+
+// Copies that wait_copies waits for; zeros where `there` is false.
+__device__ inline void copy_16(u32 to, const void* from, bool there) {
+  const int bytes = there ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
+}
+__device__ inline void copy_4(u32 to, const void* from, bool there) {
+  const int bytes = there ? 4 : 0;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
+}
+__device__ inline void wait_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+
+// Starts to bring 64 rows into a tile of SIZE columns, zeros where there is nothing. There after wait_copies and a barrier.
+template <int SIZE>
+__device__ inline void fetch_half(u32 tile, const Rows& rows) {
+  constexpr int CHUNKS = SIZE / 8;
+  const bool whole = rows.size % 8 == 0 && (rows.count < 2 || rows.step % 8 == 0) && reinterpret_cast<u64>(rows.data) % 16 == 0;
+  if (whole) {
+#pragma unroll
+    for (int n = 0; n < (TILE * CHUNKS + MMA_THREADS - 1) / MMA_THREADS; ++n) {
+      const int k = n * MMA_THREADS + static_cast<int>(threadIdx.x), r = k / CHUNKS, c = k % CHUNKS * 8;
+      const bool there = r < rows.count && c < rows.size;
+      copy_16(tile + r * HalfTile<SIZE>::PITCH + 2 * c, there ? rows.data + r * rows.step + c : rows.data, there);
+    }
+    return;
+  }
+#pragma unroll 1
+  for (int k = threadIdx.x; k < TILE * CHUNKS; k += MMA_THREADS) {
+    const int r = k / CHUNKS, c = k % CHUNKS * 8;
+    u32 pair[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const T* from = rows.data + r * rows.step + c + 2 * i;
+      const u32 low = r < rows.count && c + 2 * i < rows.size ? from[0].bits : 0u;
+      const u32 high = r < rows.count && c + 2 * i + 1 < rows.size ? from[1].bits : 0u;
+      pair[i] = high << 16 | low;
+    }
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(tile + r * HalfTile<SIZE>::PITCH + 2 * c), "r"(pair[0]), "r"(pair[1]),
+                 "r"(pair[2]), "r"(pair[3])
+                 : "memory");
+  }
+}
+
+// Four 8 x 8 matrices; lane l gives the address of row l % 8 of matrix l / 8.
+__device__ inline void load_matrices(u32 (&to)[4], u32 address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(address)
+               : "memory");
+}
+__device__ inline void load_transposed(u32 (&to)[4], u32 address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(address)
+               : "memory");
+}
+__device__ inline int lane() { return static_cast<int>(threadIdx.x % 32); }
+// Where a lane's address of a 16 x 16 piece lies: as a left operand, or transposed as a right one (matrices: upper left, lower left,
+// upper right, lower right) ...
+template <int SIZE>
+__device__ inline u32 left_offset() { return lane() % 16 * HalfTile<SIZE>::PITCH + lane() / 16 * 16; }
+// ... and as a right operand whose columns are the rows of the tile (upper left, upper right, lower left, lower right).
+template <int SIZE>
+__device__ inline u32 right_offset() { return (lane() % 8 + lane() / 16 * 8) * HalfTile<SIZE>::PITCH + lane() / 8 % 2 * 16; }
+
+__device__ inline void multiply_add(Tag<bf16>, float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ inline void multiply_add(Tag<f16>, float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+// Two neighbours, rounded to nearest even; the first in the low half.
+__device__ inline u32 pack_pair(Tag<bf16>, float first, float second) {
+  u32 pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
+}
+__device__ inline u32 pack_pair(Tag<f16>, float first, float second) {
+  u32 pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
+}
+__device__ inline float exp2_fast(float v) {
+  asm("ex2.approx.ftz.f32 %0, %0;" : "+f"(v));
+  return v;
+}
+
+template <int COUNT>
+__device__ inline void clear(float (&acc)[COUNT][4]) {
+#pragma unroll
+  for (int k = 0; k < 4 * COUNT; ++k) acc[k / 4][k % 4] = 0;
+}
+
+// acc += a piece of 16 rows and 16 columns times the same columns of 8 COUNT rows of a tile. `right`: address with right_offset.
+template <int SIZE, int COUNT>
+__device__ inline void add_dots(float (&acc)[COUNT][4], const u32 (&a)[4], u32 right) {
+#pragma unroll
+  for (int n = 0; n < COUNT / 2; ++n) {
+    u32 b[4];
+    load_matrices(b, right + n * 16 * HalfTile<SIZE>::PITCH);
+    multiply_add(Tag<T>(), acc[2 * n], a, b[0], b[1]);
+    multiply_add(Tag<T>(), acc[2 * n + 1], a, b[2], b[3]);
+  }
+}
+
+// acc = 16 rows of a tile times 8 COUNT rows of another, all columns. Addresses with left_offset and right_offset.
+template <int SIZE, int COUNT>
+__device__ inline void dots_of(float (&acc)[COUNT][4], u32 left, u32 right) {
+  clear(acc);
+#pragma unroll
+  for (int k = 0; k < SIZE / 16; ++k) {
+    u32 a[4];
+    load_matrices(a, left + 32 * k);
+    add_dots<SIZE>(acc, a, right + 32 * k);
+  }
+}
+
+// sum += w, rounded to T, times 8 COUNT rows of a tile: a result of m16n8k16 lies as a left operand wants it. Address with left_offset.
+template <int SIZE, int COUNT>
+__device__ inline void add_weighted(float (&sum)[SIZE / 8][4], const float (&w)[COUNT][4], u32 rows) {
+#pragma unroll
+  for (int k = 0; k < COUNT / 2; ++k) {
+    const u32 a[4] = {pack_pair(Tag<T>(), w[2 * k][0], w[2 * k][1]), pack_pair(Tag<T>(), w[2 * k][2], w[2 * k][3]),
+                      pack_pair(Tag<T>(), w[2 * k + 1][0], w[2 * k + 1][1]), pack_pair(Tag<T>(), w[2 * k + 1][2], w[2 * k + 1][3])};
+#pragma unroll
+    for (int n = 0; n < SIZE / 16; ++n) {
+      u32 b[4];
+      load_transposed(b, rows + k * 16 * HalfTile<SIZE>::PITCH + 32 * n);
+      multiply_add(Tag<T>(), sum[2 * n], a, b[0], b[1]);
+      multiply_add(Tag<T>(), sum[2 * n + 1], a, b[2], b[3]);
+    }
+  }
+}
+
+// The rows of the left tile that a thread holds: half 0 or 1.
+__device__ inline int held_row(int half) { return static_cast<int>(threadIdx.x / 32) * 16 + lane() / 4 + 8 * half; }
+// The column of number i of piece n.
+__device__ inline int held_column(int n, int i) { return 8 * n + lane() % 4 * 2 + i % 2; }
+
+// Over the 4 lanes that hold a row.
+template <class F>
+__device__ inline float reduce_4(float v, F f) {
+  v = f(v, __shfl_xor_sync(0xffffffffu, v, 2));
+  return f(v, __shfl_xor_sync(0xffffffffu, v, 1));
+}
+
+// Writes factor[half] * sum to rows [0, count) of `size` elements.
+template <int SIZE>
+__device__ inline void store_halves(void* out, i64 first_row, i64 count, i64 size, const float (&sum)[SIZE / 8][4], const float (&factor)[2]) {
+  if (!out) return;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    if (held_row(half) >= count) continue;
+    T* to = static_cast<T*>(out) + (first_row + held_row(half)) * size;
+#pragma unroll
+    for (int n = 0; n < SIZE / 8; ++n) {
+      const int column = held_column(n, 0);
+      const float low = sum[n][2 * half] * factor[half], high = sum[n][2 * half + 1] * factor[half];
+      if (size % 2 == 0) {
+        if (column < size) *reinterpret_cast<u32*>(to + column) = pack_pair(Tag<T>(), low, high);
+      } else {
+        if (column < size) to[column] = narrow<T>(low);
+        if (column + 1 < size) to[column + 1] = narrow<T>(high);
+      }
+    }
+  }
+}
