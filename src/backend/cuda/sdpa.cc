@@ -44,14 +44,17 @@ struct Attention {
   Launch launch(std::string_view file, int64_t blocks, uint32_t threads = kThreads) const {
     return launch_text(std::string(kernel_file("attention")) + std::string(kernel_file(file)), blocks, threads);
   }
-  /// The same with kernels/attention_mma.cu between them. `tiles`: of 64 keys and 64 values each, that the kernel holds at once.
-  Launch launch_mma(std::string_view file, int64_t blocks, int64_t tiles) const {
+  /// The same with kernels/attention_mma.cu between them. `tiles`: of 64 keys and 64 values each, that the kernel holds at once;
+  /// `numbers`: and so many of 64 floats.
+  Launch launch_mma(std::string_view file, int64_t blocks, int64_t tiles, int64_t numbers = 0) const {
     std::string body(kernel_file("attention"));
     body.append(kernel_file("attention_mma")).append(kernel_file(file));
     Launch l = launch_text(body, blocks, kMmaThreads);
-    l.shared_bytes = static_cast<uint32_t>(tiles * kTile * (2 * (padded(size) + padded(value_size)) + 2 * 16));
+    l.shared_bytes = static_cast<uint32_t>(kTile * (tiles * (2 * (padded(size) + padded(value_size)) + 2 * 16) + numbers * 4));
     return l;
   }
+  /// Tiles that the gradient's kernels go through and hold at once: two leave room for two blocks on an SM up to here.
+  int64_t stages() const { return padded(size) + padded(value_size) <= 192 ? 2 : 1; }
   int64_t tiles_of_queries() const { return batches * heads * ((queries + kTile - 1) / kTile); }
   int64_t tiles_of_keys() const { return batches * kv_heads * ((keys + kTile - 1) / kTile); }
 
@@ -134,9 +137,17 @@ PreparedOp prepare_sdpa_backward(const KernelRequest& request) {
   const int64_t rows = a.batches * a.heads * a.queries;
   Launch delta = a.launch("sdpa_delta", (rows + 7) / 8);
   std::vector<Launch> launches = {std::move(delta)};
-  if (request.outputs[0].used) launches.push_back(a.launch("sdpa_backward_q", a.tiles_of_queries()));
-  if (request.outputs[1].used || request.outputs[2].used) launches.push_back(a.launch("sdpa_backward_kv", a.tiles_of_keys()));
-  PreparedOp op = make_op(request, "sdpa_backward", std::move(launches));
+  const bool wants_q = request.outputs[0].used, wants_kv = request.outputs[1].used || request.outputs[2].used;
+  if (a.on_tensor_cores) {
+    const int64_t stages = a.stages();
+    a.text.number("STAGES", stages);
+    if (wants_q) launches.push_back(a.launch_mma("sdpa_mma_backward_q", a.tiles_of_queries(), 1 + stages));
+    if (wants_kv) launches.push_back(a.launch_mma("sdpa_mma_backward_kv", a.tiles_of_keys(), 1 + stages, 2 * stages));
+  } else {
+    if (wants_q) launches.push_back(a.launch("sdpa_backward_q", a.tiles_of_queries()));
+    if (wants_kv) launches.push_back(a.launch("sdpa_backward_kv", a.tiles_of_keys()));
+  }
+  PreparedOp op = make_op(request, a.on_tensor_cores ? "sdpa_mma_backward" : "sdpa_backward", std::move(launches));
   op.scratch_bytes = static_cast<size_t>(rows) * sizeof(float);
   op.flops = 2.5 * a.flops();
   return op;

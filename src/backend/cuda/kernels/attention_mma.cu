@@ -4,7 +4,7 @@
 enum { MMA_THREADS = 128 };
 #define ATTENTION_MMA(BLOCKS) extern "C" __global__ void __launch_bounds__(MMA_THREADS, BLOCKS) run(const __grid_constant__ Params p)
 
-constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
+constexpr float LOG2_E = 1.4426950408889634f;
 
 // A tile of 64 rows in shared memory. The pitch is an odd number of 16 bytes: eight rows lie in different banks for ldmatrix.
 template <int SIZE>
@@ -160,6 +160,10 @@ __device__ inline int held_row(int half) { return static_cast<int>(threadIdx.x /
 // The column of number i of piece n.
 __device__ inline int held_column(int n, int i) { return 8 * n + lane() % 4 * 2 + i % 2; }
 
+// The byte of a tile at which the rows of this thread's warp begin.
+template <int SIZE>
+__device__ inline u32 warp_offset() { return threadIdx.x / 32 * 16 * HalfTile<SIZE>::PITCH; }
+
 // Over the 4 lanes that hold a row.
 template <class F>
 __device__ inline float reduce_4(float v, F f) {
@@ -169,7 +173,8 @@ __device__ inline float reduce_4(float v, F f) {
 
 // Writes factor[half] * sum to rows [0, count) of `size` elements.
 template <int SIZE>
-__device__ inline void store_halves(void* out, i64 first_row, i64 count, i64 size, const float (&sum)[SIZE / 8][4], const float (&factor)[2]) {
+__device__ inline void store_halves(void* out, i64 first_row, i64 count, i64 size, const float (&sum)[SIZE / 8][4],
+                                    const float (&factor)[2]) {
   if (!out) return;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {

@@ -2,6 +2,7 @@
 // on, the next one is brought.
 ATTENTION_MMA(D + DV <= 128 ? 4 : D + DV <= 192 ? 3 : 2) {
   extern __shared__ uint4 shared[];
+  constexpr float LN_2 = 0.6931471805599453f;
   constexpr int STAGE = HalfTile<D>::BYTES + HalfTile<DV>::BYTES;
   const Seen seen(p);
   const i64 heads = p.n[1], queries = p.n[3], group = heads / p.n[2], blocks = (queries + TILE - 1) / TILE;
@@ -27,7 +28,7 @@ ATTENTION_MMA(D + DV <= 128 ? 4 : D + DV <= 192 ? 3 : 2) {
     u32 q[D / 16][4];
 #pragma unroll
     for (int k = 0; k < D / 16; ++k) {
-      load_matrices(q[k], tiles + STAGE + threadIdx.x / 32 * 16 * HalfTile<D>::PITCH + left_offset<D>() + 32 * k);
+      load_matrices(q[k], tiles + STAGE + warp_offset<D>() + left_offset<D>() + 32 * k);
     }
     float top[2] = {-infinity(), -infinity()}, sum[2] = {0, 0}, result[DV / 8][4];
     clear(result);
