@@ -18,7 +18,7 @@ __device__ inline u32 shared_address(const void* at) {
   return address;
 }
 
-// Copies that wait_copies waits for; zeros where `there` is false.
+// Copies that wait_copies waits for; zeros, and nothing read, where `there` is false.
 __device__ inline void copy_16(u32 to, const void* from, bool there) {
   const int bytes = there ? 16 : 0;
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
@@ -35,11 +35,16 @@ __device__ inline void fetch_half(u32 tile, const Rows& rows) {
   constexpr int CHUNKS = SIZE / 8;
   const bool whole = rows.size % 8 == 0 && (rows.count < 2 || rows.step % 8 == 0) && reinterpret_cast<u64>(rows.data) % 16 == 0;
   if (whole) {
+    constexpr int AT_ONCE = MMA_THREADS / CHUNKS;  // rows
+    const int r = static_cast<int>(threadIdx.x) / CHUNKS, c = static_cast<int>(threadIdx.x) % CHUNKS * 8;
+    if (AT_ONCE * CHUNKS < MMA_THREADS && r >= AT_ONCE) return;
+    const T* from = rows.data + r * rows.step + c;
+    const i64 jump = AT_ONCE * rows.step;
+    const int count = c < rows.size ? rows.count : 0;
 #pragma unroll
-    for (int n = 0; n < (TILE * CHUNKS + MMA_THREADS - 1) / MMA_THREADS; ++n) {
-      const int k = n * MMA_THREADS + static_cast<int>(threadIdx.x), r = k / CHUNKS, c = k % CHUNKS * 8;
-      const bool there = r < rows.count && c < rows.size;
-      copy_16(tile + r * HalfTile<SIZE>::PITCH + 2 * c, there ? rows.data + r * rows.step + c : rows.data, there);
+    for (int n = 0; n < TILE; n += AT_ONCE) {
+      if (n + AT_ONCE <= TILE || n + r < TILE) copy_16(tile + (n + r) * HalfTile<SIZE>::PITCH + 2 * c, from, n + r < count);
+      from += jump;
     }
     return;
   }

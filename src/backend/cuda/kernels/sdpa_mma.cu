@@ -5,12 +5,12 @@ ATTENTION_MMA(D + DV <= 128 ? 4 : D + DV <= 192 ? 3 : 2) {
   constexpr float LN_2 = 0.6931471805599453f;
   constexpr int STAGE = HalfTile<D>::BYTES + HalfTile<DV>::BYTES;
   const Seen seen(p);
-  const i64 heads = p.n[1], queries = p.n[3], group = heads / p.n[2], blocks = (queries + TILE - 1) / TILE;
+  const i64 heads = p.n[1], queries = p.n[3], group = heads / p.n[2], all = p.n[0] * heads, blocks = (queries + TILE - 1) / TILE;
   const u32 tiles = shared_address(shared);
   const float scale = seen.scale * LOG2_E;
-  for (i64 task = blockIdx.x; task < p.n[0] * heads * blocks; task += gridDim.x) {
-    const i64 first = (blocks - 1 - task % blocks) * TILE;  // under a causal mask the longest come first
-    const i64 batch = task / blocks / heads, head = task / blocks % heads, row = (batch * heads + head) * queries + first;
+  for (i64 task = blockIdx.x; task < all * blocks; task += gridDim.x) {
+    const i64 first = (blocks - 1 - task / all) * TILE;  // under a causal mask the longest come first
+    const i64 batch = task % all / heads, head = task % heads, row = (batch * heads + head) * queries + first;
     const i64 last = seen.limit(smaller(first + TILE, queries) - 1);
     // Keys before this one are seen by all queries of the block.
     const i64 plain = seen.limit(first);
@@ -90,11 +90,11 @@ ATTENTION_MMA(D + DV <= 128 ? 4 : D + DV <= 192 ? 3 : 2) {
     float factor[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const float all = reduce_4(sum[half], Sum());
-      const bool sees = all != 0;  // the largest weight is 1
-      factor[half] = sees ? 1.0f / all : 0.0f;
+      const float total = reduce_4(sum[half], Sum());
+      const bool sees = total != 0;  // the largest weight is 1
+      factor[half] = sees ? 1.0f / total : 0.0f;
       if (p.out[1] && lane() % 4 == 0 && first + held_row(half) < queries) {
-        store<float>(p.out[1], row + held_row(half), sees ? (top[half] + log2f(all)) * LN_2 : -infinity());
+        store<float>(p.out[1], row + held_row(half), sees ? (top[half] + log2f(total)) * LN_2 : -infinity());
       }
     }
     store_halves<DV>(p.out[0], row, queries - first, p.n[6], result, factor);

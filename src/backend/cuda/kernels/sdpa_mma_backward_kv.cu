@@ -5,11 +5,13 @@ ATTENTION_MMA(D + DV <= 64 ? 3 : 2) {
   extern __shared__ uint4 shared[];
   constexpr int PAIR = HalfTile<D>::BYTES + HalfTile<DV>::BYTES, NUMBERS = 2 * TILE * 4;  // lse and delta of a tile
   const Seen seen(p);
-  const i64 heads = p.n[1], kv_heads = p.n[2], queries = p.n[3], keys = p.n[4], group = heads / kv_heads, blocks = (keys + TILE - 1) / TILE;
+  const i64 heads = p.n[1], kv_heads = p.n[2], queries = p.n[3], keys = p.n[4], group = heads / kv_heads;
+  const i64 all = p.n[0] * kv_heads, blocks = (keys + TILE - 1) / TILE;
   const u32 k_tile = shared_address(shared), v_tile = k_tile + HalfTile<D>::BYTES, stages = k_tile + PAIR, numbers = stages + STAGES * PAIR;
   const float scale = seen.scale * LOG2_E;
-  for (i64 task = blockIdx.x; task < p.n[0] * kv_heads * blocks; task += gridDim.x) {
-    const i64 first = task % blocks * TILE, batch = task / blocks / kv_heads, kv_head = task / blocks % kv_heads;
+  for (i64 task = blockIdx.x; task < all * blocks; task += gridDim.x) {
+    // Under a causal mask the longest come first.
+    const i64 first = task / all * TILE, batch = task % all / kv_heads, kv_head = task % kv_heads;
     // The first query that sees a key of the block, down to a multiple of the tile.
     const i64 begin = first >= seen.length ? queries : CAUSAL ? larger(0ll, first - seen.length + queries) / TILE * TILE : 0;
     const i64 end_head = (kv_head + 1) * group;

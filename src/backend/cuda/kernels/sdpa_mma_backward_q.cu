@@ -4,12 +4,12 @@ ATTENTION_MMA(D + DV <= 128 ? 3 : 2) {
   extern __shared__ uint4 shared[];
   constexpr int PAIR = HalfTile<D>::BYTES + HalfTile<DV>::BYTES;
   const Seen seen(p);
-  const i64 heads = p.n[1], queries = p.n[3], group = heads / p.n[2], blocks = (queries + TILE - 1) / TILE;
+  const i64 heads = p.n[1], queries = p.n[3], group = heads / p.n[2], all = p.n[0] * heads, blocks = (queries + TILE - 1) / TILE;
   const u32 q_tile = shared_address(shared), g_tile = q_tile + HalfTile<D>::BYTES, stages = q_tile + PAIR;
   const float scale = seen.scale * LOG2_E;
-  for (i64 task = blockIdx.x; task < p.n[0] * heads * blocks; task += gridDim.x) {
-    const i64 first = (blocks - 1 - task % blocks) * TILE;
-    const i64 batch = task / blocks / heads, head = task / blocks % heads, row = (batch * heads + head) * queries + first;
+  for (i64 task = blockIdx.x; task < all * blocks; task += gridDim.x) {
+    const i64 first = (blocks - 1 - task / all) * TILE;
+    const i64 batch = task % all / heads, head = task % heads, row = (batch * heads + head) * queries + first;
     const i64 last = seen.limit(smaller(first + TILE, queries) - 1);
     // Keys before this one are seen by all queries of the block.
     const i64 plain = seen.limit(first);
