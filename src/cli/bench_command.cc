@@ -152,7 +152,9 @@ std::string as_json(const BenchFlags& flags, const ModelInfo& info, const Common
     for (double v : s.samples) w.value(v);
     w.end_array().end_object();
   }
-  w.end_array().field("peak_memory_bytes", peak_memory_bytes()).end_object();
+  w.end_array().field("peak_memory_bytes", peak_memory_bytes());
+  write_allocator(w);
+  w.end_object();
   return w.text();
 }
 
