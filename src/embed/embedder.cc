@@ -80,7 +80,8 @@ void Embedder::Impl::run_batch(std::span<const EmbeddingTokens> texts, std::span
   }
   length = padded_length(length);
   EmbeddingBatch batch = model->batch(in_batch, rows, length);
-  const Tensor vectors_of_batch = vectors({std::move(batch.ids), std::move(batch.mask), std::move(batch.pooled)})[0].to(Device{}).contiguous();
+  const Tensor vectors_of_batch =
+      vectors({std::move(batch.ids), std::move(batch.mask), std::move(batch.pooled)})[0].to(Device{}).contiguous();
   const auto size = static_cast<size_t>(model->dimensions());
   const auto from = vectors_of_batch.data<float>();
   const auto to = result.embeddings.mutable_data<float>();

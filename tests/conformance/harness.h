@@ -27,7 +27,8 @@ struct Variant {
   int unused = -1;        ///< number of a result that nobody reads
 };
 
-/// Runs the op (on cuda:0 with cuda_backend(); results come back to the host). Checks that nothing is written outside results and scratch. An unused result comes back undefined.
+/// Runs the op (on cuda:0 with cuda_backend(); results come back to the host). Checks that nothing is written outside results and scratch.
+/// An unused result comes back undefined.
 std::vector<Tensor> run(const Backend& backend, const OpCall& call, const Variant& variant = {});
 
 /// How far a float may be from what is wanted: `ulps` units in its last place (`half_ulps` for 16-bit floats), and `spread` units in the
