@@ -117,6 +117,7 @@ void DecodeSession::require_memory(int64_t prompt, int64_t positions) {
 std::span<const float> DecodeSession::feed(std::span<const int32_t> ids) {
   const auto count = static_cast<int64_t>(ids.size());
   if (count == 0) throw ValueError("[generate] at least one token is expected");
+  logits_ = Tensor();
   if (position_ + count > capacity_) {
     throw ValueError(fmt::format("[generate] {} tokens after the first {} exceed the cache of {} positions", count, position_, capacity_));
   }

@@ -32,7 +32,7 @@ TEST(Completion, FishOffersCommandsOptionsAndChoices) {
   };
   EXPECT_EQ(offers("lazuli fine"), "finetune\n");
   EXPECT_EQ(offers("lazuli eval --max-s"), "--max-seq-length\n");
-  EXPECT_EQ(offers("lazuli eval --device "), "cpu\nreference\n");
+  EXPECT_EQ(offers("lazuli eval --device "), "cpu\ncuda\nreference\n");
   EXPECT_EQ(offers("lazuli completion f"), "fish\n");
   EXPECT_EQ(offers("lazuli man fin"), "finetune\n");
   EXPECT_EQ(offers("lazuli man finetune --max-s"), "") << "the command is man";

@@ -109,7 +109,7 @@ TEST(Completion, BashCompletesCommandsOptionsAndChoices) {
                                    << "try() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _lazuli; echo \"${COMPREPLY[*]}\"; }\n"
                                    << "try lazuli fine\ntry lazuli eval --max-s\ntry lazuli eval --device ''\ntry lazuli completion f\n";
   ASSERT_EQ(std::system(("bash '" + folder / "try.sh" + "' > '" + folder / "out" + "'").c_str()), 0);
-  EXPECT_EQ(read_file(folder / "out", 1 << 20), "finetune\n--max-seq-length\ncpu reference\nfish\n");
+  EXPECT_EQ(read_file(folder / "out", 1 << 20), "finetune\n--max-seq-length\ncpu cuda reference\nfish\n");
 }
 
 TEST(Completion, EveryShellHasEveryCommand) {
