@@ -15,6 +15,9 @@ int attribute(CUdevice device, CUdevice_attribute which, int* value) {
 /// The stream that this thread records; launches of other threads go on running meanwhile.
 thread_local CUstream recording = nullptr;
 
+/// The device whose context is the calling thread's.
+thread_local LzDevice* entered = nullptr;
+
 constexpr uint32_t kSharedWithoutAsking = 48 << 10;
 
 #define LAZULI_TRY(expression) \
@@ -25,10 +28,9 @@ constexpr uint32_t kSharedWithoutAsking = 48 << 10;
 CUstream stream_of(const LzDevice* device) { return recording != nullptr ? recording : device->stream; }
 
 int enter(LzDevice* device) {
-  thread_local LzDevice* current = nullptr;
-  if (current == device) return LZ_OK;
+  if (entered == device) return LZ_OK;
   LAZULI_TRY(check(driver()->cuCtxSetCurrent(device->context), "cuCtxSetCurrent"));
-  current = device;
+  entered = device;
   return LZ_OK;
 }
 
@@ -52,8 +54,7 @@ int device_info(int index, LzDeviceInfo* info) {
   LAZULI_TRY(check(d->cuDriverGetVersion(&info->driver_version), "cuDriverGetVersion"));
   CUcontext context = nullptr;
   LAZULI_TRY(check(d->cuDevicePrimaryCtxRetain(&context, device), "cuDevicePrimaryCtxRetain"));
-  LzDevice here;
-  here.context = context;
+  entered = nullptr;
   LAZULI_TRY(check(d->cuCtxSetCurrent(context), "cuCtxSetCurrent"));
   size_t total = 0;
   return check(d->cuMemGetInfo(&info->free_bytes, &total), "cuMemGetInfo");
