@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kName = "liblazuli_cuda.so";
 
-std::string folder_of(std::string path) {
+std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "" : path.substr(0, slash);
 }

@@ -49,7 +49,7 @@ const bool registered = [] {
 
 }  // namespace
 
-DeviceFunction::DeviceFunction(std::string what_fails) : kernel_(number_of(what_fails)) {}
+DeviceFunction::DeviceFunction(const std::string& what_fails) : kernel_(number_of(what_fails)) {}
 
 Runtime& Runtime::of(int index) {
   static std::mutex mutex;

@@ -35,7 +35,7 @@ int device_count(std::string* problem);
 class DeviceFunction {
  public:
   /// `what_fails`: the beginning of the error that a report of the kernel becomes; empty: it makes none.
-  explicit DeviceFunction(std::string what_fails);
+  explicit DeviceFunction(const std::string& what_fails);
   DeviceFunction(DeviceFunction&& o) noexcept : kernel_(o.kernel_), function_(o.function_.load()) {}
   bool made() const { return function_.load(std::memory_order_acquire) != nullptr; }
 

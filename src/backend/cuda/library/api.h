@@ -1,4 +1,5 @@
 /* Declares the table of C functions through which the program reaches liblazuli_cuda.so; no C++ type, exception or global crosses it. */
+/* NOLINTBEGIN(modernize-*): this is C. */
 #ifndef LAZULI_CUDA_API_H
 #define LAZULI_CUDA_API_H
 
@@ -92,3 +93,4 @@ const LzCudaApi* lazuli_cuda_api(uint32_t abi);
 #endif
 
 #endif
+/* NOLINTEND(modernize-*) */

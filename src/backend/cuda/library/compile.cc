@@ -22,8 +22,9 @@ int compile_failed(const Program& p, nvrtcResult result) {
   if (p.program != nullptr && nvrtc()->nvrtcGetProgramLogSize(p.program, &bytes) == NVRTC_SUCCESS && bytes > 1) {
     log.resize(bytes);
     static_cast<void>(nvrtc()->nvrtcGetProgramLog(p.program, log.data()));
+    log.pop_back();  // the zero at its end
   }
-  return failed(LZ_DEVICE_ERROR, std::string("NVRTC: ") + nvrtc()->nvrtcGetErrorString(result) + "\n" + log.c_str());
+  return failed(LZ_DEVICE_ERROR, std::string("NVRTC: ") + nvrtc()->nvrtcGetErrorString(result) + "\n" + log);
 }
 
 }  // namespace
