@@ -40,6 +40,9 @@ std::string_view kernel_file(std::string_view name) {
 ]=])
 target_sources(lazuli_objects PRIVATE ${LAZULI_KERNEL_SOURCE})
 
+# Where the program finds that library once both are installed.
+set_source_files_properties(src/backend/cuda/library.cc PROPERTIES COMPILE_DEFINITIONS "LAZULI_LIBRARY_DIR=\"${CMAKE_INSTALL_LIBDIR}\"")
+
 if(LAZULI_CUDA)
   find_package(CUDAToolkit 12.4 QUIET)
 endif()

@@ -9,7 +9,6 @@
 #include "graph/recorded_call.h"
 #include "lazuli/transforms.h"
 #include "plan/plan_cache.h"
-#include "tensor/device_memory.h"
 
 namespace lazuli {
 
@@ -131,8 +130,7 @@ struct CompiledFunction::Impl {
         t->inputs.push_back({e.node->argument, {}});
       } else {
         e.node->wait();
-        const Tensor& value = e.node->value(e.out);
-        t->inputs.push_back({-1, same_memory(value.device(), device) ? value : value.to(device)});
+        t->inputs.push_back({-1, e.node->value(e.out).to(device)});
       }
     }
     t->scalars.assign(capture.scalars().begin(), capture.scalars().end());

@@ -22,7 +22,7 @@ class CudaRun {
     if (scalars_at + scalar_bytes > 0) {
       lease_ = allocate_buffer(scalars_at + scalar_bytes, plan.device);
       workspace_ = static_cast<std::byte*>(lease_->data());
-      scalars_ = workspace_ + scalars_at;
+      scalars_ = reinterpret_cast<uint64_t*>(workspace_ + scalars_at);
     }
     if (scalar_bytes > 0) runtime_.upload(scalars_, memory.scalars, scalar_bytes);
     fill_pointers();
@@ -67,26 +67,7 @@ class CudaRun {
 
   void fill_pointers() {
     table().clear();
-    for (const Location& l : plan_.pointers) table().push_back(resolve(l));
-  }
-
-  void* resolve(const Location& l) const {
-    const auto index = static_cast<size_t>(l.index);
-    switch (l.base) {
-      case Base::workspace:
-        return workspace_ + l.offset;
-      case Base::constant:
-        return static_cast<std::byte*>(plan_.constants[index].raw()) + l.offset;
-      case Base::input:
-        return static_cast<std::byte*>(const_cast<void*>(memory_.inputs[index])) + l.offset;
-      case Base::scalar:
-        return scalars_ + index * sizeof(uint64_t);
-      case Base::output:
-        return static_cast<std::byte*>(memory_.outputs[index]) + l.offset;
-      case Base::none:
-        break;
-    }
-    return nullptr;
+    for (const Location& l : plan_.pointers) table().push_back(address_of(l, plan_, memory_, workspace_, scalars_));
   }
 
   /// Everything that the launches depend on besides the plan.
@@ -145,7 +126,7 @@ class CudaRun {
   cuda::Runtime& runtime_;
   BufferRef lease_;
   std::byte* workspace_ = nullptr;
-  std::byte* scalars_ = nullptr;
+  uint64_t* scalars_ = nullptr;  ///< the device's copy
 };
 
 }  // namespace

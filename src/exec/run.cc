@@ -133,26 +133,7 @@ class Run {
     if (table.size() < plan_.pointers.size()) table.resize(plan_.pointers.size());
     pointers_ = table.data();
     void** p = pointers_;
-    for (const Location& l : plan_.pointers) *p++ = resolve(l);
-  }
-
-  void* resolve(const Location& l) const {
-    const auto index = static_cast<size_t>(l.index);
-    switch (l.base) {
-      case Base::workspace:
-        return workspace_ + l.offset;
-      case Base::constant:
-        return static_cast<std::byte*>(plan_.constants[index].raw()) + l.offset;
-      case Base::input:
-        return static_cast<std::byte*>(const_cast<void*>(memory_.inputs[index])) + l.offset;
-      case Base::scalar:
-        return const_cast<uint64_t*>(memory_.scalars + index);
-      case Base::output:
-        return static_cast<std::byte*>(memory_.outputs[index]) + l.offset;
-      case Base::none:
-        break;
-    }
-    return nullptr;
+    for (const Location& l : plan_.pointers) *p++ = address_of(l, plan_, memory_, workspace_, memory_.scalars);
   }
 
   std::byte* scratch() const { return workspace_ + plan_.workspace_bytes; }

@@ -20,6 +20,26 @@ struct RunMemory {
   std::span<const Where> nodes_at = {};  ///< of the captured graph's nodes: graphs of one structure share a plan, only the run knows where
 };
 
+/// Where an operand of a run lies. `scalars`: the run's, where its kernels can read them.
+inline void* address_of(const Location& l, const Plan& plan, const RunMemory& memory, std::byte* workspace, const uint64_t* scalars) {
+  const auto index = static_cast<size_t>(l.index);
+  switch (l.base) {
+    case Base::workspace:
+      return workspace + l.offset;
+    case Base::constant:
+      return static_cast<std::byte*>(plan.constants[index].raw()) + l.offset;
+    case Base::input:
+      return static_cast<std::byte*>(const_cast<void*>(memory.inputs[index])) + l.offset;
+    case Base::scalar:
+      return const_cast<uint64_t*>(scalars + index);
+    case Base::output:
+      return static_cast<std::byte*>(memory.outputs[index]) + l.offset;
+    case Base::none:
+      break;
+  }
+  return nullptr;
+}
+
 /// Runs all steps. `team`: waves may use threads (only on an executor's thread). Leases the workspace for the time of the call. Errors name
 /// the op, its shapes and where it was recorded.
 void execute(const Plan& plan, const RunMemory& memory, bool team);

@@ -34,10 +34,7 @@ std::vector<std::string> candidates() {
   if (const char* set = std::getenv("LAZULI_CUDA_LIBRARY"); set != nullptr && *set != 0) return {set};
   const std::string own = own_folder();
   std::vector<std::string> paths;
-  if (!own.empty()) paths = {own + "/" + kName, own + "/lazuli/" + kName, own + "/../lib/lazuli/" + kName, own + "/../lib/" + kName};
-#ifdef LAZULI_PRIVATE_LIBRARY_DIR
-  paths.push_back(std::string(LAZULI_PRIVATE_LIBRARY_DIR) + "/" + kName);
-#endif
+  if (!own.empty()) paths = {own + "/" + kName, own + "/lazuli/" + kName, own + "/../" LAZULI_LIBRARY_DIR "/lazuli/" + kName};
   paths.emplace_back(kName);
   return paths;
 }
