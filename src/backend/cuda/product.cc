@@ -96,29 +96,32 @@ std::optional<LzMatmul> library_form(const Product& p) {
 /// A call of the library; the plan for it is made by the device that runs it first.
 struct LibraryState {
   LibraryState(const LzMatmul& s, const Product& p) : spec(s), product(p) {}
-  LibraryState(const LibraryState&) = delete;
-  LibraryState& operator=(const LibraryState&) = delete;
-  ~LibraryState() {
-    if (plan != nullptr) library().api->matmul_destroy(plan);
-  }
-  LzMatmulPlan* made() const {
-    if (LzMatmulPlan* p = plan.load(std::memory_order_acquire)) return p;
+  ProductPlan& made() const {
+    if (ProductPlan* p = plan.load(std::memory_order_acquire)) return *p;
     const std::lock_guard lock(mutex);
-    if (plan.load() == nullptr) plan.store(Runtime::current().make_matmul(spec));
-    return plan.load();
+    if (owned == nullptr) owned = Runtime::current().make_product(spec);
+    plan.store(owned.get(), std::memory_order_release);
+    return *owned;
   }
 
   LzMatmul spec;
   Product product;
   mutable std::mutex mutex;
-  mutable std::atomic<LzMatmulPlan*> plan{nullptr};
+  mutable std::unique_ptr<ProductPlan> owned;
+  mutable std::atomic<ProductPlan*> plan{nullptr};
 };
 
 void run_library(const void* state, const KernelArgs& args, int64_t, int64_t) {
   const auto& s = *static_cast<const LibraryState*>(state);
   const Product& p = s.product;
-  Runtime::current().run_matmul(s.made(), resolve(p.a.place, args), resolve(p.b.place, args), p.addend ? resolve(*p.addend, args) : nullptr,
-                                p.bias ? resolve(*p.bias, args) : nullptr, resolve(p.result, args), 1.0f);
+  LzMatmulRun run{};
+  run.a = resolve(p.a.place, args);
+  run.b = resolve(p.b.place, args);
+  run.c = p.addend ? resolve(*p.addend, args) : nullptr;
+  run.bias = p.bias ? resolve(*p.bias, args) : nullptr;
+  run.d = resolve(p.result, args);
+  run.alpha = 1;
+  Runtime::current().run_product(s.made(), run);
 }
 
 Launch any_strides(const KernelRequest& request, const Product& p) {

@@ -18,6 +18,7 @@ namespace lazuli::cuda {
 namespace {
 
 thread_local Runtime* current_runtime = nullptr;
+thread_local bool recording = false;
 constexpr size_t kMostCompilers = 16;
 
 /// Texts of the kernels that can report something; a kernel's number is its place here plus 1.
@@ -209,25 +210,35 @@ void Runtime::launch(const DeviceFunction& function, const Launch& launch, std::
         "launch");
 }
 
-LzMatmulPlan* Runtime::make_matmul(const LzMatmul& spec) {
+std::unique_ptr<ProductPlan> Runtime::make_product(const LzMatmul& spec) {
   LzMatmulPlan* plan = nullptr;
   check(api_.matmul_create(device_, &spec, &plan), "matmul");
-  return plan;
+  return std::make_unique<ProductPlan>(spec, plan, api_.matmul_destroy);
 }
 
-void Runtime::run_matmul(LzMatmulPlan* plan, const void* a, const void* b, const void* c, const void* bias, void* d, float alpha) {
-  check(api_.matmul_run(device_, plan, a, b, c, bias, d, alpha), "matmul");
+void Runtime::run_product(ProductPlan& plan, LzMatmulRun run) {
+  run.alignment_log2 = alignment_of(run);
+  if (!recording && !plan.settled[run.alignment_log2].load(std::memory_order_acquire)) choices_.settle(api_, device_, info_, plan, run);
+  check(api_.matmul_run(device_, plan.plan, &run), "matmul");
 }
 
-void Runtime::begin_capture() { check(api_.capture_begin(device_), "capture"); }
+void Runtime::begin_capture() {
+  check(api_.capture_begin(device_), "capture");
+  recording = true;
+}
 
 void* Runtime::end_capture() {
+  recording = false;
   void* graph = nullptr;
   check(api_.capture_end(device_, &graph), "capture");
   return graph;
 }
 
-void Runtime::abandon_capture() { static_cast<void>(api_.capture_end(device_, nullptr)); }
+void Runtime::abandon_capture() {
+  recording = false;
+  static_cast<void>(api_.capture_end(device_, nullptr));
+}
+
 void Runtime::replay(void* graph) { check(api_.graph_launch(device_, graph), "launch"); }
 
 }  // namespace lazuli::cuda

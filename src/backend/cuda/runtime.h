@@ -2,12 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <unordered_map>
 
 #include "backend/cuda/library/api.h"
+#include "backend/cuda/product_choice.h"
 #include "tensor/device_memory.h"
 
 namespace lazuli {
@@ -79,8 +81,10 @@ class Runtime final : public DeviceMemory {
   void launch(const DeviceFunction& function, const Launch& launch, std::span<const void* const> in, std::span<void* const> out,
               void* scratch);
 
-  LzMatmulPlan* make_matmul(const LzMatmul& spec);
-  void run_matmul(LzMatmulPlan* plan, const void* a, const void* b, const void* c, const void* bias, void* d, float alpha);
+  std::unique_ptr<ProductPlan> make_product(const LzMatmul& spec);
+  /// `run.alignment_log2` is filled in. A product that runs for the first time may be measured, unless launches are recorded.
+  void run_product(ProductPlan& plan, LzMatmulRun run);
+  ProductChoices& choices() { return choices_; }
 
   /// Launches until end_capture are recorded instead of run.
   void begin_capture();
@@ -104,6 +108,7 @@ class Runtime final : public DeviceMemory {
   void* report_on_device_ = nullptr;
   std::mutex mutex_;
   std::unordered_map<std::string, void*> functions_;  ///< by text
+  ProductChoices choices_;
 };
 
 }  // namespace cuda

@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a function or struct below changes. */
-#define LAZULI_CUDA_ABI 1
+#define LAZULI_CUDA_ABI 2
 
 /* What functions return. The text of the last failure on the calling thread: last_error. */
 enum LzStatus { LZ_OK = 0, LZ_DEVICE_ERROR = 1, LZ_OUT_OF_MEMORY = 2, LZ_UNSUPPORTED = 3 };
@@ -40,8 +40,21 @@ typedef struct LzMatmul {
   int64_t lda, ldb, ldd; /* elements from one stored row to the next */
   int64_t batch, stride_a, stride_b, stride_d;
   int has_c, has_bias;
-  int deterministic; /* no algorithm that splits k */
 } LzMatmul;
+
+/* How cuBLASLt computes a product, as bytes that its same version understands again. */
+typedef struct LzAlgorithm {
+  uint64_t words[8];
+} LzAlgorithm;
+
+/* Where the matrices of one product lie. `alignment_log2`: of a, b, c and d, 0 to LZ_MOST_ALIGNED. */
+enum { LZ_MOST_ALIGNED = 8 };
+typedef struct LzMatmulRun {
+  const void *a, *b, *c, *bias; /* c, bias: null where the product has none; c may be d */
+  void* d;
+  float alpha;
+  uint32_t alignment_log2;
+} LzMatmulRun;
 
 typedef struct LzDevice LzDevice;
 typedef struct LzMatmulPlan LzMatmulPlan;
@@ -75,7 +88,13 @@ typedef struct LzCudaApi {
   int (*launch)(LzDevice*, void* function, const uint32_t grid[3], uint32_t block, uint32_t shared_bytes, void* parameters, size_t bytes);
 
   int (*matmul_create)(LzDevice*, const LzMatmul*, LzMatmulPlan** plan);
-  int (*matmul_run)(LzDevice*, LzMatmulPlan*, const void* a, const void* b, const void* c, const void* bias, void* d, float alpha);
+  /* Times the algorithms that suit the alignment on the given memory, for about `milliseconds` at most, and takes the fastest. Writes to d
+     only where c does not lie there. LZ_UNSUPPORTED: nothing was timed (launches are recorded, no memory for another d). */
+  int (*matmul_measure)(LzDevice*, LzMatmulPlan*, const LzMatmulRun*, double milliseconds, LzAlgorithm* fastest);
+  /* Takes an algorithm that was measured before. LZ_UNSUPPORTED: it does not fit this product. */
+  int (*matmul_take)(LzDevice*, LzMatmulPlan*, uint32_t alignment_log2, const LzAlgorithm*);
+  /* By the algorithm taken for the alignment, else by the first one that the library proposes. */
+  int (*matmul_run)(LzDevice*, LzMatmulPlan*, const LzMatmulRun*);
   void (*matmul_destroy)(LzMatmulPlan*);
 
   /* Between the two, launches are recorded instead of run. */

@@ -29,6 +29,12 @@ namespace lazuli::cuda_library {
   X(cuMemcpyHtoDAsync)             \
   X(cuMemcpyDtoHAsync)             \
   X(cuMemcpyDtoDAsync)             \
+  X(cuMemsetD8Async)               \
+  X(cuEventCreate)                 \
+  X(cuEventDestroy)                \
+  X(cuEventRecord)                 \
+  X(cuEventSynchronize)            \
+  X(cuEventElapsedTime)            \
   X(cuModuleLoadData)              \
   X(cuModuleGetFunction)           \
   X(cuFuncSetAttribute)            \
@@ -97,7 +103,9 @@ int library_info(LzLibraryInfo* info);
 int compile(const char* source, const char* architecture, void** code, size_t* bytes);
 void free_code(void* code);
 int matmul_create(LzDevice* device, const LzMatmul* spec, LzMatmulPlan** plan);
-int matmul_run(LzDevice* device, LzMatmulPlan* plan, const void* a, const void* b, const void* c, const void* bias, void* d, float alpha);
+int matmul_measure(LzDevice* device, LzMatmulPlan* plan, const LzMatmulRun* run, double milliseconds, LzAlgorithm* fastest);
+int matmul_take(LzDevice* device, LzMatmulPlan* plan, uint32_t alignment_log2, const LzAlgorithm* algorithm);
+int matmul_run(LzDevice* device, LzMatmulPlan* plan, const LzMatmulRun* run);
 void matmul_destroy(LzMatmulPlan* plan);
 
 }  // namespace lazuli::cuda_library
