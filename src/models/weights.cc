@@ -9,6 +9,7 @@
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
 #include "tensor/device_memory.h"
+#include "tensor/load.h"
 
 namespace lazuli {
 
@@ -52,8 +53,7 @@ Tensor WeightReader::take(const std::string& name, const Shape& shape, std::stri
   }
   taken_.insert(name);
   count_ += shape.numel();
-  Tensor t = checkpoint_.tensor(name);
-  return (t.dtype() == dtype_ ? t : t.to(dtype_)).to(default_device());
+  return load_tensor(checkpoint_.tensor(name), dtype_, default_device());
 }
 
 void WeightReader::finish(std::initializer_list<std::string_view> ignored) const {

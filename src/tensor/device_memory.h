@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 #include "lazuli/tensor.h"
 
@@ -17,6 +18,10 @@ class DeviceMemory {
   virtual size_t total_bytes() const = 0;
   /// `from` is host memory and may change as soon as this returns.
   virtual void upload(void* to, const void* from, size_t bytes) = 0;
+  /// Makes bytes [offset, offset + size) of an upload in `piece`. Called on several threads at once, in any order; must not throw. Offsets
+  /// are multiples of 64.
+  using Fill = std::function<void(void* piece, size_t offset, size_t size)>;
+  virtual void upload_filled(void* to, size_t bytes, const Fill& fill) = 0;
   /// To host memory. Waits, and throws what went wrong on the device before.
   virtual void download(void* to, const void* from, size_t bytes) = 0;
 

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "tensor/convert.h"
 #include "tensor/device_memory.h"
+#include "tensor/load.h"
 #include "tensor/strided_copy.h"
 
 namespace lazuli {
@@ -68,13 +69,6 @@ void check_host(std::string_view who, const Tensor& t) {
   if (t.device().kind == DeviceKind::cuda) {
     throw DeviceError(fmt::format("{}: data on {} must be copied to the cpu first", who, to_string(t.device())));
   }
-}
-
-template <class To, class From>
-void convert_all(void* dst, const void* src, int64_t count) {
-  auto* out = static_cast<To*>(dst);
-  const auto* in = static_cast<const From*>(src);
-  for (int64_t i = 0; i < count; ++i) out[i] = convert_element<To>(in[i]);
 }
 
 }  // namespace
@@ -172,9 +166,7 @@ Tensor Tensor::to(DType dtype) const {
     if (count != 0) std::memcpy(out.raw(), from.raw(), out.nbytes());
     return out;
   }
-  dispatch(dtype_, [&](auto source) {
-    dispatch(dtype, [&](auto target) { convert_all<decltype(target), decltype(source)>(out.raw(), from.raw(), count); });
-  });
+  convert_elements(dtype, out.raw(), dtype_, from.raw(), count);
   return out;
 }
 

@@ -125,6 +125,13 @@ void Runtime::release(void* memory) {
 
 void Runtime::upload(void* to, const void* from, size_t bytes) { check(api_.upload(device_, to, from, bytes), "copy to the device"); }
 
+void Runtime::upload_filled(void* to, size_t bytes, const Fill& fill) {
+  const auto call = [](void* context, void* piece, size_t offset, size_t size) {
+    (*static_cast<const Fill*>(context))(piece, offset, size);
+  };
+  check(api_.upload_filled(device_, to, bytes, call, const_cast<Fill*>(&fill)), "copy to the device");
+}
+
 void Runtime::download(void* to, const void* from, size_t bytes) {
   check(api_.download(device_, to, from, bytes), "copy from the device");
   check_reports();

@@ -69,6 +69,7 @@ class Runtime final : public DeviceMemory {
   void release(void* memory) override;
   size_t total_bytes() const override { return info_.memory_bytes; }
   void upload(void* to, const void* from, size_t bytes) override;
+  void upload_filled(void* to, size_t bytes, const Fill& fill) override;
   void download(void* to, const void* from, size_t bytes) override;
   /// Waits, and throws what went wrong before.
   void synchronize();

@@ -59,6 +59,9 @@ typedef struct LzMatmulRun {
 typedef struct LzDevice LzDevice;
 typedef struct LzMatmulPlan LzMatmulPlan;
 
+/* Makes bytes [offset, offset + bytes) of what is uploaded. */
+typedef void (*LzFill)(void* context, void* piece, size_t offset, size_t bytes);
+
 typedef struct LzCudaApi {
   uint32_t abi;
   const char* (*last_error)(void);
@@ -75,6 +78,8 @@ typedef struct LzCudaApi {
   int (*allocate_shared)(LzDevice*, size_t bytes, void** memory, void** on_device);
   /* `from` may be changed as soon as it returns. */
   int (*upload)(LzDevice*, void* to, const void* from, size_t bytes);
+  /* The same for bytes that `fill` makes piece by piece: on several threads at once, in any order; offsets are multiples of 64. */
+  int (*upload_filled)(LzDevice*, void* to, size_t bytes, LzFill fill, void* context);
   /* Waits for everything before it. */
   int (*download)(LzDevice*, void* to, const void* from, size_t bytes);
   int (*copy)(LzDevice*, void* to, const void* from, size_t bytes);

@@ -20,9 +20,6 @@ thread_local LzDevice* entered = nullptr;
 
 constexpr uint32_t kSharedWithoutAsking = 48 << 10;
 
-#define LAZULI_TRY(expression) \
-  if (const int status = (expression); status != LZ_OK) return status
-
 }  // namespace
 
 CUstream stream_of(const LzDevice* device) { return recording != nullptr ? recording : device->stream; }
@@ -102,17 +99,6 @@ int allocate_shared(LzDevice* device, size_t bytes, void** memory, void** on_dev
   LAZULI_TRY(check(driver()->cuMemHostGetDevicePointer(&there, *memory, 0), "cuMemHostGetDevicePointer"));
   *on_device = reinterpret_cast<void*>(there);
   return LZ_OK;
-}
-
-int upload(LzDevice* device, void* to, const void* from, size_t bytes) {
-  LAZULI_TRY(enter(device));
-  return check(driver()->cuMemcpyHtoDAsync(address(to), from, bytes, device->stream), "cuMemcpyHtoDAsync");
-}
-
-int download(LzDevice* device, void* to, const void* from, size_t bytes) {
-  LAZULI_TRY(enter(device));
-  LAZULI_TRY(check(driver()->cuMemcpyDtoHAsync(to, address(from), bytes, device->stream), "cuMemcpyDtoHAsync"));
-  return check(driver()->cuStreamSynchronize(device->stream), "cuStreamSynchronize");
 }
 
 int copy(LzDevice* device, void* to, const void* from, size_t bytes) {

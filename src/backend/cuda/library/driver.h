@@ -3,6 +3,7 @@
 
 #include <cuda.h>
 
+#include <mutex>
 #include <string>
 
 #include "backend/cuda/library/api.h"
@@ -22,6 +23,7 @@ namespace lazuli::cuda_library {
   X(cuMemGetInfo)                  \
   X(cuStreamCreate)                \
   X(cuStreamSynchronize)           \
+  X(cuStreamWaitEvent)             \
   X(cuMemAlloc)                    \
   X(cuMemFree)                     \
   X(cuMemHostAlloc)                \
@@ -62,15 +64,22 @@ const char* last_error();
 /// LZ_OK, or a failure with the driver's words for it.
 int check(CUresult result, const char* call);
 
+#define LAZULI_TRY(expression) \
+  if (const int tried = (expression); tried != LZ_OK) return tried
+
+class Staging;
+
 }  // namespace lazuli::cuda_library
 
-/// One device: its context, its only stream, and the workspace of matrix products.
+/// One device: its context, the stream of its work, the workspace of matrix products, and what large copies go through.
 struct LzDevice {
   CUdevice device = 0;
   CUcontext context = nullptr;
   CUstream stream = nullptr;
   void* blas = nullptr;  ///< cublasLtHandle_t
   CUdeviceptr workspace = 0;
+  std::once_flag staging_once;
+  lazuli::cuda_library::Staging* staging = nullptr;  ///< made by the first large copy; null if that failed
 };
 
 namespace lazuli::cuda_library {
@@ -90,6 +99,7 @@ int allocate(LzDevice* device, size_t bytes, void** memory);
 int release(LzDevice* device, void* memory);
 int allocate_shared(LzDevice* device, size_t bytes, void** memory, void** on_device);
 int upload(LzDevice* device, void* to, const void* from, size_t bytes);
+int upload_filled(LzDevice* device, void* to, size_t bytes, LzFill fill, void* context);
 int download(LzDevice* device, void* to, const void* from, size_t bytes);
 int copy(LzDevice* device, void* to, const void* from, size_t bytes);
 int synchronize(LzDevice* device);
