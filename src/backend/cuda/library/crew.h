@@ -21,13 +21,14 @@ class Crew {
   /// Calls `work` on this thread and on up to `helpers` others at the same time; returns when every call has. `work` must not throw and
   /// must do all there is to do even if nobody helps.
   void run(const std::function<void()>& work, size_t helpers) {
-    Task task{&work, std::min(helpers, most_), 0};
+    const size_t wanted = std::min(helpers, most_);
+    Task task{&work, wanted, 0};
     {
       const std::lock_guard lock(mutex_);
-      while (members_ < task.wanted && start_member()) ++members_;
-      if (task.wanted > 0) tasks_.push_back(&task);
+      while (members_ < wanted && start_member()) ++members_;
+      if (wanted > 0) tasks_.push_back(&task);
     }
-    wake_.notify_all();
+    for (size_t k = 0; k < wanted; ++k) wake_.notify_one();
     work();
     std::unique_lock lock(mutex_);
     forget(&task);
