@@ -50,8 +50,9 @@ std::vector<uint8_t> read(const void* memory, size_t bytes) {
 }
 
 TEST(CudaCrew, DoesAllTheWorkWithAnyNumberOfHelpers) {
-  for (const size_t most : {0U, 1U, 3U}) {
-    auto* const crew = new cuda_library::Crew(most);  // its threads stay
+  using cuda_library::Crew;
+  static Crew* const crews[] = {new Crew(0), new Crew(1), new Crew(3)};  // their threads stay
+  for (Crew* crew : crews) {
     for (int turn = 0; turn < 50; ++turn) {
       std::vector<int> done(1000, 0);
       std::atomic<size_t> next{0};
