@@ -18,6 +18,7 @@
 #include "embed/any_model.h"
 #include "exec/parallel.h"
 #include "generate/decode_session.h"
+#include "lazuli/determinism.h"
 #include "lazuli/error.h"
 #include "lazuli/train.h"
 
@@ -26,6 +27,7 @@ namespace lazuli::cli {
 namespace {
 
 struct BenchFlags {
+  bool deterministic = false;
   std::string model, adapter_path;
   int64_t prompt_tokens = 512, generate_tokens = 128, train_tokens = 512;
   int64_t embed_tokens = 128, embed_batch = 32;
@@ -187,6 +189,7 @@ int measure_and_print(const BenchFlags& flags, const Common& common, const Model
 }
 
 int run_bench(const BenchFlags& flags, const Common& common) {
+  set_deterministic(flags.deterministic);
   const AnyModel model = AnyModel::load(flags.model, common.dtype);
   std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.linears());
   if (model.embedding()) return measure_and_print(flags, common, model.info(), {embed(model.embedding(), std::move(adapter), flags)});
@@ -218,6 +221,7 @@ Command bench_command() {
       {.name = "--embed-batch", .target = &flags->embed_batch, .help = "Texts in a batch, for encoders", .low = 1, .high = 65536},
       {.name = "--lora-rank", .target = &flags->lora_rank, .help = "Rank of the adapter that is trained", .low = 1, .high = 65536},
       {.name = "--repeats", .target = &flags->repeats, .help = "Runs that count", .low = 1, .high = 1e6},
+      deterministic_option(&flags->deterministic),
   };
   c.memory_hint = "fewer tokens, a smaller --batch-size or --embed-batch, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_bench(*flags, common); };

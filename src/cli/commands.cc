@@ -25,6 +25,15 @@ std::optional<Adapter> load_adapter(const std::string& path, std::span<const Lin
   return Adapter::load(path, layers);
 }
 
+Option deterministic_option(bool* target) {
+  return {.name = "--deterministic",
+          .target = target,
+          .help =
+              "Same bits in every run, and for each row whatever its batch, also on a GPU, which is slower; on the CPU runs of the same "
+              "sizes and "
+              "--threads always repeat theirs, but a row may depend on its batch"};
+}
+
 Option path_argument(std::string* target, std::string help) {
   return {.name = "path", .target = target, .help = std::move(help), .value = "PATH", .required = true};
 }

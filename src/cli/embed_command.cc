@@ -13,6 +13,7 @@
 #include "cli/human.h"
 #include "embed/text_list.h"
 #include "embed/vector_file.h"
+#include "lazuli/determinism.h"
 #include "lazuli/error.h"
 
 namespace lazuli::cli {
@@ -20,6 +21,7 @@ namespace lazuli::cli {
 namespace {
 
 struct EmbedFlags {
+  bool deterministic = false;
   std::string model, input, output, prompt_name, adapter_path;
   std::string format = "auto";
   int64_t batch_size = 32;
@@ -78,6 +80,7 @@ void print_report(const EmbedFlags& flags, const Common& common, const EmbedResu
 }
 
 int run_embed(const EmbedFlags& flags, const Common& common) {
+  set_deterministic(flags.deterministic);
   check_output(flags, common);
   const std::vector<std::string> texts = read_texts(flags.input, std::cin, format_of(flags.format));
   Embedder embedder = load_embedder(flags.model, flags.adapter_path, common);
@@ -128,6 +131,7 @@ Command embed_command() {
        .help = "Which of the model's prompts to put before every text; default: the one that the model names, if any",
        .value = "NAME"},
       adapter_option(&flags->adapter_path),
+      deterministic_option(&flags->deterministic),
   };
   c.memory_hint = "a smaller --batch-size, shorter texts, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_embed(*flags, common); };

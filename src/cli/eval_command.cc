@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/end_of_text.h"
 #include "cli/human.h"
+#include "lazuli/determinism.h"
 #include "lazuli/error.h"
 #include "lazuli/evaluate.h"
 
@@ -18,11 +19,13 @@ namespace lazuli::cli {
 namespace {
 
 struct EvalFlags {
+  bool deterministic = false;
   std::string model, data, adapter_path, dump_logits;
   int64_t max_seq_length = 2048;
 };
 
 int run_eval(const EvalFlags& flags, const Common& common) {
+  set_deterministic(flags.deterministic);
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
   const auto model = load_model(flags.model, common.dtype);
   const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->linears());
@@ -70,6 +73,7 @@ Command eval_command() {
        .target = &flags->dump_logits,
        .help = "Write the ids and logits of every window to this file",
        .value = "FILE.safetensors"},
+      deterministic_option(&flags->deterministic),
   };
   c.memory_hint = "a smaller --max-seq-length, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_eval(*flags, common); };

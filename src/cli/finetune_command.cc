@@ -16,6 +16,7 @@
 #include "cli/finetune_task.h"
 #include "cli/human.h"
 #include "lazuli/adapter.h"
+#include "lazuli/determinism.h"
 #include "train/fine_tune.h"
 #include "train/loss_curve.h"
 
@@ -23,6 +24,7 @@ namespace lazuli::cli {
 namespace {
 
 struct FinetuneFlags {
+  bool deterministic = false;
   std::string model, data, adapter_path;
   std::string task = "text";
   int64_t iters = 1000;
@@ -161,6 +163,7 @@ std::string draw_curves(const Common& common, const FinetuneFlags& flags) {
 }
 
 int run_finetune(const FinetuneFlags& flags, const Common& common) {
+  set_deterministic(flags.deterministic);
   FineTuneOptions options = loop_options(flags, common);
   options.train.check();
   const std::vector<std::string> targets = split_names(flags.target_modules);
@@ -236,6 +239,7 @@ std::vector<Option> finetune_options(FinetuneFlags& f) {
        .help = "What a loss or gradient that is not finite does: end the training, or leave that step out",
        .choices = {"stop", "skip"}},
       {.name = "--resume", .target = &f.resume, .help = "Go on from what --adapter-path holds"},
+      deterministic_option(&f.deterministic),
   };
 }
 

@@ -10,6 +10,7 @@
 #include "base/json_writer.h"
 #include "cli/command.h"
 #include "cli/human.h"
+#include "lazuli/determinism.h"
 #include "lazuli/error.h"
 #include "lazuli/generate.h"
 
@@ -18,6 +19,7 @@ namespace lazuli::cli {
 namespace {
 
 struct GenerateFlags {
+  bool deterministic = false;
   std::string model, prompt, adapter_path;
   int64_t max_tokens = 100;
   double temp = 0, top_p = 1, min_p = 0, repetition_penalty = 1;
@@ -68,6 +70,7 @@ void print_statistics(const GenerateResult& result) {
 }
 
 int run_generate(const GenerateFlags& flags, const Common& common) {
+  set_deterministic(flags.deterministic);
   const std::string prompt = read_prompt(flags.prompt);
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
   const auto model = load_model(flags.model, common.dtype);
@@ -126,6 +129,7 @@ Command generate_command() {
        .low = 1e-9},
       {.name = "--stop", .target = &flags->stop, .help = "End before this text; may be repeated", .value = "TEXT"},
       {.name = "--ignore-eos", .target = &flags->ignore_eos, .help = "Go on after the end-of-text token"},
+      deterministic_option(&flags->deterministic),
   };
   c.memory_hint = "a smaller --max-tokens, a shorter prompt, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_generate(*flags, common); };

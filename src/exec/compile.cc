@@ -7,6 +7,7 @@
 #include "exec/run.h"
 #include "graph/capture.h"
 #include "graph/recorded_call.h"
+#include "lazuli/determinism.h"
 #include "lazuli/transforms.h"
 #include "plan/plan_cache.h"
 
@@ -29,7 +30,7 @@ struct Trace {
   std::vector<Where> nodes_at;
 
   bool fits(std::span<const Tensor> args) const {
-    if (args.size() != arguments.size()) return false;
+    if (args.size() != arguments.size() || plan->deterministic != deterministic()) return false;
     for (size_t k = 0; k < args.size(); ++k) {
       if (args[k].dtype() != arguments[k].dtype || !(args[k].shape() == arguments[k].shape)) return false;
     }
@@ -99,7 +100,8 @@ struct CompiledFunction::Impl {
 
   const Trace& find_planned(std::span<const TensorSpec> specs) {
     for (auto& t : traces) {
-      if (std::equal(specs.begin(), specs.end(), t->arguments.begin(), t->arguments.end())) return *t;
+      const bool same = t->plan->deterministic == deterministic();
+      if (same && std::equal(specs.begin(), specs.end(), t->arguments.begin(), t->arguments.end())) return *t;
     }
     traces.push_back(trace({specs.begin(), specs.end()}));
     return *traces.back();

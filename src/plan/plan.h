@@ -70,7 +70,8 @@ struct Plan {
   size_t thread_scratch_bytes = 0;
   size_t output_bytes = 0;
   double cost_ns = 0;
-  bool run_inline = false;  ///< so short that the caller's thread runs it
+  bool deterministic = false;  ///< made while that was on
+  bool run_inline = false;     ///< so short that the caller's thread runs it
   size_t optimised_nodes = 0;
   std::shared_ptr<cuda::Replays> replays;  ///< of a CUDA device; null for others
   std::vector<Where> recorded_at;          ///< of each node but leaves of the captured graph that the plan was first made for

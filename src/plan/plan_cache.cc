@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/trace.h"
+#include "lazuli/determinism.h"
 
 namespace lazuli {
 
@@ -11,7 +12,10 @@ namespace {
 bool same(std::span<const uint64_t> a, const std::vector<uint64_t>& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 bool same(std::span<const int64_t> a, const std::vector<int64_t>& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 
-uint64_t device_salt(Device d) { return (static_cast<uint64_t>(d.kind) << 8 | static_cast<uint64_t>(d.index)) * 0x9e3779b97f4a7c15ull; }
+uint64_t salt_of(Device d) {
+  const uint64_t words = static_cast<uint64_t>(d.kind) << 8 | static_cast<uint64_t>(d.index) | static_cast<uint64_t>(deterministic()) << 32;
+  return words * 0x9e3779b97f4a7c15ull;
+}
 
 size_t graph_bytes(const ComputationGraph& g) {
   size_t bytes = 0;
@@ -47,12 +51,13 @@ std::shared_ptr<const Plan> PlanCache::make(const Capture& capture, ComputationG
     std::lock_guard lock(mutex_);
     stats_.last_miss = std::move(reason);
   }
-  Entry entry{capture.full_hash() ^ device_salt(device), of, {capture.dims().begin(), capture.dims().end()}, nullptr, 0};
+  Entry entry{capture.full_hash() ^ salt_of(device), of, {capture.dims().begin(), capture.dims().end()}, nullptr, 0};
   {
     trace::Scope scope("plan", "plan");
     auto plan = std::make_shared<Plan>(entry.dims == of->dims
                                            ? make_plan(of->optimised, device, of->input_strides)
                                            : make_plan(rename_dims(of->optimised, of->dims, entry.dims), device, of->input_strides));
+    plan->deterministic = of->deterministic;
     plan->recorded_at.reserve(of->captured.size());
     for (const GraphNode& n : of->captured.nodes) plan->recorded_at.push_back(info(n.op).cls == OpClass::leaf ? Where{} : n.where);
     entry.bytes = plan->footprint() + entry.dims.size() * 8 + of->bytes;
@@ -65,10 +70,11 @@ std::shared_ptr<const Plan> PlanCache::make(const Capture& capture, ComputationG
 
 std::shared_ptr<const Plan> PlanCache::find(const Capture& capture, Device device) {
   std::lock_guard lock(mutex_);
-  auto [begin, end] = by_hash_.equal_range(capture.full_hash() ^ device_salt(device));
+  auto [begin, end] = by_hash_.equal_range(capture.full_hash() ^ salt_of(device));
   for (auto it = begin; it != end; ++it) {
     const Entry& e = *it->second;
-    if (e.of->device == device && same(capture.dims(), e.dims) && same(capture.structure(), e.of->structure)) {
+    if (e.of->device == device && e.of->deterministic == deterministic() && same(capture.dims(), e.dims) &&
+        same(capture.structure(), e.of->structure)) {
       ++stats_.hits;
       if (it->second != lru_.begin()) lru_.splice(lru_.begin(), lru_, it->second);
       return e.plan;
@@ -81,7 +87,9 @@ std::shared_ptr<const PlanCache::Template> PlanCache::find_template(const Captur
   auto [begin, end] = templates_.equal_range(capture.structure_hash());
   for (auto it = begin; it != end; ++it) {
     auto t = it->second.lock();
-    if (t && t->device == device && t->dims.size() == capture.dims().size() && same(capture.structure(), t->structure)) return t;
+    if (t && t->device == device && t->deterministic == deterministic() && t->dims.size() == capture.dims().size() &&
+        same(capture.structure(), t->structure))
+      return t;
   }
   return nullptr;
 }
@@ -92,6 +100,7 @@ std::shared_ptr<const PlanCache::Template> PlanCache::make_template(const Captur
   t->structure.assign(capture.structure().begin(), capture.structure().end());
   t->dims.assign(capture.dims().begin(), capture.dims().end());
   t->device = device;
+  t->deterministic = deterministic();
   t->captured = std::move(graph);
   t->input_strides = std::move(strides);
   {

@@ -15,7 +15,8 @@
 namespace lazuli {
 
 /// Two levels. A template is a graph optimised once for a structure; a plan is a template fitted to sizes. Both are found by comparing the
-/// whole key. Thread-safe; plans that are running stay alive when they are evicted.
+/// whole key, to which the device and whether runs are deterministic belong. Thread-safe; plans that are running stay alive when they are
+/// evicted.
 class PlanCache {
  public:
   /// The plan for what was captured, or null.
@@ -40,6 +41,7 @@ class PlanCache {
     ComputationGraph optimised;
     std::vector<Strides> input_strides;
     Device device;
+    bool deterministic = false;
     size_t bytes = 0;
   };
   struct Entry {

@@ -81,10 +81,10 @@ TEST(CudaLaunches, OfAFewOpsAreTheseSizes) {
   EXPECT_EQ(launches_of(prepare(Op::add, {x, row}, x)), "2001x1 blocks of 256: 512000 1000 512 512 1 0 1\n");
   EXPECT_EQ(launches_of(prepare(Op::softmax, {x}, x, attrs(1))), "1000x1 blocks of 128: 1000 512 1\n");
   EXPECT_EQ(launches_of(prepare(Op::sum, {x}, row_major(DType::f32, {1000}), attrs(2))),
-            "1000x1 blocks of 128: 1000 512 1 1000 512 512 1\n");
+            "1000x1 blocks of 128: 1000 512 1 512 1000 512 512 1\n");
   // A sum of everything is cut in pieces and finished by a second kernel.
   EXPECT_EQ(launches_of(prepare(Op::sum, {x}, row_major(DType::f32, {}), attrs(3))),
-            "1x125 blocks of 1024: 1 512000 125 512000 1\n1x1 blocks of 256: 1 512000 125 512000 1\n");
+            "1x125 blocks of 1024: 1 512000 125 4096 512000 1\n1x1 blocks of 256: 1 512000 125 4096 512000 1\n");
 }
 
 TEST(CudaLaunches, ProductsGoToTheLibraryWhereItTakesThem) {

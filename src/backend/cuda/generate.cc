@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "backend/cuda/launch.h"
+#include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
 
@@ -31,6 +32,9 @@ std::string call_of(const ElementwiseProgram::Instruction& step) {
 
 /// Whether arithmetic in i64 may leave values that the dtype does not hold.
 bool wraps(DType dtype) { return !is_float(dtype) && dtype != DType::i64; }
+
+/// In deterministic runs a fused chain rounds as its steps would alone: what is fused may depend on which sizes are 1.
+bool rounds(DType dtype) { return deterministic() && is_float(dtype) && size_of(dtype) == 2; }
 
 }  // namespace
 
@@ -87,7 +91,7 @@ std::string element_function(const ElementwiseProgram& program, std::span<const 
   for (size_t i = 0; i < program.code.size(); ++i) {
     const ElementwiseProgram::Instruction& step = program.code[i];
     const std::string call = call_of(step);
-    const bool narrowed = wraps(step.dtype) && step.op != Op::cast && step.op != Op::copy && step.op != Op::where;
+    const bool narrowed = (wraps(step.dtype) || rounds(step.dtype)) && step.op != Op::cast && step.op != Op::copy && step.op != Op::where;
     text += fmt::format("  const {} v{} = {};\n", wide_type(step.dtype), program.inputs + i,
                         narrowed ? fmt::format("op_cast<{}>({})", type_name(step.dtype), call) : call);
   }

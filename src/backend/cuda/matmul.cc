@@ -101,11 +101,11 @@ PreparedOp prepare_matmul(const KernelRequest& request) {
   const int64_t k = in[0].shape[in[0].shape.rank() - (request.attrs.i[0] != 0 ? 2 : 1)];
   PreparedOp op = op_of(request, "matmul", 2.0 * static_cast<double>(request.outputs[0].shape.numel()) * static_cast<double>(k));
   // Copies make both operands fit for the library, where their dtypes and batches are.
-  if (is_float(in[0].dtype) && !library_takes(product)) {
+  if (is_float(in[0].dtype) && !takes_addends(product)) {
     Product copied = product;
     copied.a.spec = row_major(in[0].dtype, in[0].shape);
     copied.b.spec = row_major(in[1].dtype, in[1].shape);
-    if (const uint32_t strided = strided_operands(request); strided != 0 && library_takes(copied)) return ask_for_contiguous(strided);
+    if (const uint32_t strided = strided_operands(request); strided != 0 && takes_addends(copied)) return ask_for_contiguous(strided);
   }
   op.phases.push_back(product_kernel(request, product));
   return op;
@@ -128,7 +128,7 @@ PreparedOp prepare_linear(const KernelRequest& request) {
   PreparedOp op =
       op_of(request, "linear", 2.0 * static_cast<double>(request.outputs[0].shape.numel()) * static_cast<double>(x.shape.back()));
   const bool addends_plain = ((parts & 1) == 0 || plain(request.inputs[2])) && ((parts & 2) == 0 || plain(request.inputs[residual]));
-  if (request.attrs.i[2] == 0 && addends_plain && library_takes(product)) {
+  if (request.attrs.i[2] == 0 && addends_plain && takes_addends(product)) {
     op.phases.push_back(product_kernel(request, product));
     if ((parts & 2) != 0) {
       op.in_place = {static_cast<int>(residual)};

@@ -4,8 +4,10 @@
 #include <atomic>
 #include <mutex>
 
+#include "backend/cuda/fixed_product.h"
 #include "backend/cuda/generate.h"
 #include "backend/cuda/runtime.h"
+#include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
 
@@ -125,30 +127,48 @@ void run_library(const void* state, const KernelArgs& args, int64_t, int64_t) {
 }
 
 Launch any_strides(const KernelRequest& request, const Product& p) {
-  const View a(p.a), b(p.b);
-  const Space batches = batch_space(p);
+  const ProductSizes sizes(p);
   Launch launch;
-  launch.sizes = {a.rows,       b.columns,       a.columns,    batches.count,  batches.rank(),
-                  a.row_stride, a.column_stride, b.row_stride, b.column_stride};
-  launch.sizes.insert(launch.sizes.end(), batches.dims.begin(), batches.dims.end());
-  for (const auto& strides : batches.strides) launch.sizes.insert(launch.sizes.end(), strides.begin(), strides.end());
+  launch.sizes = sizes.numbers;
   KernelText text;
   text.type("A", p.a.spec.dtype).type("B", p.b.spec.dtype).type("R", p.result_dtype);
   text.type("ACC", is_float(p.a.spec.dtype) ? DType::f32 : DType::i64);
   const OperandSpec operands[] = {p.a.spec, p.b.spec};
   const KernelRequest own{request.op, request.attrs, operands, request.outputs.first(1), nullptr};
   launch.source = text.of_file(own, launch.sizes.size(), "matmul");
-  launch.grid = {blocks_for((a.rows + 15) / 16 * ((b.columns + 15) / 16) * batches.count, 1), 1, 1};
+  launch.grid = {blocks_for((sizes.m + 15) / 16 * ((sizes.n + 15) / 16) * sizes.batches, 1), 1, 1};
   launch.in = {p.a.place, p.b.place};
   launch.out = {p.result};
   return launch;
 }
 
+/// The library's algorithm, and with it the order of sums, depends on the number of rows.
+bool in_fixed_order(const Product& p) {
+  return deterministic() && is_float(p.a.spec.dtype) && is_float(p.b.spec.dtype) && is_float(p.result_dtype);
+}
+
 }  // namespace
 
-bool library_takes(const Product& product) { return library_form(product).has_value(); }
+ProductSizes::ProductSizes(const Product& product) {
+  const View a(product.a), b(product.b);
+  const Space space = batch_space(product);
+  m = a.rows;
+  n = b.columns;
+  k = a.columns;
+  batches = space.count;
+  a_row = a.row_stride;
+  a_column = a.column_stride;
+  b_row = b.row_stride;
+  b_column = b.column_stride;
+  numbers = {m, n, k, batches, space.rank(), a_row, a_column, b_row, b_column};
+  numbers.insert(numbers.end(), space.dims.begin(), space.dims.end());
+  for (const auto& strides : space.strides) numbers.insert(numbers.end(), strides.begin(), strides.end());
+}
+
+bool takes_addends(const Product& product) { return in_fixed_order(product) || library_form(product).has_value(); }
 
 Kernel product_kernel(const KernelRequest& request, const Product& product) {
+  if (in_fixed_order(product)) return make_kernel(request, fixed_product_launch(request, product));
   const auto form = library_form(product);
   if (!form) return make_kernel(request, any_strides(request, product));
   Kernel kernel;

@@ -23,8 +23,18 @@ struct Product {
   std::optional<Place> bias;    ///< as long as a row of the result
 };
 
-/// Whether cuBLASLt takes it; only then may it have an addend or bias.
-bool library_takes(const Product& product);
+/// Whether it is computed as it stands by cuBLASLt, or in a deterministic run by kernels of fixed order; only then may it have an addend or
+/// bias.
+bool takes_addends(const Product& product);
+/// What kernels of any strides need as numbers of the run: m, n, k, batches, batch rank; strides of a (row, column), of b; batch dims;
+/// batch strides of a; of b.
+struct ProductSizes {
+  explicit ProductSizes(const Product& product);
+  int64_t m, n, k, batches;
+  int64_t a_row, a_column, b_row, b_column;  ///< strides
+  std::vector<int64_t> numbers;
+};
+
 /// The phase that computes it.
 Kernel product_kernel(const KernelRequest& request, const Product& product);
 

@@ -1,5 +1,5 @@
 // Sums, means and extremes over axes on the cuda backend: one generated kernel, and a second one where a sum is cut in pieces. How it is
-// cut depends on the sizes alone, so results are the same in every run.
+// cut depends on the sizes alone, so results are the same in every run; in deterministic runs not on how many results there are either.
 #include "backend/cuda/reduction.h"
 
 #include <fmt/format.h>
@@ -10,6 +10,7 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/row_reduction.h"
+#include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
 
@@ -17,25 +18,52 @@ namespace {
 
 constexpr int64_t kEnoughThreads = 132 * 1024;  ///< that a card is busy with
 constexpr int64_t kMostPieces = 256;
+/// In deterministic runs: elements of a piece, until there are too many pieces; and threads that fold one. More elements that are zero
+/// change no result then, so padding does not either.
+constexpr int64_t kFixedPiece = 4096, kMostFixedPieces = 1024, kFixedColumnPiece = 512;
+constexpr uint32_t kFixedThreads = 256;
 
 struct Fold {
+  static constexpr size_t kFirstDim = 4;  ///< after results, elements of each, pieces, elements of a piece
+
   const KernelRequest& request;
   const ElementwiseProgram& program;
   Space kept, folded;
   bool columns = false;  ///< a thread for each result instead of a block
   int64_t pieces = 1;
+  int64_t length = 1;  ///< elements of a piece
+  uint32_t threads_of_piece = 1;
 
   Fold(const KernelRequest& r, const ElementwiseProgram& p) : request(r), program(p) {
     const auto axes = static_cast<uint64_t>(p.axes);
     kept = space_of(p.shape, r.inputs, ~axes);
     folded = space_of(p.shape, r.inputs, axes);
-    int last = p.shape.rank() - 1;
-    while (last >= 0 && p.shape[last] == 1) --last;
-    columns = last >= 0 && (axes >> last & 1) == 0 && kept.count >= 32;
+    if (deterministic()) {
+      cut_at_fixed_places();
+    } else {
+      cut_to_fill_the_card();
+    }
+  }
+
+  void cut_to_fill_the_card() {
+    int last = program.shape.rank() - 1;
+    while (last >= 0 && program.shape[last] == 1) --last;
+    columns = last >= 0 && (program.axes >> last & 1) == 0 && kept.count >= 32;
     const int64_t threads = kept.count * (columns ? 1 : std::min<int64_t>(folded.count, 1024));
     const int64_t least = columns ? 64 : 4096;  // elements that a piece folds
     if (threads < kEnoughThreads)
       pieces = std::clamp<int64_t>(std::min(folded.count / least, kEnoughThreads / std::max<int64_t>(1, threads)), 1, kMostPieces);
+    length = (folded.count + pieces - 1) / pieces;
+    threads_of_piece = threads_for_row(folded.count / pieces);
+  }
+
+  void cut_at_fixed_places() {
+    const int last = program.shape.rank() - 1;
+    columns = last >= 0 && (program.axes >> last & 1) == 0;
+    const int64_t least = columns ? kFixedColumnPiece : kFixedPiece;
+    length = std::max(least, (folded.count + kMostFixedPieces - 1) / kMostFixedPieces);
+    pieces = std::max<int64_t>(1, (folded.count + length - 1) / length);
+    threads_of_piece = kFixedThreads;
   }
 
   DType value_dtype() const { return dtype_of_value(program, request.inputs, program.outputs[0]); }
@@ -89,7 +117,7 @@ struct Fold {
   }
 
   std::vector<int64_t> sizes() const {
-    std::vector<int64_t> n = {kept.count, folded.count, pieces};
+    std::vector<int64_t> n = {kept.count, folded.count, pieces, length};
     for (const Space* s : {&kept, &folded}) {
       n.insert(n.end(), s->dims.begin(), s->dims.end());
       for (const auto& strides : s->strides) n.insert(n.end(), strides.begin(), strides.end());
@@ -107,7 +135,7 @@ struct Fold {
 
   /// Folds the elements r = begin, begin + step, ... of a piece into `sum`.
   std::string loop() const {
-    const size_t folded_at = 3 + kept.dims.size() * (1 + program.inputs);
+    const size_t folded_at = kFirstDim + kept.dims.size() * (1 + program.inputs);
     std::string text = fmt::format("    {0} sum = {1};\n    for (i64 r = begin; r < end; r += step) {{\n", accumulator(), neutral());
     text += offsets("f", "o", "      ") + decode(folded, "r", folded_at, "f", "      ");
     std::string call = "element(";
@@ -120,14 +148,14 @@ struct Fold {
     std::string text(kernel_file("elementwise"));
     text += element_function(program, request.inputs);
     text += fmt::format("KERNEL {{\n  const auto combine = {};\n", combine());
-    text += fmt::format("  const i64 length = (p.n[1] + p.n[2] - 1) / p.n[2], piece = blockIdx.y;\n");
+    text += "  const i64 length = p.n[3], piece = blockIdx.y;\n";
     text += "  const i64 stop = p.n[1] < (piece + 1) * length ? p.n[1] : (piece + 1) * length;\n";
     text +=
         columns
             ? "  const i64 begin = piece * length, end = stop, step = 1;\n  for (i64 o = first_index(); o < p.n[0]; o += index_step()) {\n"
             : "  const i64 begin = piece * length + threadIdx.x, end = stop, step = blockDim.x;\n"
               "  for (i64 o = blockIdx.x; o < p.n[0]; o += gridDim.x) {\n";
-    text += offsets("o", "", "    ") + decode(kept, "o", 3, "o", "    ") + loop();
+    text += offsets("o", "", "    ") + decode(kept, "o", kFirstDim, "o", "    ") + loop();
     if (!columns)
       text += fmt::format("    sum = block_reduce(sum, combine, static_cast<{}>({}));\n    if (threadIdx.x != 0) continue;\n",
                           accumulator(), neutral());
@@ -156,7 +184,7 @@ PreparedOp prepare_program_reduction(const KernelRequest& request, const Element
   Launch& first = launches[0];
   first.sizes = fold.sizes();
   first.source = KernelText().of_body(request, first.sizes.size(), fold.source());
-  first.block = fold.columns ? 128 : threads_for_row(fold.folded.count / fold.pieces);
+  first.block = fold.columns ? 128 : fold.threads_of_piece;
   first.grid = {fold.columns ? blocks_for(fold.kept.count, 128) : blocks_for(fold.kept.count, 1), static_cast<uint32_t>(fold.pieces), 1};
   if (fold.pieces > 1) {
     Launch second;

@@ -27,11 +27,11 @@ struct Axes {
 };
 
 /// Neighbouring threads read neighbouring elements where that is possible: a thread a result when the folded axes lie outside the kept
-/// ones.
+/// ones. In deterministic runs who does a row does not depend on the other rows.
 RowShare share_of(const Axes& kept, const Axes& folded, DType dtype) {
   RowShare share(kept.count, folded.count * 4, dtype);
   const bool across = kept.rank() != 0 && (folded.rank() == 0 || kept.innermost() < folded.innermost());
-  if (folded.count > 16 && (!across || folded.count > 512 || kept.count < 64)) return share;
+  if (folded.count > 16 && (deterministic() || !across || folded.count > 512 || kept.count < 64)) return share;
   share.share = 1;
   share.block = 128;
   share.grid = blocks_for(kept.count, share.block);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "backend/cuda/launch.h"
+#include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
 
@@ -21,14 +22,16 @@ struct RowShare {
 };
 
 /// kernels/rows.cu and then kernels/<file>.cu.
-inline std::string row_text(const KernelRequest& request, const KernelText& text, std::string_view file, size_t sizes) {
+inline std::string row_text(const KernelRequest& request, KernelText text, std::string_view file, size_t sizes) {
+  text.number("ANY_ADDRESS", deterministic() ? 1 : 0);
   return text.of_body(request, sizes, std::string(kernel_file("rows")) + std::string(kernel_file(file)));
 }
 
 inline Launch launch_rows(const KernelRequest& request, KernelText text, std::string_view file, std::vector<int64_t> sizes,
                           const RowShare& share) {
   Launch launch;
-  launch.source = row_text(request, text.number("SHARE", share.share), file, sizes.size());
+  text.number("SHARE", share.share);
+  launch.source = row_text(request, text, file, sizes.size());
   launch.grid = {share.grid, 1, 1};
   launch.block = share.block;
   launch.sizes = std::move(sizes);

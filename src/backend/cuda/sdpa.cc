@@ -4,6 +4,7 @@
 
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
+#include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
 
@@ -13,6 +14,7 @@ constexpr int64_t kTile = 64;       ///< queries or keys of a block (attention.c
 constexpr uint32_t kThreads = 256;  ///< attention.cu: TILE_THREADS
 /// Up to this many queries keys are divided over blocks instead.
 constexpr int64_t kFewQueries = 4;
+constexpr int64_t kFixedStretch = 256;   ///< keys of a block that divides them, in deterministic runs
 constexpr int64_t kDecodeThreads = 128;  ///< sdpa_decode.cu: DECODE_THREADS
 constexpr uint32_t kMmaThreads = 128;    ///< attention_mma.cu: MMA_THREADS
 constexpr int64_t kWidestMma = 128;      ///< sums of wider heads do not fit in the registers of a warp
@@ -44,11 +46,11 @@ struct Attention {
   Launch launch(std::string_view file, int64_t blocks, uint32_t threads = kThreads) const {
     return launch_text(std::string(kernel_file("attention")) + std::string(kernel_file(file)), blocks, threads);
   }
-  /// The same with kernels/attention_mma.cu between them. `tiles`: of 64 keys and 64 values each, that the kernel holds at once;
-  /// `numbers`: and so many of 64 floats.
+  /// The same with kernels/mma.cu and kernels/attention_mma.cu between them. `tiles`: of 64 keys and 64 values each, that the kernel holds
+  /// at once; `numbers`: and so many of 64 floats.
   Launch launch_mma(std::string_view file, int64_t blocks, int64_t tiles, int64_t numbers = 0) const {
     std::string body(kernel_file("attention"));
-    body.append(kernel_file("attention_mma")).append(kernel_file(file));
+    body.append(kernel_file("mma")).append(kernel_file("attention_mma")).append(kernel_file(file));
     Launch l = launch_text(body, blocks, kMmaThreads);
     l.shared_bytes = static_cast<uint32_t>(kTile * (tiles * (2 * (padded(size) + padded(value_size)) + 2 * 16) + numbers * 4));
     return l;
@@ -93,6 +95,8 @@ uint32_t strided_heads(const KernelRequest& request, std::initializer_list<size_
 }
 
 bool divides_keys(const Attention& a) {
+  // Queries that attend to themselves alone are as many as the longest text of a batch has tokens: the kernel must not depend on that.
+  if (deterministic() && a.queries >= a.keys) return false;
   return a.queries <= kFewQueries && a.heads * a.queries * a.keys > 0 && std::max(a.size, a.value_size) <= 256;
 }
 
@@ -100,10 +104,11 @@ PreparedOp prepare_decode(Attention a) {
   const int64_t group_rows = std::max<int64_t>(a.heads / a.kv_heads * a.queries, 1), widest = std::max(a.size, a.value_size);
   const int64_t rows = group_rows > 4 ? 8 : group_rows > 2 ? 4 : group_rows;
   const int64_t row_blocks = (group_rows + rows - 1) / rows, tasks = std::max<int64_t>(a.batches * a.kv_heads * row_blocks, 1);
-  const int64_t stretches = std::clamp<int64_t>((a.keys + kTile - 1) / kTile, 1, std::max<int64_t>(132 * 4 / tasks, 1));
+  const int64_t stretches = deterministic() ? std::max<int64_t>((a.keys + kFixedStretch - 1) / kFixedStretch, 1)
+                                            : std::clamp<int64_t>((a.keys + kTile - 1) / kTile, 1, std::max<int64_t>(132 * 4 / tasks, 1));
   a.text.number("ROWS", rows).number("LANES", widest <= 64 ? 8 : widest <= 128 ? 16 : 32);
   while (a.sizes.size() < 26) a.sizes.push_back(0);  // strides of the gradient's operands
-  a.sizes.insert(a.sizes.end(), {stretches, row_blocks});
+  a.sizes.insert(a.sizes.end(), {stretches, row_blocks, deterministic() ? kFixedStretch : 0});
   const auto threads = static_cast<uint32_t>(std::clamp<int64_t>((a.value_size + 31) / 32 * 32, 32, kDecodeThreads));
   PreparedOp op = make_op(a.request, "sdpa_decode",
                           {a.launch("sdpa_decode", tasks * stretches, static_cast<uint32_t>(kDecodeThreads)),

@@ -1,6 +1,5 @@
-// What the attention kernels on tensor cores share, after attention.cu: T is bf16 or f16, D and DV are at most 128, MASKED is 0.
-// A block has 4 warps; warp w holds rows 16 w .. 16 w + 15 of a left tile of 64 rows. All products are m16n8k16: lane l holds of a
-// 16 x 8 result rows l / 4 and l / 4 + 8, columns 2 (l % 4) and the next: numbers 0, 1 of the upper row, then 2, 3 of the lower.
+// What the attention kernels on tensor cores share, after attention.cu and mma.cu: T is bf16 or f16, D and DV are at most 128, MASKED is 0.
+// A block has 4 warps; warp w holds rows 16 w .. 16 w + 15 of a left tile of 64 rows.
 enum { MMA_THREADS = 128 };
 #define ATTENTION_MMA(BLOCKS) extern "C" __global__ void __launch_bounds__(MMA_THREADS, BLOCKS) run(const __grid_constant__ Params p)
 
@@ -11,23 +10,6 @@ template <int SIZE>
 struct HalfTile {
   static constexpr int PITCH = 2 * SIZE + 16, BYTES = TILE * PITCH;
 };
-
-__device__ inline u32 shared_address(const void* at) {
-  u32 address;
-  asm("{ .reg .u64 wide; cvta.to.shared.u64 wide, %1; cvt.u32.u64 %0, wide; }" : "=r"(address) : "l"(at));
-  return address;
-}
-
-// Copies that wait_copies waits for; zeros, and nothing read, where `there` is false.
-__device__ inline void copy_16(u32 to, const void* from, bool there) {
-  const int bytes = there ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
-}
-__device__ inline void copy_4(u32 to, const void* from, bool there) {
-  const int bytes = there ? 4 : 0;
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
-}
-__device__ inline void wait_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 // Starts to bring 64 rows into a tile of SIZE columns, zeros where there is nothing. There after wait_copies and a barrier.
 template <int SIZE>
@@ -59,26 +41,10 @@ __device__ inline void fetch_half(u32 tile, const Rows& rows) {
       const u32 high = r < rows.count && c + 2 * i + 1 < rows.size ? from[1].bits : 0u;
       pair[i] = high << 16 | low;
     }
-    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(tile + r * HalfTile<SIZE>::PITCH + 2 * c), "r"(pair[0]), "r"(pair[1]),
-                 "r"(pair[2]), "r"(pair[3])
-                 : "memory");
+    store_16(tile + r * HalfTile<SIZE>::PITCH + 2 * c, pair);
   }
 }
 
-// Four 8 x 8 matrices; lane l gives the address of row l % 8 of matrix l / 8.
-__device__ inline void load_matrices(u32 (&to)[4], u32 address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(address)
-               : "memory");
-}
-__device__ inline void load_transposed(u32 (&to)[4], u32 address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(address)
-               : "memory");
-}
-__device__ inline int lane() { return static_cast<int>(threadIdx.x % 32); }
 // Where a lane's address of a 16 x 16 piece lies: as a left operand, or transposed as a right one (matrices: upper left, lower left,
 // upper right, lower right) ...
 template <int SIZE>
@@ -87,16 +53,6 @@ __device__ inline u32 left_offset() { return lane() % 16 * HalfTile<SIZE>::PITCH
 template <int SIZE>
 __device__ inline u32 right_offset() { return (lane() % 8 + lane() / 16 * 8) * HalfTile<SIZE>::PITCH + lane() / 8 % 2 * 16; }
 
-__device__ inline void multiply_add(Tag<bf16>, float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-__device__ inline void multiply_add(Tag<f16>, float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
 // Two neighbours, rounded to nearest even; the first in the low half.
 __device__ inline u32 pack_pair(Tag<bf16>, float first, float second) {
   u32 pair;

@@ -1,7 +1,7 @@
 // sdpa of few queries, after attention.cu, first step: a block takes a stretch of the keys of one key head past ROWS of the queries that
 // read it (all heads of its group), and leaves largest score, sum and weighted values of each to scratch. LANES threads hold a key, eight
 // elements each.
-// n[26]: stretches, n[27]: blocks of rows of a key head.
+// n[26]: stretches, n[27]: blocks of rows of a key head, n[28]: keys of a stretch, or 0: the keys that are there in equal parts.
 constexpr int DECODE_THREADS = 128, WORKERS = DECODE_THREADS / LANES, HELD = 8;
 
 // Elements [first, first + 8) of a row, zeros after its end.
@@ -32,7 +32,7 @@ extern "C" __global__ void __launch_bounds__(DECODE_THREADS) run(const __grid_co
   const i64 stretches = p.n[26], row_blocks = p.n[27];
   const int worker = threadIdx.x / LANES, lane = threadIdx.x % LANES;
   const int size = static_cast<int>(p.n[5]), value_size = static_cast<int>(p.n[6]);
-  const i64 longest = (seen.length + stretches - 1) / stretches;
+  const i64 longest = p.n[28] != 0 ? p.n[28] : (seen.length + stretches - 1) / stretches;
   for (i64 task = blockIdx.x; task < p.n[0] * kv_heads * row_blocks * stretches; task += gridDim.x) {
     const i64 begin = task % stretches * longest, last = smaller(begin + longest, seen.length);
     const i64 first = task / stretches % row_blocks * ROWS;
