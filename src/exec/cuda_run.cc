@@ -93,27 +93,34 @@ class CudaRun {
 
   void launch_all() const {
     for (const Step& step : plan_.steps) {
-      if (skipped(step)) continue;
-      void** first = table().data() + step.first_pointer;
-      const KernelArgs args{const_cast<const void* const*>(first), first + step.n_inputs, workspace_ + step.scratch_offset, nullptr};
-      const uint64_t begin = tracing() ? trace::now() : 0;
-      try {
-        for (const Kernel& kernel : step.prepared.phases) kernel.run(kernel.state.get(), args, 0, kernel.tasks);
-      } catch (...) {
-        rethrow_in(step, plan_, memory_.nodes_at);
-      }
-      if (begin == 0) continue;
-      runtime_.synchronize();
-      trace::span("kernel", name_of(step.op), begin,
-                  fmt::format(R"("kernel":"{}","what":"{}","bytes":{:.0f},"flops":{:.0f})", step.prepared.name, step.description,
-                              step.prepared.bytes, step.prepared.flops));
+      if (!skipped(step)) launch(step);
     }
+  }
+
+  void launch(const Step& step) const {
+    void** first = table().data() + step.first_pointer;
+    const KernelArgs args{const_cast<const void* const*>(first), first + step.n_inputs, workspace_ + step.scratch_offset, nullptr};
+    const uint64_t begin = tracing() ? trace::now() : 0;
+    try {
+      for (const Kernel& kernel : step.prepared.phases) kernel.run(kernel.state.get(), args, 0, kernel.tasks);
+    } catch (...) {
+      rethrow_in(step, plan_, memory_.nodes_at);
+    }
+    if (begin == 0) return;
+    runtime_.synchronize();
+    trace::span("kernel", name_of(step.op), begin,
+                fmt::format(R"("kernel":"{}","what":"{}","bytes":{:.0f},"flops":{:.0f})", step.prepared.name, step.description,
+                            step.prepared.bytes, step.prepared.flops));
   }
 
   void* record() const {
     runtime_.begin_capture();
     try {
-      launch_all();
+      for (const Step& step : plan_.steps) {
+        runtime_.capture_after({plan_.waits.data() + step.first_wait, static_cast<size_t>(step.n_waits)}, step.lane);
+        if (!skipped(step)) launch(step);
+        runtime_.capture_mark();
+      }
     } catch (...) {
       runtime_.abandon_capture();
       throw;

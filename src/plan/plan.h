@@ -25,7 +25,10 @@ struct Step {
   int32_t first_pointer = 0;  ///< in Plan::pointers: operands, then results
   int16_t n_inputs = 0;
   int16_t n_outputs = 0;
-  int64_t scratch_offset = 0;   ///< in the workspace
+  int64_t scratch_offset = 0;  ///< in the workspace
+  int32_t first_wait = 0;      ///< in Plan::waits: the steps that it follows where a device runs some side by side
+  int32_t n_waits = 0;
+  int32_t lane = 0;             ///< steps of one lane run one after the other
   int32_t unless_donated = -1;  ///< skipped when that output buffer was donated: it holds the data already
   double cost_ns = 0;           ///< rough, on one thread
   Op op = Op::input;
@@ -61,6 +64,7 @@ struct Plan {
   std::vector<Step> steps;
   std::vector<Wave> waves;
   std::vector<Location> pointers;
+  std::vector<int32_t> waits;
   std::vector<OutputBuffer> buffers;
   std::vector<ResultView> results;
   std::vector<Tensor> constants;

@@ -71,6 +71,7 @@ class Planner {
   void place_workspace();
   void emit();
   void emit_step(const DraftStep& draft);
+  void assign_lanes();
   std::string describe(const DraftStep& draft) const;
   Location locate(Value v) const;
   void merge(int32_t from, int32_t into);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "plan/lanes.h"
 #include "plan/placement.h"
 #include "plan/planner.h"
 #include "tensor/device_memory.h"
@@ -68,6 +69,45 @@ void Planner::emit_step(const DraftStep& draft) {
   plan_.steps.push_back(std::move(s));
 }
 
+/// For devices that run whole plans: which steps wait for which.
+void Planner::assign_lanes() {
+  // Spaces of memory: the workspace, then each input (with the results that may take its memory), then the other results.
+  const auto use_of = [this](int32_t id, bool written) {
+    const Storage& s = storage(id);
+    MemoryUse use{0, 0, s.bytes, written};
+    if (s.kind == Storage::Kind::workspace) {
+      use.begin = s.offset;
+      use.end = s.offset + s.bytes;
+    } else if (s.kind == Storage::Kind::input) {
+      use.space = 1 + s.index;
+    } else {
+      use.space = s.donor >= 0 ? 1 + s.donor : 1 + plan_.input_count + s.index;
+    }
+    return use;
+  };
+  Lanes lanes;
+  size_t position = 0;
+  for (const DraftStep& draft : steps_) {
+    if (draft.removed) continue;
+    std::vector<MemoryUse> uses;
+    for (size_t k = 0; k < draft.inputs.size(); ++k) {
+      const int32_t id = placed(draft.inputs[k]).storage;
+      const Storage::Kind kind = storage(id).kind;
+      if (kind != Storage::Kind::constant && kind != Storage::Kind::scalar) uses.push_back(use_of(id, k == 0 && draft.updates_first_input));
+    }
+    for (const Value v : draft.outputs) {
+      if (v.node >= 0) uses.push_back(use_of(placed(v).storage, true));
+    }
+    if (draft.scratch_storage >= 0) uses.push_back(use_of(draft.scratch_storage, true));
+    Lanes::Choice choice = lanes.next(uses);
+    Step& step = plan_.steps[position++];
+    step.lane = choice.lane;
+    step.first_wait = static_cast<int32_t>(plan_.waits.size());
+    step.n_waits = static_cast<int32_t>(choice.after.size());
+    plan_.waits.insert(plan_.waits.end(), choice.after.begin(), choice.after.end());
+  }
+}
+
 void Planner::emit() {
   bool team = false;
   int32_t wave = -1;
@@ -95,6 +135,7 @@ void Planner::emit() {
     // The costs are those of the host's kernels; what counts is the time that launches take.
     plan_.run_inline = plan_.steps.size() <= kInlineLaunches;
     plan_.replays = std::make_shared<cuda::Replays>();
+    assign_lanes();
   }
 }
 

@@ -234,6 +234,12 @@ void Runtime::begin_capture() {
   recording = true;
 }
 
+void Runtime::capture_after(std::span<const int32_t> marks, int lane) {
+  check(api_.capture_after(device_, marks.data(), marks.size(), lane), "capture");
+}
+
+void Runtime::capture_mark() { check(api_.capture_mark(device_), "capture"); }
+
 void* Runtime::end_capture() {
   recording = false;
   void* graph = nullptr;

@@ -89,6 +89,9 @@ class Runtime final : public DeviceMemory {
 
   /// Launches until end_capture are recorded instead of run.
   void begin_capture();
+  /// What is recorded next follows the marks alone; marks are numbered from 0 in the order of capture_mark.
+  void capture_after(std::span<const int32_t> marks, int lane);
+  void capture_mark();
   void* end_capture();
   void abandon_capture();
   void replay(void* graph);

@@ -13,6 +13,9 @@ extern "C" {
 /* Raised whenever a function or struct below changes. */
 #define LAZULI_CUDA_ABI 2
 
+/* Recorded launches of different lanes may run side by side. */
+#define LZ_LANES 4
+
 /* What functions return. The text of the last failure on the calling thread: last_error. */
 enum LzStatus { LZ_OK = 0, LZ_DEVICE_ERROR = 1, LZ_OUT_OF_MEMORY = 2, LZ_UNSUPPORTED = 3 };
 
@@ -104,6 +107,11 @@ typedef struct LzCudaApi {
 
   /* Between the two, launches are recorded instead of run. */
   int (*capture_begin)(LzDevice*);
+  /* What is recorded from here on follows what was marked with these numbers, and nothing else, in the given lane (0 to LZ_LANES - 1). Of
+     two products in one lane, one has to follow the other. */
+  int (*capture_after)(LzDevice*, const int32_t* marks, size_t count, int lane);
+  /* Gives the end of what was recorded since capture_after a number: 0, then 1, and so on. */
+  int (*capture_mark)(LzDevice*);
   int (*capture_end)(LzDevice*, void** graph); /* graph null: discard what was recorded */
   int (*graph_launch)(LzDevice*, void* graph);
   void (*graph_destroy)(void* graph);

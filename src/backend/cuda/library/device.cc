@@ -1,4 +1,8 @@
 // Devices, their memory, and launches on their stream.
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
 #include "backend/cuda/library/driver.h"
 #include "backend/cuda/library/toolkit.h"
 
@@ -12,8 +16,13 @@ int attribute(CUdevice device, CUdevice_attribute which, int* value) {
   return check(driver()->cuDeviceGetAttribute(value, which, device), "cuDeviceGetAttribute");
 }
 
-/// The stream that this thread records; launches of other threads go on running meanwhile.
-thread_local CUstream recording = nullptr;
+/// What this thread records; launches of other threads go on running meanwhile.
+struct Recording {
+  CUstream stream = nullptr;  ///< null: nothing
+  int lane = 0;
+  std::vector<std::vector<CUgraphNode>> marks;
+};
+thread_local Recording recording;
 
 /// The device whose context is the calling thread's.
 thread_local LzDevice* entered = nullptr;
@@ -22,7 +31,11 @@ constexpr uint32_t kSharedWithoutAsking = 48 << 10;
 
 }  // namespace
 
-CUstream stream_of(const LzDevice* device) { return recording != nullptr ? recording : device->stream; }
+CUstream stream_of(const LzDevice* device) { return recording.stream != nullptr ? recording.stream : device->stream; }
+
+void* workspace_of(const LzDevice* device) {
+  return reinterpret_cast<void*>(device->workspaces[recording.stream != nullptr ? static_cast<size_t>(recording.lane) : 0]);
+}
 
 int enter(LzDevice* device) {
   if (entered == device) return LZ_OK;
@@ -67,7 +80,7 @@ int open_device(int index, LzDevice** device) {
     LAZULI_TRY(check(d->cuDevicePrimaryCtxRetain(&made->context, made->device), "cuDevicePrimaryCtxRetain"));
     LAZULI_TRY(enter(made));
     LAZULI_TRY(check(d->cuStreamCreate(&made->stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate"));
-    LAZULI_TRY(check(d->cuMemAlloc(&made->workspace, kWorkspaceBytes), "cuMemAlloc"));
+    LAZULI_TRY(check(d->cuMemAlloc(made->workspaces.data(), kWorkspaceBytes), "cuMemAlloc"));
     cublasLtHandle_t blas = nullptr;
     if (cublaslt()->cublasLtCreate(&blas) != CUBLAS_STATUS_SUCCESS) return failed(LZ_DEVICE_ERROR, "cublasLtCreate failed");
     made->blas = blas;
@@ -134,8 +147,18 @@ int launch(LzDevice* device, void* function, const uint32_t grid[3], uint32_t bl
                "cuLaunchKernel");
 }
 
+int make_workspaces(LzDevice* device) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  for (CUdeviceptr& workspace : device->workspaces) {
+    if (workspace == 0) LAZULI_TRY(check(driver()->cuMemAlloc(&workspace, kWorkspaceBytes), "cuMemAlloc"));
+  }
+  return LZ_OK;
+}
+
 int capture_begin(LzDevice* device) {
   LAZULI_TRY(enter(device));
+  LAZULI_TRY(make_workspaces(device));
   thread_local CUstream own = nullptr;
   thread_local LzDevice* owner = nullptr;
   if (own == nullptr || owner != device) {
@@ -143,15 +166,53 @@ int capture_begin(LzDevice* device) {
     owner = device;
   }
   LAZULI_TRY(check(driver()->cuStreamBeginCapture(own, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture"));
-  recording = own;
+  recording.stream = own;
+  recording.lane = 0;
+  recording.marks.clear();
+  return LZ_OK;
+}
+
+int capture_after(LzDevice* device, const int32_t* marks, size_t count, int lane) {
+  LAZULI_TRY(enter(device));
+  recording.lane = lane;
+  std::vector<CUgraphNode> nodes;
+  for (size_t k = 0; k < count; ++k) {
+    const std::vector<CUgraphNode>& ends = recording.marks[static_cast<size_t>(marks[k])];
+    nodes.insert(nodes.end(), ends.begin(), ends.end());
+  }
+  // A step that launched nothing ends where those before it end, so a node can come up twice.
+  std::sort(nodes.begin(), nodes.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
+  constexpr unsigned int kReplace = CU_STREAM_SET_CAPTURE_DEPENDENCIES;
+#if CUDA_VERSION >= 13000
+  const CUresult result = driver()->cuStreamUpdateCaptureDependencies(recording.stream, nodes.data(), nullptr, nodes.size(), kReplace);
+#else
+  const CUresult result = driver()->cuStreamUpdateCaptureDependencies(recording.stream, nodes.data(), nodes.size(), kReplace);
+#endif
+  return check(result, "cuStreamUpdateCaptureDependencies");
+}
+
+int capture_mark(LzDevice* device) {
+  LAZULI_TRY(enter(device));
+  CUstreamCaptureStatus state = CU_STREAM_CAPTURE_STATUS_NONE;
+  const CUgraphNode* ends = nullptr;
+  size_t count = 0;
+#if CUDA_VERSION >= 13000
+  const CUgraphEdgeData* edges = nullptr;
+  LAZULI_TRY(
+      check(driver()->cuStreamGetCaptureInfo(recording.stream, &state, nullptr, nullptr, &ends, &edges, &count), "cuStreamGetCaptureInfo"));
+#else
+  LAZULI_TRY(check(driver()->cuStreamGetCaptureInfo(recording.stream, &state, nullptr, nullptr, &ends, &count), "cuStreamGetCaptureInfo"));
+#endif
+  recording.marks.emplace_back(ends, ends + count);
   return LZ_OK;
 }
 
 int capture_end(LzDevice* device, void** graph) {
   LAZULI_TRY(enter(device));
   CUgraph recorded = nullptr;
-  CUstream stream = recording;
-  recording = nullptr;
+  CUstream stream = recording.stream;
+  recording.stream = nullptr;
   LAZULI_TRY(check(driver()->cuStreamEndCapture(stream, &recorded), "cuStreamEndCapture"));
   int status = LZ_OK;
   if (graph != nullptr) {

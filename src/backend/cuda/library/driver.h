@@ -3,6 +3,7 @@
 
 #include <cuda.h>
 
+#include <array>
 #include <mutex>
 #include <string>
 
@@ -10,43 +11,45 @@
 
 namespace lazuli::cuda_library {
 
-#define LAZULI_DRIVER_FUNCTIONS(X) \
-  X(cuInit)                        \
-  X(cuDriverGetVersion)            \
-  X(cuDeviceGetCount)              \
-  X(cuDeviceGet)                   \
-  X(cuDeviceGetName)               \
-  X(cuDeviceGetAttribute)          \
-  X(cuDeviceTotalMem)              \
-  X(cuDevicePrimaryCtxRetain)      \
-  X(cuCtxSetCurrent)               \
-  X(cuMemGetInfo)                  \
-  X(cuStreamCreate)                \
-  X(cuStreamSynchronize)           \
-  X(cuStreamWaitEvent)             \
-  X(cuMemAlloc)                    \
-  X(cuMemFree)                     \
-  X(cuMemHostAlloc)                \
-  X(cuMemHostGetDevicePointer)     \
-  X(cuMemcpyHtoDAsync)             \
-  X(cuMemcpyDtoHAsync)             \
-  X(cuMemcpyDtoDAsync)             \
-  X(cuMemsetD8Async)               \
-  X(cuEventCreate)                 \
-  X(cuEventDestroy)                \
-  X(cuEventRecord)                 \
-  X(cuEventSynchronize)            \
-  X(cuEventElapsedTime)            \
-  X(cuModuleLoadData)              \
-  X(cuModuleGetFunction)           \
-  X(cuFuncSetAttribute)            \
-  X(cuLaunchKernel)                \
-  X(cuStreamBeginCapture)          \
-  X(cuStreamEndCapture)            \
-  X(cuGraphInstantiate)            \
-  X(cuGraphLaunch)                 \
-  X(cuGraphDestroy)                \
-  X(cuGraphExecDestroy)            \
+#define LAZULI_DRIVER_FUNCTIONS(X)     \
+  X(cuInit)                            \
+  X(cuDriverGetVersion)                \
+  X(cuDeviceGetCount)                  \
+  X(cuDeviceGet)                       \
+  X(cuDeviceGetName)                   \
+  X(cuDeviceGetAttribute)              \
+  X(cuDeviceTotalMem)                  \
+  X(cuDevicePrimaryCtxRetain)          \
+  X(cuCtxSetCurrent)                   \
+  X(cuMemGetInfo)                      \
+  X(cuStreamCreate)                    \
+  X(cuStreamSynchronize)               \
+  X(cuStreamWaitEvent)                 \
+  X(cuMemAlloc)                        \
+  X(cuMemFree)                         \
+  X(cuMemHostAlloc)                    \
+  X(cuMemHostGetDevicePointer)         \
+  X(cuMemcpyHtoDAsync)                 \
+  X(cuMemcpyDtoHAsync)                 \
+  X(cuMemcpyDtoDAsync)                 \
+  X(cuMemsetD8Async)                   \
+  X(cuEventCreate)                     \
+  X(cuEventDestroy)                    \
+  X(cuEventRecord)                     \
+  X(cuEventSynchronize)                \
+  X(cuEventElapsedTime)                \
+  X(cuModuleLoadData)                  \
+  X(cuModuleGetFunction)               \
+  X(cuFuncSetAttribute)                \
+  X(cuLaunchKernel)                    \
+  X(cuStreamBeginCapture)              \
+  X(cuStreamEndCapture)                \
+  X(cuGraphInstantiate)                \
+  X(cuGraphLaunch)                     \
+  X(cuGraphDestroy)                    \
+  X(cuGraphExecDestroy)                \
+  X(cuStreamGetCaptureInfo)            \
+  X(cuStreamUpdateCaptureDependencies) \
   X(cuGetErrorString)
 
 struct Driver {
@@ -71,15 +74,15 @@ class Staging;
 
 }  // namespace lazuli::cuda_library
 
-/// One device: its context, the stream of its work, the workspace of matrix products, and what large copies go through.
+/// One device: its context, the stream of its work, the workspaces of matrix products (one a lane), and what large copies go through.
 struct LzDevice {
   CUdevice device = 0;
   CUcontext context = nullptr;
   CUstream stream = nullptr;
   void* blas = nullptr;  ///< cublasLtHandle_t
-  CUdeviceptr workspace = 0;
   std::once_flag staging_once;
   lazuli::cuda_library::Staging* staging = nullptr;  ///< made by the first large copy; null if that failed
+  std::array<CUdeviceptr, LZ_LANES> workspaces{};    ///< those but the first: made when something is recorded
 };
 
 namespace lazuli::cuda_library {
@@ -88,6 +91,8 @@ inline constexpr size_t kWorkspaceBytes = size_t{32} << 20;
 
 /// Where the calling thread's launches go: the device's stream, or the one that it records.
 CUstream stream_of(const LzDevice* device);
+/// For the matrix products that go there.
+void* workspace_of(const LzDevice* device);
 /// Makes the device the calling thread's.
 int enter(LzDevice* device);
 
@@ -106,6 +111,8 @@ int synchronize(LzDevice* device);
 int load(LzDevice* device, const void* code, void** function);
 int launch(LzDevice* device, void* function, const uint32_t grid[3], uint32_t block, uint32_t shared_bytes, void* parameters, size_t bytes);
 int capture_begin(LzDevice* device);
+int capture_after(LzDevice* device, const int32_t* marks, size_t count, int lane);
+int capture_mark(LzDevice* device);
 int capture_end(LzDevice* device, void** graph);
 int graph_launch(LzDevice* device, void* graph);
 void graph_destroy(void* graph);

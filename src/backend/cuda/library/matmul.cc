@@ -124,11 +124,10 @@ int set_bias(const LzMatmulPlan& plan, const void* bias) {
 /// One product; the plan is locked.
 int multiply(LzDevice* device, const LzMatmulPlan& plan, const LzMatmulRun& run, void* d, const cublasLtMatmulAlgo_t& algorithm) {
   const float beta = run.c != nullptr ? 1.0f : 0.0f;
-  return check_blas(
-      cublaslt()->cublasLtMatmul(static_cast<cublasLtHandle_t>(device->blas), plan.product, &run.alpha, run.b, plan.a, run.a, plan.b, &beta,
-                                 run.c != nullptr ? run.c : d, plan.d, d, plan.d, &algorithm, reinterpret_cast<void*>(device->workspace),
-                                 kWorkspaceBytes, reinterpret_cast<cudaStream_t>(stream_of(device))),
-      "cublasLtMatmul");
+  return check_blas(cublaslt()->cublasLtMatmul(static_cast<cublasLtHandle_t>(device->blas), plan.product, &run.alpha, run.b, plan.a, run.a,
+                                               plan.b, &beta, run.c != nullptr ? run.c : d, plan.d, d, plan.d, &algorithm,
+                                               workspace_of(device), kWorkspaceBytes, reinterpret_cast<cudaStream_t>(stream_of(device))),
+                    "cublasLtMatmul");
 }
 
 /// Two events of a device's stream.

@@ -1,0 +1,58 @@
+// Defines Lanes, which finds the steps of a plan that a device may run side by side.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+namespace lazuli {
+
+/// Bytes [begin, end) of a space that a step reads or writes. Spaces never overlap one another.
+struct MemoryUse {
+  int32_t space = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
+  bool written = false;
+};
+
+/// Steps in order of their lanes and `after` never touch what another one writes at the same time.
+class Lanes {
+ public:
+  static constexpr int kCount = 4;
+
+  struct Choice {
+    int lane = 0;
+    /// Earlier steps that this one follows, besides all that these follow; the last one of the lane is among those it follows.
+    std::vector<int32_t> after;
+  };
+
+  /// For the next step; steps are numbered from 0 in the order of the calls.
+  Choice next(std::span<const MemoryUse> uses);
+
+ private:
+  /// Who used a stretch of memory since it was last written.
+  struct Stretch {
+    int64_t end = 0;
+    int32_t writer = -1;
+    std::vector<int32_t> readers;
+  };
+  using Stretches = std::map<int64_t, Stretch>;  ///< by begin; they do not overlap
+  /// The last step of each lane that is done when a step is.
+  using Reach = std::array<int32_t, kCount>;
+
+  void read(Stretches& space, const MemoryUse& use);
+  void write(Stretches& space, const MemoryUse& use);
+  void cut(Stretches& space, int64_t at);
+  void follow(int32_t step);
+  int free_lane() const;
+
+  std::map<int32_t, Stretches> spaces_;
+  std::vector<Reach> reach_;  ///< by step
+  std::vector<int> lane_of_;  ///< by step
+  std::array<int32_t, kCount> last_ = {-1, -1, -1, -1};
+  std::vector<int32_t> wanted_;  ///< steps that the present one has to follow
+};
+
+}  // namespace lazuli
