@@ -35,7 +35,7 @@ class NextToken : public Objective {
     forward.ids = slice(ids, 1, 0, tokens);
     forward.adapter = &adapter;
     const LazyTensor targets = slice(ids, 1, 1, tokens + 1);
-    return cross_entropy(cast(model_->forward(forward), DType::f32), targets);
+    return cross_entropy(model_->forward(forward), targets);
   }
 
  private:

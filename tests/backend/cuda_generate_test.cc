@@ -94,6 +94,28 @@ TEST(CudaLaunches, ProductsGoToTheLibraryWhereItTakesThem) {
   EXPECT_EQ(launches_of(prepare(Op::matmul, {i, i}, i)), "1x1 blocks of 256: 8 8 8 1 0 8 1 8 1\n");
 }
 
+TEST(CudaLaunches, AProductOfOneRowIsOneKernelWithWhatFollows) {
+  const OperandSpec x = row_major(DType::bf16, {1, 1, 896}), w = row_major(DType::bf16, {4864, 896}),
+                    out = row_major(DType::bf16, {1, 1, 4864});
+  Attrs silu = attrs(1, 3);
+  silu.i[2] = static_cast<int64_t>(Op::silu);
+  const OperandSpec bias = row_major(DType::bf16, {4864});
+  EXPECT_EQ(launches_of(prepare(Op::linear, {x, w, bias, out}, out, silu)), "1216x1 blocks of 128: 4864 896 896\n");
+  EXPECT_EQ(launches_of(prepare(Op::matmul, {x, w}, out, attrs(0, 1))), "1216x1 blocks of 128: 4864 896 896\n");
+  // A column of the matrix is not in one piece.
+  EXPECT_EQ(launches_of(prepare(Op::matmul, {x, row_major(DType::bf16, {896, 4864})}, out)), "library\n");
+}
+
+TEST(CudaLaunches, ALoraLinearAddsItsProductToTheAdaptersShare) {
+  const OperandSpec x = row_major(DType::bf16, {64, 32}), w = row_major(DType::bf16, {48, 32}), a = row_major(DType::bf16, {8, 32}),
+                    b = row_major(DType::bf16, {48, 8}), scale = row_major(DType::f32, {}), out = row_major(DType::bf16, {64, 48});
+  Attrs transposed = attrs(1, 1);
+  transposed.i[2] = 1;
+  const PreparedOp op = prepare(Op::lora_linear, {x, w, a, b, scale}, out, transposed);
+  EXPECT_EQ(launches_of(op), "library\n1x1 blocks of 256: 64 48 8 -1 0 1 8 0 0\nlibrary\n");
+  EXPECT_EQ(op.scratch_bytes, 64 * 8 * sizeof(float));
+}
+
 TEST(CudaCodeCache, GivesBackWhatWasKeptAndTakesDamageForMissing) {
   const test::TempFolder folder;
   const CodeCache cache(folder.path("kernels"));

@@ -5,6 +5,7 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/low_rank.h"
 #include "backend/cuda/product.h"
+#include "backend/cuda/vector_product.h"
 
 namespace lazuli::cuda {
 
@@ -128,8 +129,12 @@ PreparedOp prepare_linear(const KernelRequest& request) {
   PreparedOp op =
       op_of(request, "linear", 2.0 * static_cast<double>(request.outputs[0].shape.numel()) * static_cast<double>(x.shape.back()));
   const bool addends_plain = ((parts & 1) == 0 || plain(request.inputs[2])) && ((parts & 2) == 0 || plain(request.inputs[residual]));
-  if (request.attrs.i[2] == 0 && addends_plain && takes_addends(product)) {
-    op.phases.push_back(product_kernel(request, product));
+  const auto activation = static_cast<Op>(request.attrs.i[2]);
+  std::optional<Kernel> whole;
+  if (addends_plain && activation != Op::input) whole = vector_product(request, product, activation);
+  if (addends_plain && activation == Op::input && takes_addends(product)) whole = product_kernel(request, product);
+  if (whole) {
+    op.phases.push_back(*std::move(whole));
     if ((parts & 2) != 0) {
       op.in_place = {static_cast<int>(residual)};
     }
@@ -140,7 +145,7 @@ PreparedOp prepare_linear(const KernelRequest& request) {
   product.result_dtype = DType::f32;
   product.result = Place::scratch(0);
   op.phases.push_back(product_kernel(request, product));
-  op.phases.push_back(make_kernel(request, finish(request, parts, static_cast<Op>(request.attrs.i[2]))));
+  op.phases.push_back(make_kernel(request, finish(request, parts, activation)));
   op.scratch_bytes = f32_bytes(request.outputs[0].shape);
   return op;
 }
@@ -162,24 +167,41 @@ PreparedOp prepare_lora_linear(const KernelRequest& request) {
   if (const uint32_t strided = strided_operands(request, 1)) return ask_for_contiguous(strided);
   const OperandSpec x = rows_of(request.inputs[0]);
   LowRank last = outer_product(request, x.shape[0], 3);
-  const int64_t k = x.shape[1];
-  last.base_offset = 0;
-  last.t_offset = aligned(f32_bytes(request.outputs[0].shape));
-  if (request.inputs.size() > 5) {
+  const auto add_bias = [&] {
     last.bias_operand = 5;
     last.bias_column_stride = request.inputs[5].strides[0];
-  }
+  };
+  const int64_t k = x.shape[1];
+  const bool has_bias = request.inputs.size() > 5;
   PreparedOp op =
       op_of(request, "lora_linear", 2.0 * static_cast<double>(x.shape[0]) * static_cast<double>(k * last.n + last.rank * (k + last.n)));
-  op.phases.push_back(product_kernel(request, {{x, Place::input(0)},
-                                               {request.inputs[1], Place::input(1), request.attrs.i[2] != 0},
-                                               DType::f32,
-                                               Place::scratch(0),
-                                               std::nullopt,
-                                               std::nullopt}));
-  op.phases.push_back(inner_product(request, x, 2, last.t_offset));
+  op.scratch_bytes = f32_bytes({x.shape[0], last.rank});
+  Product base{{x, Place::input(0)},
+               {request.inputs[1], Place::input(1), request.attrs.i[2] != 0},
+               request.outputs[0].dtype,
+               Place::output(),
+               std::nullopt,
+               std::nullopt};
+  base.addend = Place::output();
+  if (has_bias && plain(request.inputs[5])) base.bias = Place::input(5);
+  if (has_bias && !base.bias) add_bias();
+  // The product adds to what the adapter gives, whose own rounding is far below the sum's. The sum is never in memory but as the result.
+  if (takes_addends(base)) {
+    op.phases.push_back(inner_product(request, x, 2, 0));
+    op.phases.push_back(make_kernel(request, low_rank_launch(request, last)));
+    op.phases.push_back(product_kernel(request, base));
+    return op;
+  }
+  base.addend.reset();
+  base.bias.reset();
+  base.result_dtype = DType::f32;
+  last.base_offset = aligned(op.scratch_bytes);
+  base.result = Place::scratch(last.base_offset);
+  if (has_bias) add_bias();
+  op.phases.push_back(product_kernel(request, base));
+  op.phases.push_back(inner_product(request, x, 2, 0));
   op.phases.push_back(make_kernel(request, low_rank_launch(request, last)));
-  op.scratch_bytes = static_cast<size_t>(last.t_offset) + f32_bytes({x.shape[0], last.rank});
+  op.scratch_bytes = static_cast<size_t>(last.base_offset) + f32_bytes(request.outputs[0].shape);
   return op;
 }
 

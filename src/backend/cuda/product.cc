@@ -7,6 +7,7 @@
 #include "backend/cuda/fixed_product.h"
 #include "backend/cuda/generate.h"
 #include "backend/cuda/runtime.h"
+#include "backend/cuda/vector_product.h"
 #include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
@@ -169,6 +170,7 @@ bool takes_addends(const Product& product) { return in_fixed_order(product) || l
 
 Kernel product_kernel(const KernelRequest& request, const Product& product) {
   if (in_fixed_order(product)) return make_kernel(request, fixed_product_launch(request, product));
+  if (auto kernel = vector_product(request, product)) return *std::move(kernel);
   const auto form = library_form(product);
   if (!form) return make_kernel(request, any_strides(request, product));
   Kernel kernel;

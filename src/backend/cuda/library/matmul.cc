@@ -153,7 +153,7 @@ class Stopwatch {
       if (status == LZ_OK) status = check(call(), name);
     };
     // As large as most second-level caches; it also keeps the device busy until the work is submitted.
-    then([&] { return d.cuMemsetD8Async(device_->workspace, 0, kWorkspaceBytes, device_->stream); }, "cuMemsetD8Async");
+    then([&] { return d.cuMemsetD8Async(device_->workspaces[0], 0, kWorkspaceBytes, device_->stream); }, "cuMemsetD8Async");
     then([&] { return d.cuEventRecord(events_[0], device_->stream); }, "cuEventRecord");
     if (status == LZ_OK) status = work();
     then([&] { return d.cuEventRecord(events_[1], device_->stream); }, "cuEventRecord");

@@ -1,0 +1,13 @@
+// Defines vector_product, the product of one row with a matrix whose columns lie row by row: decoding, bound by reading the matrix.
+#pragma once
+
+#include <optional>
+
+#include "backend/cuda/product.h"
+
+namespace lazuli::cuda {
+
+/// `activation(product + bias + addend)` as one kernel; nothing where the product is not of that form. `activation`: Op::input for none.
+std::optional<Kernel> vector_product(const KernelRequest& request, const Product& product, Op activation = Op::input);
+
+}  // namespace lazuli::cuda
