@@ -28,7 +28,7 @@ std::optional<Kernel> vector_product(const KernelRequest& request, const Product
   Launch launch;
   launch.in = {p.a.place, p.b.place};
   KernelText text;
-  text.type("T", x.dtype).type("R", p.result_dtype);
+  text.type("ITEM", x.dtype).type("RESULT", p.result_dtype);
   const auto add = [&](std::string_view name, const std::optional<Place>& place) {
     text.number(name, place ? static_cast<int64_t>(launch.in.size()) : -1);
     if (place) launch.in.push_back(*place);
