@@ -146,7 +146,8 @@ struct CompiledFunction::Impl {
 
   void bind(const Trace& t, std::span<Tensor> args) {
     inputs.clear();
-    moved.clear();
+    // From the back: the pool gives back what it got last, so each copy finds its own place again and a recorded run can be replayed.
+    while (!moved.empty()) moved.pop_back();
     for (size_t k = 0; k < t.inputs.size(); ++k) {
       const int32_t a = t.inputs[k].argument;
       if (a >= 0 && !args[static_cast<size_t>(a)].is_contiguous()) args[static_cast<size_t>(a)] = args[static_cast<size_t>(a)].contiguous();

@@ -117,7 +117,10 @@ StepResult Trainer::step(std::span<const Tensor> batch) {
   s.step_function.call(s.arguments, s.results);
   for (size_t k = 0; k < 3 * s.at.n; ++k) s.arguments[k] = std::move(s.results[kStepScalars + k]);
   s.steps_done = step;
-  return {s.results[0].item(), s.results[1].item(), rate};
+  const StepResult done{s.results[0].item(), s.results[1].item(), rate};
+  // Before the next step takes memory, and from the back: it then runs in the same memory as this one.
+  for (size_t k = kStepScalars; k-- > 0;) s.results[k] = Tensor();
+  return done;
 }
 
 double Trainer::evaluate(std::span<const Tensor> batch) {
