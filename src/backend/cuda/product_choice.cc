@@ -30,7 +30,7 @@ double bytes_of_type(int type) { return type == LZ_F32 ? 4 : 2; }
 /// The first of 16, 20, 24, 28, 32, 40, ... that is not below it; small numbers themselves.
 int64_t step_of_rows(int64_t rows) {
   if (rows <= 16) return rows;
-  const auto step = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(rows - 1))) / 4;
+  const int64_t step = std::max<int64_t>(static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(rows - 1))) / 4, 1);
   return (rows + step - 1) / step * step;
 }
 
