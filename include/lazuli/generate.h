@@ -29,7 +29,7 @@ struct SamplerOptions {
   void check() const;
 };
 
-/// Chooses tokens from logits on the host; the same seed and logits give the same tokens on every machine.
+/// Chooses tokens from logits on the host. The same seed and logits give the same tokens as Generator's, wherever that runs.
 class Sampler {
  public:
   /// Throws ValueError.
@@ -38,14 +38,9 @@ class Sampler {
   int32_t next(std::span<const float> logits, std::span<const int32_t> history);
 
  private:
-  void penalise(std::span<const int32_t> history);
-  size_t kept();
-  int32_t draw(size_t count);
-
   SamplerOptions options_;
-  uint64_t draws_ = 0;
+  int64_t draws_ = 0;
   std::vector<float> logits_;
-  std::vector<int32_t> order_;  ///< token ids; the first `kept()` are the ones to draw from
 };
 
 /// How long a text goes on, and how its tokens are chosen.

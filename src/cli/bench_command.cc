@@ -78,13 +78,20 @@ Measurement prefill(const std::shared_ptr<DecodeSession>& session, int64_t token
   return {fmt::format("pp{}", tokens), tokens, [session, tokens, ids = some_ids(tokens, vocabulary)] {
             session->reset(tokens);
             session->feed(ids);
+            session->next_token();
           }};
 }
 
+/// As generate does it: the next token is on its way while one is read.
 Measurement decode(const std::shared_ptr<DecodeSession>& session, int64_t tokens, int64_t vocabulary) {
-  return {fmt::format("tg{}", tokens), tokens, [session, tokens, ids = some_ids(tokens, vocabulary)] {
+  return {fmt::format("tg{}", tokens), tokens, [session, tokens, ids = some_ids(1, vocabulary)] {
             session->reset(tokens);
-            for (const int32_t& id : ids) session->feed({&id, 1});
+            session->feed(ids);
+            for (int64_t k = 1; k < tokens; ++k) {
+              session->step();
+              session->next_token();
+            }
+            session->next_token();
           }};
 }
 

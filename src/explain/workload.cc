@@ -54,10 +54,9 @@ void record_forward(const std::shared_ptr<const LanguageModel>& model, const Ada
   const WorkloadOptions& o = w.options;
   const bool prefill = o.kind == WorkloadKind::prefill;
   const int64_t capacity = cache_capacity(prefill ? std::max(o.capacity, o.tokens) : o.tokens);
-  const Shape cache{1, info.kv_heads, capacity, info.head_size};
-  std::vector<CallArgument> arguments = {
-      {{DType::i32, Shape{1, prefill ? o.tokens : 1}}}, {{DType::i32, Shape{}}}, {{DType::i32, Shape{}}}};
-  for (int64_t k = 0; k < 2 * info.layers; ++k) arguments.push_back({{info.dtype, cache}, true});
+  std::vector<CallArgument> arguments;
+  for (const TensorSpec& spec : decode_arguments(info, prefill ? o.tokens : 1, capacity)) arguments.push_back({spec});
+  for (const int k : decode_donations(info)) arguments[static_cast<size_t>(k)].donated = true;
   auto context = adapter != nullptr ? std::make_shared<const AdapterContext>(*adapter) : nullptr;
   capture_function(decode_function(model, std::move(context)), arguments, w);
 }

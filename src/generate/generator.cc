@@ -59,8 +59,7 @@ struct Generator::Impl {
 
   void check(std::span<const int32_t> prompt, const GenerateOptions& options) const;
   bool ends(int32_t token) const;
-  FinishReason decode(const GenerateOptions& options, std::vector<int32_t>& history, std::span<const float> logits, TextStream& stream,
-                      GenerateResult& result);
+  FinishReason decode(const GenerateOptions& options, int32_t token, TextStream& stream, GenerateResult& result);
 };
 
 void Generator::Impl::check(std::span<const int32_t> prompt, const GenerateOptions& options) const {
@@ -85,17 +84,23 @@ bool Generator::Impl::ends(int32_t token) const {
   return std::find(own.begin(), own.end(), token) != own.end() || std::find(models.begin(), models.end(), int64_t{token}) != models.end();
 }
 
-FinishReason Generator::Impl::decode(const GenerateOptions& options, std::vector<int32_t>& history, std::span<const float> logits,
-                                     TextStream& stream, GenerateResult& result) {
-  Sampler sampler(options.sampler);
+/// Where runs go on behind the host's back, a token is fed before it is read, so that the device always has the next run; what was fed too
+/// much at the end is dropped. Never more than max_tokens are chosen.
+FinishReason Generator::Impl::decode(const GenerateOptions& options, int32_t token, TextStream& stream, GenerateResult& result) {
+  const bool ahead = session.runs_ahead();
+  const auto step_ahead = [&](size_t unread) {
+    const auto chosen = static_cast<int64_t>(result.tokens.size() + session.unread());
+    if (ahead && session.unread() < unread && chosen < options.max_tokens) session.step();
+  };
   while (true) {
-    const int32_t token = sampler.next(logits, history);
     if (options.stop_at_eos && ends(token)) return FinishReason::eos;
     result.tokens.push_back(token);
-    history.push_back(token);
+    step_ahead(1);
     if (const auto reason = stream.feed(token)) return *reason;
     if (static_cast<int64_t>(result.tokens.size()) == options.max_tokens) return FinishReason::length;
-    logits = session.feed({&token, 1});
+    if (session.unread() == 0) session.step();
+    step_ahead(2);
+    token = session.next_token();
   }
 }
 
@@ -118,14 +123,15 @@ GenerateResult Generator::run(std::span<const int32_t> prompt, const GenerateOpt
   GenerateResult result;
   TextStream stream(impl_->tokenizer, options, on_text, result.text);
   result.prompt_tokens = static_cast<int64_t>(prompt.size());
-  std::vector<int32_t> history(prompt.begin(), prompt.end());
   impl_->session.require_memory(result.prompt_tokens, result.prompt_tokens + options.max_tokens);
-  impl_->session.reset(result.prompt_tokens + options.max_tokens);
+  impl_->session.reset(result.prompt_tokens + options.max_tokens, options.sampler, result.prompt_tokens);
   auto start = std::chrono::steady_clock::now();
-  const std::span<const float> logits = impl_->session.feed(prompt);
+  impl_->session.feed(prompt);
+  const int32_t first = impl_->session.next_token();
   result.prompt_tps = rate(result.prompt_tokens, seconds_since(start));
   start = std::chrono::steady_clock::now();
-  result.finish = impl_->decode(options, history, logits, stream, result);
+  result.finish = impl_->decode(options, first, stream, result);
+  impl_->session.drop_unread();
   const double seconds = seconds_since(start);
   stream.end();
   if (stream.stopped()) result.finish = FinishReason::stop;

@@ -148,6 +148,25 @@ Specs infer_dropout(const Request& r) {
   return {r.in(0)};
 }
 
+Specs infer_sample(const Request& r) {
+  need_float(r, 0);
+  need_rank(r, 0, "logits", 1);
+  const int64_t n = r.in(0).shape[0];
+  // The sum of as many masses fits 64 bits.
+  if (n < 1 || n > int64_t{1} << 23) fail_shape(r, fmt::format("1 to {} logits are expected, got {}", int64_t{1} << 23, n));
+  need_rank(r, 1, "ids", 1);
+  const auto need_dtype = [&](size_t k, const char* what, DType dtype) {
+    if (r.in(k).dtype != dtype) fail_dtype(r, fmt::format("{}: {} is expected, got {}", what, name_of(dtype), name_of(r.in(k).dtype)));
+  };
+  need_dtype(1, "ids", DType::i32);
+  need_offset(r, 2, "length");
+  need_shape(r, 3, "rules", {4});
+  need_dtype(3, "rules", DType::f32);
+  need_shape(r, 4, "counts", {4});
+  need_dtype(4, "counts", DType::i64);
+  return {{DType::i32, {}}};
+}
+
 Specs infer_adamw(const Request& r) {
   need_float(r, 0);
   static constexpr const char* kNames[] = {"parameter", "gradient", "m",     "v",    "rate",           "beta1",

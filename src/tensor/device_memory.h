@@ -25,6 +25,12 @@ class DeviceMemory {
   /// To host memory. Waits, and throws what went wrong on the device before.
   virtual void download(void* to, const void* from, size_t bytes) = 0;
 
+  /// A copy of a few bytes on its way to the host; does not wait, and what is called later does not change it.
+  virtual void* begin_read(const void* from, size_t bytes) = 0;
+  /// Waits for that copy alone, ends the read, and throws what went wrong on the device before. `to` null: the bytes are not wanted, and
+  /// nothing is waited for or thrown.
+  virtual void end_read(void* read, void* to) = 0;
+
   /// Throws DeviceError when the device is not there.
   static DeviceMemory& of(Device device);
   /// How devices of a kind are opened; a backend says it when the program starts.

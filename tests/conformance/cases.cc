@@ -101,6 +101,7 @@ const std::unordered_map<Op, MakeCases> kRows = {
     {Op::dequantize, dequantize_cases},
     {Op::lora_fused, lora_cases},
     {Op::lora_linear, lora_cases},
+    {Op::sample, sample_cases},
     {Op::adamw, adamw_cases},
     {Op::linear, linear_cases},
     {Op::fused_elementwise, fused_cases},

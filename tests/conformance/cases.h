@@ -58,5 +58,6 @@ Cases slice_at_cases(Op op);
 Cases one_hot_cases(Op op);
 Cases sort_cases(Op op);
 Cases dequantize_cases(Op op);
+Cases sample_cases(Op op);
 
 }  // namespace lazuli::conformance

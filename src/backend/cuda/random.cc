@@ -32,7 +32,12 @@ PreparedOp prepare_draw(const KernelRequest& request, const char* name, size_t s
   text.number("BITS", kind == kUniform ? uniform_bits(out.dtype) : 24);
   if (kind == kDropout) text.type("P", request.inputs[1].dtype);
   const int64_t count = out.shape.numel(), per_thread = kind == kBits ? 2 : 4;
-  PreparedOp op = make_op(request, name, {launch_file(request, text, "random", {count}, blocks_for((count + 3) / per_thread), 256)});
+  Launch launch;
+  launch.sizes = {count};
+  launch.source = text.of_body(request, launch.sizes.size(), std::string(kernel_file("philox")) + std::string(kernel_file("random")));
+  launch.grid = {blocks_for((count + 3) / per_thread), 1, 1};
+  launch.block = 256;
+  PreparedOp op = make_op(request, name, {std::move(launch)});
   op.flops = 20 * static_cast<double>(count);
   return op;
 }

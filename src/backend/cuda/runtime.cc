@@ -137,6 +137,19 @@ void Runtime::download(void* to, const void* from, size_t bytes) {
   check_reports();
 }
 
+void* Runtime::begin_read(const void* from, size_t bytes) {
+  LzRead* read = nullptr;
+  check(api_.read_begin(device_, from, bytes, &read), "copy from the device");
+  return read;
+}
+
+void Runtime::end_read(void* read, void* to) {
+  const int status = api_.read_end(device_, static_cast<LzRead*>(read), to);
+  if (to == nullptr) return;
+  check(status, "copy from the device");
+  check_reports();
+}
+
 void Runtime::synchronize() {
   check(api_.synchronize(device_), "synchronize");
   check_reports();

@@ -71,6 +71,8 @@ class Runtime final : public DeviceMemory {
   void upload(void* to, const void* from, size_t bytes) override;
   void upload_filled(void* to, size_t bytes, const Fill& fill) override;
   void download(void* to, const void* from, size_t bytes) override;
+  void* begin_read(const void* from, size_t bytes) override;
+  void end_read(void* read, void* to) override;
   /// Waits, and throws what went wrong before.
   void synchronize();
   const LzDeviceInfo& info() const { return info_; }

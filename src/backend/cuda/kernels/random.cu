@@ -1,22 +1,6 @@
 // random_uniform, random_normal, random_bits, dropout: element k depends only on the seed and k. KIND: 0 uniform, 1 normal, 2 bits,
 // 3 dropout. T: dtype of the result; SEED: of the seed, operand number SEED_IN; BITS: leading bits of a word that a uniform number keeps;
-// P: of dropout's probability, operand 1. n: count. A thread does the elements of one block of Philox.
-struct Words {
-  u32 v[4];
-};
-// Philox4x32-10: the key is the seed, the counter the number of the block.
-__device__ inline Words philox(u64 seed, u64 block) {
-  Words c = {{static_cast<u32>(block), static_cast<u32>(block >> 32), 0, 0}};
-  u32 k0 = static_cast<u32>(seed), k1 = static_cast<u32>(seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const u32 high0 = __umulhi(0xD2511F53u, c.v[0]), low0 = 0xD2511F53u * c.v[0];
-    const u32 high1 = __umulhi(0xCD9E8D57u, c.v[2]), low1 = 0xCD9E8D57u * c.v[2];
-    c = {{high1 ^ c.v[1] ^ k0, low1, high0 ^ c.v[3] ^ k1, low0}};
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  return c;
-}
+// P: of dropout's probability, operand 1. n: count. A thread does the elements of one block of Philox (philox.cu).
 // A word as a multiple of 2^-bits in [0, 1).
 __device__ inline float uniform_from(u32 word, int bits) {
   return static_cast<float>(word >> (32 - bits)) * __uint_as_float(static_cast<u32>(127 - bits) << 23);
@@ -24,7 +8,7 @@ __device__ inline float uniform_from(u32 word, int bits) {
 #define PER_BLOCK (KIND == 2 ? 2 : 4)
 
 __device__ inline void draw(const Words& words, i64 (&y)[2]) {
-  for (int i = 0; i < 2; ++i) y[i] = static_cast<i64>(static_cast<u64>(words.v[2 * i]) | static_cast<u64>(words.v[2 * i + 1]) << 32);
+  for (int i = 0; i < 2; ++i) y[i] = static_cast<i64>(bits64(words, i));
 }
 __device__ inline void draw(const Words& words, float (&y)[4]) {
 #if KIND == 1

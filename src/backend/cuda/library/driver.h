@@ -106,6 +106,8 @@ int allocate_shared(LzDevice* device, size_t bytes, void** memory, void** on_dev
 int upload(LzDevice* device, void* to, const void* from, size_t bytes);
 int upload_filled(LzDevice* device, void* to, size_t bytes, LzFill fill, void* context);
 int download(LzDevice* device, void* to, const void* from, size_t bytes);
+int read_begin(LzDevice* device, const void* from, size_t bytes, LzRead** read);
+int read_end(LzDevice* device, LzRead* read, void* to);
 int copy(LzDevice* device, void* to, const void* from, size_t bytes);
 int synchronize(LzDevice* device);
 int load(LzDevice* device, const void* code, void** function);

@@ -1,0 +1,47 @@
+// The draw of a token on the cuda backend: five launches, of which those that the run's rules do not need end at once.
+#include <algorithm>
+
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/launch.h"
+
+namespace lazuli::cuda {
+
+namespace {
+
+constexpr uint32_t kBlock = 256;
+constexpr int64_t kBuckets = 2048, kStages = 5, kStateBytes = 64;
+
+/// Logits that a block takes: so many that there are at most 512 blocks.
+int64_t chunk_of(int64_t logits) { return std::max<int64_t>(1024, (logits + 512 * kBlock - 1) / (512 * kBlock) * kBlock); }
+
+std::string body_of(int64_t stage) {
+  std::string body(kernel_file("sample"));
+  if (stage == 0) return body.append(kernel_file("sample_penalise"));
+  if (stage < kStages - 1) return body.append(kernel_file("sample_cut"));
+  return body.append(kernel_file("philox")).append(kernel_file("sample_draw"));
+}
+
+}  // namespace
+
+PreparedOp prepare_sample(const KernelRequest& request) {
+  refuse_f64(request);
+  if (const uint32_t strided = strided_operands(request)) return ask_for_contiguous(strided);
+  const int64_t logits = request.inputs[0].shape.numel(), chunk = chunk_of(logits), blocks = (logits + chunk - 1) / chunk;
+  std::vector<Launch> launches;
+  for (int64_t stage = 0; stage < kStages; ++stage) {
+    KernelText text;
+    text.type("T", request.inputs[0].dtype).type("LENGTH", request.inputs[2].dtype).number("STAGE", stage);
+    Launch launch;
+    launch.sizes = {logits, request.inputs[1].shape.numel(), chunk, blocks};
+    launch.source = text.of_body(request, launch.sizes.size(), body_of(stage));
+    launch.grid = {static_cast<uint32_t>(blocks), 1, 1};
+    launch.block = kBlock;
+    launches.push_back(std::move(launch));
+  }
+  PreparedOp op = make_op(request, "sample", std::move(launches), 30);
+  // Memory of kernels/sample.cu.
+  op.scratch_bytes = static_cast<size_t>(kStateBytes + 3 * kBuckets * 12 + blocks * 20 + logits * 4);
+  return op;
+}
+
+}  // namespace lazuli::cuda

@@ -1,0 +1,86 @@
+// The draw of a token on the reference backend: everything sorted, then the rules one after the other.
+#include "backend/sample.h"
+
+#include <numeric>
+#include <vector>
+
+#include "backend/reference/call.h"
+
+namespace lazuli::reference {
+
+namespace {
+
+SampleRules rules_of(const Call& call) {
+  float rules[4];
+  int64_t counts[4];
+  for (int64_t k = 0; k < 4; ++k) {
+    rules[k] = static_cast<float>(call.in(3).real(k));
+    counts[k] = call.in(4).integer(k);
+  }
+  return SampleRules::from(rules, counts);
+}
+
+std::vector<float> penalised_logits(const Call& call, const SampleRules& rules) {
+  std::vector<float> logits(static_cast<size_t>(call.in(0).numel()));
+  for (size_t k = 0; k < logits.size(); ++k) logits[k] = static_cast<float>(call.in(0).real(static_cast<int64_t>(k)));
+  std::vector<int32_t> ids(static_cast<size_t>(call.in(1).numel()));
+  for (size_t k = 0; k < ids.size(); ++k) ids[k] = static_cast<int32_t>(call.in(1).integer(static_cast<int64_t>(k)));
+  const std::vector<float> before = logits;
+  for (int32_t id : sample_recent(ids, call.in(2).integer(), rules.context)) {
+    const auto k = static_cast<size_t>(id);
+    if (id >= 0 && k < logits.size()) logits[k] = sample_penalised(before[k], rules.penalty);
+  }
+  return logits;
+}
+
+/// By id: whether all filters keep it.
+std::vector<bool> kept_of(const std::vector<float>& logits, const SampleRules& rules) {
+  std::vector<size_t> order(logits.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return logits[a] > logits[b]; });
+  const float highest = logits[order[0]];
+  uint64_t total = 0, before = 0;
+  for (float v : logits) total += sample_mass(v, highest, 1);
+  const uint64_t limit = sample_mass_limit(rules.top_p, total);
+  const size_t most = rules.top_k > 0 ? std::min(logits.size(), static_cast<size_t>(rules.top_k)) : logits.size();
+  std::vector<bool> kept(logits.size());
+  for (size_t k = 0; k < most && before < limit; ++k) {
+    const float v = logits[order[k]];
+    kept[order[k]] = sample_keeps(v, highest, std::log(static_cast<double>(rules.min_p)));
+    before += sample_mass(v, highest, 1);
+  }
+  return kept;
+}
+
+int64_t draw_of(const std::vector<float>& logits, const SampleRules& rules, int64_t draw) {
+  const float highest = *std::max_element(logits.begin(), logits.end());
+  const std::vector<bool> kept = kept_of(logits, rules);
+  std::vector<uint64_t> up_to(logits.size());
+  uint64_t total = 0;
+  for (size_t k = 0; k < logits.size(); ++k) {
+    if (kept[k]) total += sample_mass(logits[k], highest, static_cast<double>(rules.temperature));
+    up_to[k] = total;
+  }
+  const uint64_t point = sample_point(rules.seed, draw, total);
+  return std::upper_bound(up_to.begin(), up_to.end(), point) - up_to.begin();
+}
+
+void run_sample(const Call& call) {
+  const SampleRules rules = rules_of(call);
+  const std::vector<float> logits = penalised_logits(call, rules);
+  int64_t token = 0;
+  if (std::any_of(logits.begin(), logits.end(), [](float v) { return std::isnan(v); })) {
+    token = -1;
+  } else if (rules.temperature == 0) {
+    token = std::max_element(logits.begin(), logits.end()) - logits.begin();
+  } else {
+    token = draw_of(logits, rules, call.in(2).integer() - rules.first);
+  }
+  call.out().set(0, Number::of(token));
+}
+
+}  // namespace
+
+PreparedOp prepare_sample(const KernelRequest& request) { return prepare_loop<run_sample>(request, 1); }
+
+}  // namespace lazuli::reference
