@@ -45,7 +45,8 @@ Function decode_function(std::shared_ptr<const LanguageModel> model, std::shared
     LazyTensor logits = model->logits(hidden);
     logits = reshape(logits, {logits.dim(-1)});
     const LazyTensor history = slice_update(args[kHistory], reshape(ids, {ids.dim(1)}), std::array<int64_t, 1>{0}, {}, args[kOffset], 0);
-    const LazyTensor next = args[kOffset] + args[kLast] + LazyTensor::scalar_int(1);
+    const LazyTensor before = ids.dim(1) > 1 ? args[kOffset] + args[kLast] : args[kOffset];
+    const LazyTensor next = before + LazyTensor::scalar_int(1);
     const LazyTensor token = record(Op::sample, {logits, history, next, args[kRules], args[kCounts]});
     // The next run may be on its way before the host sees that there is no token.
     const LazyTensor next_ids = reshape(maximum(token, LazyTensor::scalar_int(0)), {1, 1});

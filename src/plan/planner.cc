@@ -16,8 +16,8 @@ bool updates_first(Op op) { return op == Op::slice_update || op == Op::scatter_a
 
 }  // namespace
 
-Planner::Planner(const ComputationGraph& graph, Device device, const std::vector<Strides>& input_strides)
-    : graph_(graph), backend_(backend_for(device)), input_strides_(input_strides) {
+Planner::Planner(const ComputationGraph& graph, Device device, const Backend& backend, const std::vector<Strides>& input_strides)
+    : graph_(graph), backend_(backend), input_strides_(input_strides) {
   plan_.device = device;
   plan_.input_count = graph.input_count;
   plan_.scalar_count = graph.scalar_count;
@@ -267,7 +267,7 @@ void Planner::mark_uses() {
 }
 
 Plan make_plan(const ComputationGraph& graph, Device device, const std::vector<Strides>& input_strides) {
-  return Planner(graph, device, input_strides).run();
+  return Planner(graph, device, backend_for(device), input_strides).run();
 }
 
 size_t Plan::footprint() const {

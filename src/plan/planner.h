@@ -46,7 +46,8 @@ struct DraftStep {
 
 class Planner {
  public:
-  Planner(const ComputationGraph& graph, Device device, const std::vector<Strides>& input_strides);
+  /// `backend` is the device's. A plan that is not run needs no device but for the constants that it keeps there.
+  Planner(const ComputationGraph& graph, Device device, const Backend& backend, const std::vector<Strides>& input_strides);
   Plan run();
 
  private:
