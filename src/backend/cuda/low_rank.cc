@@ -1,21 +1,34 @@
 // Makes the launch that adds a product of low rank: a block for each tile of the result.
 #include "backend/cuda/low_rank.h"
 
+#include <algorithm>
+
 #include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
 
+namespace {
+
+constexpr int64_t kMostRanks = 64;  ///< whose share of b fits into the shared memory of a block on tensor cores
+
+}  // namespace
+
 Launch low_rank_launch(const KernelRequest& request, const LowRank& shape) {
   const auto bias = static_cast<size_t>(shape.bias_operand < 0 ? 0 : shape.bias_operand);
   const DType b = request.inputs[shape.b_operand].dtype;
-  const bool on_tensor_cores = b == DType::bf16 && shape.base_offset < 0 && (shape.rows >= 16 || deterministic());
+  const bool on_tensor_cores =
+      b == DType::bf16 && shape.base_offset < 0 && shape.rank <= kMostRanks && (shape.rows >= 16 || deterministic());
   KernelText text;
   text.type("T", request.outputs[0].dtype).type("B", b);
   text.type("SCALE", request.inputs[shape.scale_operand].dtype).type("BIAS", request.inputs[bias].dtype);
   text.number("B_IN", static_cast<int64_t>(shape.b_operand)).number("SCALE_IN", static_cast<int64_t>(shape.scale_operand));
   text.number("BIAS_IN", shape.bias_operand);
-  if (!on_tensor_cores) text.number("HAS_BASE", shape.base_offset >= 0);
-  const int64_t tile_rows = on_tensor_cores ? 128 : 64, tile_columns = 64;
+  if (on_tensor_cores) {
+    text.number("STEPS", std::max<int64_t>((shape.rank + 15) / 16, 1));
+  } else {
+    text.number("HAS_BASE", shape.base_offset >= 0);
+  }
+  const int64_t tile_rows = on_tensor_cores ? 128 : 64, tile_columns = on_tensor_cores ? 256 : 64;
   const int64_t tiles = (shape.rows + tile_rows - 1) / tile_rows * ((shape.n + tile_columns - 1) / tile_columns);
   Launch launch;
   launch.sizes = {shape.rows,

@@ -9,13 +9,16 @@
 namespace lazuli::cuda {
 
 struct RowShare {
-  /// For rows of `count` elements of a dtype that are read in 16-byte packs: a warp for short rows, else a block.
+  /// For rows of `count` elements of a dtype that are read in 16-byte packs: a warp for short rows, else a block. Few rows leave the card
+  /// idle, so each gets a block, unless a row's sum must not depend on how many there are.
   RowShare(int64_t rows, int64_t count, DType dtype) {
     const int64_t packs = count * static_cast<int64_t>(size_of(dtype)) / 16;
-    share = packs <= 128 ? 32 : 0;
-    block = share == 32 ? 128 : static_cast<uint32_t>(std::clamp<int64_t>((packs + 127) / 128 * 32, 64, 512));
+    const bool few = rows <= kFewRows && packs > 32 && !deterministic();
+    share = packs <= 128 && !few ? 32 : 0;
+    block = share == 32 ? 128 : static_cast<uint32_t>(std::clamp<int64_t>((packs + 127) / (few ? 32 : 128) * 32, 64, 512));
     grid = blocks_for(rows, share == 32 ? block / 32 : 1);
   }
+  static constexpr int64_t kFewRows = 132;
   int64_t share;  ///< SHARE of rows.cu
   uint32_t block;
   uint32_t grid;

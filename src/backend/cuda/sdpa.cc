@@ -14,10 +14,11 @@ constexpr int64_t kTile = 64;       ///< queries or keys of a block (attention.c
 constexpr uint32_t kThreads = 256;  ///< attention.cu: TILE_THREADS
 /// Up to this many queries keys are divided over blocks instead.
 constexpr int64_t kFewQueries = 4;
-constexpr int64_t kFixedStretch = 256;   ///< keys of a block that divides them, in deterministic runs
-constexpr int64_t kDecodeThreads = 128;  ///< sdpa_decode.cu: DECODE_THREADS
-constexpr uint32_t kMmaThreads = 128;    ///< attention_mma.cu: MMA_THREADS
-constexpr int64_t kWidestMma = 128;      ///< sums of wider heads do not fit in the registers of a warp
+constexpr int64_t kShortestStretch = 32;  ///< keys of a block that divides them
+constexpr int64_t kFixedStretch = 256;    ///< keys of a block that divides them, in deterministic runs
+constexpr int64_t kDecodeThreads = 128;   ///< sdpa_decode.cu: DECODE_THREADS
+constexpr uint32_t kMmaThreads = 128;     ///< attention_mma.cu: MMA_THREADS
+constexpr int64_t kWidestMma = 128;       ///< sums of wider heads do not fit in the registers of a warp
 
 /// What the texts of one request share.
 struct Attention {
@@ -104,8 +105,9 @@ PreparedOp prepare_decode(Attention a) {
   const int64_t group_rows = std::max<int64_t>(a.heads / a.kv_heads * a.queries, 1), widest = std::max(a.size, a.value_size);
   const int64_t rows = group_rows > 4 ? 8 : group_rows > 2 ? 4 : group_rows;
   const int64_t row_blocks = (group_rows + rows - 1) / rows, tasks = std::max<int64_t>(a.batches * a.kv_heads * row_blocks, 1);
-  const int64_t stretches = deterministic() ? std::max<int64_t>((a.keys + kFixedStretch - 1) / kFixedStretch, 1)
-                                            : std::clamp<int64_t>((a.keys + kTile - 1) / kTile, 1, std::max<int64_t>(132 * 4 / tasks, 1));
+  const int64_t stretches =
+      deterministic() ? std::max<int64_t>((a.keys + kFixedStretch - 1) / kFixedStretch, 1)
+                      : std::clamp<int64_t>((a.keys + kShortestStretch - 1) / kShortestStretch, 1, std::max<int64_t>(132 * 4 / tasks, 1));
   a.text.number("ROWS", rows).number("LANES", widest <= 64 ? 8 : widest <= 128 ? 16 : 32);
   while (a.sizes.size() < 26) a.sizes.push_back(0);  // strides of the gradient's operands
   a.sizes.insert(a.sizes.end(), {stretches, row_blocks, deterministic() ? kFixedStretch : 0});

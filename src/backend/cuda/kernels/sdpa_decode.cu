@@ -39,13 +39,14 @@ extern "C" __global__ void __launch_bounds__(DECODE_THREADS) run(const __grid_co
     const i64 batch = task / stretches / row_blocks / kv_heads, kv_head = task / stretches / row_blocks % kv_heads;
     const T* k = static_cast<const T*>(p.in[1]) + batch * p.n[10] + kv_head * p.n[11];
     const T* v = static_cast<const T*>(p.in[2]) + batch * p.n[13] + kv_head * p.n[14];
+    const bool q_packs = has_packs(static_cast<const T*>(p.in[0]), p.n + 7, size) && p.n[7] % HELD == 0 && p.n[8] % HELD == 0;
     const bool k_packs = has_packs(k, p.n + 10, size), v_packs = has_packs(v, p.n + 13, value_size);
     float q[ROWS][HELD], sum_of[ROWS][HELD] = {}, top[ROWS], sum[ROWS];
     i64 end[ROWS];
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
       const i64 row = smaller(first + r, rows - 1), head = kv_head * group + row / queries, t = row % queries;
-      read_eight(static_cast<const T*>(p.in[0]) + batch * p.n[7] + head * p.n[8] + t * p.n[9], lane * HELD, size, false, q[r]);
+      read_eight(static_cast<const T*>(p.in[0]) + batch * p.n[7] + head * p.n[8] + t * p.n[9], lane * HELD, size, q_packs, q[r]);
       end[r] = first + r < rows ? smaller(last, seen.limit(t)) : 0;
       top[r] = -infinity();
       sum[r] = 0;
