@@ -15,7 +15,8 @@ struct RowShare {
     const int64_t packs = count * static_cast<int64_t>(size_of(dtype)) / 16;
     const bool few = rows <= kFewRows && packs > 32 && !deterministic();
     share = packs <= 128 && !few ? 32 : 0;
-    block = share == 32 ? 128 : static_cast<uint32_t>(std::clamp<int64_t>((packs + 127) / (few ? 32 : 128) * 32, 64, 512));
+    block =
+        share == 32 ? 128 : static_cast<uint32_t>(std::clamp<int64_t>(few ? (packs + 31) / 32 * 32 : (packs + 127) / 128 * 32, 64, 512));
     grid = blocks_for(rows, share == 32 ? block / 32 : 1);
   }
   static constexpr int64_t kFewRows = 132;
