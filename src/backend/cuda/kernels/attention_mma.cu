@@ -53,17 +53,6 @@ __device__ inline u32 left_offset() { return lane() % 16 * HalfTile<SIZE>::PITCH
 template <int SIZE>
 __device__ inline u32 right_offset() { return (lane() % 8 + lane() / 16 * 8) * HalfTile<SIZE>::PITCH + lane() / 8 % 2 * 16; }
 
-// Two neighbours, rounded to nearest even; the first in the low half.
-__device__ inline u32 pack_pair(Tag<bf16>, float first, float second) {
-  u32 pair;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
-  return pair;
-}
-__device__ inline u32 pack_pair(Tag<f16>, float first, float second) {
-  u32 pair;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
-  return pair;
-}
 __device__ inline float exp2_fast(float v) {
   asm("ex2.approx.ftz.f32 %0, %0;" : "+f"(v));
   return v;

@@ -61,10 +61,10 @@ __device__ inline void write_eight(const Params& p, i64 row, i64 column, float s
   }
   T* out = static_cast<T*>(p.out[0]) + row * n + column;
   if (packs) {
-    Pack<T, 8> pack;
-#pragma unroll
-    for (int k = 0; k < 8; ++k) pack.v[k] = narrow<T>(y[k]);
-    *reinterpret_cast<Pack<T, 8>*>(out) = pack;
+    // In assembly: the compiler would store some of them one by one.
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(out), "r"(pack_pair(Tag<T>(), y[0], y[1])),
+                 "r"(pack_pair(Tag<T>(), y[2], y[3])), "r"(pack_pair(Tag<T>(), y[4], y[5])), "r"(pack_pair(Tag<T>(), y[6], y[7]))
+                 : "memory");
     return;
   }
 #pragma unroll

@@ -42,7 +42,13 @@ __device__ inline void write(A* to, const float (&v)[N]) {
   Pack<A, N> pack;
 #pragma unroll
   for (int i = 0; i < N; ++i) pack.v[i] = narrow<A>(v[i]);
-  *reinterpret_cast<Pack<A, N>*>(to) = pack;
+  if constexpr (sizeof(pack) == 16) {
+    // In assembly: the compiler would store some packs number by number.
+    const u32* words = reinterpret_cast<const u32*>(&pack);
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3]) : "memory");
+  } else {
+    *reinterpret_cast<Pack<A, N>*>(to) = pack;
+  }
 }
 // Elements of an A that 16 bytes hold.
 template <class A>
