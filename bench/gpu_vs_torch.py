@@ -84,6 +84,27 @@ def torch_calls():
     return out
 
 
+def torch_attention():
+    """The attention of torch's own backends, without and with gradients; a backend that refuses says why."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.nn.functional import scaled_dot_product_attention as attend
+    q, k, v, g = (torch.randn(8, heads, 1024, 64, device="cuda", dtype=torch.bfloat16) for heads in (14, 2, 2, 14))
+    leaves = [x.clone().requires_grad_() for x in (q, k, v)]
+    out = {}
+    for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION):
+        def both():
+            torch.autograd.grad(attend(*leaves, is_causal=True, enable_gqa=True), leaves, g)
+        try:
+            with sdpa_kernel(backend):
+                forward = times(lambda: attend(q, k, v, is_causal=True, enable_gqa=True), 200, torch.cuda.synchronize)
+                whole = times(both, 200, torch.cuda.synchronize)
+            out[backend.name] = {"forward_us": statistics.median(forward) * 1e6, "with_gradients_us": statistics.median(whole) * 1e6}
+        except RuntimeError as e:
+            out[backend.name] = f"left out: {str(e).splitlines()[0]}"
+    return out
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--bin", required=True)
@@ -111,6 +132,7 @@ def main():
         import torch
         model = model.cuda()
         result["torch_calls"] = torch_calls()
+        result["torch_attention"] = torch_attention()
         result["torch_decode_eager"] = torch_decode(model, a)
         try:
             result["torch_train_eager"] = torch_train(model, a)

@@ -22,14 +22,14 @@ using lazuli::Tensor;
 
 constexpr Device kCuda{lazuli::DeviceKind::cuda, 0};
 
-Tensor filled(const Shape& shape) {
+Tensor filled(const Shape& shape, DType dtype = DType::f32) {
   std::vector<float> values(static_cast<size_t>(shape.numel()));
   uint32_t x = 1;
   for (float& v : values) {
     x = x * 1664525u + 1013904223u;
     v = static_cast<float>(x >> 8) / static_cast<float>(1 << 24) - 0.5f;
   }
-  return Tensor::from_vector(values, shape, kCuda);
+  return Tensor::from_vector(values, shape).to(dtype).to(kCuda);
 }
 
 struct Times {
@@ -76,9 +76,18 @@ int main() {
           return std::vector<LazyTensor>{x};
         },
         kCuda);
+    const auto attend = [](std::span<const LazyTensor> a) {
+      return scaled_dot_product_attention(a[0], a[1], a[2], 0.125, {.causal = true, .mask = {}, .length = {}});
+    };
+    CompiledFunction attention = lazuli::compile([&](std::span<const LazyTensor> a) { return std::vector<LazyTensor>{attend(a)}; }, kCuda);
+    CompiledFunction attention_gradient =
+        lazuli::compile(lazuli::grad([&](std::span<const LazyTensor> a) { return sum(attend(a) * a[3]); }, {0, 1, 2}), kCuda);
+    const Tensor q = filled({8, 14, 1024, 64}, DType::bf16), k = filled({8, 2, 1024, 64}, DType::bf16);
     std::printf("{\n");
     report("softmax 1x1024", softmax, {filled({1, 1024})}, false);
     report("lora 1x512 rank 8", lora, {filled({1, 512}), filled({512, 8}), filled({8, 512})}, false);
+    report("attention 8x14x1024x64, 2 kv heads, causal, bf16", attention, {q, k, k}, false);
+    report("its value and gradients", attention_gradient, {q, k, k, q}, false);
     report("40 kernels in one plan", chain, {filled({64, 64}), filled({64, 64})}, true);
     std::printf("}\n");
   } catch (const lazuli::Error& error) {

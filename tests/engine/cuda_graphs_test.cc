@@ -110,6 +110,31 @@ TEST(CudaGraphs, InputsAndResultsMoveBetweenDevicesByThemselves) {
             (std::vector<float>{2, 8, 4, 10, 6, 12}));
 }
 
+TEST(CudaGraphs, TwoCardsComputeTheSameAndExchangeTensors) {
+  LAZULI_NEEDS_CUDA();
+  std::string problem;
+  if (cuda::device_count(&problem) < 2) GTEST_SKIP() << "one CUDA device is here";
+  constexpr Device second{DeviceKind::cuda, 1};
+  const auto step = [](std::span<const LazyTensor> a) {
+    return std::vector<LazyTensor>{softmax(matmul(a[0], a[1]), 1), sum(tanh(a[0]) * a[0], {1}), a[0] + a[1], exp(a[1])};
+  };
+  CompiledFunction first_step = compile(step, kCuda), second_step = compile(step, second);
+  std::vector<float> values(64 * 64);
+  for (size_t k = 0; k < values.size(); ++k) values[k] = static_cast<float>(k % 37) / 37 - 0.5f;
+  const Tensor here = Tensor::from_vector(values, {64, 64}, kCuda), there = here.to(second);
+  EXPECT_EQ(there.device(), second);
+  EXPECT_TRUE(same_bits(here, there));
+  for (int turn = 0; turn < 4; ++turn) {  // launched, recorded, replayed
+    const std::vector<Tensor> given[] = {{here, here}, {there, there}};
+    const std::vector<Tensor> one = first_step(given[0]), two = second_step(given[1]);
+    for (size_t k = 0; k < one.size(); ++k) {
+      EXPECT_EQ(two[k].device(), second);
+      EXPECT_TRUE(same_bits(one[k], two[k])) << k;
+    }
+  }
+  EXPECT_TRUE(same_bits(there.to(kCuda), here));
+}
+
 TEST(CudaGraphs, OutOfMemoryIsTypedAndLeavesTheDeviceUsable) {
   LAZULI_NEEDS_CUDA();
   const OnCuda device;
