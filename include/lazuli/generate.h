@@ -29,7 +29,8 @@ struct SamplerOptions {
   void check() const;
 };
 
-/// Chooses tokens from logits on the host. The same seed and logits give the same tokens as Generator's, wherever that runs.
+/// Chooses tokens from logits on the host. The same seed and logits give the same tokens as Generator's, wherever that runs,
+/// but where the last digit of an exponential decides.
 class Sampler {
  public:
   /// Throws ValueError.

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "backend/cuda/library/api.h"
 #include "backend/cuda/replays.h"
 #include "backend/cuda/runtime.h"
 #include "base/trace.h"
+#include "lazuli/error.h"
+#include "plan/lanes.h"
 
 namespace lazuli {
 
@@ -13,6 +16,8 @@ namespace {
 /// Shorter plans are launched kernel by kernel.
 constexpr size_t kWorthRecording = 4;
 constexpr size_t kAlignment = 256;
+
+static_assert(Lanes::kCount == LZ_LANES);
 
 class CudaRun {
  public:
@@ -43,9 +48,7 @@ class CudaRun {
         launch_all();
         break;
       case cuda::Replays::Advice::record:
-        graph = record();
-        runtime_.replay(graph);
-        plan_.replays->keep(addresses(), graph);
+        record_and_run();
         break;
       case cuda::Replays::Advice::replay:
         runtime_.replay(graph);
@@ -111,6 +114,19 @@ class CudaRun {
     trace::span("kernel", name_of(step.op), begin,
                 fmt::format(R"("kernel":"{}","what":"{}","bytes":{:.0f},"flops":{:.0f})", step.prepared.name, step.description,
                             step.prepared.bytes, step.prepared.flops));
+  }
+
+  /// What runs by launches must not fail for want of the little that a recording takes.
+  void record_and_run() {
+    void* graph = nullptr;
+    try {
+      graph = record();
+    } catch (const OutOfMemory&) {
+      launch_all();
+      return;
+    }
+    runtime_.replay(graph);
+    plan_.replays->keep(addresses(), graph);
   }
 
   void* record() const {

@@ -89,33 +89,35 @@ std::vector<int64_t> chunk_lengths(int64_t count) {
 }
 
 DecodeSession::DecodeSession(std::shared_ptr<const LanguageModel> model, std::optional<Adapter> adapter)
-    : model_(std::move(model)), adapter_(adapter ? std::make_shared<const AdapterContext>(*adapter) : nullptr) {
-  forward_ = compile(decode_function(model_, adapter_), default_device());
+    : model_(std::move(model)), adapter_(adapter ? std::make_shared<const AdapterContext>(*adapter) : nullptr), device_(default_device()) {
+  forward_ = compile(decode_function(model_, adapter_), device_);
   forward_.donate(decode_donations(model_->info()));
   args_.resize(kCache + 2 * static_cast<size_t>(model_->info().layers));
   one_id_ = Tensor::zeros(DType::i32, {1, 1});
-  zero_ = integer(0).to(default_device());
+  zero_ = integer(0).to(device_);
 }
 
 void DecodeSession::reset(int64_t positions, const SamplerOptions& sampler, int64_t prompt) {
   drop_unread();
   const SampleOperands operands = operands_of(sampler, prompt);
-  args_[kRules] = Tensor::from_slice(std::span<const float>(operands.rules), {4}, default_device());
-  args_[kCounts] = Tensor::from_slice(std::span<const int64_t>(operands.counts), {4}, default_device());
+  args_[kRules] = Tensor::from_slice(std::span<const float>(operands.rules), {4}, device_);
+  args_[kCounts] = Tensor::from_slice(std::span<const int64_t>(operands.counts), {4}, device_);
   position_ = 0;
+  chosen_ = false;
   const int64_t capacity = cache_capacity(positions);
   if (capacity == capacity_) return;
   drop_cache();
   const std::vector<TensorSpec> specs = decode_arguments(model_->info(), 1, capacity);
   for (const int k : decode_donations(model_->info())) {
     const auto at = static_cast<size_t>(k);
-    args_[at] = Tensor::zeros(specs[at].dtype, specs[at].shape, default_device());
+    args_[at] = Tensor::zeros(specs[at].dtype, specs[at].shape, device_);
   }
   capacity_ = capacity;
 }
 
 void DecodeSession::drop_cache() {
   capacity_ = 0;
+  chosen_ = false;
   for (const int k : decode_donations(model_->info())) args_[static_cast<size_t>(k)] = Tensor();
   results_.clear();
 }
@@ -142,7 +144,7 @@ void DecodeSession::require_memory(int64_t prompt, int64_t positions) {
     need.arguments = cache_bytes + allocated_bytes(static_cast<size_t>(length) * sizeof(int32_t));
     most = larger(most, need);
   }
-  lazuli::require_memory("[generate]", most, default_device());
+  lazuli::require_memory("[generate]", most, device_);
 }
 
 void DecodeSession::feed(std::span<const int32_t> ids) {
@@ -203,7 +205,7 @@ void DecodeSession::drop_unread() {
 
 std::vector<float> DecodeSession::logits() const { return results_.at(kLogits).to_vector<float>(); }
 
-bool DecodeSession::runs_ahead() const { return !on_host(default_device()); }
+bool DecodeSession::runs_ahead() const { return !on_host(device_); }
 
 /// The ids argument with room for `length` tokens; that of single tokens is kept.
 Tensor& DecodeSession::ids_of_length(int64_t length) {

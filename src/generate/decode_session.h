@@ -64,6 +64,7 @@ class DecodeSession {
 
   std::shared_ptr<const LanguageModel> model_;
   std::shared_ptr<const AdapterContext> adapter_;
+  Device device_;  ///< of all runs, whatever the calling thread's default
   CompiledFunction forward_;
   std::vector<Tensor> args_;     ///< as decode_function says
   std::vector<Tensor> results_;  ///< as decode_function says

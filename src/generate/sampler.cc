@@ -28,7 +28,7 @@ Sampler::Sampler(const SamplerOptions& options) : options_(options) { options_.c
 SampleOperands operands_of(const SamplerOptions& o, int64_t first) {
   // A positive number that is nothing or infinite as a float is as small or as large as one can be.
   using Limits = std::numeric_limits<float>;
-  const auto positive = [](double v) { return std::clamp(static_cast<float>(std::min(v, 1e300)), Limits::min(), Limits::max()); };
+  const auto positive = [](double v) { return static_cast<float>(std::clamp(v, double{Limits::min()}, double{Limits::max()})); };
   return {{o.temperature > 0 ? positive(o.temperature) : 0, static_cast<float>(o.top_p), static_cast<float>(o.min_p),
            positive(o.repetition_penalty)},
           {o.top_k, o.repetition_context, first, static_cast<int64_t>(o.seed)}};

@@ -74,7 +74,7 @@ Lanes::Choice Lanes::next(std::span<const MemoryUse> uses) {
     return last_[lane] == step;
   });
   choice.lane = tail != wanted_.end() ? lane_of_[static_cast<size_t>(*tail)] : free_lane();
-  Reach reach = {-1, -1, -1, -1};
+  Reach reach = nothing();
   const auto add = [&](int32_t step) {
     if (step < 0 || reach[static_cast<size_t>(lane_of_[static_cast<size_t>(step)])] >= step) return;
     choice.after.push_back(step);
@@ -82,10 +82,9 @@ Lanes::Choice Lanes::next(std::span<const MemoryUse> uses) {
     for (size_t k = 0; k < reach.size(); ++k) reach[k] = std::max(reach[k], known[k]);
   };
   // From the latest on: what a later one follows needs no mention.
-  auto wanted = wanted_;
   const int32_t before = last_[static_cast<size_t>(choice.lane)];
-  wanted.insert(std::upper_bound(wanted.begin(), wanted.end(), before, std::greater<>()), before);
-  for (const int32_t step : wanted) add(step);
+  wanted_.insert(std::upper_bound(wanted_.begin(), wanted_.end(), before, std::greater<>()), before);
+  for (const int32_t step : wanted_) add(step);
   reach[static_cast<size_t>(choice.lane)] = self;
   last_[static_cast<size_t>(choice.lane)] = self;
   lane_of_.push_back(choice.lane);

@@ -41,6 +41,11 @@ class Lanes {
   using Stretches = std::map<int64_t, Stretch>;  ///< by begin; they do not overlap
   /// The last step of each lane that is done when a step is.
   using Reach = std::array<int32_t, kCount>;
+  static constexpr Reach nothing() {
+    Reach none{};
+    none.fill(-1);
+    return none;
+  }
 
   void read(Stretches& space, const MemoryUse& use);
   void write(Stretches& space, const MemoryUse& use);
@@ -51,7 +56,7 @@ class Lanes {
   std::map<int32_t, Stretches> spaces_;
   std::vector<Reach> reach_;  ///< by step
   std::vector<int> lane_of_;  ///< by step
-  std::array<int32_t, kCount> last_ = {-1, -1, -1, -1};
+  Reach last_ = nothing();
   std::vector<int32_t> wanted_;  ///< steps that the present one has to follow
 };
 

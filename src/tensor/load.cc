@@ -26,7 +26,7 @@ class Source {
  public:
   explicit Source(const Tensor& t)
       : data_(static_cast<const std::byte*>(t.raw())), end_(static_cast<const std::byte*>(t.buffer()->data()) + t.buffer()->bytes()) {
-    ask(0, std::min(t.nbytes(), kAhead));
+    ask(0, kAhead);
   }
   /// The bytes at `offset`, with the pages as far ahead asked for.
   const std::byte* read(size_t offset, size_t bytes) const {

@@ -120,6 +120,13 @@ TEST(DecodeSession, AStepNeedsATokenAndRoom) {
   EXPECT_EQ(session.position(), session.capacity());
   EXPECT_THROW(session.step(), ValueError);
   EXPECT_NO_THROW(session.next_token());
+  // A new beginning has no token, with another capacity or the same.
+  for (const int64_t positions : {1000, 1000}) {
+    session.reset(positions);
+    EXPECT_THROW(session.step(), ValueError);
+    session.feed(kPrompt);
+    session.next_token();
+  }
 }
 
 void expect_nan_is_refused(DecodeSession& session) {

@@ -5,12 +5,8 @@
 
 #include <random>
 
-#include "backend/cuda/library/api.h"
-
 namespace lazuli {
 namespace {
-
-static_assert(Lanes::kCount == LZ_LANES);
 
 MemoryUse reads(int64_t begin, int64_t end, int32_t space = 0) { return {space, begin, end, false}; }
 MemoryUse writes(int64_t begin, int64_t end, int32_t space = 0) { return {space, begin, end, true}; }

@@ -1,4 +1,5 @@
-// Defines Product, a matrix product as a phase of an op: by cuBLASLt where its operands suit it, else by a kernel for any strides.
+// Defines Product, a matrix product as a phase of an op: by cuBLASLt where its operands suit it, by a kernel for one row, for a fixed order
+// of additions, or for any strides.
 #pragma once
 
 #include <optional>

@@ -9,6 +9,7 @@ namespace lazuli::cuda {
 namespace {
 
 constexpr uint32_t kBlock = 128;
+constexpr int64_t kFewColumns = 64, kLongColumn = 1 << 15;
 
 bool one_matrix(const Shape& shape) { return shape.rank() >= 2 && shape.numel() == shape[shape.rank() - 1] * shape[shape.rank() - 2]; }
 
@@ -24,6 +25,7 @@ std::optional<Kernel> vector_product(const KernelRequest& request, const Product
   const int64_t k_stride = w.strides[p.b.transposed ? last : last - 1], pitch = w.strides[p.b.transposed ? last - 1 : last];
   if (x.shape[x.shape.rank() - (p.a.transposed ? 1 : 2)] != 1 || !x.contiguous || (k_stride != 1 && k != 1)) return std::nullopt;
   if (k < 1 || n < 1 || pitch < k) return std::nullopt;
+  if (n < kFewColumns && k > kLongColumn) return std::nullopt;  // a warp a column would leave the card idle
 
   Launch launch;
   launch.in = {p.a.place, p.b.place};

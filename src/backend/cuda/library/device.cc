@@ -1,6 +1,7 @@
 // Devices, their memory, and launches on their stream.
 #include <algorithm>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "backend/cuda/library/driver.h"
@@ -159,12 +160,9 @@ int make_workspaces(LzDevice* device) {
 int capture_begin(LzDevice* device) {
   LAZULI_TRY(enter(device));
   LAZULI_TRY(make_workspaces(device));
-  thread_local CUstream own = nullptr;
-  thread_local LzDevice* owner = nullptr;
-  if (own == nullptr || owner != device) {
-    LAZULI_TRY(check(driver()->cuStreamCreate(&own, CU_STREAM_NON_BLOCKING), "cuStreamCreate"));
-    owner = device;
-  }
+  thread_local std::unordered_map<const LzDevice*, CUstream> streams;
+  CUstream& own = streams[device];
+  if (own == nullptr) LAZULI_TRY(check(driver()->cuStreamCreate(&own, CU_STREAM_NON_BLOCKING), "cuStreamCreate"));
   LAZULI_TRY(check(driver()->cuStreamBeginCapture(own, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture"));
   recording.stream = own;
   recording.lane = 0;
