@@ -7,6 +7,9 @@ namespace lazuli {
 
 namespace {
 
+/// What is worth computing while a graph is optimised.
+constexpr double kMostNs = 20e3;
+
 ComputationGraph graph_of(const GraphNode& node, std::span<const Tensor> operands) {
   ComputationGraph g;
   GraphNode alone = node;
@@ -33,7 +36,7 @@ std::vector<Tensor> compute(const GraphNode& node, std::span<const Tensor> opera
     inputs.push_back(t.raw());
   }
   const Plan plan = make_plan(graph_of(node, operands), device, strides);
-  if (!plan.run_inline) return {};
+  if (plan.cost_ns > kMostNs || !plan.run_inline) return {};
   ResultMemory memory;
   memory.take(plan, [](size_t) { return nullptr; });
   execute(plan, {inputs.data(), nullptr, memory.pointers(), memory.donated()}, false);

@@ -13,7 +13,8 @@ namespace lazuli {
 namespace {
 
 constexpr double kWorthThreadsNs = 8e3;  ///< a shorter wave costs less than waking the team
-constexpr double kInlineNs = 20e3;
+/// Of the rough estimate, which is several times what data in a cache takes: about what waking the threads for a run costs.
+constexpr double kInlineNs = 150e3;
 constexpr size_t kInlineLaunches = 6;
 
 }  // namespace
