@@ -128,15 +128,14 @@ def peak_of(pid):
 
 
 def sides_of(row, arguments):
-    environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads), LAZULI_THREADS=str(arguments.threads), HF_HUB_OFFLINE="1",
-                       OMP_WAIT_POLICY="PASSIVE")
+    environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads), HF_HUB_OFFLINE="1")
     folder = None
     if row.model:
         from make_model import make_model
         folder = make_model(pathlib.Path(arguments.models) / row.model, row.model)
         sides = {"lazuli": BenchCommand(os.path.join(arguments.bin, "lazuli"), row, folder, arguments.threads)}
     else:
-        sides = {"lazuli": Worker([os.path.join(arguments.bin, "lazuli_rows"), row.name], environment)}
+        sides = {"lazuli": Worker([os.path.join(arguments.bin, "lazuli_rows"), row.name, str(arguments.threads)], environment)}
     for peer in row.peers:
         command = [sys.executable, str(ROOT / "bench/rows/peer.py"), peer, row.name, str(arguments.threads)]
         side = Worker(command + ([str(folder)] if folder else []), environment)

@@ -1,9 +1,10 @@
-// One row of the comparison that bench/run.py makes: `lazuli_rows NAME` prepares it, then answers every line on standard input with one
-// JSON line: {"seconds": of one call, the least of several}. `lazuli_rows` alone lists the names.
+// One row of the comparison that bench/run.py makes: `lazuli_rows NAME [THREADS]` prepares it, then answers every line on standard input
+// with one JSON line: {"seconds": of one call, the least of several}. `lazuli_rows` alone lists the names.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "exec/parallel.h"
 #include "lazuli/error.h"
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
@@ -209,6 +211,7 @@ void serve(const Call& call) {
 int main(int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "";
   try {
+    if (argc > 2) lazuli::set_thread_count(std::atoi(argv[2]));
     for (const Row& row : rows()) {
       if (name.empty()) std::printf("%s\n", row.name);
       if (name != row.name) continue;
