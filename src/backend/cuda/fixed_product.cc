@@ -36,22 +36,13 @@ Launch fixed_product_launch(const KernelRequest& request, const Product& p) {
   const bool a_rows = by_rows(s.a_row, s.a_column), b_rows = by_rows(s.b_row, s.b_column);
   Launch launch;
   launch.sizes = s.numbers;
-  launch.in = {p.a.place, p.b.place};
-  launch.out = {p.result};
+  const std::string_view batches = kernel_file("batches");
   KernelText text;
   text.type("R", p.result_dtype).number("A_ROWS", a_rows).number("B_ROWS", b_rows);
-  const auto addend = [&](const char* name, const std::optional<Place>& place) {
-    text.number(name, place ? static_cast<int64_t>(launch.in.size()) : -1);
-    if (place) launch.in.push_back(*place);
-  };
-  addend("BIAS_IN", p.bias);
-  addend("ADDEND_IN", p.addend);
-  std::string body(kernel_file("fixed_product"));
   if (is_half(p.a.spec.dtype) && p.a.spec.dtype == p.b.spec.dtype) {
     const MmaTile tile = mma_tile(s);
     text.type("T", p.a.spec.dtype).number("WM", tile.warps_down).number("WN", tile.warps_across).number("MI", tile.pieces_down);
     text.number("NI", tile.pieces_across).number("TK", tile.depth).number("STAGES", kStages);
-    body = std::string(kernel_file("mma")) + std::string(kernel_file("fixed_product_mma"));
     launch.block = static_cast<uint32_t>(32 * tile.warps_down * tile.warps_across);
     launch.grid[0] = static_cast<uint32_t>(blocks_of(tile.tiles(s)));
     // Stored rows are 16 bytes longer than their elements.
@@ -59,16 +50,14 @@ Launch fixed_product_launch(const KernelRequest& request, const Product& p) {
       return along_depth ? extent * (2 * tile.depth + 16) : tile.depth * (2 * extent + 16);
     };
     launch.shared_bytes = static_cast<uint32_t>(kStages * (bytes(a_rows, tile.rows()) + bytes(!b_rows, tile.columns())));
-  } else {
-    const int64_t held = s.m <= 16 ? 1 : 4;
-    text.type("A", p.a.spec.dtype).type("B", p.b.spec.dtype).number("HELD", held);
-    launch.block = 256;
-    launch.grid[0] = static_cast<uint32_t>(blocks_of((s.m + 16 * held - 1) / (16 * held) * ((s.n + 63) / 64) * s.batches));
+    return with_text(request, p, std::move(launch), text,
+                     std::string(kernel_file("mma")).append(batches).append(kernel_file("fixed_product_mma")));
   }
-  const std::vector<OperandSpec> operands(launch.in.size(), p.a.spec);
-  const KernelRequest own{request.op, request.attrs, operands, request.outputs.first(1), nullptr};
-  launch.source = text.of_body(own, launch.sizes.size(), body);
-  return launch;
+  const int64_t held = s.m <= 16 ? 1 : 4;
+  text.type("A", p.a.spec.dtype).type("B", p.b.spec.dtype).number("HELD", held);
+  launch.block = 256;
+  launch.grid[0] = static_cast<uint32_t>(blocks_of((s.m + 16 * held - 1) / (16 * held) * ((s.n + 63) / 64) * s.batches));
+  return with_text(request, p, std::move(launch), text, std::string(batches).append(kernel_file("fixed_product")));
 }
 
 }  // namespace lazuli::cuda

@@ -134,13 +134,8 @@ Launch any_strides(const KernelRequest& request, const Product& p) {
   KernelText text;
   text.type("A", p.a.spec.dtype).type("B", p.b.spec.dtype).type("R", p.result_dtype);
   text.type("ACC", is_float(p.a.spec.dtype) ? DType::f32 : DType::i64);
-  const OperandSpec operands[] = {p.a.spec, p.b.spec};
-  const KernelRequest own{request.op, request.attrs, operands, request.outputs.first(1), nullptr};
-  launch.source = text.of_file(own, launch.sizes.size(), "matmul");
   launch.grid = {blocks_for((sizes.m + 15) / 16 * ((sizes.n + 15) / 16) * sizes.batches, 1), 1, 1};
-  launch.in = {p.a.place, p.b.place};
-  launch.out = {p.result};
-  return launch;
+  return with_text(request, p, std::move(launch), text, std::string(kernel_file("batches")) + std::string(kernel_file("matmul")));
 }
 
 /// The library's algorithm, and with it the order of sums, depends on the number of rows.
@@ -164,6 +159,20 @@ ProductSizes::ProductSizes(const Product& product) {
   numbers = {m, n, k, batches, space.rank(), a_row, a_column, b_row, b_column};
   numbers.insert(numbers.end(), space.dims.begin(), space.dims.end());
   for (const auto& strides : space.strides) numbers.insert(numbers.end(), strides.begin(), strides.end());
+}
+
+Launch with_text(const KernelRequest& request, const Product& p, Launch launch, KernelText text, std::string_view body) {
+  launch.in = {p.a.place, p.b.place};
+  launch.out = {p.result};
+  const auto add = [&](std::string_view name, const std::optional<Place>& place) {
+    text.number(name, place ? static_cast<int64_t>(launch.in.size()) : -1);
+    if (place) launch.in.push_back(*place);
+  };
+  add("BIAS_IN", p.bias);
+  add("ADDEND_IN", p.addend);
+  const std::vector<OperandSpec> operands(launch.in.size(), p.a.spec);
+  launch.source = text.of_body({request.op, request.attrs, operands, request.outputs.first(1), nullptr}, launch.sizes.size(), body);
+  return launch;
 }
 
 bool takes_addends(const Product& product) { return in_fixed_order(product) || library_form(product).has_value(); }

@@ -36,6 +36,10 @@ struct ProductSizes {
   std::vector<int64_t> numbers;
 };
 
+/// The launch with the kernel text of a product and its pointers: a, b, then bias and addend where there are any. The text knows their
+/// numbers as BIAS_IN and ADDEND_IN (-1: none).
+Launch with_text(const KernelRequest& request, const Product& product, Launch launch, KernelText text, std::string_view body);
+
 /// The phase that computes it.
 Kernel product_kernel(const KernelRequest& request, const Product& product);
 

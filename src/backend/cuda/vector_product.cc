@@ -1,7 +1,5 @@
 #include "backend/cuda/vector_product.h"
 
-#include <algorithm>
-
 #include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
@@ -28,26 +26,15 @@ std::optional<Kernel> vector_product(const KernelRequest& request, const Product
   if (n < kFewColumns && k > kLongColumn) return std::nullopt;  // a warp a column would leave the card idle
 
   Launch launch;
-  launch.in = {p.a.place, p.b.place};
   KernelText text;
   text.type("ITEM", x.dtype).type("RESULT", p.result_dtype);
-  const auto add = [&](std::string_view name, const std::optional<Place>& place) {
-    text.number(name, place ? static_cast<int64_t>(launch.in.size()) : -1);
-    if (place) launch.in.push_back(*place);
-  };
-  add("BIAS_IN", p.bias);
-  add("ADDEND_IN", p.addend);
-  const std::vector<OperandSpec> operands(launch.in.size(), x);
-  const KernelRequest own{request.op, request.attrs, operands, request.outputs.first(1), nullptr};
   launch.sizes = {n, k, pitch};
   std::string body;
   if (activation != Op::input) body = kernel_file("elementwise");
   body += "#define ACTIVATION(y) " + (activation == Op::input ? "(y)" : "op_" + std::string(name_of(activation)) + "(y)") + "\n";
-  launch.source = text.of_body(own, launch.sizes.size(), body.append(kernel_file("vector_product")));
   launch.grid = {blocks_for(n, kBlock / 32), 1, 1};
   launch.block = kBlock;
-  launch.out = {p.result};
-  return make_kernel(request, std::move(launch));
+  return make_kernel(request, with_text(request, p, std::move(launch), text, body.append(kernel_file("vector_product"))));
 }
 
 }  // namespace lazuli::cuda

@@ -1,4 +1,4 @@
-// Matrix products of floats where every result is one chain of fused multiply-adds along k, from the first to the last, whatever the tile
+// Matrix products of floats, after batches.cu, where every result is one chain of fused multiply-adds along k, from the first to the last, whatever the tile
 // is. A, B: dtypes; R: of the result, bias and addend; BIAS_IN, ADDEND_IN: their numbers, or -1; A_ROWS, B_ROWS: neighbouring threads read
 // along rows of a, of b. n: as of matmul.cu. A block of 256 threads does 16 HELD rows and 64 columns, a thread HELD by 4 of them.
 constexpr int TM = 16 * HELD, TN = 64, TK = 16;
@@ -10,18 +10,12 @@ struct Tile {
 
 KERNEL {
   __shared__ Tile tile;
-  const i64 m = p.n[0], n = p.n[1], k = p.n[2], rank = p.n[4];
+  const i64 m = p.n[0], n = p.n[1], k = p.n[2];
   const i64 down = (m + TM - 1) / TM, across = (n + TN - 1) / TN;
   const int my_row = threadIdx.x / 16 * HELD, my_column = threadIdx.x % 16 * 4;
   for (i64 task = blockIdx.x; task < down * across * p.n[3]; task += gridDim.x) {
     const i64 batch = task / (down * across), row = task % down * TM, column = task / down % across * TN;
-    i64 a_at = 0, b_at = 0, rest = batch;
-    for (i64 axis = rank - 1; axis >= 0; --axis) {
-      const i64 c = rest % p.n[9 + axis];
-      rest /= p.n[9 + axis];
-      a_at += c * p.n[9 + rank + axis];
-      b_at += c * p.n[9 + 2 * rank + axis];
-    }
+    const Batch matrices(p, batch);
     float sum[HELD][4] = {};
     for (i64 first = 0; first < k; first += TK) {
       __syncthreads();
@@ -29,13 +23,13 @@ KERNEL {
       for (int e = threadIdx.x; e < TM * TK; e += 256) {
         const int r = A_ROWS ? e / TK : e % TM, q = A_ROWS ? e % TK : e / TM;
         const bool there = row + r < m && first + q < k;
-        tile.a[q][r] = there ? load<A>(p.in[0], a_at + (row + r) * p.n[5] + (first + q) * p.n[6]) : 0.0f;
+        tile.a[q][r] = there ? load<A>(p.in[0], matrices.left + (row + r) * p.n[5] + (first + q) * p.n[6]) : 0.0f;
       }
 #pragma unroll
       for (int e = threadIdx.x; e < TN * TK; e += 256) {
         const int q = B_ROWS ? e / TN : e % TK, c = B_ROWS ? e % TN : e / TK;
         const bool there = first + q < k && column + c < n;
-        tile.b[q][c] = there ? load<B>(p.in[1], b_at + (first + q) * p.n[7] + (column + c) * p.n[8]) : 0.0f;
+        tile.b[q][c] = there ? load<B>(p.in[1], matrices.right + (first + q) * p.n[7] + (column + c) * p.n[8]) : 0.0f;
       }
       __syncthreads();
 #pragma unroll

@@ -1,4 +1,4 @@
-// Matrix products of a 16-bit dtype T on tensor cores, after mma.cu: every result is one chain of m16n8k16 products along k, from the first
+// Matrix products of a 16-bit dtype T on tensor cores, after mma.cu and batches.cu: every result is one chain of m16n8k16 products along k, from the first
 // to the last, whatever the tile is. A warp does 16 MI rows and 8 NI columns, a block WM x WN warps, TK of k at once, STAGES of them held.
 // A_ROWS: a is stored row by row (else column by column), B_ROWS the same of b; both only say how elements lie in shared memory.
 // R: dtype of the result, bias and addend; BIAS_IN, ADDEND_IN: their numbers, or -1. n: as of matmul.cu.
@@ -72,10 +72,58 @@ __device__ inline void finish(const Params& p, i64 at, i64 column, float first, 
   }
 }
 
+// acc += the products of a step; `a_tile`, `b_tile`: this lane's addresses.
+__device__ inline void add_products(float (&acc)[MI][NI][4], u32 a_tile, u32 b_tile) {
+#pragma unroll
+  for (int at = 0; at < TK; at += 16) {
+    u32 left[MI][4];
+#pragma unroll
+    for (int i = 0; i < MI; ++i) {
+      if (A_ROWS) {
+        load_matrices(left[i], a_tile + 16 * i * A_PITCH + 2 * at);
+      } else {
+        load_transposed(left[i], a_tile + at * A_PITCH + 32 * i);
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < NI; j += 2) {
+      u32 right[4];
+      if (B_ROWS) {
+        load_transposed(right, b_tile + at * B_PITCH + 16 * j);
+      } else {
+        load_matrices(right, b_tile + 8 * j * B_PITCH + 2 * at);
+      }
+#pragma unroll
+      for (int i = 0; i < MI; ++i) {
+        multiply_add(Tag<T>(), acc[i][j], left[i], right[0], right[1]);
+        multiply_add(Tag<T>(), acc[i][j + 1], left[i], right[2], right[3]);
+      }
+    }
+  }
+}
+
+// Writes the results of a warp, which begin at (row, column).
+__device__ inline void write_tile(const Params& p, const float (&acc)[MI][NI][4], i64 batch, i64 row, i64 column, bool packs) {
+  const i64 m = p.n[0], n = p.n[1];
+#pragma unroll
+  for (int i = 0; i < MI; ++i) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const i64 r = row + 16 * i + 8 * half + lane() / 4;
+      if (r >= m) continue;
+#pragma unroll
+      for (int j = 0; j < NI; ++j) {
+        const i64 c = column + 8 * j + lane() % 4 * 2;
+        if (c < n) finish(p, (batch * m + r) * n + c, c, acc[i][j][2 * half], acc[i][j][2 * half + 1], c + 1 < n, packs);
+      }
+    }
+  }
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS) run(const __grid_constant__ Params p) {
   extern __shared__ uint4 shared[];
   const u32 tiles = shared_address(shared);
-  const i64 m = p.n[0], n = p.n[1], k = p.n[2], rank = p.n[4];
+  const i64 m = p.n[0], n = p.n[1], k = p.n[2];
   const i64 down = (m + TM - 1) / TM, across = (n + TN - 1) / TN, steps = (k + TK - 1) / TK;
   const int warp = threadIdx.x / 32, warp_row = warp % WM * (16 * MI), warp_column = warp / WM * (8 * NI);
   // The two ways in which the lanes' addresses lie on a 16 x 16 piece: rows 0 .. 15 of its left half, then of its right half; or rows
@@ -86,15 +134,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) run(const __grid_constant_
   const bool packs = n % 2 == 0 && reinterpret_cast<u64>(p.out[0]) % (2 * sizeof(R)) == 0;
   for (i64 task = blockIdx.x; task < down * across * p.n[3]; task += gridDim.x) {
     const i64 batch = task / (down * across), row = task % down * TM, column = task / down % across * TN;
-    i64 a_at = 0, b_at = 0, rest = batch;
-    for (i64 axis = rank - 1; axis >= 0; --axis) {
-      const i64 c = rest % p.n[9 + axis];
-      rest /= p.n[9 + axis];
-      a_at += c * p.n[9 + rank + axis];
-      b_at += c * p.n[9 + 2 * rank + axis];
-    }
-    const Stored a(p.in[0], a_at, A_ROWS ? m : k, A_ROWS ? k : m, p.n[A_ROWS ? 5 : 6], p.n[A_ROWS ? 6 : 5]);
-    const Stored b(p.in[1], b_at, B_ROWS ? k : n, B_ROWS ? n : k, p.n[B_ROWS ? 7 : 8], p.n[B_ROWS ? 8 : 7]);
+    const Batch at(p, batch);
+    const Stored a(p.in[0], at.left, A_ROWS ? m : k, A_ROWS ? k : m, p.n[A_ROWS ? 5 : 6], p.n[A_ROWS ? 6 : 5]);
+    const Stored b(p.in[1], at.right, B_ROWS ? k : n, B_ROWS ? n : k, p.n[B_ROWS ? 7 : 8], p.n[B_ROWS ? 8 : 7]);
     const auto fetch_step = [&](i64 step) {
       if (step < steps) {
         const u32 to = tiles + static_cast<u32>(step % STAGES) * STAGE;
@@ -115,45 +157,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) run(const __grid_constant_
       fetch_step(step + STAGES - 1);
       const u32 a_tile = tiles + static_cast<u32>(step % STAGES) * STAGE + a_lane;
       const u32 b_tile = tiles + static_cast<u32>(step % STAGES) * STAGE + A_BYTES + b_lane;
-#pragma unroll
-      for (int at = 0; at < TK; at += 16) {
-        u32 left[MI][4];
-#pragma unroll
-        for (int i = 0; i < MI; ++i) {
-          if (A_ROWS) {
-            load_matrices(left[i], a_tile + 16 * i * A_PITCH + 2 * at);
-          } else {
-            load_transposed(left[i], a_tile + at * A_PITCH + 32 * i);
-          }
-        }
-#pragma unroll
-        for (int j = 0; j < NI; j += 2) {
-          u32 right[4];
-          if (B_ROWS) {
-            load_transposed(right, b_tile + at * B_PITCH + 16 * j);
-          } else {
-            load_matrices(right, b_tile + 8 * j * B_PITCH + 2 * at);
-          }
-#pragma unroll
-          for (int i = 0; i < MI; ++i) {
-            multiply_add(Tag<T>(), acc[i][j], left[i], right[0], right[1]);
-            multiply_add(Tag<T>(), acc[i][j + 1], left[i], right[2], right[3]);
-          }
-        }
-      }
+      add_products(acc, a_tile, b_tile);
     }
-#pragma unroll
-    for (int i = 0; i < MI; ++i) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const i64 r = row + warp_row + 16 * i + 8 * half + lane() / 4;
-        if (r >= m) continue;
-#pragma unroll
-        for (int j = 0; j < NI; ++j) {
-          const i64 c = column + warp_column + 8 * j + lane() % 4 * 2;
-          if (c < n) finish(p, (batch * m + r) * n + c, c, acc[i][j][2 * half], acc[i][j][2 * half + 1], c + 1 < n, packs);
-        }
-      }
-    }
+    write_tile(p, acc, batch, row + warp_row, column + warp_column, packs);
   }
 }
