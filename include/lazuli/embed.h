@@ -30,6 +30,14 @@ struct EmbeddingBatch {
   Tensor pooled;  ///< (rows, tokens) bool: the tokens that pooling takes
 };
 
+/// Texts of one batch, one after the other.
+struct PackedBatch {
+  Tensor ids;        ///< (tokens) i32
+  Tensor positions;  ///< (tokens) i32: of each token in its text
+  Tensor starts;     ///< (rows + 1) i32: where each text starts and the last ends
+  Tensor pooled;     ///< (rows, tokens) bool: the tokens that pooling takes for each text
+};
+
 /// A folder in the layout of sentence-transformers: an encoder, its tokenizer, and the modules after it. Immutable.
 class EmbeddingModel {
  public:
@@ -59,6 +67,15 @@ class EmbeddingModel {
   /// Records the vectors of a batch's tensors: (rows, dimensions) f32.
   LazyTensor forward(const LazyTensor& ids, const LazyTensor& mask, const LazyTensor& pooled,
                      const AdapterContext* adapter = nullptr) const;
+
+  /// Whether its encoder and its pooling take packed batches.
+  bool packs() const;
+  /// At least `rows` rows (those beyond the texts are to be ignored) and `tokens` tokens. Throws ValueError for ids outside the vocabulary,
+  /// ShapeError for texts that are longer than the model's positions.
+  PackedBatch pack(std::span<const EmbeddingTokens* const> texts, int64_t rows, int64_t tokens) const;
+  /// Records the vectors of a packed batch's tensors: (rows, dimensions) f32. They have no gradient.
+  LazyTensor forward_packed(const LazyTensor& ids, const LazyTensor& positions, const LazyTensor& starts, const LazyTensor& pooled,
+                            const AdapterContext* adapter = nullptr) const;
 
  private:
   struct Impl;

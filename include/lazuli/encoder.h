@@ -17,6 +17,14 @@ struct EncoderInputs {
   const AdapterContext* adapter = nullptr;  ///< null: the model alone
 };
 
+/// What one recording of a pass over texts without filling reads: rows are tokens, text after text.
+struct PackedInputs {
+  LazyTensor ids;                           ///< (tokens) i32
+  LazyTensor positions;                     ///< (tokens) i32: of each token in its text, from 0 on
+  LazyTensor starts;                        ///< (texts + 1) i32: from 0 on, where each text starts and the last ends
+  const AdapterContext* adapter = nullptr;  ///< null: the model alone
+};
+
 /// A model with its weights; immutable, so any threads may record with it.
 class Encoder {
  public:
@@ -24,6 +32,11 @@ class Encoder {
   /// States of the last layer, (batch, tokens, hidden_size). What a row gets does not depend on the others, nor on what it is filled with.
   /// Throws ShapeError for other inputs and for more tokens than the model has positions.
   virtual LazyTensor hidden(const EncoderInputs& inputs) const = 0;
+  /// Whether hidden_packed is there.
+  virtual bool packs() const { return false; }
+  /// The same for packed texts, (tokens, hidden_size); has no gradient. States of tokens after the last text are to be ignored. Throws
+  /// ShapeError for other inputs, ValueError where the architecture cannot.
+  virtual LazyTensor hidden_packed(const PackedInputs& inputs) const;
 
   /// Sizes and names.
   const ModelInfo& info() const { return info_; }

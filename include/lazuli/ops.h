@@ -235,6 +235,11 @@ struct AttentionOptions {
 /// softmax(q k^T * scale) v with grouped heads: q (batch, heads, nq, size), k and v (batch, kv_heads, nk, size).
 LazyTensor scaled_dot_product_attention(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v, const ScalarArg& scale,
                                         const AttentionOptions& options = {}, Where where = Where::here());
+/// The same within each of the sequences that lie one after the other: q (tokens, heads, size), k and v (tokens, kv_heads, size); starts
+/// (sequences + 1) i32 begins with 0 and holds where each sequence starts and the last ends; rows beyond give zeros. Has no gradient. Its
+/// run throws ValueError for starts that decrease or leave the rows.
+LazyTensor scaled_dot_product_attention_packed(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v, const ScalarArg& scale,
+                                               const LazyTensor& starts, bool causal = false, Where where = Where::here());
 /// What is made of the losses of the rows.
 enum class Reduction : uint8_t { none, mean, sum };
 /// How the loss is counted.

@@ -62,6 +62,17 @@ EmbeddingTokens EmbeddingModel::tokenize(std::string_view text, const std::strin
   return out;
 }
 
+namespace {
+
+void check_ids(const EmbeddingTokens& text, const ModelInfo& info) {
+  for (const int32_t id : text.ids) {
+    if (id >= 0 && id < info.vocab_size) continue;
+    throw ValueError(fmt::format("[embed] token {} is not below the vocabulary size {}", id, info.vocab_size));
+  }
+}
+
+}  // namespace
+
 EmbeddingBatch EmbeddingModel::batch(std::span<const EmbeddingTokens* const> texts, int64_t rows, int64_t length) const {
   const auto count = static_cast<int64_t>(texts.size());
   for (const EmbeddingTokens* text : texts) length = std::max(length, static_cast<int64_t>(text->ids.size()));
@@ -75,10 +86,8 @@ EmbeddingBatch EmbeddingModel::batch(std::span<const EmbeddingTokens* const> tex
     if (row >= count) continue;
     const EmbeddingTokens& text = *texts[static_cast<size_t>(row)];
     const int64_t skipped = impl_->modules.pooling.include_prompt ? 0 : text.prompt;
+    check_ids(text, encoder().info());
     for (size_t k = 0; k < text.ids.size(); ++k) {
-      if (text.ids[k] < 0 || text.ids[k] >= encoder().info().vocab_size) {
-        throw ValueError(fmt::format("[embed] token {} is not below the vocabulary size {}", text.ids[k], encoder().info().vocab_size));
-      }
       ids[start + k] = text.ids[k];
       mask[start + k] = true;
       pooled[start + k] = static_cast<int64_t>(k) >= skipped;
@@ -91,6 +100,50 @@ LazyTensor EmbeddingModel::forward(const LazyTensor& ids, const LazyTensor& mask
                                    const AdapterContext* adapter) const {
   const Modules& m = impl_->modules;
   LazyTensor x = m.pooling.forward(m.encoder->hidden({ids, mask, adapter}), pooled);
+  for (const auto& module : m.after) x = module->forward(x);
+  return x;
+}
+
+bool EmbeddingModel::packs() const { return impl_->modules.encoder->packs() && impl_->modules.pooling.packs(); }
+
+PackedBatch EmbeddingModel::pack(std::span<const EmbeddingTokens* const> texts, int64_t rows, int64_t tokens) const {
+  const ModelInfo& info = encoder().info();
+  int64_t used = 0;
+  for (const EmbeddingTokens* text : texts) {
+    const auto length = static_cast<int64_t>(text->ids.size());
+    if (length > info.context) {
+      throw ShapeError(fmt::format("[{}] at most {} tokens are expected, got {}", info.architecture, info.context, length));
+    }
+    check_ids(*text, info);
+    used += length;
+  }
+  rows = std::max(rows, static_cast<int64_t>(texts.size()));
+  tokens = std::max<int64_t>({tokens, used, 1});
+  PackedBatch b{Tensor::zeros(DType::i32, {tokens}), Tensor::zeros(DType::i32, {tokens}), Tensor::zeros(DType::i32, {rows + 1}),
+                Tensor::zeros(DType::boolean, {rows, tokens})};
+  const auto ids = b.ids.mutable_data<int32_t>(), positions = b.positions.mutable_data<int32_t>(),
+             starts = b.starts.mutable_data<int32_t>();
+  const auto pooled = b.pooled.mutable_data<bool>();
+  size_t at = 0;
+  for (size_t row = 0; row < static_cast<size_t>(rows); ++row) {
+    if (row < texts.size()) {
+      const EmbeddingTokens& text = *texts[row];
+      const int64_t skipped = impl_->modules.pooling.include_prompt ? 0 : text.prompt;
+      for (size_t k = 0; k < text.ids.size(); ++k, ++at) {
+        ids[at] = text.ids[k];
+        positions[at] = static_cast<int32_t>(k);
+        pooled[row * static_cast<size_t>(tokens) + at] = static_cast<int64_t>(k) >= skipped;
+      }
+    }
+    starts[row + 1] = static_cast<int32_t>(at);
+  }
+  return b;
+}
+
+LazyTensor EmbeddingModel::forward_packed(const LazyTensor& ids, const LazyTensor& positions, const LazyTensor& starts,
+                                          const LazyTensor& pooled, const AdapterContext* adapter) const {
+  const Modules& m = impl_->modules;
+  LazyTensor x = m.pooling.forward_packed(m.encoder->hidden_packed({ids, positions, starts, adapter}), pooled, positions);
   for (const auto& module : m.after) x = module->forward(x);
   return x;
 }

@@ -86,6 +86,38 @@ Pooling Pooling::read(const std::string& path, int64_t states) {
   return pooling;
 }
 
+bool Pooling::packs() const { return std::find(modes.begin(), modes.end(), PoolingMode::max) == modes.end(); }
+
+LazyTensor Pooling::forward_packed(const LazyTensor& states, const LazyTensor& mask, const LazyTensor& positions) const {
+  const LazyTensor x = cast(states, DType::f32), taken = cast(mask, DType::f32);
+  const LazyTensor number = reshape(cast(add_scalar(positions, 1), DType::f32), {1, x.dim(0)});
+  std::vector<LazyTensor> parts;
+  for (PoolingMode mode : modes) {
+    switch (mode) {
+      case PoolingMode::cls:
+        parts.push_back(gather(x, argmax(taken, 1), 0));
+        break;
+      case PoolingMode::max:
+        throw ValueError("[pooling] texts that are filled up are expected for the maximum, got packed ones");
+      case PoolingMode::mean:
+        parts.push_back(div(matmul(taken, x), total(taken)));
+        break;
+      case PoolingMode::mean_sqrt_len_tokens:
+        parts.push_back(div(matmul(taken, x), sqrt(total(taken))));
+        break;
+      case PoolingMode::weightedmean: {
+        const LazyTensor weights = mul(taken, number);
+        parts.push_back(div(matmul(weights, x), total(weights)));
+        break;
+      }
+      case PoolingMode::lasttoken:
+        parts.push_back(gather(x, argmax(mul(taken, number), 1), 0));
+        break;
+    }
+  }
+  return parts.size() == 1 ? parts[0] : concat(parts, 1);
+}
+
 LazyTensor Pooling::forward(const LazyTensor& states, const LazyTensor& mask) const {
   const LazyTensor x = cast(states, DType::f32), taken = cast(mask, DType::f32);
   const int64_t tokens = x.dim(1);

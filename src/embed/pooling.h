@@ -21,6 +21,11 @@ struct Pooling {
   /// states (batch, tokens, size) and mask (batch, tokens) bool -> (batch, modes * size) f32. A row whose mask has nothing gives zeros,
   /// except for cls, max and lasttoken, which are not defined there.
   LazyTensor forward(const LazyTensor& states, const LazyTensor& mask) const;
+  /// Whether forward_packed is there: a maximum over a text's rows is not.
+  bool packs() const;
+  /// The same for texts that lie one after the other: states (tokens, size), mask (rows, tokens) bool, positions (tokens) i32 of the tokens
+  /// in their texts -> (rows, modes * size) f32. Throws ValueError where packs() is false.
+  LazyTensor forward_packed(const LazyTensor& states, const LazyTensor& mask, const LazyTensor& positions) const;
 };
 
 }  // namespace lazuli

@@ -30,7 +30,7 @@ Explanation explain(const AnyModel& model, const Adapter* adapter, const Workloa
   Explanation e;
   e.info = model.info();
   e.model = e.info.path;
-  e.workload = record_workload(model, adapter, options);
+  e.workload = record_workload(model, adapter, options, device);
   e.stages.push_back({"recorded", {}, e.workload.graph});
   e.plan = plan_workload(e.workload, device, [&e](const PassReport& pass, const ComputationGraph& graph) {
     std::string name = stage_name(e.stages, pass.name);

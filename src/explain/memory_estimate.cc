@@ -14,7 +14,7 @@ constexpr int64_t kSequence = 2048;
 const EmbedOptions kEmbedDefaults;
 
 MemoryUse use_of(const AnyModel& model, const WorkloadOptions& options, Device device) {
-  const Workload w = record_workload(model, nullptr, options);
+  const Workload w = record_workload(model, nullptr, options, device);
   return memory_of(w, plan_workload(w, device));
 }
 

@@ -61,15 +61,20 @@ void record_forward(const std::shared_ptr<const LanguageModel>& model, const Ada
   capture_function(decode_function(model, std::move(context)), arguments, w);
 }
 
-/// The tensors of an EmbeddingBatch.
-std::vector<CallArgument> batch_arguments(int64_t rows, int64_t tokens) {
-  const Shape shape{rows, tokens};
-  return {{{DType::i32, shape}}, {{DType::boolean, shape}}, {{DType::boolean, shape}}};
+std::vector<CallArgument> as_arguments(std::span<const TensorSpec> specs) {
+  std::vector<CallArgument> arguments;
+  for (const TensorSpec& spec : specs) arguments.push_back({spec});
+  return arguments;
 }
 
-void record_embedding(const std::shared_ptr<const EmbeddingModel>& model, const Adapter* adapter, Workload& w) {
+void record_embedding(const std::shared_ptr<const EmbeddingModel>& model, const Adapter* adapter, Device device, Workload& w) {
   auto context = adapter != nullptr ? std::make_shared<const AdapterContext>(*adapter) : nullptr;
-  capture_function(embedding_function(model, std::move(context)), batch_arguments(w.options.batch, w.options.tokens), w);
+  const WorkloadOptions& o = w.options;
+  if (packs_on(*model, device)) {
+    const auto arguments = as_arguments(packed_batch_specs(o.batch, o.batch * o.tokens));
+    return capture_function(packed_embedding_function(model, std::move(context)), arguments, w);
+  }
+  capture_function(embedding_function(model, std::move(context)), as_arguments(batch_specs(o.batch, o.tokens)), w);
 }
 
 void record_training(const AnyModel& model, const Adapter* given, Workload& w) {
@@ -81,7 +86,7 @@ void record_training(const AnyModel& model, const Adapter* given, Workload& w) {
     for (const Tensor& t : factors) arguments.push_back({{DType::f32, t.shape()}, true});
   }
   std::vector<CallArgument> batch = {{{DType::i32, Shape{o.batch, o.tokens + 1}}}};
-  if (model.embedding()) batch = batch_arguments(2 * o.batch, o.tokens);
+  if (model.embedding()) batch = as_arguments(batch_specs(2 * o.batch, o.tokens));
   arguments.insert(arguments.end(), batch.begin(), batch.end());
   arguments.push_back({{DType::f32, Shape{}}});
   arguments.push_back({{DType::i32, Shape{}}});
@@ -104,14 +109,14 @@ WorkloadKind parse_workload(std::string_view name) {
   throw ValueError(fmt::format("[explain] one of {} is expected, got '{}'", fmt::join(kNames, ", "), name));
 }
 
-Workload record_workload(const AnyModel& model, const Adapter* adapter, const WorkloadOptions& options) {
+Workload record_workload(const AnyModel& model, const Adapter* adapter, const WorkloadOptions& options, Device device) {
   check_options(model, options);
   Workload w;
   w.options = options;
   if (options.kind == WorkloadKind::train) {
     record_training(model, adapter, w);
   } else if (options.kind == WorkloadKind::embed) {
-    record_embedding(model.embedding(), adapter, w);
+    record_embedding(model.embedding(), adapter, device, w);
   } else {
     record_forward(model.language(), adapter, w);
   }

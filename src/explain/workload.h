@@ -37,8 +37,8 @@ struct Workload {
 };
 
 /// Records what the program would run; nothing is computed. `adapter` may be null. An encoder is trained on pairs by contrast. Throws
-/// ValueError for sizes that the model cannot have, and for what it does not do.
-Workload record_workload(const AnyModel& model, const Adapter* adapter, const WorkloadOptions& options);
+/// ValueError for sizes that the model cannot have, and for what it does not do. Texts to embed are recorded as they run on the device.
+Workload record_workload(const AnyModel& model, const Adapter* adapter, const WorkloadOptions& options, Device device = {});
 
 /// The plan that a run on the device would use.
 Plan plan_workload(const Workload& workload, Device device, GraphOptimizer::Observer observer = {});

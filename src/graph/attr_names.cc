@@ -65,6 +65,7 @@ constexpr AttrName kNames[] = {
     {Op::rope, 0, "back", Kind::flag},
     {Op::sdpa, 0, "causal", Kind::flag},
     {Op::sdpa_backward, 0, "causal", Kind::flag},
+    {Op::sdpa_packed, 0, "causal", Kind::flag},
     {Op::cross_entropy, 0, "ignore_index", Kind::number},
     {Op::cross_entropy_backward, 0, "ignore_index", Kind::number},
     {Op::dequantize, 0, "group", Kind::number},

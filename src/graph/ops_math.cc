@@ -135,6 +135,15 @@ LazyTensor scaled_dot_product_attention(const LazyTensor& q, const LazyTensor& k
   return record_all(Op::sdpa, std::span(operands).first(options.mask.defined() ? 6 : 5), attrs, nullptr, {}, where)[0];
 }
 
+LazyTensor scaled_dot_product_attention_packed(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v, const ScalarArg& scale,
+                                               const LazyTensor& starts, bool causal, Where where) {
+  const DType t = promote_float({&q, &k, &v});
+  Attrs attrs;
+  attrs.i[0] = causal ? 1 : 0;
+  return record(Op::sdpa_packed, {to_dtype(q, t, where), to_dtype(k, t, where), to_dtype(v, t, where), factor(scale, t), starts}, attrs,
+                nullptr, where);
+}
+
 LazyTensor cross_entropy(const LazyTensor& logits, const LazyTensor& targets, const CrossEntropyOptions& options, Where where) {
   const LazyTensor x = to_float(logits, where);
   const LazyTensor labels = to_index(targets, where);

@@ -188,6 +188,24 @@ Specs infer_sdpa_backward(const Request& r) {
   return {r.in(0), r.in(1), r.in(2)};
 }
 
+Specs infer_sdpa_packed(const Request& r) {
+  need_float(r, 0);
+  need_all_same_dtype(r, 3);
+  const char* names[] = {"q", "k", "v"};
+  for (size_t k = 0; k < 3; ++k) need_rank(r, k, names[k], 3);
+  const Shape &q = r.in(0).shape, &k = r.in(1).shape, &v = r.in(2).shape;
+  if (k[0] != q[0] || v[0] != q[0] || k[1] != v[1] || k[2] != q[2]) {
+    fail_shape(r, fmt::format("q {}, k {} and v {} do not fit: (tokens, heads, size), (tokens, kv_heads, size) twice is expected",
+                              to_string(q), to_string(k), to_string(v)));
+  }
+  if (k[1] < 1 || q[1] % k[1] != 0) fail_shape(r, fmt::format("{} heads do not divide into {} key heads", q[1], k[1]));
+  need_factor(r, 3, "scale");
+  need_rank(r, 4, "starts", 1);
+  if (r.in(4).dtype != DType::i32) fail_dtype(r, fmt::format("starts: i32 is expected, got {}", name_of(r.in(4).dtype)));
+  if (r.in(4).shape[0] < 1) fail_shape(r, "starts: at least one number is expected");
+  return {{r.in(0).dtype, with_last(q, v[2])}};
+}
+
 Specs infer_dequantize(const Request& r) {
   const DType q = r.in(0).dtype;
   if (q != DType::i8 && q != DType::u8) fail_dtype(r, fmt::format("i8 or u8 is expected, got {}", name_of(q)));

@@ -30,6 +30,8 @@ class BertModel : public EncoderModel {
     info_.parameters = weights.count();
   }
 
+  bool packs() const override { return true; }
+
  protected:
   LazyTensor positions(const LazyTensor& ids) const override { return reshape(arange(0, ids.dim(1)), {1, ids.dim(1)}); }
   LazyTensor offset() const override { return type_; }

@@ -9,6 +9,11 @@
 
 namespace lazuli {
 
+LazyTensor Encoder::hidden_packed(const PackedInputs&) const {
+  throw ValueError(
+      fmt::format("[{}] texts that are filled up are expected: this architecture does not take packed ones", info_.architecture));
+}
+
 namespace {
 
 LazyTensor apply(const AdaptedLinear& layer, const LazyTensor& x, const LowRankOf& low_rank) {
@@ -27,6 +32,13 @@ void check_inputs(const EncoderInputs& inputs, const ModelInfo& info) {
   if (shape[1] > info.context) {
     throw ShapeError(fmt::format("[{}] at most {} tokens are expected, got {}", info.architecture, info.context, shape[1]));
   }
+}
+
+void check_packed(const PackedInputs& inputs, const ModelInfo& info) {
+  const Shape& shape = inputs.ids.shape();
+  if (shape.rank() == 1 && inputs.positions.shape() == shape && inputs.starts.rank() == 1) return;
+  throw ShapeError(fmt::format("[{}] ids and positions (tokens) and starts (texts + 1) are expected, got {}, {} and {}", info.architecture,
+                               to_string(shape), to_string(inputs.positions.shape()), to_string(inputs.starts.shape())));
 }
 
 double layer_norm_eps(const ModelConfig& config) {
@@ -55,15 +67,9 @@ struct LayerReader {
 
 }  // namespace
 
-LazyTensor EncoderLayer::forward(const LazyTensor& x, const LazyTensor& mask, const LowRankOf& low_rank) const {
-  const int64_t batch = x.dim(0), tokens = x.dim(1), hidden = x.dim(2), size = hidden / heads;
-  const auto split = [&](const LazyTensor& y) { return transpose(reshape(y, {batch, tokens, heads, size}), 1, 2); };
-  AttentionOptions options;
-  options.mask = mask;
-  const LazyTensor mixed = scaled_dot_product_attention(split(apply(q, x, low_rank)), split(apply(k, x, low_rank)),
-                                                        split(apply(v, x, low_rank)), 1.0 / std::sqrt(static_cast<double>(size)), options);
-  const LazyTensor joined = reshape(transpose(mixed, 1, 2), {batch, tokens, hidden});
-  const LazyTensor y = attention_norm.forward(add(apply(o, joined, low_rank), x));
+LazyTensor EncoderLayer::forward(const LazyTensor& x, const Mixing& mixing, const LowRankOf& low_rank) const {
+  const LazyTensor mixed = mixing(apply(q, x, low_rank), apply(k, x, low_rank), apply(v, x, low_rank));
+  const LazyTensor y = attention_norm.forward(add(apply(o, mixed, low_rank), x));
   return output_norm.forward(add(apply(outer, activation(apply(inner, y, low_rank), {}), low_rank), y));
 }
 
@@ -94,7 +100,6 @@ EncoderModel::EncoderModel(const ModelConfig& config, const std::string& folder,
     layer.inner = reader.linear(path + "intermediate.dense", inner, hidden, "intermediate_size, hidden_size");
     layer.outer = reader.linear(path + "output.dense", hidden, inner, "hidden_size, intermediate_size");
     layer.output_norm = read_norm(weights, fmt::format("{}{}output.LayerNorm", prefix, path), hidden, eps);
-    layer.heads = config.num_attention_heads;
     layer.activation = activation_of(config, "gelu");
     layers_.push_back(std::move(layer));
   }
@@ -140,16 +145,43 @@ void EncoderModel::finish(const WeightReader& weights) {
                   "lm_head.decoder.bias"});
 }
 
+LazyTensor EncoderModel::embed(const LazyTensor& ids, const LazyTensor& positions) const {
+  LazyTensor x = words_.forward(ids);
+  if (const LazyTensor more = offset(); more.defined()) x = add(x, more);
+  return norm_.forward(add(x, positions_.forward(positions)));
+}
+
+LazyTensor EncoderModel::run_layers(LazyTensor x, const Mixing& mixing, const AdapterContext* adapter) const {
+  const LowRankOf low_rank = [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
+  for (const EncoderLayer& layer : layers_) x = layer.forward(x, mixing, low_rank);
+  return x;
+}
+
+double EncoderModel::attention_scale() const { return 1.0 / std::sqrt(static_cast<double>(info_.head_size)); }
+
 LazyTensor EncoderModel::hidden(const EncoderInputs& inputs) const {
   check_inputs(inputs, info_);
-  const AdapterContext* adapter = inputs.adapter;
-  const LowRankOf low_rank = [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
-  LazyTensor x = words_.forward(inputs.ids);
-  if (const LazyTensor more = offset(); more.defined()) x = add(x, more);
-  x = norm_.forward(add(x, positions_.forward(positions(inputs.ids))));
-  const LazyTensor mask = attention_mask(inputs.mask);
-  for (const EncoderLayer& layer : layers_) x = layer.forward(x, mask, low_rank);
-  return x;
+  const int64_t batch = inputs.ids.dim(0), tokens = inputs.ids.dim(1);
+  const auto split = [&](const LazyTensor& y) { return transpose(reshape(y, {batch, tokens, info_.kv_heads, info_.head_size}), 1, 2); };
+  AttentionOptions options;
+  options.mask = attention_mask(inputs.mask);
+  const Mixing mixing = [&](const LazyTensor& q, const LazyTensor& k, const LazyTensor& v) {
+    const LazyTensor mixed = scaled_dot_product_attention(split(q), split(k), split(v), attention_scale(), options);
+    return reshape(transpose(mixed, 1, 2), {batch, tokens, info_.hidden_size});
+  };
+  return run_layers(embed(inputs.ids, positions(inputs.ids)), mixing, inputs.adapter);
+}
+
+LazyTensor EncoderModel::hidden_packed(const PackedInputs& inputs) const {
+  if (!packs()) return Encoder::hidden_packed(inputs);
+  check_packed(inputs, info_);
+  const int64_t tokens = inputs.ids.dim(0);
+  const auto split = [&](const LazyTensor& y) { return reshape(y, {tokens, info_.kv_heads, info_.head_size}); };
+  const Mixing mixing = [&](const LazyTensor& q, const LazyTensor& k, const LazyTensor& v) {
+    const LazyTensor mixed = scaled_dot_product_attention_packed(split(q), split(k), split(v), attention_scale(), inputs.starts);
+    return reshape(mixed, {tokens, info_.hidden_size});
+  };
+  return run_layers(embed(inputs.ids, inputs.positions), mixing, inputs.adapter);
 }
 
 std::string_view prefix_of(const WeightReader& weights, std::string_view prefix) {

@@ -1,6 +1,7 @@
 // Defines the encoder that BERT and its relatives share; an architecture adds its embeddings and its attention's mask.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,19 +22,22 @@ struct EncoderLayerNames {
   const char* attention_norm;
 };
 
+/// What a layer's attention makes of queries, keys and values, each (..., hidden) like the result.
+using Mixing = std::function<LazyTensor(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v)>;
+
 /// Attention to both sides, then a feed-forward part, each with a LayerNorm after its residual sum (Vaswani et al. 2017).
 struct EncoderLayer {
   AdaptedLinear q, k, v, o, inner, outer;
   LayerNorm attention_norm, output_norm;
-  int64_t heads = 0;
   Activation activation = nullptr;
-  /// x (batch, tokens, hidden) -> the same shape; `mask` as AttentionOptions has it.
-  LazyTensor forward(const LazyTensor& x, const LazyTensor& mask, const LowRankOf& low_rank) const;
+  /// x (..., hidden) -> the same shape.
+  LazyTensor forward(const LazyTensor& x, const Mixing& mixing, const LowRankOf& low_rank) const;
 };
 
 class EncoderModel : public Encoder {
  public:
   LazyTensor hidden(const EncoderInputs& inputs) const override;
+  LazyTensor hidden_packed(const PackedInputs& inputs) const override;
 
  protected:
   /// Takes the tensors of all layers and those of the embeddings that every architecture has, below `prefix`: `bert.`, or nothing.
@@ -52,6 +56,11 @@ class EncoderModel : public Encoder {
   static LayerNorm read_norm(WeightReader& weights, const std::string& path, int64_t size, double eps);
 
  private:
+  /// Words, positions and offset, normalised; all may have leading dims.
+  LazyTensor embed(const LazyTensor& ids, const LazyTensor& positions) const;
+  LazyTensor run_layers(LazyTensor x, const Mixing& mixing, const AdapterContext* adapter) const;
+  double attention_scale() const;
+
   Embedding words_, positions_;
   LayerNorm norm_;
   std::vector<EncoderLayer> layers_;

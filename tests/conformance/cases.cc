@@ -95,6 +95,7 @@ const std::unordered_map<Op, MakeCases> kRows = {
     {Op::rope, rope_cases},
     {Op::sdpa, sdpa_cases},
     {Op::sdpa_backward, sdpa_backward_cases},
+    {Op::sdpa_packed, sdpa_packed_cases},
     {Op::cross_entropy, cross_entropy_cases},
     {Op::cross_entropy_backward, cross_entropy_cases},
     {Op::dropout, dropout_cases},

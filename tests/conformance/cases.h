@@ -47,6 +47,7 @@ Cases linear_cases(Op op);
 Cases lora_cases(Op op);
 Cases sdpa_cases(Op op);
 Cases sdpa_backward_cases(Op op);
+Cases sdpa_packed_cases(Op op);
 Cases rope_cases(Op op);
 
 Cases gather_cases(Op op);

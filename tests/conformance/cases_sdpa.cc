@@ -94,7 +94,48 @@ Cases cases_with(Make make) {
   return cases;
 }
 
+struct PackedSetup {
+  std::string label;
+  std::vector<int32_t> starts;
+  int64_t tokens, heads, kv_heads, size, value_size;
+  bool causal = false;
+};
+
+const PackedSetup kPackedSetups[] = {
+    {"one", {0, 1}, 1, 1, 1, 1, 1},
+    {"plain", {0, 3, 5, 12}, 12, 3, 3, 16, 16},
+    {"grouped", {0, 4, 9}, 9, 6, 2, 16, 16},
+    {"value size", {0, 4, 9}, 9, 2, 2, 8, 24},
+    {"rows after the last", {0, 3, 5, 12}, 16, 2, 2, 16, 16},
+    {"empty sequences", {0, 0, 5, 5, 7, 7}, 9, 2, 2, 8, 8},
+    {"causal", {0, 7, 20}, 24, 4, 2, 16, 16, true},
+    {"long", {0, 130, 131, 200, 201}, 201, 2, 1, 32, 32},
+    {"long, causal", {0, 130, 200}, 290, 2, 2, 24, 24, true},
+    {"no sequence", {0}, 5, 2, 2, 8, 8},
+    {"no rows", {0, 0}, 0, 2, 2, 8, 8},
+};
+
+OpCall packed(const PackedSetup& s, DType t, Layout layout = Layout::row_major) {
+  OpCall call{Op::sdpa_packed,
+              {laid_out(random(t, {s.tokens, s.heads, s.size}, 1), layout), laid_out(random(t, {s.tokens, s.kv_heads, s.size}, 2), layout),
+               laid_out(random(t, {s.tokens, s.kv_heads, s.value_size}, 3), layout), scalar(DType::f32, 0.3),
+               Tensor::from_vector(s.starts, {static_cast<int64_t>(s.starts.size())})}};
+  call.attrs.i[0] = s.causal ? 1 : 0;
+  return call;
+}
+
 }  // namespace
+
+Cases sdpa_packed_cases(Op) {
+  Cases cases;
+  for (DType t : kFloats) {
+    const std::string name = std::string(lazuli::name_of(t)) + " ";
+    for (const PackedSetup& s : kPackedSetups) cases.push_back({name + s.label, packed(s, t), tolerance(t)});
+    for (Layout layout : kLayouts)
+      cases.push_back({name + name_of(layout), packed({"", {0, 2, 7}, 8, 4, 2, 16, 16}, t, layout), tolerance(t)});
+  }
+  return cases;
+}
 
 Cases sdpa_cases(Op) { return cases_with(forward); }
 Cases sdpa_backward_cases(Op) { return cases_with(backward); }

@@ -113,7 +113,7 @@ std::vector<OpCall> calls_out_of_range() {
   const Tensor x = vector<float>({1, 2, 3}), one = vector<float>({1}), pair = x.reshape({1, 3});
   const auto at = [](int32_t v) { return vector<int32_t>({v}); };
   const auto number = [](int v) { return scalar(DType::i32, v); };
-  const Tensor heads = x.reshape({1, 1, 3, 1}), factor = scalar(DType::f32, 1);
+  const Tensor heads = x.reshape({1, 1, 3, 1}), rows = x.reshape({3, 1, 1}), factor = scalar(DType::f32, 1);
   return {{Op::gather, {x, at(3)}, attrs(0)},
           {Op::gather, {x, at(-1)}, attrs(0)},
           {Op::take_along, {x, at(-1)}, attrs(0)},
@@ -128,7 +128,10 @@ std::vector<OpCall> calls_out_of_range() {
           {Op::cross_entropy, {pair, at(-1), factor}, attrs(-100)},
           {Op::rope, {x.reshape({3, 1}), Tensor::zeros(DType::f32, {3, 0}), Tensor::zeros(DType::f32, {3, 0}), number(1)}},
           {Op::sdpa, {heads, heads, heads, factor, number(4)}},
-          {Op::sdpa, {heads, heads, heads, factor, number(-1)}}};
+          {Op::sdpa, {heads, heads, heads, factor, number(-1)}},
+          {Op::sdpa_packed, {rows, rows, rows, factor, vector<int32_t>({0, 4})}},
+          {Op::sdpa_packed, {rows, rows, rows, factor, vector<int32_t>({1, 3})}},
+          {Op::sdpa_packed, {rows, rows, rows, factor, vector<int32_t>({0, 2, 1})}}};
 }
 
 TEST(ConformanceErrors, WhatIsOutOfRangeIsAValueErrorThatNamesTheOp) {

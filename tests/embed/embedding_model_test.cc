@@ -119,6 +119,41 @@ TEST_F(Embeddings, OldSettingsOfLengthAndCaseAreReadToo) {
   EXPECT_EQ(model->tokenize("[MASK]").ids.size(), model->tokenize("[mask]").ids.size());
 }
 
+TEST_F(Embeddings, PackedTextsGetWhatFilledUpOnesGet) {
+  for (const char* variant : {"", "dense", "prompts"}) {
+    const auto model = load(variant);
+    ASSERT_TRUE(model->packs()) << variant;
+    std::vector<EmbeddingTokens> tokens;
+    for (const std::string& text : texts_) tokens.push_back(model->tokenize(text));
+    std::vector<const EmbeddingTokens*> texts;
+    for (const EmbeddingTokens& t : tokens) texts.push_back(&t);
+    const EmbeddingBatch filled = model->batch(texts, 8, 24);
+    const PackedBatch packed = model->pack(texts, 8, 200);
+    EXPECT_EQ(packed.ids.shape(), Shape{200});
+    EXPECT_EQ(packed.starts.shape(), Shape{9});
+    const auto leaf = [](const Tensor& t) { return LazyTensor::from_tensor(t); };
+    const auto wanted = model->forward(leaf(filled.ids), leaf(filled.mask), leaf(filled.pooled)).eval().to_vector<float>();
+    const auto got =
+        model->forward_packed(leaf(packed.ids), leaf(packed.positions), leaf(packed.starts), leaf(packed.pooled)).eval().to_vector<float>();
+    ASSERT_EQ(got.size(), wanted.size());
+    const auto used = texts.size() * static_cast<size_t>(model->dimensions());
+    for (size_t k = 0; k < used; ++k) EXPECT_NEAR(got[k], wanted[k], 1e-6F) << variant << k;
+  }
+  EXPECT_FALSE(load("all-modes")->packs());
+}
+
+TEST_F(Embeddings, PackedTextsFitThePositionsAndTheVocabulary) {
+  const auto model = load("dense");
+  const auto pack = [&](std::vector<int32_t> ids) {
+    const EmbeddingTokens text{std::move(ids), 0};
+    const EmbeddingTokens* one = &text;
+    return model->pack(std::span(&one, 1), 1, 1);
+  };
+  EXPECT_EQ(pack({2, 5, 3}).ids.shape(), Shape{3});
+  EXPECT_THROW(pack({2, -1, 3}), ValueError);
+  EXPECT_THROW(pack(std::vector<int32_t>(1000, 2)), ShapeError);
+}
+
 TEST_F(Embeddings, ManyTextsNeedFewPlansAndKeepTheirOrder) {
   Embedder embedder(load("all-modes"));
   std::vector<std::string> many;

@@ -67,5 +67,28 @@ TEST(PoolingModes, TakeTheTokensOfTheMask) {
   EXPECT_THAT(pooled(PoolingMode::weightedmean, without_first), near((6 - 18) / 5.F, (8 + 24) / 5.F));
 }
 
+TEST(PoolingModes, GiveTheSameForTextsThatLieOneAfterTheOther) {
+  // Texts of 3 and 2 tokens, and one token of none.
+  const LazyTensor padded = LazyTensor::from_slice({1.F, 2.F, 3.F, 4.F, -6.F, 8.F, 5.F, 1.F, 0.5F, 7.F, 99.F, 99.F}, {2, 3, 2});
+  const LazyTensor mask = LazyTensor::from_slice({false, true, true, true, true, false}, {2, 3});
+  const LazyTensor packed = LazyTensor::from_slice({1.F, 2.F, 3.F, 4.F, -6.F, 8.F, 5.F, 1.F, 0.5F, 7.F, 77.F, 77.F}, {6, 2});
+  const LazyTensor rows = LazyTensor::from_slice({false, true, true, false, false, false, false, false, false, true, true, false}, {2, 6});
+  const LazyTensor positions = LazyTensor::from_slice({int32_t{0}, 1, 2, 0, 1, 0}, {6});
+  const Pooling pooling{
+      {PoolingMode::cls, PoolingMode::mean, PoolingMode::mean_sqrt_len_tokens, PoolingMode::weightedmean, PoolingMode::lasttoken}, true};
+  EXPECT_TRUE(pooling.packs());
+  const std::vector<float> wanted = pooling.forward(padded, mask).eval().to_vector<float>();
+  const std::vector<float> got = pooling.forward_packed(packed, rows, positions).eval().to_vector<float>();
+  ASSERT_EQ(got.size(), wanted.size());
+  for (size_t k = 0; k < got.size(); ++k) EXPECT_NEAR(got[k], wanted[k], 1e-5F) << k;
+}
+
+TEST(PoolingModes, AMaximumIsNotPacked) {
+  const Pooling pooling{{PoolingMode::mean, PoolingMode::max}, true};
+  EXPECT_FALSE(pooling.packs());
+  const LazyTensor states = LazyTensor::zeros({2, 4}), mask = LazyTensor::ones({1, 2}, DType::boolean);
+  EXPECT_THROW(pooling.forward_packed(states, mask, LazyTensor::zeros({2}, DType::i32)), ValueError);
+}
+
 }  // namespace
 }  // namespace lazuli

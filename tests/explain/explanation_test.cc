@@ -127,7 +127,7 @@ TEST_F(ExplainEncoder, AnEmbeddedBatchIsPlanned) {
   const Explanation e = explain(model_, nullptr, {.kind = WorkloadKind::embed, .tokens = 16, .batch = 3}, {});
   EXPECT_THAT(explanation_text(e), HasSubstr("embed of 3 x 16 tokens"));
   EXPECT_GT(e.memory.weights, static_cast<uint64_t>(model_->encoder().info().parameters) * 4);  // the dense layer's are not the encoder's
-  EXPECT_EQ(e.memory.arguments, 3U * 16 * (4 + 1 + 1));
+  EXPECT_EQ(e.memory.arguments, 3U * 16 * (4 + 4 + 3) + 4 * 4);  // ids, positions, what each text takes; starts
   EXPECT_EQ(e.memory.results, static_cast<uint64_t>(3 * model_->dimensions() * 4));
   EXPECT_EQ(JsonDocument::parse(explanation_json(e, true), "explanation").root().get("batch").as_int(), 3);
 }

@@ -99,6 +99,42 @@ TEST_P(EncoderOf, TextsOfABatchDoNotChangeEachOther) {
   for (int32_t filler : {0, 1, 77}) EXPECT_LT(largest_difference(*encoder, read_expected(GetParam()), 184, filler), 2e-5) << filler;
 }
 
+TEST(PackedEncoder, MatchesTransformers) {
+  const auto encoder = load_encoder(tiny("bert"));
+  ASSERT_TRUE(encoder->packs());
+  const std::vector<Expected> texts = read_expected("bert");
+  std::vector<int32_t> ids, positions, starts = {0};
+  for (const Expected& text : texts) {
+    for (size_t k = 0; k < text.ids.size(); ++k) positions.push_back(static_cast<int32_t>(k));
+    ids.insert(ids.end(), text.ids.begin(), text.ids.end());
+    starts.push_back(static_cast<int32_t>(ids.size()));
+  }
+  ids.resize(ids.size() + 5, 7);
+  positions.resize(ids.size(), 0);
+  const auto count = static_cast<int64_t>(ids.size()), rows = static_cast<int64_t>(texts.size());
+  const auto leaf = [](const std::vector<int32_t>& v) {
+    return LazyTensor::from_tensor(Tensor::from_vector(v, {static_cast<int64_t>(v.size())}));
+  };
+  Tensor taken = Tensor::zeros(DType::boolean, {rows, count});
+  for (size_t row = 0; row < texts.size(); ++row) {
+    for (int32_t k = starts[row]; k < starts[row + 1]; ++k) {
+      taken.mutable_data<bool>()[row * static_cast<size_t>(count) + static_cast<size_t>(k)] = true;
+    }
+  }
+  const LazyTensor states = encoder->hidden_packed({leaf(ids), leaf(positions), leaf(starts), nullptr});
+  const std::vector<float> got =
+      Pooling{}.forward_packed(states, LazyTensor::from_tensor(taken), leaf(positions)).eval().to_vector<float>();
+  for (size_t k = 0; k < got.size(); ++k) EXPECT_NEAR(got[k], texts[k / 32].pooled.at("mean")[k % 32], 2e-5F) << k;
+  EXPECT_THROW(encoder->hidden_packed({leaf(ids), leaf(starts), leaf(starts), nullptr}), ShapeError);
+}
+
+TEST(PackedEncoder, AnArchitectureWithABiasByDistanceHasNone) {
+  const auto encoder = load_encoder(tiny("mpnet"));
+  EXPECT_FALSE(encoder->packs());
+  const LazyTensor ids = LazyTensor::zeros({3}, DType::i32), starts = LazyTensor::zeros({2}, DType::i32);
+  EXPECT_THAT(message_of<ValueError>([&] { encoder->hidden_packed({ids, ids, starts, nullptr}); }), HasSubstr("mpnet"));
+}
+
 TEST_P(EncoderOf, NamesOfAModelWithAHeadAreReadToo) {
   const test::TempFolder folder;
   std::filesystem::copy(tiny(GetParam()) + "/config.json", folder.path("config.json"));

@@ -59,9 +59,12 @@ constexpr int64_t kFewRows = 8;
 constexpr int64_t kTaskRows = 128;
 
 /// A task is a block of queries of all heads that share a key head. Its rows are these queries, head by head.
+/// With `packed`, batch 0 holds sequences that lie one after the other; its length operand says where they start.
 class Forward {
  public:
-  explicit Forward(const KernelRequest& request) : a_(request, 3), update_(score_update()), multiply_(tile_fn(Op::mul, 2)) {
+  explicit Forward(const KernelRequest& request, bool packed = false)
+      : a_(request, 3), packed_(packed), update_(score_update()), multiply_(tile_fn(Op::mul, 2)) {
+    if (packed) sequences_ = request.inputs[4].shape[0] - 1;
     queries_ = std::max<int64_t>(std::min(a_.q.tokens, kTaskRows / a_.group()), 1);
     rows_ = queries_ * a_.group();
     const int64_t panels = (rows_ + a_.kernels.max_rows - 1) / a_.kernels.max_rows;
@@ -69,7 +72,10 @@ class Forward {
     keys_ = few(rows_) ? 256 : 64;
     if (a_.q.dtype != DType::f32) store_ = tile_store(a_.q.dtype);
   }
-  int64_t tasks() const { return a_.batches * a_.k.heads * query_blocks(); }
+  int64_t tasks() const {
+    // No cut of the tokens into sequences, and rows after them, has more blocks.
+    return packed_ ? a_.k.heads * (a_.q.tokens / queries_ + sequences_ + 1) : a_.batches * a_.k.heads * query_blocks();
+  }
   size_t scratch_bytes() const {
     return static_cast<size_t>(rows_ * round_up(a_.q.size, kChunk) + kPanel * round_up(a_.q.size, kChunk) + rows_ * keys_ + rows_ * ld() +
                                2 * rows_ + keys_ + 64) *
@@ -82,17 +88,25 @@ class Forward {
 
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     for (int64_t task = begin; task < end; ++task) {
-      Work w = start(args, task);
-      const int64_t last = a_.limit(w.length, w.first + w.queries - 1);
-      for (int64_t j = 0; j < last; j += keys_) run_keys(args, w, j, std::min(keys_, last - j));
-      finish(args, w);
+      if (packed_) {
+        run_packed(args, task);
+      } else {
+        const int64_t blocks = query_blocks(), pair = task / blocks;
+        run_block(args, {pair / a_.k.heads, pair % a_.k.heads, task % blocks * queries_, a_.q.tokens, a_.length(args)});
+      }
     }
   }
 
  private:
+  /// Where a block of queries is: from query `first` of `tokens`, which see keys below `length`.
+  struct Block {
+    int64_t batch, kv_head, first, tokens, length;
+    int64_t origin = 0;  ///< row of the first query and key, of packed sequences
+  };
   struct Work {
     int64_t batch, kv_head, first, queries, rows;  ///< queries [first, first + queries) of each head
-    int64_t length;
+    int64_t tokens, length, origin;
+    int64_t limit(const Attention& a, int64_t t) const { return a.limit(length, t, tokens); }
     float scale;
     float *left, *right, *scores, *result, *top, *sum, *added;
     int64_t head(const Attention& a, int64_t row) const { return kv_head * a.group() + row / queries; }
@@ -102,15 +116,51 @@ class Forward {
   bool few(int64_t rows) const { return rows <= std::min(kFewRows, height_); }
   int64_t ld() const { return round_up(a_.v.size, kPanel); }
 
-  Work start(const KernelArgs& args, int64_t task) const {
-    const int64_t blocks = query_blocks(), pair = task / blocks;
+  void run_block(const KernelArgs& args, const Block& block) const {
+    Work w = start(args, block);
+    const int64_t last = w.limit(a_, w.first + w.queries - 1);
+    for (int64_t j = 0; j < last; j += keys_) run_keys(args, w, j, std::min(keys_, last - j));
+    finish(args, w);
+  }
+
+  /// Blocks are counted over the sequences and the rows after them, which see nothing.
+  void run_packed(const KernelArgs& args, int64_t task) const {
+    const auto* starts = static_cast<const int32_t*>(args.in[4]);
+    check_starts(starts);
+    int64_t block = task / a_.k.heads;
+    for (int64_t s = 0; s <= sequences_; ++s) {
+      const bool rest = s == sequences_;
+      const int64_t origin = starts[s], tokens = (rest ? a_.q.tokens : starts[s + 1]) - origin, blocks = (tokens + queries_ - 1) / queries_;
+      if (block >= blocks) {
+        block -= blocks;
+        continue;
+      }
+      const void* in[] = {a_.q.at(args.in[0], 0, 0, origin), a_.k.at(args.in[1], 0, 0, origin), a_.v.at(args.in[2], 0, 0, origin),
+                          args.in[3]};
+      return run_block({in, args.out, args.scratch, args.thread_scratch},
+                       {0, task % a_.k.heads, block * queries_, tokens, rest ? 0 : tokens, origin});
+    }
+  }
+
+  void check_starts(const int32_t* starts) const {
+    for (int64_t s = 0; s <= sequences_; ++s) {
+      const int64_t low = s == 0 ? 0 : starts[s - 1], high = s == 0 ? 0 : a_.q.tokens;
+      if (starts[s] >= low && starts[s] <= high) continue;
+      throw ValueError("[sdpa_packed] starts from 0 to the " + std::to_string(a_.q.tokens) + " rows, not decreasing, are expected, got " +
+                       std::to_string(starts[s]) + " as number " + std::to_string(s));
+    }
+  }
+
+  Work start(const KernelArgs& args, const Block& block) const {
     Work w{};
-    w.batch = pair / a_.k.heads;
-    w.kv_head = pair % a_.k.heads;
-    w.first = task % blocks * queries_;
-    w.queries = std::min(queries_, a_.q.tokens - w.first);
+    w.batch = block.batch;
+    w.kv_head = block.kv_head;
+    w.first = block.first;
+    w.queries = std::min(queries_, block.tokens - w.first);
     w.rows = w.queries * a_.group();
-    w.length = a_.length(args);
+    w.tokens = block.tokens;
+    w.length = block.length;
+    w.origin = block.origin;
     w.scale = a_.scale(args);
     w.left = static_cast<float*>(args.thread_scratch);
     w.scores = w.left + rows_ * round_up(a_.q.size, kChunk);
@@ -152,7 +202,7 @@ class Forward {
     for (int64_t i = 0; i < w.rows; i += height_) {
       const int64_t h = std::min(height_, w.rows - i);
       int64_t most = 0;
-      for (int64_t r = i; r < i + h; ++r) most = std::max(most, std::min(keys, a_.limit(w.length, w.token(r)) - first));
+      for (int64_t r = i; r < i + h; ++r) most = std::max(most, std::min(keys, w.limit(a_, w.token(r)) - first));
       if (most <= 0) continue;
       float* panel = w.scores + i * keys_;
       for (int64_t r = 0; r < h; ++r) weigh(args, w, i + r, first, keys, panel + r * kChunk, h * kChunk);
@@ -191,7 +241,7 @@ class Forward {
       for (int64_t i = 0; i < w.rows; i += height_) {
         const int64_t h = std::min(height_, w.rows - i);
         const bool one_head = w.token(i + h - 1) == w.token(i) + h - 1;
-        if (one_head && a_.limit(w.length, w.token(i + h - 1)) <= first + j) continue;
+        if (one_head && w.limit(a_, w.token(i + h - 1)) <= first + j) continue;
         const TileArgs tile{w.left + i * round_up(a_.q.size, kChunk),
                             w.right,
                             kPanel,
@@ -207,7 +257,7 @@ class Forward {
   }
 
   void weigh(const KernelArgs& args, const Work& w, int64_t row, int64_t first, int64_t keys, float* scores, int64_t step) const {
-    const int64_t t = w.token(row), visible = std::clamp<int64_t>(a_.limit(w.length, t) - first, 0, keys);
+    const int64_t t = w.token(row), visible = std::clamp<int64_t>(w.limit(a_, t) - first, 0, keys);
     const bool masked = a_.mask.used;
     if (masked) a_.mask.read(args.in[a_.scale_input + 2], w.batch, w.head(a_, row), t, first, visible, w.added);
     const float factor = update_({scores, step, keys, visible, masked ? w.added : nullptr, w.scale, w.top + row, w.sum + row});
@@ -238,9 +288,10 @@ class Forward {
 
   void finish(const KernelArgs& args, const Work& w) const {
     for (int64_t row = 0; row < w.rows; ++row) {
-      const int64_t at = (w.batch * a_.q.heads + w.head(a_, row)) * a_.q.tokens + w.token(row);
+      const int64_t head = w.head(a_, row), token = w.token(row);
+      const int64_t at = packed_ ? (w.origin + token) * a_.q.heads + head : (w.batch * a_.q.heads + head) * a_.q.tokens + token;
       const bool sees = w.top[row] != kHidden;
-      if (args.out[1] != nullptr) static_cast<float*>(args.out[1])[at] = sees ? w.top[row] + std::log(w.sum[row]) : kHidden;
+      if (!packed_ && args.out[1] != nullptr) static_cast<float*>(args.out[1])[at] = sees ? w.top[row] + std::log(w.sum[row]) : kHidden;
       if (args.out[0] == nullptr) continue;
       float* result = w.result + row * ld();
       const float factor = sees ? 1.0f / w.sum[row] : 0.0f;
@@ -251,6 +302,8 @@ class Forward {
   }
 
   Attention a_;
+  bool packed_;
+  int64_t sequences_ = 0;
   ScoreUpdate update_;
   TileFn multiply_;
   TileStore store_ = nullptr;
@@ -259,18 +312,45 @@ class Forward {
 
 }  // namespace
 
-PreparedOp prepare_sdpa(const KernelRequest& request) {
-  if (has_f64(request)) return reference_backend().prepare(request);
-  Forward forward(request);
+namespace {
+
+/// An operand (tokens, heads, size) as (1, heads, tokens, size).
+OperandSpec heads_first(OperandSpec x) {
+  x.shape = Shape{1, x.shape[1], x.shape[0], x.shape[2]};
+  x.strides = Strides{0, x.strides[1], x.strides[0], x.strides[2]};
+  return x;
+}
+
+/// `seen`: the request with operands (batch, heads, tokens, size).
+PreparedOp prepare_forward(const KernelRequest& request, const KernelRequest& seen, const char* name, bool packed) {
+  Forward forward(seen, packed);
   const int64_t tasks = forward.tasks();
   const double flops = forward.flops();
   const size_t scratch = forward.scratch_bytes();
-  PreparedOp op = make_op(request, "sdpa", std::move(forward), tasks);
+  PreparedOp op = make_op(request, name, std::move(forward), tasks);
   op.flops = flops;
   op.thread_scratch_bytes = scratch;
   for (size_t i = 0; i < 3; ++i) {
-    if (!has_contiguous_rows(request.inputs[i])) op.needs_contiguous |= 1u << i;
+    if (!has_contiguous_rows(seen.inputs[i])) op.needs_contiguous |= 1u << i;
   }
+  return op;
+}
+
+}  // namespace
+
+PreparedOp prepare_sdpa(const KernelRequest& request) {
+  if (has_f64(request)) return reference_backend().prepare(request);
+  return prepare_forward(request, request, "sdpa", false);
+}
+
+PreparedOp prepare_sdpa_packed(const KernelRequest& request) {
+  if (has_f64(request)) return reference_backend().prepare(request);
+  std::vector<OperandSpec> inputs(request.inputs.begin(), request.inputs.end());
+  for (size_t k = 0; k < 3; ++k) inputs[k] = heads_first(inputs[k]);
+  PreparedOp op = prepare_forward(request, {request.op, request.attrs, inputs, request.outputs}, "sdpa_packed", true);
+  // What the sequences of typical texts leave of all pairs of tokens.
+  op.flops /= static_cast<double>(std::max<int64_t>(request.inputs[4].shape[0] - 1, 1));
+  if (!request.inputs[4].contiguous) op.needs_contiguous |= 1u << 4;
   return op;
 }
 

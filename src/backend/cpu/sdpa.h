@@ -49,7 +49,10 @@ struct Attention {
   int64_t length(const KernelArgs& args) const;
   float scale(const KernelArgs& args) const { return static_cast<float>(factor(args.in[scale_input], scale_dtype)); }
   /// Keys that query t sees are those before this one.
-  int64_t limit(int64_t length, int64_t t) const { return causal ? std::clamp<int64_t>(length - q.tokens + t + 1, 0, length) : length; }
+  int64_t limit(int64_t length, int64_t t) const { return limit(length, t, q.tokens); }
+  int64_t limit(int64_t length, int64_t t, int64_t queries) const {
+    return causal ? std::clamp<int64_t>(length - queries + t + 1, 0, length) : length;
+  }
   int64_t group() const { return q.heads / k.heads; }
 
   Op op;

@@ -95,6 +95,13 @@ uint32_t strided_heads(const KernelRequest& request, std::initializer_list<size_
   return strided;
 }
 
+/// An operand (tokens, heads, size) as (1, heads, tokens, size).
+OperandSpec heads_first(OperandSpec x) {
+  x.shape = Shape{1, x.shape[1], x.shape[0], x.shape[2]};
+  x.strides = Strides{0, x.strides[1], x.strides[0], x.strides[2]};
+  return x;
+}
+
 bool divides_keys(const Attention& a) {
   // Queries that attend to themselves alone are as many as the longest text of a batch has tokens: the kernel must not depend on that.
   if (deterministic() && a.queries >= a.keys) return false;
@@ -130,6 +137,28 @@ PreparedOp prepare_sdpa(const KernelRequest& request) {
   PreparedOp op = make_op(request, a.on_tensor_cores ? "sdpa_mma" : "sdpa",
                           {a.on_tensor_cores ? a.launch_mma("sdpa_mma", a.tiles_of_queries(), 2) : a.launch("sdpa", a.tiles_of_queries())});
   op.flops = a.flops();
+  return op;
+}
+
+PreparedOp prepare_sdpa_packed(const KernelRequest& request) {
+  refuse_f64(request);
+  uint32_t strided = 0;
+  for (size_t k = 0; k < 3; ++k) {
+    if (request.inputs[k].shape[2] > 1 && request.inputs[k].strides[2] != 1) strided |= 1u << k;
+  }
+  if (!request.inputs[4].contiguous) strided |= 1u << 4;
+  if (strided != 0) return ask_for_contiguous(strided);
+  std::vector<OperandSpec> inputs(request.inputs.begin(), request.inputs.end());
+  for (size_t k = 0; k < 3; ++k) inputs[k] = heads_first(inputs[k]);
+  const KernelRequest seen{request.op, request.attrs, inputs, request.outputs};
+  Attention a(seen, 3);
+  const int64_t sequences = request.inputs[4].shape[0] - 1;
+  a.sizes.push_back(sequences);
+  // No cut of the rows into sequences, and rows after them, has more blocks.
+  Launch launch = a.launch("sdpa_packed", a.heads * (a.queries / kTile + sequences + 1));
+  launch.what_fails = "start";
+  PreparedOp op = make_op(request, "sdpa_packed", {std::move(launch)});
+  op.flops = a.flops() / static_cast<double>(std::max<int64_t>(sequences, 1));
   return op;
 }
 

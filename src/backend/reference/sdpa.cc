@@ -137,7 +137,54 @@ void run_sdpa_backward(const Call& call) {
   }
 }
 
+/// A task is one head of one row.
+void run_sdpa_packed(const Call& call) {
+  const In q = call.in(0), k = call.in(1), v = call.in(2), starts = call.in(4);
+  const int64_t tokens = q.dim(0), heads = q.dim(1), size = q.dim(2), kv_heads = k.dim(1), value_size = v.dim(2), last = starts.dim(0) - 1;
+  for (int64_t s = 0; s <= last; ++s) {
+    const int64_t at = starts.integer(s);
+    if (at < (s == 0 ? 0 : starts.integer(s - 1)) || at > (s == 0 ? 0 : tokens)) {
+      throw ValueError(call.name() + " starts from 0 to the " + std::to_string(tokens) + " rows, not decreasing, are expected, got " +
+                       std::to_string(at) + " as number " + std::to_string(s));
+    }
+  }
+  const double factor = call.in(3).real();
+  auto* scores = static_cast<double*>(call.args.thread_scratch);
+  for (int64_t task = call.begin; task < call.end; ++task) {
+    const int64_t row = task / heads, head = task % heads / (heads / kv_heads);
+    int64_t begin = row, end = row;  // of the keys; none after the last sequence
+    for (int64_t s = 0; s < last; ++s) {
+      if (row < starts.integer(s) || row >= starts.integer(s + 1)) continue;
+      begin = starts.integer(s);
+      end = call.attr(0) != 0 ? row + 1 : starts.integer(s + 1);
+    }
+    double top = kHidden, sum = 0;
+    for (int64_t j = begin; j < end; ++j) {
+      double dot = 0;
+      for (int64_t i = 0; i < size; ++i) dot += q.real(task * size + i) * k.real((j * kv_heads + head) * size + i);
+      scores[j] = dot * factor;
+      if (std::isnan(scores[j]) || scores[j] > top) top = scores[j];
+    }
+    for (int64_t j = begin; j < end; ++j) {
+      scores[j] = top == kHidden ? 0 : std::exp(scores[j] - top);
+      sum += scores[j];
+    }
+    for (int64_t i = 0; i < value_size; ++i) {
+      double result = 0;
+      for (int64_t j = begin; j < end; ++j) {
+        if (scores[j] != 0) result += scores[j] / sum * v.real((j * kv_heads + head) * value_size + i);
+      }
+      call.out(0).set(task * value_size + i, result);
+    }
+  }
+}
+
 }  // namespace
+
+PreparedOp prepare_sdpa_packed(const KernelRequest& request) {
+  const Shape& q = request.inputs[0].shape;
+  return prepare_loop<run_sdpa_packed>(request, q[0] * q[1], static_cast<size_t>(q[0]) * sizeof(double));
+}
 
 PreparedOp prepare_sdpa(const KernelRequest& request) {
   const Shape& q = request.inputs[0].shape;

@@ -1,0 +1,98 @@
+// sdpa_packed, after attention.cu: sequences lie one after the other in rows (tokens, heads, size). A block takes 64 queries of one head and
+// sequence past all keys that they see, 64 at a time, with a running largest score. n: 20 sequences, in place of the gradient's strides.
+
+// Queries [first, first + TILE) of a sequence of `tokens` rows from row `origin`, which see `length` keys.
+struct Block {
+  i64 origin, tokens, first, length;
+};
+
+// Whether starts begin with 0, never decrease and stay within the rows.
+__device__ inline bool fits(const Params& p, const i32* starts) {
+  for (i64 s = 0; s <= p.n[20]; ++s) {
+    const i64 low = s == 0 ? 0 : starts[s - 1], high = s == 0 ? 0 : p.n[3], at = starts[s];
+    if (at >= low && at <= high) continue;
+    if (threadIdx.x == 0) fail(p, at);
+    return false;
+  }
+  return true;
+}
+
+// Blocks are counted over the sequences and the rows after them, which see nothing; false beyond the last.
+__device__ inline bool find_block(const Params& p, const i32* starts, i64 number, Block& block) {
+  for (i64 s = 0; s <= p.n[20]; ++s) {
+    const bool rest = s == p.n[20];
+    block.origin = starts[s];
+    block.tokens = (rest ? p.n[3] : static_cast<i64>(starts[s + 1])) - block.origin;
+    const i64 blocks = (block.tokens + TILE - 1) / TILE;
+    if (number < blocks) {
+      block.first = number * TILE;
+      block.length = rest ? 0 : block.tokens;
+      return true;
+    }
+    number -= blocks;
+  }
+  return false;
+}
+
+ATTENTION(DV <= 192 ? 2 : 1) {
+  __shared__ Tiles tiles;
+  const i32* starts = static_cast<const i32*>(p.in[SCALE_AT + 1]);
+  if (!fits(p, starts)) return;
+  const float scale = static_cast<float>(load<SCALE>(p.in[SCALE_AT], 0));
+  const i64 heads = p.n[1], rows = p.n[3], group = heads / p.n[2], tasks = heads * (rows / TILE + p.n[20] + 1);
+  const int y = threadIdx.x / 16, x = threadIdx.x % 16;
+  for (i64 task = blockIdx.x; task < tasks; task += gridDim.x) {
+    Block b;
+    if (!find_block(p, starts, task / heads, b)) return;
+    const i64 head = task % heads, end = b.origin + b.tokens, begin = b.origin + b.first;
+    const Rows q(p.in[0], p.n + 7, 0, head, begin, end, p.n[5]);
+    const i64 last = CAUSAL ? smaller(b.length, b.first + TILE) : b.length;
+    float top[4], sum[4], result[4][Columns<DV>::COUNT] = {};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      top[i] = -infinity();
+      sum[i] = 0;
+    }
+    for (i64 key = 0; key < last; key += TILE) {
+      const i64 at = b.origin + key;
+      const Rows k(p.in[1], p.n + 10, 0, head / group, at, b.origin + last, p.n[5]);
+      const Rows v(p.in[2], p.n + 13, 0, head / group, at, b.origin + last, p.n[6]);
+      float s[4][4];
+      dots<D>(s, tiles, q, k);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const i64 t = b.first + 4 * y + i, seen = t >= b.tokens ? 0 : CAUSAL ? t + 1 : last;
+        float best = top[i];
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          s[i][j] = key + x + 16 * j < smaller(seen, last) ? s[i][j] * scale : -infinity();
+          best = larger(best, s[i][j]);
+        }
+        best = reduce_16(best, Larger());
+        const float base = best == -infinity() ? 0.0f : best, shrink = expf(top[i] - base);
+        top[i] = best;
+        sum[i] *= shrink;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          s[i][j] = expf(s[i][j] - base);
+          sum[i] += s[i][j];
+        }
+#pragma unroll
+        for (int c = 0; c < Columns<DV>::COUNT; ++c) result[i][c] *= shrink;
+      }
+      put_weights(tiles, s);
+      add_product<DV>(result, tiles, v);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float all = reduce_16(sum[i], Sum()), factor = top[i] == -infinity() ? 0.0f : 1.0f / all;
+      if (b.first + 4 * y + i >= b.tokens) continue;
+      const i64 row = (begin + 4 * y + i) * heads + head;
+#pragma unroll
+      for (int c = 0; c < Columns<DV>::COUNT; ++c) {
+        const int column = Columns<DV>::at(c);
+        if (column < p.n[6]) store<T>(p.out[0], row * p.n[6] + column, result[i][c] * factor);
+      }
+    }
+  }
+}
