@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the packages that Lazuli is built from (Debian 12 or newer, Ubuntu 24.04 or newer).
-# Usage: scripts/setup.sh [--checks] [--docs]    --checks adds clang and its tools, which only .ci/run needs; --docs adds doxygen.
+# Usage: scripts/setup.sh [--checks] [--docs]    --checks adds what only .ci/run needs (clang and its tools, valgrind); --docs adds doxygen.
 set -euo pipefail
 
 packages=(
@@ -12,7 +12,7 @@ packages=(
 )
 for argument in "$@"; do
   case "$argument" in
-    --checks) packages+=(clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14) ;;
+    --checks) packages+=(clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 valgrind) ;;
     --docs) packages+=(doxygen) ;;
     *) echo "usage: scripts/setup.sh [--checks] [--docs]" >&2; exit 2 ;;
   esac
