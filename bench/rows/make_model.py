@@ -8,6 +8,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SHAPES = {
     "qwen2.5-0.5b": dict(vocab_size=151936, hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14,
                          num_key_value_heads=2, max_position_embeddings=32768, rope_theta=1000000.0, tie_word_embeddings=True),
+    "1gb": dict(vocab_size=32768, hidden_size=1024, intermediate_size=2816, num_hidden_layers=19, num_attention_heads=16,
+                num_key_value_heads=4, max_position_embeddings=2048, rope_theta=10000.0, tie_word_embeddings=True),
     "small": dict(vocab_size=4096, hidden_size=256, intermediate_size=1024, num_hidden_layers=4, num_attention_heads=4,
                   num_key_value_heads=2, max_position_embeddings=2048, rope_theta=10000.0, tie_word_embeddings=True),
 }

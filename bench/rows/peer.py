@@ -106,6 +106,8 @@ def torch_worker(row, compiled):
             return y + (F.silu(g @ a[13]) * up if s["llama"] else F.gelu(up)) @ a[10]
 
     arrays, f = operands(row)
+    if row.startswith("minilm_"):
+        return minilm_worker("torch", row)
     if f is None:
         return model_worker(row, torch, compiled)
     tensors = [torch.from_numpy(x) for x in arrays]
@@ -120,6 +122,9 @@ def model_worker(row, torch, compiled):
     if MODEL is None or compiled:
         skip("a row of whole models")
     from transformers import AutoModelForCausalLM
+    if row == "load_first_token":
+        ids = torch.ones(1, 4, dtype=torch.int64)
+        return lambda: AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)(input_ids=ids, logits_to_keep=1).logits.argmax()
     model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
     vocabulary = model.config.vocab_size
     if row.startswith("train_"):
@@ -200,6 +205,45 @@ def mlx_worker(row):
     return lambda: mx.eval(f(Functions, *tensors))
 
 
+def mlx_lm_worker(row):
+    try:
+        import mlx.core as mx
+        from mlx_lm.models.cache import make_prompt_cache
+        from mlx_lm.utils import load_model
+    except ImportError:
+        skip("mlx-lm is not installed")
+    import pathlib
+    mx.set_default_device(mx.cpu)
+    model, _ = load_model(pathlib.Path(MODEL))
+    if row == "prefill_512":
+        ids = mx.arange(512)[None]
+
+        def prefill():
+            cache = make_prompt_cache(model)
+            model.model(ids[:, :-1], cache)
+            mx.eval([c.state for c in cache])
+            mx.eval(model(ids[:, -1:], cache))
+        return prefill
+    if row != "decode":
+        skip("no such row for mlx-lm")
+    state = {}
+
+    def token():
+        if state.get("left", 0) == 0:
+            state.update(left=32, cache=make_prompt_cache(model), ids=mx.array([[1]]))
+        state.update(left=state["left"] - 1, ids=model(state["ids"], state["cache"]).argmax(-1))
+        mx.eval(state["ids"])
+    return token
+
+
+def minilm_worker(peer, row):
+    import minilm
+    try:
+        return minilm.worker(peer, row, MODEL, THREADS)
+    except ImportError as error:
+        skip(f"{error.name} is not installed")
+
+
 def peak_memory():
     with open("/proc/self/status") as status:
         for line in status:
@@ -217,7 +261,8 @@ def seconds_of(call, times):
 
 def main():
     workers = {"torch": lambda row: torch_worker(row, False), "torch.compile": lambda row: torch_worker(row, True), "jax": jax_worker,
-               "mlx": mlx_worker}
+               "mlx": mlx_worker, "mlx-lm": mlx_lm_worker, "onnxruntime": lambda row: minilm_worker("onnxruntime", row),
+               "sentence-transformers": lambda row: minilm_worker("sentence-transformers", row)}
     call = workers[PEER](ROW)
     for _ in range(3):
         call()

@@ -1,10 +1,11 @@
-// One row of the comparison that bench/run.py makes: `lazuli_rows NAME [THREADS]` prepares it, then answers every line on standard input
-// with one JSON line: {"seconds": of one call, the least of several}. `lazuli_rows` alone lists the names.
+// One row of the comparison that bench/run.py makes: `lazuli_rows NAME [THREADS [MODEL]]` prepares it, then answers every line on standard
+// input with one JSON line: {"seconds": of one call, the least of several}. `lazuli_rows` alone lists the names.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -13,7 +14,10 @@
 #include <vector>
 
 #include "exec/parallel.h"
+#include "lazuli/embed.h"
 #include "lazuli/error.h"
+#include "lazuli/future.h"
+#include "lazuli/nn.h"
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
 
@@ -141,11 +145,30 @@ Call layer_of(const LayerSizes& s) {
   return compiled([s](std::span<const LazyTensor> a) { return layer(a, s); }, std::move(args));
 }
 
+/// Two LoRA layers, one after the other: each evaluated before the next is called, or recorded as one and awaited at its end.
+Call lora_chain(bool async) {
+  const lazuli::LoRALayer first(filled({8, 512}), filled({512, 8}), 16), second(filled({8, 512}), filled({512, 8}), 16);
+  const Tensor x = filled({64, 512});
+  if (!async) return [first, second, x] { second.forward(first.forward(x)); };
+  return [first, second, x] { second.forward_lazy(first.forward_lazy(LazyTensor::from_tensor(x))).eval_async().get(); };
+}
+
+/// The lines of `MODEL/<row>.txt`, from text to vector by `MODEL/model`.
+Call embedding(const std::string& row, const std::string& folder) {
+  std::ifstream file(folder + "/" + row + ".txt");
+  std::vector<std::string> texts;
+  for (std::string line; std::getline(file, line);) texts.push_back(line);
+  if (texts.empty()) throw lazuli::IoError(folder + "/" + row + ".txt: texts are expected");
+  const auto embedder = std::make_shared<lazuli::Embedder>(lazuli::EmbeddingModel::load(folder + "/model"));
+  return [embedder, texts] { embedder->run(texts); };
+}
+
 constexpr LayerSizes qwen(int64_t tokens) { return {tokens, 896, 14, 2, 4864, true}; }
 
 struct Row {
   const char* name;
   std::function<Call()> prepare;
+  std::function<Call(const std::string& model)> prepare_model = {};  ///< instead, for rows that need one
 };
 
 const std::vector<Row>& rows() {
@@ -183,6 +206,10 @@ const std::vector<Row>& rows() {
        [] {
          return layer_of({8, 64, 4, 4, 256, false});
        }},
+      {"lora_chain", [] { return lora_chain(true); }},
+      {"lora_chain_sync", [] { return lora_chain(false); }},
+      {"minilm_100", {}, [](const std::string& model) { return embedding("minilm_100", model); }},
+      {"minilm_1", {}, [](const std::string& model) { return embedding("minilm_1", model); }},
   };
   return all;
 }
@@ -215,7 +242,7 @@ int main(int argc, char** argv) {
     for (const Row& row : rows()) {
       if (name.empty()) std::printf("%s\n", row.name);
       if (name != row.name) continue;
-      serve(row.prepare());
+      serve(row.prepare_model ? row.prepare_model(argc > 3 ? argv[3] : ".") : row.prepare());
       return 0;
     }
     if (name.empty()) return 0;
