@@ -145,12 +145,24 @@ Call layer_of(const LayerSizes& s) {
   return compiled([s](std::span<const LazyTensor> a) { return layer(a, s); }, std::move(args));
 }
 
-/// Two LoRA layers, one after the other: each evaluated before the next is called, or recorded as one and awaited at its end.
+/// 32 steps of two LoRA layers, each on what the one before gave: every step awaited before the next is recorded, or all submitted and the
+/// last one awaited.
 Call lora_chain(bool async) {
   const lazuli::LoRALayer first(filled({8, 512}), filled({512, 8}), 16), second(filled({8, 512}), filled({512, 8}), 16);
-  const Tensor x = filled({64, 512});
-  if (!async) return [first, second, x] { second.forward(first.forward(x)); };
-  return [first, second, x] { second.forward_lazy(first.forward_lazy(LazyTensor::from_tensor(x))).eval_async().get(); };
+  const LazyTensor x = leaf({64, 512});
+  return [first, second, x, async] {
+    LazyTensor y = x;
+    lazuli::Future<Tensor> last;
+    for (int step = 0; step < 32; ++step) {
+      y = second.forward_lazy(first.forward_lazy(y));
+      if (async) {
+        last = y.eval_async();
+      } else {
+        y.eval();
+      }
+    }
+    if (async) last.get();
+  };
 }
 
 /// The lines of `MODEL/<row>.txt`, from text to vector by `MODEL/model`.
