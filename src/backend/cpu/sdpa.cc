@@ -5,54 +5,10 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/cpu/index.h"
-
 namespace lazuli::cpu {
 
 namespace {
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
-}
-
-void MaskView::read(const void* data, int64_t b, int64_t h, int64_t t, int64_t first, int64_t n, float* out) const {
-  const void* row = element_at(data, b * strides[0] + h * strides[1] + t * strides[2] + first * strides[3], size_of(dtype));
-  const int64_t step = strides[3];
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    const T* from = static_cast<const T*>(row);
-    for (int64_t j = 0; j < n; ++j) {
-      if constexpr (std::is_same_v<T, bool>) {
-        out[j] = from[j * step] ? 0.0f : kHidden;
-      } else {
-        out[j] = static_cast<float>(from[j * step]);
-      }
-    }
-  });
-}
-
-Attention::Attention(const KernelRequest& request, size_t first)
-    : op(request.op),
-      q(request.inputs[0]),
-      k(request.inputs[1]),
-      v(request.inputs[2]),
-      batches(request.inputs[0].shape[0]),
-      causal(request.attrs.i[0] != 0),
-      scale_input(first),
-      scale_dtype(request.inputs[first].dtype),
-      length_dtype(request.inputs[first + 1].dtype),
-      kernels(gemm_kernels(q.dtype)),
-      f32_kernels(gemm_kernels(DType::f32)) {
-  if (request.inputs.size() > first + 2) mask = MaskView(request.inputs[first + 2], {batches, q.heads, q.tokens, k.tokens});
-}
-
-int64_t Attention::length(const KernelArgs& args) const {
-  const int64_t length = integer_at(args.in[scale_input + 1], length_dtype);
-  if (length >= 0 && length <= k.tokens) return length;
-  throw ValueError("[" + std::string(name_of(op)) + "] length " + std::to_string(length) + " is not between 0 and the " +
-                   std::to_string(k.tokens) + " keys");
-}
-
-namespace {
-
 /// Rows up to which keys are read where they are instead of packed.
 constexpr int64_t kFewRows = 8;
 /// Rows of a task: enough for the packed keys to be used often.
@@ -67,8 +23,6 @@ class Forward {
     if (packed) sequences_ = request.inputs[4].shape[0] - 1;
     queries_ = std::max<int64_t>(std::min(a_.q.tokens, kTaskRows / a_.group()), 1);
     rows_ = queries_ * a_.group();
-    const int64_t panels = (rows_ + a_.kernels.max_rows - 1) / a_.kernels.max_rows;
-    height_ = (rows_ + panels - 1) / panels;
     keys_ = few(rows_) ? 256 : 64;
     if (a_.q.dtype != DType::f32) store_ = tile_store(a_.q.dtype);
   }
@@ -106,6 +60,7 @@ class Forward {
   struct Work {
     int64_t batch, kv_head, first, queries, rows;  ///< queries [first, first + queries) of each head
     int64_t tokens, length, origin;
+    int64_t height;  ///< rows of a left panel
     int64_t limit(const Attention& a, int64_t t) const { return a.limit(length, t, tokens); }
     float scale;
     float *left, *right, *scores, *result, *top, *sum, *added;
@@ -113,7 +68,7 @@ class Forward {
     int64_t token(int64_t row) const { return first + row % queries; }
   };
   int64_t query_blocks() const { return (a_.q.tokens + queries_ - 1) / queries_; }
-  bool few(int64_t rows) const { return rows <= std::min(kFewRows, height_); }
+  bool few(int64_t rows) const { return rows <= std::min(kFewRows, a_.kernels.max_rows); }
   int64_t ld() const { return round_up(a_.v.size, kPanel); }
 
   void run_block(const KernelArgs& args, const Block& block) const {
@@ -158,6 +113,7 @@ class Forward {
     w.first = block.first;
     w.queries = std::min(queries_, block.tokens - w.first);
     w.rows = w.queries * a_.group();
+    w.height = divide_up(w.rows, divide_up(w.rows, a_.kernels.max_rows));
     w.tokens = block.tokens;
     w.length = block.length;
     w.origin = block.origin;
@@ -176,12 +132,17 @@ class Forward {
     return w;
   }
 
-  /// Left panels: row by row, since rows of different heads are not one matrix.
+  /// Left panels: row by row where rows of different heads meet, since these are not one matrix.
   void pack_queries(const KernelArgs& args, const Work& w) const {
     const int64_t size = a_.q.size;
-    for (int64_t i = 0; i < w.rows; i += height_) {
-      const int64_t h = std::min(height_, w.rows - i);
+    for (int64_t i = 0; i < w.rows; i += w.height) {
+      const int64_t h = std::min(w.height, w.rows - i);
       float* panel = w.left + i * round_up(size, kChunk);
+      if (w.head(a_, i) == w.head(a_, i + h - 1)) {
+        const MatrixRef rows{a_.q.at(args.in[0], w.batch, w.head(a_, i), w.token(i)), a_.q.token, 1};
+        a_.kernels.pack_left(rows, h, size, h, panel);
+        continue;
+      }
       for (int64_t r = 0; r < h; ++r) {
         const void* row = a_.q.at(args.in[0], w.batch, w.head(a_, i + r), w.token(i + r));
         for (int64_t p = 0; p < size; p += kChunk) {
@@ -199,8 +160,8 @@ class Forward {
     } else {
       packed_scores(args, w, first, keys);
     }
-    for (int64_t i = 0; i < w.rows; i += height_) {
-      const int64_t h = std::min(height_, w.rows - i);
+    for (int64_t i = 0; i < w.rows; i += w.height) {
+      const int64_t h = std::min(w.height, w.rows - i);
       int64_t most = 0;
       for (int64_t r = i; r < i + h; ++r) most = std::max(most, std::min(keys, w.limit(a_, w.token(r)) - first));
       if (most <= 0) continue;
@@ -238,8 +199,8 @@ class Forward {
     for (int64_t j = 0; j < keys; j += kPanel) {
       const MatrixRef k{a_.k.at(args.in[1], w.batch, w.kv_head, first + j), 1, a_.k.token};
       a_.kernels.pack_right(k, a_.q.size, std::min(kPanel, keys - j), w.right);
-      for (int64_t i = 0; i < w.rows; i += height_) {
-        const int64_t h = std::min(height_, w.rows - i);
+      for (int64_t i = 0; i < w.rows; i += w.height) {
+        const int64_t h = std::min(w.height, w.rows - i);
         const bool one_head = w.token(i + h - 1) == w.token(i) + h - 1;
         if (one_head && w.limit(a_, w.token(i + h - 1)) <= first + j) continue;
         const TileArgs tile{w.left + i * round_up(a_.q.size, kChunk),
@@ -307,7 +268,7 @@ class Forward {
   ScoreUpdate update_;
   TileFn multiply_;
   TileStore store_ = nullptr;
-  int64_t queries_ = 1, rows_ = 1, keys_ = 64, height_ = 1;
+  int64_t queries_ = 1, rows_ = 1, keys_ = 64;
 };
 
 }  // namespace
