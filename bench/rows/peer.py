@@ -1,6 +1,7 @@
 """One row of the comparison that bench/run.py makes, computed by a peer: `peer.py PEER ROW THREADS [MODEL]`. Prepares it, prints a line, then
 answers every line on standard input with one JSON line: {"seconds": of one call, the least of several, "peak_memory_bytes": so far}.
 Exits with 77 and a reason where the peer is missing or has no such row."""
+import importlib.util
 import json
 import math
 import os
@@ -236,6 +237,12 @@ def mlx_lm_worker(row):
     return token
 
 
+def llama_cpp_worker(row):
+    if importlib.util.find_spec("llama_cpp") is None:
+        skip("llama-cpp-python is not installed")
+    skip("the model has no GGUF file")
+
+
 def minilm_worker(peer, row):
     import minilm
     try:
@@ -261,7 +268,7 @@ def seconds_of(call, times):
 
 def main():
     workers = {"torch": lambda row: torch_worker(row, False), "torch.compile": lambda row: torch_worker(row, True), "jax": jax_worker,
-               "mlx": mlx_worker, "mlx-lm": mlx_lm_worker, "onnxruntime": lambda row: minilm_worker("onnxruntime", row),
+               "mlx": mlx_worker, "mlx-lm": mlx_lm_worker, "llama.cpp": llama_cpp_worker, "onnxruntime": lambda row: minilm_worker("onnxruntime", row),
                "sentence-transformers": lambda row: minilm_worker("sentence-transformers", row)}
     call = workers[PEER](ROW)
     for _ in range(3):
