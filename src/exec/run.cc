@@ -9,6 +9,7 @@
 #include "base/trace.h"
 #include "exec/cuda_run.h"
 #include "exec/parallel.h"
+#include "exec/shared_tasks.h"
 #include "tensor/device_memory.h"
 
 namespace lazuli {
@@ -63,9 +64,7 @@ struct WaveJob {
   std::byte* workspace;
   std::byte* thread_scratch;
   const bool* donated;
-  int64_t total;
-  int64_t chunk;
-  std::atomic<int64_t> next{0};
+  SharedTasks tasks;
   std::atomic<const Step*> failed{nullptr};
   std::exception_ptr error;
 };
@@ -98,9 +97,9 @@ void wave_body(void* context, int thread) {
   auto& job = *static_cast<WaveJob*>(context);
   std::byte* scratch = job.thread_scratch + static_cast<size_t>(thread) * job.plan->thread_scratch_bytes;
   while (job.failed.load(std::memory_order_relaxed) == nullptr) {
-    const int64_t begin = job.next.fetch_add(job.chunk, std::memory_order_relaxed);
-    if (begin >= job.total) break;
-    run_range(job, begin, std::min(begin + job.chunk, job.total), scratch);
+    const SharedTasks::Range range = job.tasks.take(thread);
+    if (range.begin == range.end) break;
+    run_range(job, range.begin, range.end, scratch);
   }
 }
 
@@ -172,12 +171,12 @@ class Run {
   }
 
   void parallel_phase(const Wave& wave, size_t phase) {
-    WaveJob job{&plan_, &wave, phase, pointers_, workspace_, scratch(), memory_.donated, 0, 1, {}, {}, {}};
+    int64_t total = 0;
     for (int32_t k = 0; k < wave.count; ++k) {
       const Step& step = plan_.steps[static_cast<size_t>(wave.first + k)];
-      if (phase < step.prepared.phases.size()) job.total += step.prepared.phases[phase].tasks;
+      if (phase < step.prepared.phases.size()) total += step.prepared.phases[phase].tasks;
     }
-    job.chunk = std::max<int64_t>(1, job.total / (threads_ * 8));
+    WaveJob job{&plan_, &wave, phase, pointers_, workspace_, scratch(), memory_.donated, SharedTasks(total, threads_), {}, {}};
     parallel(threads_, wave_body, &job);
     if (const Step* failed = job.failed.load()) {
       try {

@@ -18,6 +18,8 @@ constexpr int64_t kFewDots = 48;
 constexpr int64_t kShortDot = 32;
 // Rows up to which they still beat packing.
 constexpr int64_t kFewShort = 2;
+// Rows of a packed block: a piece of them should stay in the second-level cache.
+constexpr int64_t kMostBlockRows = 616;
 // What a task should read and do at least: some tens of microseconds.
 constexpr int64_t kTaskBytes = 256 << 10;
 constexpr double kTaskFlops = 4e6;
@@ -69,13 +71,14 @@ void Gemm::choose_blocks() {
   for (const GemmTerm& term : spec_.terms) k += static_cast<double>(term.k);
   if (way_ == Way::packed) {
     const int64_t row_panels = divide_up(m, height_), column_panels = divide_up(n, kPanel);
-    int64_t high = divide_up(row_panels, divide_up(row_panels, 252 / height_)), wide = std::min<int64_t>(column_panels, 4);
+    int64_t high = divide_up(row_panels, divide_up(row_panels, kMostBlockRows / height_)), wide = std::min<int64_t>(column_panels, 2);
     const auto small = [&] {
       const double flops = 2 * k * static_cast<double>(high * height_ * wide * kPanel);
       const int64_t blocks = divide_up(row_panels, high) * divide_up(column_panels, wide) * static_cast<int64_t>(spec_.a_offsets.size());
       return blocks >= 16 || flops < 2 * kTaskFlops;
     };
-    while (!small() && wide > 2) wide /= 2;
+    // Fewer columns first: blocks of rows would pack the right side apart.
+    while (!small() && wide > 1) wide /= 2;
     while (!small() && high > 6) high = divide_up(high, 2);
     block_rows_ = high * height_;
     block_columns_ = wide * kPanel;
@@ -116,7 +119,7 @@ int64_t Gemm::right_floats() const {
 
 size_t Gemm::thread_scratch_bytes() const {
   const int64_t sums = block_rows_ * round_up(block_columns_, kPanel);
-  return static_cast<size_t>(round_up(left_floats(), kChunk) + right_floats() + sums + kPanel) * sizeof(float) + product_scratch_;
+  return static_cast<size_t>(round_up(left_floats(), kChunk) + 2 * right_floats() + sums + kPanel) * sizeof(float) + product_scratch_;
 }
 
 void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t end) const {
@@ -124,20 +127,21 @@ void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t 
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
   const auto batches = static_cast<int64_t>(spec_.a_offsets.size());
   const int64_t blocks = row_blocks_ * column_blocks_;
+  NextPanel next;
   for (int64_t task = begin; task < end; ++task) {
     const int64_t first = task / blocks * group_, last = std::min(first + group_, batches);
     // Blocks of columns one after the other: neighbouring tasks share the larger operand's part.
     const int64_t row = task % blocks % row_blocks_ * block_rows_, column = task % blocks / row_blocks_ * block_columns_;
     Block block{0, row, std::min(block_rows_, spec_.m - row), column, std::min(block_columns_, spec_.n - column)};
-    for (block.batch = first; block.batch < last; ++block.batch) run_block(pointers, static_cast<float*>(scratch), block);
+    for (block.batch = first; block.batch < last; ++block.batch) run_block(pointers, static_cast<float*>(scratch), block, next);
   }
 }
 
-void Gemm::run_block(const GemmPointers& pointers, float* scratch, const Block& block) const {
+void Gemm::run_block(const GemmPointers& pointers, float* scratch, const Block& block, NextPanel& next) const {
   if (way_ == Way::dots) {
     run_dots(pointers, scratch, block);
   } else {
-    run_tiles(pointers, scratch, block);
+    run_tiles(pointers, scratch, block, next);
   }
 }
 
@@ -157,10 +161,10 @@ Gemm::Sums Gemm::sums_in_result(const GemmPointers& pointers, const Block& block
   return {static_cast<float*>(pointers.out) + (block.batch * spec_.m + block.row) * spec_.n + block.column, spec_.n};
 }
 
-void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& block) const {
+void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& block, NextPanel& next) const {
   float* const panels = scratch;
   float* const packed = panels + round_up(left_floats(), kChunk);
-  const Sums aside{packed + right_floats(), way_ == Way::blocks ? block.columns : round_up(block_columns_, kPanel)};
+  const Sums aside{packed + 2 * right_floats(), way_ == Way::blocks ? block.columns : round_up(block_columns_, kPanel)};
   const Sums result = stores_sums() ? sums_in_result(pointers, block) : aside;
   // A packed panel is stored in whole chunks: one that ends elsewhere takes the way through scratch.
   bool packs_any = false;
@@ -193,12 +197,10 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
         const MatrixRef b = right(pointers, t, block, p, j);
         TileArgs tile{rows, b.data, b.row, kChunk, sums.data + j, sums.ld, kChunk, k, accumulate};
         if (pack) {
-          float* panel = right_packs_ > 0 ? shared_right(pointers, t, p, block.column + j) : packed;
-          if (right_packs_ == 0) kernels_[t].b.pack_right(b, k, columns, panel);
-          tile.b = panel;
+          tile.b = right_packs_ > 0 ? shared_right(pointers, t, p, block.column + j) : take_panel(pointers, next, t, block, p, j, packed);
           tile.ldb = kPanel;
         }
-        run_panel(t, pack, tile, block, columns);
+        run_panel(t, pack, tile, block, columns, next);
       }
       accumulate = true;
     }
@@ -214,13 +216,41 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
   }
 }
 
+NextPanel::Source Gemm::panel_at(const GemmPointers& pointers, size_t term, const Block& block, int64_t first_k, int64_t column) const {
+  const GemmTerm& sum = spec_.terms[term];
+  return {right(pointers, term, block, first_k, column), std::min(piece_of(sum.k), sum.k - first_k),
+          std::min(kPanel, spec_.n - block.column - column), static_cast<int64_t>(size_of(sum.b.dtype)), kernels_[term].b.pack_right};
+}
+
+/// Packs the panel, where that has not been done, and begins with the one that follows. `packed` has room for two.
+const float* Gemm::take_panel(const GemmPointers& pointers, NextPanel& next, size_t term, const Block& block, int64_t first_k,
+                              int64_t column, float* packed) const {
+  const NextPanel::Source source = panel_at(pointers, term, block, first_k, column);
+  if (!next.holds(source)) next.start(source, packed, 1);
+  float* panel = next.finish();
+  float* other = panel == packed ? packed + right_floats() : packed;
+  const int64_t piece = piece_of(spec_.terms[term].k), shares = divide_up(block.rows, height_);
+  next.forget();
+  if (column + kPanel < block.columns) {
+    next.start(panel_at(pointers, term, block, first_k, column + kPanel), other, shares);
+  } else if (first_k + piece < spec_.terms[term].k) {
+    next.start(panel_at(pointers, term, block, first_k + piece, 0), other, shares);
+  } else if (term + 1 < spec_.terms.size()) {
+    if (packs(term + 1)) next.start(panel_at(pointers, term + 1, block, 0, 0), other, shares);
+  } else if (row_blocks_ == 1 && block.column + block.columns < spec_.n && packs(0)) {
+    next.start(panel_at(pointers, 0, block, 0, block.columns), other, shares);  // of the next task, most often of the same thread
+  }
+  return panel;
+}
+
 /// All rows of the block times one panel.
-void Gemm::run_panel(size_t term, bool pack, TileArgs tile, const Block& block, int64_t columns) const {
+void Gemm::run_panel(size_t term, bool pack, TileArgs tile, const Block& block, int64_t columns, NextPanel& next) const {
   const GemmKernels& set = pack ? f32_ : kernels_[term].b;
   const int64_t rounded = round_up(tile.k, kChunk);
   const auto size = static_cast<int64_t>(size_of(spec_.terms[term].b.dtype));
   for (int64_t i = 0; i < block.rows; i += height_) {
     const auto h = static_cast<size_t>(std::min(height_, block.rows - i));
+    tile.ahead = next.ask(tile.k);
     if (columns == kPanel || (pack && columns > kChunk)) {
       set.two[h](tile);
     } else if (pack || columns == kChunk) {
@@ -236,6 +266,7 @@ void Gemm::run_panel(size_t term, bool pack, TileArgs tile, const Block& block, 
     }
     tile.a += static_cast<int64_t>(h) * rounded;
     tile.c += static_cast<int64_t>(h) * tile.ldc;
+    next.pack_share();
   }
 }
 

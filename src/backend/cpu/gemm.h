@@ -6,6 +6,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/gemm_kernels.h"
+#include "backend/cpu/gemm_next_panel.h"
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/tile.h"
 
@@ -85,9 +86,12 @@ class Gemm {
   void choose_products();
   void choose_blocks();
   void choose_shared();
-  void run_block(const GemmPointers& pointers, float* scratch, const Block& block) const;
-  void run_tiles(const GemmPointers& pointers, float* scratch, const Block& block) const;
-  void run_panel(size_t term, bool packed, TileArgs tile, const Block& block, int64_t columns) const;
+  void run_block(const GemmPointers& pointers, float* scratch, const Block& block, NextPanel& next) const;
+  void run_tiles(const GemmPointers& pointers, float* scratch, const Block& block, NextPanel& next) const;
+  NextPanel::Source panel_at(const GemmPointers& pointers, size_t term, const Block& block, int64_t first_k, int64_t column) const;
+  const float* take_panel(const GemmPointers& pointers, NextPanel& next, size_t term, const Block& block, int64_t first_k, int64_t column,
+                          float* packed) const;
+  void run_panel(size_t term, bool packed, TileArgs tile, const Block& block, int64_t columns, NextPanel& next) const;
   void run_dots(const GemmPointers& pointers, float* scratch, const Block& block) const;
   /// True when sums go straight into the result.
   bool stores_sums() const { return spec_.out == DType::f32 && !swapped_ && !spec_.scaled && plain(); }

@@ -1,6 +1,7 @@
 // Defines the building blocks of matrix products: packing into panels, and register-blocked kernels over panels, one set a target.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "lazuli/dtype.h"
@@ -14,6 +15,28 @@ inline constexpr int64_t kPanel = 2 * kChunk;
 /// Upper limit of GemmKernels::max_rows.
 inline constexpr int64_t kMaxTileRows = 14;
 
+/// Memory that will be read next, asked for while a tile is computed: rows of `lines` cache lines each.
+struct Ahead {
+  const std::byte* at = nullptr;
+  int64_t lines = 0;      ///< of a row
+  int64_t row_bytes = 0;  ///< from one row to the next
+  int64_t left = 0;       ///< lines not asked for yet
+  int64_t in_row = 0;     ///< lines of the present row that have been
+  int64_t at_once = 0;    ///< lines for each chunk of k
+  /// Asks for the next `at_once` lines, into the second-level cache.
+  void next() {
+    int64_t n = at_once < left ? at_once : left;
+    left -= n;
+    for (; n > 0; --n) {
+      __builtin_prefetch(at + in_row * 64, 0, 2);
+      if (++in_row == lines) {
+        in_row = 0;
+        at += row_bytes;
+      }
+    }
+  }
+};
+
 /// One tile: c (rows, columns) = [c +] a (rows, k) times b (k, columns). Strides are in elements.
 struct TileArgs {
   const float* a;  ///< left panel: k in chunks of 16, each chunk holding its 16 values row after row
@@ -23,6 +46,7 @@ struct TileArgs {
   int64_t ldc, c_chunk;
   int64_t k;
   bool accumulate;
+  Ahead* ahead = nullptr;
 };
 using TileKernel = void (*)(const TileArgs& args);
 

@@ -19,6 +19,8 @@ namespace HWY_NAMESPACE {
 namespace {
 
 constexpr int64_t kPart = 16 * kChunk;
+// Rows of a panel, which is larger than the first-level cache, that are asked for before they are used.
+constexpr int64_t kRowsAhead = 8;
 
 /// kRows by kVectors vectors of the tile, from vector `first` on.
 template <int kRows, int kVectors, class T>
@@ -42,11 +44,13 @@ HWY_INLINE void tile_vectors(const TileArgs& t, int first) {
     const int64_t end = std::min(part + kPart, t.k);
     for (int64_t p = part; p < end; p += kChunk) {
       const int64_t steps = std::min(kChunk, end - p);
+      if (t.ahead != nullptr) t.ahead->next();
       for (int64_t j = 0; j < steps; ++j) {
         VF row[kVectors];
         LAZULI_UNROLL
         for (int v = 0; v < kVectors; ++v) {
           row[v] = load(b[v]);
+          if (kRows >= 6) __builtin_prefetch(b[v] + kRowsAhead * t.ldb, 0, 3);
           b[v] += t.ldb;
         }
         LAZULI_UNROLL
