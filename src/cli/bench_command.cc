@@ -15,6 +15,7 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/human.h"
+#include "cli/roofline.h"
 #include "embed/any_model.h"
 #include "exec/parallel.h"
 #include "generate/decode_session.h"
@@ -27,7 +28,7 @@ namespace lazuli::cli {
 namespace {
 
 struct BenchFlags {
-  bool deterministic = false;
+  bool deterministic = false, roofline = false;
   std::string model, adapter_path;
   int64_t prompt_tokens = 512, generate_tokens = 128, train_tokens = 512;
   int64_t embed_tokens = 128, embed_batch = 32;
@@ -59,6 +60,19 @@ Summary summary_of(const Measurement& m) {
   for (double v : sorted) squares += (v - mean) * (v - mean);
   s.deviation = n > 1 ? std::sqrt(squares / static_cast<double>(n - 1)) : 0;
   return s;
+}
+
+/// What the kernels reach of the machine's limits.
+struct Report {
+  cpu::MachineLimits limits;
+  std::vector<Roofline> tests;
+};
+
+Report profile_all(const std::vector<Measurement>& all) {
+  Report report;
+  for (const Measurement& m : all) report.tests.push_back(profile_run(m.name, m.run));
+  report.limits = cpu::measure_limits(thread_count());
+  return report;
 }
 
 /// Ids spread over the vocabulary, the same at every call.
@@ -149,7 +163,8 @@ void measure(std::vector<Measurement>& all, int64_t repeats, bool quiet) {
   }
 }
 
-std::string as_json(const BenchFlags& flags, const ModelInfo& info, const Common& common, const std::vector<Measurement>& all) {
+std::string as_json(const BenchFlags& flags, const ModelInfo& info, const Common& common, const std::vector<Measurement>& all,
+                    const std::optional<Report>& report) {
   JsonWriter w;
   w.begin_object().field("model", flags.model).field("architecture", info.architecture).field("parameters", info.parameters);
   w.field("dtype", name_of(info.dtype)).field("device", to_string(common.device)).field("threads", thread_count());
@@ -161,7 +176,9 @@ std::string as_json(const BenchFlags& flags, const ModelInfo& info, const Common
     for (double v : s.samples) w.value(v);
     w.end_array().end_object();
   }
-  w.end_array().field("peak_memory_bytes", peak_memory_bytes());
+  w.end_array();
+  if (report) write_roofline(w, report->tests, report->limits);
+  w.field("peak_memory_bytes", peak_memory_bytes());
   write_allocator(w);
   w.end_object();
   return w.text();
@@ -187,15 +204,19 @@ std::string as_table(const BenchFlags& flags, const ModelInfo& info, const Commo
 
 int measure_and_print(const BenchFlags& flags, const Common& common, const ModelInfo& info, std::vector<Measurement> all) {
   measure(all, flags.repeats, common.quiet);
+  const std::optional<Report> report = flags.roofline ? std::optional(profile_all(all)) : std::nullopt;
   if (common.json) {
-    print_json(as_json(flags, info, common, all));
+    print_json(as_json(flags, info, common, all, report));
   } else {
-    print_text(as_table(flags, info, common, all));
+    print_text(as_table(flags, info, common, all) + (report ? roofline_table(report->tests, report->limits) : ""));
   }
   return kOk;
 }
 
 int run_bench(const BenchFlags& flags, const Common& common) {
+  if (flags.roofline && common.device.kind != DeviceKind::cpu) {
+    throw UsageError(fmt::format("--roofline: kernels are timed one by one on the cpu alone, --device is {}", to_string(common.device)));
+  }
   set_deterministic(flags.deterministic);
   const AnyModel model = AnyModel::load(flags.model, common.dtype);
   std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.linears());
@@ -213,10 +234,14 @@ Command bench_command() {
   c.details =
       "ppN: a prompt of N tokens is read. tgN: N tokens are written, one after the other, from an empty context. trainBxN: one training\n"
       "step of a LoRA adapter on B windows of N tokens. embedBxN: B texts of N tokens are embedded; encoders do only this. Tokens per\n"
-      "second: the median of the runs and their standard deviation, after one run that does not count. 0 tokens leave a measurement out.";
+      "second: the median of the runs and their standard deviation, after one run that does not count. 0 tokens leave a measurement out.\n"
+      "--roofline runs each measurement once more and lists its kernels, the longest first: their time, bytes and arithmetic per second,\n"
+      "and how much of that time the slower of the two would take at the machine's limits, which are measured too. More than 100 % means\n"
+      "that caches held what was read.";
   c.examples =
       "lazuli bench --model models/pycoder-16m\n"
-      "lazuli bench --model models/pycoder-16m --prompt-tokens 256 --generate-tokens 64 --train-tokens 0 --repeats 3 --json";
+      "lazuli bench --model models/pycoder-16m --prompt-tokens 256 --generate-tokens 64 --train-tokens 0 --repeats 3 --json\n"
+      "lazuli bench --model models/pycoder-16m --prompt-tokens 0 --train-tokens 0 --roofline";
   c.options = {
       model_option(&flags->model),
       adapter_option(&flags->adapter_path),
@@ -228,6 +253,7 @@ Command bench_command() {
       {.name = "--embed-batch", .target = &flags->embed_batch, .help = "Texts in a batch, for encoders", .low = 1, .high = 65536},
       {.name = "--lora-rank", .target = &flags->lora_rank, .help = "Rank of the adapter that is trained", .low = 1, .high = 65536},
       {.name = "--repeats", .target = &flags->repeats, .help = "Runs that count", .low = 1, .high = 1e6},
+      {.name = "--roofline", .target = &flags->roofline, .help = "Show what each kernel reaches of the machine's limits"},
       deterministic_option(&flags->deterministic),
   };
   c.memory_hint = "fewer tokens, a smaller --batch-size or --embed-batch, or --dtype bf16";

@@ -9,6 +9,7 @@
 #include "base/trace.h"
 #include "exec/cuda_run.h"
 #include "exec/parallel.h"
+#include "exec/profile.h"
 #include "exec/shared_tasks.h"
 #include "tensor/device_memory.h"
 
@@ -137,20 +138,26 @@ class Run {
 
   std::byte* scratch() const { return workspace_ + plan_.workspace_bytes; }
 
+  /// When a wave begins, where somebody wants to know.
+  static uint64_t begin_of_wave() {
+    const bool wanted = trace::enabled.load(std::memory_order_relaxed) || profile::enabled.load(std::memory_order_relaxed);
+    return wanted ? trace::now() : 0;
+  }
+
   void serial(const Step& step) {
     if (skipped(step, memory_.donated)) return;
-    const uint64_t begin = trace::enabled.load(std::memory_order_relaxed) ? trace::now() : 0;
+    const uint64_t begin = begin_of_wave();
     try {
       const KernelArgs args = arguments(step, pointers_, workspace_, scratch());
       for (const Kernel& kernel : step.prepared.phases) kernel.run(kernel.state.get(), args, 0, kernel.tasks);
     } catch (...) {
       rethrow_in(step, plan_, memory_.nodes_at);
     }
-    if (begin != 0) note(step, begin);
+    if (begin != 0) note({&step, 1}, begin);
   }
 
   void parallel_wave(const Wave& wave) {
-    const uint64_t begin = trace::enabled.load(std::memory_order_relaxed) ? trace::now() : 0;
+    const uint64_t begin = begin_of_wave();
     const Step& first = plan_.steps[static_cast<size_t>(wave.first)];
     const size_t phases = wave.count == 1 ? first.prepared.phases.size() : 1;
     for (size_t phase = 0; phase < phases; ++phase) {
@@ -165,9 +172,7 @@ class Run {
       }
       parallel_phase(wave, phase);
     }
-    if (begin != 0) {
-      for (int32_t k = 0; k < wave.count; ++k) note(plan_.steps[static_cast<size_t>(wave.first + k)], begin);
-    }
+    if (begin != 0) note({&first, static_cast<size_t>(wave.count)}, begin);
   }
 
   void parallel_phase(const Wave& wave, size_t phase) {
@@ -187,10 +192,13 @@ class Run {
     }
   }
 
-  static void note(const Step& step, uint64_t begin) {
-    trace::span("kernel", name_of(step.op), begin,
-                fmt::format(R"("kernel":"{}","what":"{}","bytes":{:.0f},"flops":{:.0f})", step.prepared.name, step.description,
-                            step.prepared.bytes, step.prepared.flops));
+  static void note(std::span<const Step> steps, uint64_t begin) {
+    if (profile::enabled.load(std::memory_order_relaxed)) profile::note(steps, trace::now() - begin);
+    for (const Step& step : steps) {
+      trace::span("kernel", name_of(step.op), begin,
+                  fmt::format(R"("kernel":"{}","what":"{}","bytes":{:.0f},"flops":{:.0f})", step.prepared.name, step.description,
+                              step.prepared.bytes, step.prepared.flops));
+    }
   }
 
   const Plan& plan_;

@@ -52,6 +52,30 @@ TEST_F(BenchCommand, JsonHasTheMedianOfAllRuns) {
   EXPECT_EQ(k, expected.size());
 }
 
+TEST_F(BenchCommand, RooflineListsEveryKernelWithItsLimit) {
+  const Result r = bench({"--json", "--quiet", "--roofline", "--repeats", "1"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const JsonDocument document = JsonDocument::parse(r.out, "stdout");
+  const JsonValue roofline = document.root().get("roofline");
+  EXPECT_GT(roofline.get("bytes_per_second").as_double(), 1e8);
+  EXPECT_GT(roofline.get("flops_per_second").as_double(), 1e8);
+  int tests = 0;
+  for (const JsonValue test : roofline.get("tests").as_array()) {
+    double sum = 0;
+    bool product = false;
+    for (const JsonValue kernel : test.get("kernels").as_array()) {
+      EXPECT_GE(kernel.get("calls").as_int(), 1);
+      sum += kernel.get("seconds").as_double();
+      product = product || kernel.get("flops").as_double() > 0;
+    }
+    EXPECT_TRUE(product);
+    EXPECT_GT(sum, 0);
+    EXPECT_LE(sum, test.get("seconds").as_double() * 1.01);
+    ++tests;
+  }
+  EXPECT_EQ(tests, 3);
+}
+
 TEST_F(BenchCommand, TableHasARowForEachMeasurement) {
   const Result r = bench({"--train-tokens", "0"});
   ASSERT_EQ(r.code, 0) << r.err;
