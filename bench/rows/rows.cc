@@ -1,5 +1,8 @@
 // One row of the comparison that bench/run.py makes: `lazuli_rows NAME [THREADS [MODEL]]` prepares it, then answers every line on standard
 // input with one JSON line: {"seconds": of one call, the least of several}. `lazuli_rows` alone lists the names.
+// `lazuli_rows --tune PROFILE [THREADS]` looks for better numbers for this machine and writes them.
+#include "rows.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -13,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/cpu/tuning.h"
 #include "exec/parallel.h"
 #include "lazuli/embed.h"
 #include "lazuli/error.h"
@@ -27,7 +31,9 @@ using lazuli::CompiledFunction;
 using lazuli::LazyTensor;
 using lazuli::Shape;
 using lazuli::Tensor;
-using Call = std::function<void()>;
+using lazuli::rows::Call;
+using lazuli::rows::Row;
+using lazuli::rows::seconds_of;
 
 constexpr double kSampleSeconds = 0.25;
 
@@ -177,12 +183,6 @@ Call embedding(const std::string& row, const std::string& folder) {
 
 constexpr LayerSizes qwen(int64_t tokens) { return {tokens, 896, 14, 2, 4864, true}; }
 
-struct Row {
-  const char* name;
-  std::function<Call()> prepare;
-  std::function<Call(const std::string& model)> prepare_model = {};  ///< instead, for rows that need one
-};
-
 const std::vector<Row>& rows() {
   static const std::vector<Row> all = {
       {"add_1000", additions},
@@ -226,12 +226,6 @@ const std::vector<Row>& rows() {
   return all;
 }
 
-double seconds_of(const Call& call, int64_t times) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (int64_t k = 0; k < times; ++k) call();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / static_cast<double>(times);
-}
-
 void serve(const Call& call) {
   for (int k = 0; k < 3; ++k) call();
   const double once = seconds_of(call, 1);
@@ -250,7 +244,8 @@ void serve(const Call& call) {
 int main(int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "";
   try {
-    if (argc > 2) lazuli::set_thread_count(std::atoi(argv[2]));
+    if (const int at = name == "--tune" ? 3 : 2; argc > at) lazuli::set_thread_count(std::atoi(argv[at]));
+    if (name == "--tune") return lazuli::rows::tune(rows(), argc > 2 ? argv[2] : lazuli::cpu::profile_path());
     for (const Row& row : rows()) {
       if (name.empty()) std::printf("%s\n", row.name);
       if (name != row.name) continue;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "backend/cpu/tuning.h"
 #include "plan/lanes.h"
 #include "plan/placement.h"
 #include "plan/planner.h"
@@ -12,9 +13,6 @@ namespace lazuli {
 
 namespace {
 
-constexpr double kWorthThreadsNs = 8e3;  ///< a shorter wave costs less than waking the team
-/// Of the rough estimate, which is several times what data in a cache takes: about what waking the threads for a run costs.
-constexpr double kInlineNs = 150e3;
 constexpr size_t kInlineLaunches = 6;
 
 }  // namespace
@@ -127,11 +125,11 @@ void Planner::emit() {
       team = team || k.whole_team;
       tasks = std::max(tasks, k.tasks);
     }
-    w.parallel = (w.count > 1 || tasks > 1) && w.cost_ns > kWorthThreadsNs;
+    w.parallel = (w.count > 1 || tasks > 1) && w.cost_ns > static_cast<double>(cpu::tuning().threads_ns);
     plan_.cost_ns += draft.cost_ns;
   }
   plan_.thread_scratch_bytes = static_cast<size_t>(align_up(static_cast<int64_t>(plan_.thread_scratch_bytes)));
-  plan_.run_inline = plan_.cost_ns < kInlineNs && !team;
+  plan_.run_inline = plan_.cost_ns < static_cast<double>(cpu::tuning().inline_ns) && !team;
   if (!on_host(plan_.device)) {
     // The costs are those of the host's kernels; what counts is the time that launches take.
     plan_.run_inline = plan_.steps.size() <= kInlineLaunches;

@@ -10,19 +10,12 @@ namespace lazuli::cpu {
 
 namespace {
 
-// Rows up to which reading b where it is beats packing it.
-constexpr int64_t kFewRows = 2 * kMaxTileRows;
-// Rows or columns up to which inner products beat packing.
-constexpr int64_t kFewDots = 48;
 // Shorter sums waste the vectors of an inner product.
 constexpr int64_t kShortDot = 32;
 // Rows up to which they still beat packing.
 constexpr int64_t kFewShort = 2;
-// Rows of a packed block: a piece of them should stay in the second-level cache.
-constexpr int64_t kMostBlockRows = 616;
-// What a task should read and do at least: some tens of microseconds.
+// What a task should read at least: some tens of microseconds.
 constexpr int64_t kTaskBytes = 256 << 10;
-constexpr double kTaskFlops = 4e6;
 
 const void* advance(const void* data, DType dtype, int64_t elements) {
   return static_cast<const std::byte*>(data) + elements * static_cast<int64_t>(size_of(dtype));
@@ -30,7 +23,7 @@ const void* advance(const void* data, DType dtype, int64_t elements) {
 
 }  // namespace
 
-Gemm::Gemm(GemmSpec spec) : spec_(std::move(spec)), f32_(gemm_kernels(DType::f32)) {
+Gemm::Gemm(GemmSpec spec) : spec_(std::move(spec)), tuning_(tuning()), f32_(gemm_kernels(DType::f32)) {
   choose_way();
   choose_products();
   for (size_t t = 0; t < spec_.terms.size(); ++t) {
@@ -44,7 +37,7 @@ Gemm::Gemm(GemmSpec spec) : spec_(std::move(spec)), f32_(gemm_kernels(DType::f32
 
 void Gemm::choose_way() {
   const GemmTerm& first = spec_.terms[0];
-  if (plain() && !spec_.scaled && spec_.terms.size() == 1 && spec_.n <= kFewRows && spec_.m > spec_.n && first.a.row == 1 &&
+  if (plain() && !spec_.scaled && spec_.terms.size() == 1 && spec_.n <= tuning_.few_rows && spec_.m > spec_.n && first.a.row == 1 &&
       first.a.column != 1) {
     swapped_ = true;
     std::swap(spec_.m, spec_.n);
@@ -52,10 +45,11 @@ void Gemm::choose_way() {
     spec_.terms[0] = {first.b.transposed(), first.a.transposed(), first.k};
   }
   const MatrixLayout &a = spec_.terms[0].a, &b = spec_.terms[0].b;
-  const bool few = spec_.m <= kFewDots || spec_.n <= kFewDots;
-  if (spec_.m <= kFewRows && b.column == 1) {
+  const bool few = spec_.m <= tuning_.few_dots || spec_.n <= tuning_.few_dots;
+  if (spec_.m <= tuning_.few_rows && b.column == 1) {
     way_ = Way::direct;
-  } else if (a.column == 1 && (spec_.terms[0].k >= kShortDot || spec_.m <= kFewShort) && few && (b.row == 1 || spec_.n <= kFewDots)) {
+  } else if (a.column == 1 && (spec_.terms[0].k >= kShortDot || spec_.m <= kFewShort) && few &&
+             (b.row == 1 || spec_.n <= tuning_.few_dots)) {
     way_ = Way::dots;
   }
 }
@@ -67,15 +61,17 @@ void Gemm::choose_blocks() {
     block_rows_ = m;
     block_columns_ = n;
   }
+  const double task_flops = 1e3 * static_cast<double>(tuning_.task_kiloflops);
   double k = 1;
   for (const GemmTerm& term : spec_.terms) k += static_cast<double>(term.k);
   if (way_ == Way::packed) {
     const int64_t row_panels = divide_up(m, height_), column_panels = divide_up(n, kPanel);
-    int64_t high = divide_up(row_panels, divide_up(row_panels, kMostBlockRows / height_)), wide = std::min<int64_t>(column_panels, 2);
+    int64_t high = divide_up(row_panels, divide_up(row_panels, std::max<int64_t>(tuning_.block_rows / height_, 1))),
+            wide = std::min<int64_t>(column_panels, 2);
     const auto small = [&] {
       const double flops = 2 * k * static_cast<double>(high * height_ * wide * kPanel);
       const int64_t blocks = divide_up(row_panels, high) * divide_up(column_panels, wide) * static_cast<int64_t>(spec_.a_offsets.size());
-      return blocks >= 16 || flops < 2 * kTaskFlops;
+      return blocks >= 16 || flops < 2 * task_flops;
     };
     // Fewer columns first: blocks of rows would pack the right side apart.
     while (!small() && wide > 1) wide /= 2;
@@ -96,7 +92,7 @@ void Gemm::choose_blocks() {
   if (row_blocks_ * column_blocks_ == 1) {
     const double each = 2 * k * static_cast<double>(m * n) + 100;
     group_ =
-        std::clamp<int64_t>(static_cast<int64_t>(kTaskFlops / each), 1, std::max<int64_t>(static_cast<int64_t>(spec_.a_offsets.size()), 1));
+        std::clamp<int64_t>(static_cast<int64_t>(task_flops / each), 1, std::max<int64_t>(static_cast<int64_t>(spec_.a_offsets.size()), 1));
   }
 }
 
@@ -111,10 +107,12 @@ double Gemm::flops() const {
   return 2 * k * static_cast<double>(spec_.m) * static_cast<double>(spec_.n) * static_cast<double>(spec_.a_offsets.size());
 }
 
-int64_t Gemm::left_floats() const { return block_rows_ * (way_ == Way::dots ? round_up(longest_k_, kChunk) : piece_of(longest_k_)); }
+int64_t Gemm::left_floats() const {
+  return block_rows_ * (way_ == Way::dots ? round_up(longest_k_, kChunk) : piece_of(longest_k_, tuning_.piece_of_k));
+}
 int64_t Gemm::right_floats() const {
   if (way_ == Way::dots) return block_columns_ * round_up(longest_k_, kChunk);
-  return kPanel * piece_of(longest_k_);
+  return kPanel * piece_of(longest_k_, tuning_.piece_of_k);
 }
 
 size_t Gemm::thread_scratch_bytes() const {
@@ -181,7 +179,7 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
     const GemmTerm& term = spec_.terms[t];
     const bool pack = packs(t);
     const bool in_place = height_ == 1 && block.rows == 1 && term.a.dtype == DType::f32 && term.a.column == 1;
-    const int64_t piece = in_place && !pack ? term.k : piece_of(term.k);
+    const int64_t piece = in_place && !pack ? term.k : piece_of(term.k, tuning_.piece_of_k);
     for (int64_t p = 0; p < term.k; p += piece) {
       const int64_t k = std::min(piece, term.k - p);
       const MatrixRef a = left(pointers, t, block, p);
@@ -218,7 +216,7 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
 
 NextPanel::Source Gemm::panel_at(const GemmPointers& pointers, size_t term, const Block& block, int64_t first_k, int64_t column) const {
   const GemmTerm& sum = spec_.terms[term];
-  return {right(pointers, term, block, first_k, column), std::min(piece_of(sum.k), sum.k - first_k),
+  return {right(pointers, term, block, first_k, column), std::min(piece_of(sum.k, tuning_.piece_of_k), sum.k - first_k),
           std::min(kPanel, spec_.n - block.column - column), static_cast<int64_t>(size_of(sum.b.dtype)), kernels_[term].b.pack_right};
 }
 
@@ -229,7 +227,7 @@ const float* Gemm::take_panel(const GemmPointers& pointers, NextPanel& next, siz
   if (!next.holds(source)) next.start(source, packed, 1);
   float* panel = next.finish();
   float* other = panel == packed ? packed + right_floats() : packed;
-  const int64_t piece = piece_of(spec_.terms[term].k), shares = divide_up(block.rows, height_);
+  const int64_t piece = piece_of(spec_.terms[term].k, tuning_.piece_of_k), shares = divide_up(block.rows, height_);
   next.forget();
   if (column + kPanel < block.columns) {
     next.start(panel_at(pointers, term, block, first_k, column + kPanel), other, shares);

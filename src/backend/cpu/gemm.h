@@ -9,6 +9,7 @@
 #include "backend/cpu/gemm_next_panel.h"
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/tile.h"
+#include "backend/cpu/tuning.h"
 
 namespace lazuli::cpu {
 
@@ -111,6 +112,7 @@ class Gemm {
   int64_t right_floats() const;
 
   GemmSpec spec_;
+  Tuning tuning_;         ///< that it was made with
   bool swapped_ = false;  ///< spec_ is the product of the transposes: the result is stored transposed
   Way way_ = Way::packed;
   int64_t group_ = 1;  ///< matrices of the batch that one task computes

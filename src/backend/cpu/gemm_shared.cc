@@ -45,7 +45,7 @@ void Gemm::choose_shared() {
 }
 
 float* Gemm::shared_left(const GemmPointers& pointers, size_t term, int64_t first_k, int64_t row) const {
-  const int64_t k = std::min(piece_of(spec_.terms[term].k), spec_.terms[term].k - first_k);
+  const int64_t k = std::min(piece_of(spec_.terms[term].k, tuning_.piece_of_k), spec_.terms[term].k - first_k);
   return pointers.shared + left_start_[term] + first_k * spec_.m + row * round_up(k, kChunk);
 }
 
@@ -60,7 +60,7 @@ void Gemm::pack(const GemmPointers& given, int64_t begin, int64_t end) const {
     const bool is_left = task < left_packs_;
     const int64_t first = is_left ? task * pack_rows_ : (task - left_packs_) * pack_columns_;
     for (size_t t = 0; t < spec_.terms.size(); ++t) {
-      const int64_t k = spec_.terms[t].k, piece = piece_of(k);
+      const int64_t k = spec_.terms[t].k, piece = piece_of(k, tuning_.piece_of_k);
       if (is_left) {
         const int64_t rows = std::min(pack_rows_, spec_.m - first);
         for (int64_t p = 0; p < k; p += piece) {
