@@ -21,7 +21,7 @@ std::string profile_of(const std::string& processor, const std::string& name, in
 }
 
 TEST(CpuTuning, AProfileComesBackAsItWasWritten) {
-  const TempFolder folder;
+  const test::TempFolder folder;
   cpu::Tuning tuning;
   for (const cpu::TunedNumber& number : cpu::tuned_numbers()) tuning.*number.member = number.candidates.front();
   cpu::write_profile(folder.path("a/b/profile.json"), tuning);
@@ -30,13 +30,13 @@ TEST(CpuTuning, AProfileComesBackAsItWasWritten) {
 }
 
 TEST(CpuTuning, ValuesOfAnotherProcessorAreLeftOut) {
-  const TempFolder folder;
+  const test::TempFolder folder;
   folder.write("p.json", profile_of("an abacus", "few_dots", 16));
   EXPECT_EQ(cpu::read_profile(folder.path("p.json")).few_dots, cpu::Tuning{}.few_dots);
 }
 
 TEST(CpuTuning, WhatIsNoProfileIsRefusedByName) {
-  const TempFolder folder;
+  const test::TempFolder folder;
   folder.write("cut.json", R"({"processor": "x")");
   folder.write("range.json", profile_of(system_info().processor, "piece_of_k", 0));
   for (const char* name : {"cut.json", "range.json"}) {
