@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/targets.h"
+#include "backend/cpu/tuning.h"
 #include "backend/cuda/runtime.h"
 #include "base/json_writer.h"
 #include "base/system_info.h"
@@ -37,6 +38,7 @@ struct Diagnosis {
   BuildInfo build;
   SystemInfo system;
   std::vector<DeviceState> devices;
+  std::string profile;  ///< where scripts/tune_kernels.sh left one; empty: none
   std::vector<Advice> advice;
 };
 
@@ -111,6 +113,8 @@ Diagnosis diagnose() {
   d.system = system_info();
   d.devices = {state_of("cpu", "oneDNN and vector kernels"), state_of("reference", "slow and simple, to compare with")};
   for (DeviceState& s : cuda_states()) d.devices.push_back(std::move(s));
+  std::error_code ignored;
+  if (const std::string path = cpu::profile_path(); !path.empty() && std::filesystem::exists(path, ignored)) d.profile = path;
   d.advice = advice_for(d);
   return d;
 }
@@ -130,7 +134,7 @@ std::string as_json(const Diagnosis& d) {
   write_list(w, "features", d.system.features);
   w.field("target", cpu::target_in_use());
   write_list(w, "targets", cpu::usable_targets());
-  w.field("onednn_isa", cpu::onednn_isa()).field("processors", d.system.logical_processors).field("threads", thread_count());
+  w.field("onednn_isa", cpu::onednn_isa()).field("profile", d.profile).field("processors", d.system.logical_processors).field("threads", thread_count());
   w.key("memory").begin_object().field("total", d.system.memory_total).field("available", d.system.memory_available);
   w.field("limit", d.system.memory_limit).end_object().key("devices").begin_array();
   for (const DeviceState& s : d.devices) {
@@ -154,6 +158,7 @@ std::string as_text(const Diagnosis& d) {
                  fmt::join(d.system.features, " "));
   fmt::format_to(to, "kernels       {} (of {}); oneDNN: {}\n", cpu::target_in_use(), fmt::join(cpu::usable_targets(), ", "),
                  cpu::onednn_isa());
+  fmt::format_to(to, "profile       {}\n", d.profile.empty() ? "none; scripts/tune_kernels.sh makes one for this machine" : d.profile);
   fmt::format_to(to, "threads       {} on {} processors\n", thread_count(), d.system.logical_processors);
   fmt::format_to(to, "memory        {} available of {}{}\n", size(d.system.memory_available), size(d.system.memory_total),
                  d.system.memory_limit > 0 ? fmt::format(", limited to {}", size(d.system.memory_limit)) : "");
