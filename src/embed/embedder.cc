@@ -158,6 +158,7 @@ EmbedResult Embedder::run(std::span<const EmbeddingTokens> texts, const EmbedOpt
   // The longest first: memory is at its peak at once, and batches of one length run after each other.
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return texts[a].ids.size() > texts[b].ids.size(); });
   std::vector<const EmbeddingTokens*> sorted;
+  sorted.reserve(order.size());
   for (size_t k : order) sorted.push_back(&texts[k]);
   const std::vector<Batch> batches = impl_->batches(sorted, options.batch_size);
   const auto larger = [](const Batch& a, const Batch& b) { return a.rows * a.tokens < b.rows * b.tokens; };

@@ -63,6 +63,7 @@ void record_forward(const std::shared_ptr<const LanguageModel>& model, const Ada
 
 std::vector<CallArgument> as_arguments(std::span<const TensorSpec> specs) {
   std::vector<CallArgument> arguments;
+  arguments.reserve(specs.size());
   for (const TensorSpec& spec : specs) arguments.push_back({spec});
   return arguments;
 }
