@@ -42,8 +42,10 @@ struct PackedBatch {
 class EmbeddingModel {
  public:
   /// Reads `modules.json` and what it names: Transformer, Pooling, Dense and Normalize. A folder without it gives the mean of the tokens'
-  /// states, normalised. Throws IoError, and FormatError naming the file and what was expected, for other modules too.
-  static std::shared_ptr<const EmbeddingModel> load(const std::string& folder, DType dtype = DType::f32);
+  /// states, normalised. Throws IoError, and FormatError naming the file and what was expected, for other modules too. `quantization`: of
+  /// the encoder, as load_model says.
+  static std::shared_ptr<const EmbeddingModel> load(const std::string& folder, DType dtype = DType::f32,
+                                                    Quantization quantization = Quantization::none);
   EmbeddingModel(const EmbeddingModel&) = delete;
   EmbeddingModel& operator=(const EmbeddingModel&) = delete;
   ~EmbeddingModel();

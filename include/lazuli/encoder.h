@@ -48,8 +48,9 @@ class Encoder {
   std::vector<LinearInfo> linears_;  ///< filled by the architecture
 };
 
-/// Loads a folder as `load_model` does; `dtype` and errors as there.
-std::shared_ptr<const Encoder> load_encoder(const std::string& folder, DType dtype = DType::f32);
+/// Loads a folder as `load_model` does; `dtype`, `quantization` and errors as there.
+std::shared_ptr<const Encoder> load_encoder(const std::string& folder, DType dtype = DType::f32,
+                                            Quantization quantization = Quantization::none);
 
 /// The architectures that are built in, by `model_type`.
 std::vector<std::string> encoder_architectures();

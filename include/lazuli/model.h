@@ -11,22 +11,24 @@
 #include "lazuli/adapter.h"
 #include "lazuli/dtype.h"
 #include "lazuli/lazy_tensor.h"
+#include "lazuli/quantize.h"
 
 namespace lazuli {
 
 /// What callers may ask of any model.
 struct ModelInfo {
-  std::string architecture;            ///< `model_type` of config.json
-  std::string path;                    ///< the folder it came from
-  DType dtype = DType::f32;            ///< of weights and activations
-  int64_t vocab_size = 0;              ///< tokens that logits are given for
-  int64_t context = 0;                 ///< positions that the model knows
-  int64_t hidden_size = 0;             ///< numbers of a state
-  int64_t layers = 0;                  ///< transformer blocks
-  int64_t kv_heads = 0;                ///< heads of keys and values
-  int64_t head_size = 0;               ///< numbers of a key
-  int64_t parameters = 0;              ///< numbers in all weights
-  std::vector<int64_t> eos_token_ids;  ///< tokens that end a text
+  std::string architecture;                        ///< `model_type` of config.json
+  std::string path;                                ///< the folder it came from
+  DType dtype = DType::f32;                        ///< of weights and activations
+  Quantization quantization = Quantization::none;  ///< what became of the weights of linear layers and the embedding
+  int64_t vocab_size = 0;                          ///< tokens that logits are given for
+  int64_t context = 0;                             ///< positions that the model knows
+  int64_t hidden_size = 0;                         ///< numbers of a state
+  int64_t layers = 0;                              ///< transformer blocks
+  int64_t kv_heads = 0;                            ///< heads of keys and values
+  int64_t head_size = 0;                           ///< numbers of a key
+  int64_t parameters = 0;                          ///< numbers in all weights
+  std::vector<int64_t> eos_token_ids;              ///< tokens that end a text
 };
 
 /// Keys and values of earlier positions: each (batch, kv_heads, capacity, head_size). A forward pass donates them and puts the updated ones
@@ -67,8 +69,10 @@ class LanguageModel {
 };
 
 /// Loads a folder with `config.json` and safetensors files. Weights are mapped where the file has `dtype`, and converted once where not.
+/// With a quantization weights are rounded one by one while they are read, and `dtype` is that of activations and of what is not rounded.
 /// Throws IoError, and FormatError naming the file, the key or tensor and what was expected.
-std::shared_ptr<const LanguageModel> load_model(const std::string& folder, DType dtype = DType::f32);
+std::shared_ptr<const LanguageModel> load_model(const std::string& folder, DType dtype = DType::f32,
+                                                Quantization quantization = Quantization::none);
 
 /// The architectures that are built in, by `model_type`.
 std::vector<std::string> architectures();

@@ -6,6 +6,7 @@
 
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/ops.h"
+#include "lazuli/quantize.h"
 #include "lazuli/tensor.h"
 
 namespace lazuli {
@@ -26,18 +27,23 @@ class Linear {
   Linear() = default;
   /// weight (out, in); bias (out) or nothing. Throws ShapeError.
   explicit Linear(Tensor weight, Tensor bias = {});
+  /// The same with a weight of whole numbers. Throws ShapeError.
+  explicit Linear(QuantizedWeight weight, Tensor bias = {});
   /// x (..., in) -> (..., out).
   LazyTensor forward(const LazyTensor& x, const LowRank* low_rank = nullptr) const;
   ///@{
-  /// The weight (out, in) and its sizes.
-  int64_t in_size() const { return weight_.dim(1); }
+  /// Sizes of the weight (out, in), and the weight: its whole numbers where it is made of them.
+  int64_t in_size() const { return bits_ == 4 ? 2 * weight_.dim(1) : weight_.dim(1); }
   int64_t out_size() const { return weight_.dim(0); }
   const LazyTensor& weight() const { return weight_; }
   ///@}
 
  private:
+  void set_bias(Tensor bias);
   LazyTensor weight_;
+  LazyTensor scales_;  ///< defined where the weight is whole numbers
   LazyTensor bias_;
+  int bits_ = 0;
 };
 
 /// x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019).
@@ -79,13 +85,17 @@ class Embedding {
   Embedding() = default;
   /// table (rows, size).
   explicit Embedding(Tensor table) : table_(LazyTensor::from_tensor(std::move(table))) {}
+  /// A table of whole numbers of 8 bits, whose rows are given out in `dtype`. Throws ValueError for other bits.
+  Embedding(QuantizedWeight table, DType dtype);
   /// ids (...) -> (..., size).
-  LazyTensor forward(const LazyTensor& ids) const { return embedding(table_, ids); }
-  /// The table.
+  LazyTensor forward(const LazyTensor& ids) const;
+  /// The table: its whole numbers where it is made of them.
   const LazyTensor& table() const { return table_; }
 
  private:
   LazyTensor table_;
+  LazyTensor scales_;  ///< defined where the table is whole numbers
+  DType dtype_ = DType::f32;
 };
 
 /// The low-rank part alone: alpha / rank * (x a^T) b^T, with factors that can be trained.

@@ -109,6 +109,23 @@ Outputs define_linear(const DefinitionRequest& r) {
   return {r.attrs.i[2] == 0 ? y : record(static_cast<Op>(r.attrs.i[2]), {y})};
 }
 
+/// The weight of quantized_linear, (n, k).
+LazyTensor weight_of(const DefinitionRequest& r, DType dtype) {
+  const LazyTensor &q = r.in(1), scales = cast(r.in(2), dtype);
+  const int64_t n = q.dim(0);
+  if (r.attrs.i[0] == 8) return cast(q, dtype) * scales;
+  const LazyTensor both = cast(q, DType::f32);
+  const LazyTensor high = cast(cast(both * 0.0625, DType::i32), DType::f32), low = both - high * 16.0;
+  const LazyTensor whole = concat({unsqueeze(low, -1), unsqueeze(high, -1)}, -1) - 8.0;
+  return reshape(reshape(cast(whole, dtype), {n, scales.dim(1), 32}) * unsqueeze(scales, -1), {n, 2 * q.dim(1)});
+}
+
+Outputs define_quantized_linear(const DefinitionRequest& r) {
+  LazyTensor y = matmul(r.in(0), weight_of(r, r.in(0).dtype()), false, true);
+  for (size_t k = 3; k < r.inputs.size(); ++k) y = y + r.in(k);
+  return {r.attrs.i[2] == 0 ? y : record(static_cast<Op>(r.attrs.i[2]), {y})};
+}
+
 struct Definition {
   Op op;
   Outputs (*define)(const DefinitionRequest&);
@@ -128,6 +145,7 @@ constexpr Definition kDefinitions[] = {
     {Op::cross_entropy, define_cross_entropy},
     {Op::cross_entropy_backward, define_cross_entropy_backward},
     {Op::linear, define_linear},
+    {Op::quantized_linear, define_quantized_linear},
 };
 
 const Definition* find_definition(Op op) {

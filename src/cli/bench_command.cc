@@ -29,6 +29,7 @@ namespace {
 
 struct BenchFlags {
   bool deterministic = false, roofline = false;
+  std::string quantize = "none";
   std::string model, adapter_path;
   int64_t prompt_tokens = 512, generate_tokens = 128, train_tokens = 512;
   int64_t embed_tokens = 128, embed_batch = 32;
@@ -218,7 +219,7 @@ int run_bench(const BenchFlags& flags, const Common& common) {
     throw UsageError(fmt::format("--roofline: kernels are timed one by one on the cpu alone, --device is {}", to_string(common.device)));
   }
   set_deterministic(flags.deterministic);
-  const AnyModel model = AnyModel::load(flags.model, common.dtype);
+  const AnyModel model = AnyModel::load(flags.model, common.dtype, parse_quantization(flags.quantize));
   std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.linears());
   if (model.embedding()) return measure_and_print(flags, common, model.info(), {embed(model.embedding(), std::move(adapter), flags)});
   return measure_and_print(flags, common, model.info(), measurements(flags, common, model.language(), std::move(adapter)));
@@ -245,6 +246,7 @@ Command bench_command() {
   c.options = {
       model_option(&flags->model),
       adapter_option(&flags->adapter_path),
+      quantize_option(&flags->quantize),
       {.name = "--prompt-tokens", .target = &flags->prompt_tokens, .help = "Tokens of the prompt", .low = 0, .high = 1e9},
       {.name = "--generate-tokens", .target = &flags->generate_tokens, .help = "Tokens to write", .low = 0, .high = 1e9},
       {.name = "--train-tokens", .target = &flags->train_tokens, .help = "Tokens of a training window", .low = 0, .high = 1e9},
@@ -256,7 +258,7 @@ Command bench_command() {
       {.name = "--roofline", .target = &flags->roofline, .help = "Show what each kernel reaches of the machine's limits"},
       deterministic_option(&flags->deterministic),
   };
-  c.memory_hint = "fewer tokens, a smaller --batch-size or --embed-batch, or --dtype bf16";
+  c.memory_hint = "fewer tokens, a smaller --batch-size or --embed-batch, --quantize int8, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_bench(*flags, common); };
   return c;
 }

@@ -63,6 +63,8 @@ Option model_option(std::string* target);
 Option adapter_option(std::string* target);
 /// The adapter of that option; nothing where it was not given.
 std::optional<Adapter> load_adapter(const std::string& path, std::span<const LinearInfo> layers);
+/// `--quantize`, for parse_quantization.
+Option quantize_option(std::string* target);
 /// `--deterministic`, for set_deterministic.
 Option deterministic_option(bool* target);
 /// The file or folder that a command is about, given without an option's name.

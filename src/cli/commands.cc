@@ -25,6 +25,13 @@ std::optional<Adapter> load_adapter(const std::string& path, std::span<const Lin
   return Adapter::load(path, layers);
 }
 
+Option quantize_option(std::string* target) {
+  return {.name = "--quantize",
+          .target = target,
+          .help = "Round the weights of linear layers to 8 or 4 bits while loading; embeddings have 8 bits in both",
+          .choices = {"none", "int8", "int4"}};
+}
+
 Option deterministic_option(bool* target) {
   return {.name = "--deterministic",
           .target = target,

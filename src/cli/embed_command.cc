@@ -22,6 +22,7 @@ namespace {
 
 struct EmbedFlags {
   bool deterministic = false;
+  std::string quantize = "none";
   std::string model, input, output, prompt_name, adapter_path;
   std::string format = "auto";
   int64_t batch_size = 32;
@@ -83,7 +84,7 @@ int run_embed(const EmbedFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
   check_output(flags, common);
   const std::vector<std::string> texts = read_texts(flags.input, std::cin, format_of(flags.format));
-  Embedder embedder = load_embedder(flags.model, flags.adapter_path, common);
+  Embedder embedder = load_embedder(flags.model, flags.adapter_path, parse_quantization(flags.quantize), common);
   EmbedOptions options;
   options.batch_size = flags.batch_size;
   options.prompt_name = flags.prompt_name;
@@ -131,9 +132,10 @@ Command embed_command() {
        .help = "Which of the model's prompts to put before every text; default: the one that the model names, if any",
        .value = "NAME"},
       adapter_option(&flags->adapter_path),
+      quantize_option(&flags->quantize),
       deterministic_option(&flags->deterministic),
   };
-  c.memory_hint = "a smaller --batch-size, shorter texts, or --dtype bf16";
+  c.memory_hint = "a smaller --batch-size, shorter texts, --quantize int8, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_embed(*flags, common); };
   return c;
 }

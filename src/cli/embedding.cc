@@ -5,8 +5,8 @@
 
 namespace lazuli::cli {
 
-Embedder load_embedder(const std::string& model, const std::string& adapter_path, const Common& common) {
-  const auto loaded = EmbeddingModel::load(model, common.dtype);
+Embedder load_embedder(const std::string& model, const std::string& adapter_path, Quantization quantization, const Common& common) {
+  const auto loaded = EmbeddingModel::load(model, common.dtype, quantization);
   return Embedder(loaded, load_adapter(adapter_path, loaded->encoder().linears()));
 }
 

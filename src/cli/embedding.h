@@ -11,7 +11,7 @@
 namespace lazuli::cli {
 
 /// The model of a folder, with an adapter where its path is not empty.
-Embedder load_embedder(const std::string& model, const std::string& adapter_path, const Common& common);
+Embedder load_embedder(const std::string& model, const std::string& adapter_path, Quantization quantization, const Common& common);
 /// Embeds with a progress bar. While the caller holds an InterruptGuard, Ctrl-C cancels between batches, which the result says.
 EmbedResult embed_texts(Embedder& embedder, std::span<const std::string> texts, EmbedOptions options, const Common& common);
 

@@ -20,6 +20,7 @@ namespace {
 
 struct EvalFlags {
   bool deterministic = false;
+  std::string quantize = "none";
   std::string model, data, adapter_path, dump_logits;
   int64_t max_seq_length = 2048;
 };
@@ -27,7 +28,7 @@ struct EvalFlags {
 int run_eval(const EvalFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
-  const auto model = load_model(flags.model, common.dtype);
+  const auto model = load_model(flags.model, common.dtype, parse_quantization(flags.quantize));
   const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->linears());
   const std::vector<int32_t> tokens = read_tokens(flags.data, tokenizer, end_of_text(tokenizer, *model));
   EvaluateOptions options;
@@ -68,6 +69,7 @@ Command eval_command() {
        .value = "PATH",
        .required = true},
       adapter_option(&flags->adapter_path),
+      quantize_option(&flags->quantize),
       {.name = "--max-seq-length", .target = &flags->max_seq_length, .help = "Tokens of a window, at most the model's context", .low = 2},
       {.name = "--dump-logits",
        .target = &flags->dump_logits,
@@ -75,7 +77,7 @@ Command eval_command() {
        .value = "FILE.safetensors"},
       deterministic_option(&flags->deterministic),
   };
-  c.memory_hint = "a smaller --max-seq-length, or --dtype bf16";
+  c.memory_hint = "a smaller --max-seq-length, --quantize int8, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_eval(*flags, common); };
   return c;
 }

@@ -14,6 +14,7 @@ namespace lazuli::cli {
 namespace {
 
 struct ExplainFlags {
+  std::string quantize = "none";
   std::string model, adapter_path, output;
   std::string mode = "auto", format = "text", graph;
   int64_t tokens = 0, batch_size = 4, lora_rank = 8;
@@ -41,7 +42,7 @@ std::string text_of(const Explanation& e, const ExplainFlags& flags) {
 int run_explain(const ExplainFlags& flags, const Common& common) {
   const bool one_graph = flags.format == "text" || flags.format == "dot";
   if (!flags.graph.empty() && !one_graph) throw UsageError("--graph goes with --format text or dot (see lazuli explain --help)");
-  const AnyModel model = AnyModel::load(flags.model, common.dtype);
+  const AnyModel model = AnyModel::load(flags.model, common.dtype, parse_quantization(flags.quantize));
   const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.linears());
   WorkloadOptions options;
   options.kind = workload_of(flags, model);
@@ -79,6 +80,7 @@ Command explain_command() {
   c.options = {
       model_option(&flags->model),
       adapter_option(&flags->adapter_path),
+      quantize_option(&flags->quantize),
       {.name = "--mode",
        .target = &flags->mode,
        .help = "What is computed; auto: decode, or embed by an encoder",

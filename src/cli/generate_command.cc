@@ -20,6 +20,7 @@ namespace {
 
 struct GenerateFlags {
   bool deterministic = false;
+  std::string quantize = "none";
   std::string model, prompt, adapter_path;
   int64_t max_tokens = 100;
   double temp = 0, top_p = 1, min_p = 0, repetition_penalty = 1;
@@ -73,7 +74,7 @@ int run_generate(const GenerateFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
   const std::string prompt = read_prompt(flags.prompt);
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
-  const auto model = load_model(flags.model, common.dtype);
+  const auto model = load_model(flags.model, common.dtype, parse_quantization(flags.quantize));
   Generator generator(model, tokenizer, load_adapter(flags.adapter_path, model->linears()));
   // Ctrl-C ends the text and still shows the statistics.
   const InterruptGuard guard;
@@ -110,6 +111,7 @@ Command generate_command() {
        .value = "TEXT",
        .required = true},
       adapter_option(&flags->adapter_path),
+      quantize_option(&flags->quantize),
       {.name = "--max-tokens", .target = &flags->max_tokens, .help = "How many tokens to make at most", .low = 1},
       {.name = "--temp", .target = &flags->temp, .help = "Sampling temperature; 0 takes the most probable token", .low = 0},
       {.name = "--top-p",
@@ -131,7 +133,7 @@ Command generate_command() {
       {.name = "--ignore-eos", .target = &flags->ignore_eos, .help = "Go on after the end-of-text token"},
       deterministic_option(&flags->deterministic),
   };
-  c.memory_hint = "a smaller --max-tokens, a shorter prompt, or --dtype bf16";
+  c.memory_hint = "a smaller --max-tokens, a shorter prompt, --quantize int8, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_generate(*flags, common); };
   return c;
 }

@@ -19,6 +19,7 @@ namespace {
 
 struct SimilarFlags {
   bool deterministic = false;
+  std::string quantize = "none";
   std::string model, query, input, prompt_name, query_prompt_name, adapter_path;
   int64_t top = 5, batch_size = 32;
 };
@@ -62,7 +63,7 @@ void print_hits(const SimilarFlags& flags, const Common& common, const std::vect
 int run_similar(const SimilarFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
   const std::vector<std::string> texts = read_texts(flags.input, std::cin);
-  Embedder embedder = load_embedder(flags.model, flags.adapter_path, common);
+  Embedder embedder = load_embedder(flags.model, flags.adapter_path, parse_quantization(flags.quantize), common);
   EmbedOptions options;
   options.batch_size = flags.batch_size;
   options.prompt_name = flags.query_prompt_name;
@@ -99,9 +100,10 @@ Command similar_command() {
       {.name = "--query-prompt-name", .target = &flags->query_prompt_name, .help = "The model's prompt for the query", .value = "NAME"},
       {.name = "--prompt-name", .target = &flags->prompt_name, .help = "The model's prompt for the texts", .value = "NAME"},
       adapter_option(&flags->adapter_path),
+      quantize_option(&flags->quantize),
       deterministic_option(&flags->deterministic),
   };
-  c.memory_hint = "a smaller --batch-size, shorter texts, or --dtype bf16";
+  c.memory_hint = "a smaller --batch-size, shorter texts, --quantize int8, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_similar(*flags, common); };
   return c;
 }

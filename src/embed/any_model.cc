@@ -5,9 +5,9 @@
 
 namespace lazuli {
 
-AnyModel AnyModel::load(const std::string& folder, DType dtype) {
-  if (holds_encoder(folder)) return {EmbeddingModel::load(folder, dtype)};
-  return {load_model(folder, dtype)};
+AnyModel AnyModel::load(const std::string& folder, DType dtype, Quantization quantization) {
+  if (holds_encoder(folder)) return {EmbeddingModel::load(folder, dtype, quantization)};
+  return {load_model(folder, dtype, quantization)};
 }
 
 }  // namespace lazuli

@@ -16,7 +16,7 @@ class AnyModel {
   AnyModel(std::shared_ptr<const LanguageModel> model) : language_(std::move(model)) {}
   AnyModel(std::shared_ptr<const EmbeddingModel> model) : embedding_(std::move(model)) {}
   /// What the folder holds. Throws IoError and FormatError.
-  static AnyModel load(const std::string& folder, DType dtype = DType::f32);
+  static AnyModel load(const std::string& folder, DType dtype = DType::f32, Quantization quantization = Quantization::none);
 
   /// One of these two is null.
   const std::shared_ptr<const LanguageModel>& language() const { return language_; }

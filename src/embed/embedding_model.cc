@@ -20,8 +20,8 @@ struct EmbeddingModel::Impl {
 EmbeddingModel::EmbeddingModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 EmbeddingModel::~EmbeddingModel() = default;
 
-std::shared_ptr<const EmbeddingModel> EmbeddingModel::load(const std::string& folder, DType dtype) {
-  Modules modules = Modules::read(folder, dtype);
+std::shared_ptr<const EmbeddingModel> EmbeddingModel::load(const std::string& folder, DType dtype, Quantization quantization) {
+  Modules modules = Modules::read(folder, dtype, quantization);
   Tokenizer tokenizer = Tokenizer::load(modules.encoder_folder);
   return std::shared_ptr<const EmbeddingModel>(new EmbeddingModel(std::make_unique<Impl>(std::move(modules), std::move(tokenizer))));
 }

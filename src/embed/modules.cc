@@ -73,9 +73,9 @@ class Dense : public VectorModule {
   Activation activation_ = nullptr;
 };
 
-void read_encoder(const fs::path& folder, DType dtype, Modules& m) {
+void read_encoder(const fs::path& folder, DType dtype, Quantization quantization, Modules& m) {
   m.encoder_folder = folder.string();
-  m.encoder = load_encoder(m.encoder_folder, dtype);
+  m.encoder = load_encoder(m.encoder_folder, dtype, quantization);
   m.dimensions = m.encoder->info().hidden_size;
   m.max_seq_length = m.encoder->info().context;
   if (const auto document = read_if_there(folder / "sentence_bert_config.json")) {
@@ -109,9 +109,9 @@ void read_prompts(const fs::path& folder, Modules& m) {
   }
 }
 
-void read_module(const ModuleEntry& entry, const fs::path& folder, DType dtype, Modules& m) {
+void read_module(const ModuleEntry& entry, const fs::path& folder, DType dtype, Quantization quantization, Modules& m) {
   if (entry.kind == "Transformer") {
-    read_encoder(folder, dtype, m);
+    read_encoder(folder, dtype, quantization, m);
   } else if (entry.kind == "Pooling") {
     m.pooling = Pooling::read((folder / "config.json").string(), m.dimensions);
     m.dimensions *= static_cast<int64_t>(m.pooling.modes.size());
@@ -126,12 +126,12 @@ void read_module(const ModuleEntry& entry, const fs::path& folder, DType dtype, 
 
 }  // namespace
 
-Modules Modules::read(const std::string& folder, DType dtype) {
+Modules Modules::read(const std::string& folder, DType dtype, Quantization quantization) {
   Modules m;
   const std::vector<ModuleEntry> entries = read_module_list(folder);
-  for (const ModuleEntry& entry : entries) read_module(entry, fs::path(folder) / entry.path, dtype, m);
+  for (const ModuleEntry& entry : entries) read_module(entry, fs::path(folder) / entry.path, dtype, quantization, m);
   if (entries.empty()) {
-    read_encoder(folder, dtype, m);
+    read_encoder(folder, dtype, quantization, m);
     m.after.push_back(std::make_unique<Normalize>());
   }
   read_prompts(folder, m);

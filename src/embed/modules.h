@@ -32,7 +32,7 @@ struct Modules {
   std::string default_prompt;  ///< its name; empty: none
 
   /// Throws IoError, and FormatError naming the file and what was expected.
-  static Modules read(const std::string& folder, DType dtype);
+  static Modules read(const std::string& folder, DType dtype, Quantization quantization);
 };
 
 }  // namespace lazuli

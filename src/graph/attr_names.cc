@@ -78,6 +78,9 @@ constexpr AttrName kNames[] = {
     {Op::linear, 0, "transpose_w", Kind::flag},
     {Op::linear, 1, "with", Kind::parts},
     {Op::linear, 2, "activation", Kind::activation},
+    {Op::quantized_linear, 0, "bits", Kind::number},
+    {Op::quantized_linear, 1, "with", Kind::parts},
+    {Op::quantized_linear, 2, "activation", Kind::activation},
     {Op::scaled_softmax, 0, "axis", Kind::number},
 };
 

@@ -187,6 +187,16 @@ LazyTensor lora_linear(const LazyTensor& x, const LazyTensor& w, const LazyTenso
   return record_all(Op::lora_linear, std::span(operands).first(bias.defined() ? 6 : 5), attrs, nullptr, {}, where)[0];
 }
 
+LazyTensor quantized_linear(const LazyTensor& x, const LazyTensor& q, const LazyTensor& scales, int bits, const LazyTensor& bias,
+                            Where where) {
+  const LazyTensor data = to_float(x, where);
+  Attrs attrs;
+  attrs.i[0] = bits;
+  attrs.i[1] = bias.defined() ? 1 : 0;
+  const LazyTensor operands[] = {data, q, scales, bias.defined() ? to_dtype(bias, data.dtype(), where) : LazyTensor()};
+  return record_all(Op::quantized_linear, std::span(operands).first(bias.defined() ? 4 : 3), attrs, nullptr, {}, where)[0];
+}
+
 AdamWResult adamw(const LazyTensor& parameter, const LazyTensor& gradient, const LazyTensor& m, const LazyTensor& v, const AdamWArgs& args,
                   Where where) {
   const LazyTensor operands[] = {parameter,  gradient, m,          v,         args.rate,           args.beta1,

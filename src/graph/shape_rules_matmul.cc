@@ -143,6 +143,32 @@ Specs infer_linear(const Request& r) {
   return {{r.in(0).dtype, out}};
 }
 
+Specs infer_quantized_linear(const Request& r) {
+  need_float(r, 0);
+  need_activation(r, r.attrs.i[2]);
+  need_min_rank(r, 0, "x", 1);
+  need_rank(r, 1, "q", 2);
+  const int64_t bits = r.attrs.i[0], parts = r.attrs.i[1], k = r.in(0).shape.back(), n = r.in(1).shape[0];
+  if (bits != 8 && bits != 4) fail_value(r, fmt::format("8 or 4 bits are expected, got {}", bits));
+  const size_t expected = 3 + static_cast<size_t>(parts & 1) + static_cast<size_t>((parts >> 1) & 1);
+  if (parts < 0 || parts > 3 || r.inputs.size() != expected) {
+    fail_value(r, fmt::format("{} operands are expected, got {}", expected, r.inputs.size()));
+  }
+  const DType stored = bits == 8 ? DType::i8 : DType::u8;
+  if (r.in(1).dtype != stored) fail_dtype(r, fmt::format("q: {} is expected, got {}", name_of(stored), name_of(r.in(1).dtype)));
+  if (bits == 4 && k % 32 != 0) fail_shape(r, fmt::format("x {}: rows do not divide into groups of 32", to_string(r.in(0).shape)));
+  need_shape(r, 1, "q", {n, bits == 8 ? k : k / 2});
+  if (const DType t = r.in(2).dtype; t != DType::f32 && t != DType::f16) {
+    fail_dtype(r, fmt::format("scales: f32 or f16 is expected, got {}", name_of(t)));
+  }
+  need_shape(r, 2, "scales", {n, bits == 8 ? 1 : k / 32});
+  const Shape out = with_last(r.in(0).shape, n);
+  for (size_t j = 3; j < expected; ++j) need_same_dtype(r, j);
+  if ((parts & 1) != 0) need_shape(r, 3, "bias", {n});
+  if ((parts & 2) != 0) need_shape(r, expected - 1, "residual", out);
+  return {{r.in(0).dtype, out}};
+}
+
 Specs infer_rope(const Request& r) {
   need_float(r, 0);
   need_min_rank(r, 0, "x", 2);

@@ -20,10 +20,9 @@ struct DecoderModel::Builder {
   Activation activation;
 
   AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, bool bias, const std::string& meaning) {
-    Tensor weight = weights.take(path + ".weight", {out, in}, meaning);
-    Tensor b = bias ? weights.take(path + ".bias", {out}, meaning) : Tensor();
+    Linear layer = weights.linear(path + ".weight", bias ? path + ".bias" : "", out, in, meaning);
     linears.push_back({path, in, out});
-    return {Linear(std::move(weight), std::move(b)), linears.size() - 1};
+    return {std::move(layer), linears.size() - 1};
   }
   RMSNorm norm(const std::string& path) {
     return {weights.take(path + ".weight", {config.hidden_size}, "hidden_size"), config.rms_norm_eps};
@@ -66,17 +65,18 @@ DecoderModel::DecoderModel(const ModelConfig& config, const DecoderTraits& trait
     : rope_(config.head_dim, config.rope_theta, config.rope_scaling) {
   Builder builder{config, traits, weights, linears_, activation_of(config, "silu")};
   const Shape table_shape{config.vocab_size, config.hidden_size};
-  Tensor table = weights.take("model.embed_tokens.weight", table_shape, "vocab_size, hidden_size");
+  const char* const meaning = "vocab_size, hidden_size";
+  embedding_ = weights.embedding("model.embed_tokens.weight", table_shape, meaning, config.tie_word_embeddings ? &output_ : nullptr);
   for (int64_t k = 0; k < config.num_hidden_layers; ++k) layers_.push_back(builder.layer(k));
   norm_ = builder.norm("model.norm");
-  output_ = Linear(config.tie_word_embeddings ? table : weights.take("lm_head.weight", table_shape, "vocab_size, hidden_size"));
-  embedding_ = Embedding(std::move(table));
+  if (!config.tie_word_embeddings) output_ = weights.output("lm_head.weight", table_shape, meaning);
   // Tied files may repeat the table, and old ones keep the rotary frequencies.
   weights.finish(config.tie_word_embeddings ? std::initializer_list<std::string_view>{"rotary_emb.inv_freq", "lm_head.weight"}
                                             : std::initializer_list<std::string_view>{"rotary_emb.inv_freq"});
   info_.architecture = config.model_type;
   info_.path = folder;
   info_.dtype = weights.dtype();
+  info_.quantization = weights.quantization();
   info_.vocab_size = config.vocab_size;
   info_.context = config.max_position_embeddings;
   info_.hidden_size = config.hidden_size;

@@ -58,10 +58,9 @@ struct LayerReader {
 
   AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, const char* meaning) {
     const std::string stored = fmt::format("{}{}", prefix, path);
-    Tensor weight = weights.take(stored + ".weight", {out, in}, meaning);
-    Tensor bias = weights.take(stored + ".bias", {out}, meaning);
+    Linear layer = weights.linear(stored + ".weight", stored + ".bias", out, in, meaning);
     linears.push_back({path, in, out});
-    return {Linear(std::move(weight), std::move(bias)), linears.size() - 1};
+    return {std::move(layer), linears.size() - 1};
   }
 };
 
@@ -84,7 +83,7 @@ EncoderModel::EncoderModel(const ModelConfig& config, const std::string& folder,
   }
   const double eps = layer_norm_eps(config);
   const std::string start = fmt::format("{}embeddings.", prefix);
-  words_ = Embedding(weights.take(start + "word_embeddings.weight", {config.vocab_size, hidden}, "vocab_size, hidden_size"));
+  words_ = weights.embedding(start + "word_embeddings.weight", {config.vocab_size, hidden}, "vocab_size, hidden_size");
   positions_ = Embedding(
       weights.take(start + "position_embeddings.weight", {config.max_position_embeddings, hidden}, "max_position_embeddings, hidden_size"));
   norm_ = read_norm(weights, start + "LayerNorm", hidden, eps);
@@ -106,6 +105,7 @@ EncoderModel::EncoderModel(const ModelConfig& config, const std::string& folder,
   info_.architecture = config.model_type;
   info_.path = folder;
   info_.dtype = weights.dtype();
+  info_.quantization = weights.quantization();
   info_.vocab_size = config.vocab_size;
   info_.context = config.max_position_embeddings - first_position;
   info_.hidden_size = hidden;

@@ -31,7 +31,7 @@ std::vector<std::string> names() {
 
 /// `Other` is the kind of model that the folder may hold by mistake.
 template <class Model, class Other>
-std::shared_ptr<const Model> load(const std::string& folder, DType dtype, std::string_view other) {
+std::shared_ptr<const Model> load(const std::string& folder, DType dtype, Quantization quantization, std::string_view other) {
   const std::string config_path = (std::filesystem::path(folder) / "config.json").string();
   const ModelConfig config = ModelConfig::read(config_path);
   const auto entry = registry<Model>().find(config.model_type);
@@ -40,7 +40,7 @@ std::shared_ptr<const Model> load(const std::string& folder, DType dtype, std::s
     throw FormatError(fmt::format("{}: $.model_type: one of {} expected, got '{}'{}", config_path, fmt::join(names<Model>(), ", "),
                                   config.model_type, mistaken ? other : ""));
   }
-  WeightReader weights(folder, dtype);
+  WeightReader weights(folder, dtype, quantization);
   return entry->second(config, folder, weights);
 }
 
@@ -56,12 +56,12 @@ RegisterArchitecture::RegisterArchitecture(std::string_view model_type, MakeMode
 std::vector<std::string> architectures() { return names<LanguageModel>(); }
 std::vector<std::string> encoder_architectures() { return names<Encoder>(); }
 
-std::shared_ptr<const LanguageModel> load_model(const std::string& folder, DType dtype) {
-  return load<LanguageModel, Encoder>(folder, dtype, ", an encoder, which makes embeddings and no text");
+std::shared_ptr<const LanguageModel> load_model(const std::string& folder, DType dtype, Quantization quantization) {
+  return load<LanguageModel, Encoder>(folder, dtype, quantization, ", an encoder, which makes embeddings and no text");
 }
 
-std::shared_ptr<const Encoder> load_encoder(const std::string& folder, DType dtype) {
-  return load<Encoder, LanguageModel>(folder, dtype, ", a decoder, which makes text and no embeddings");
+std::shared_ptr<const Encoder> load_encoder(const std::string& folder, DType dtype, Quantization quantization) {
+  return load<Encoder, LanguageModel>(folder, dtype, quantization, ", a decoder, which makes text and no embeddings");
 }
 
 }  // namespace lazuli

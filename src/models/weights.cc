@@ -13,10 +13,22 @@
 
 namespace lazuli {
 
-WeightReader::WeightReader(const std::string& folder, DType dtype) : checkpoint_(Checkpoint::open(folder)), folder_(folder), dtype_(dtype) {
+WeightReader::WeightReader(const std::string& folder, DType dtype, Quantization quantization)
+    : checkpoint_(Checkpoint::open(folder)), folder_(folder), dtype_(dtype), quantization_(quantization) {
   if (!is_float(dtype)) throw ValueError(fmt::format("[load_model] a float dtype is expected, got {}", name_of(dtype)));
   require_room();
 }
+
+namespace {
+
+/// Of a tensor that is rounded if it is a matrix.
+size_t rounded_bytes(const TensorInfo& info, const std::string& name, Quantization quantization) {
+  const auto numbers = static_cast<size_t>(info.shape.numel());
+  const bool halves = quantization == Quantization::int4 && name.find("embed") == std::string::npos;
+  return halves ? numbers / 2 + numbers / 16 : numbers;
+}
+
+}  // namespace
 
 // Tensors that have the dtype stay in their mapped files, unless a device copies them all.
 void WeightReader::require_room() const {
@@ -24,6 +36,10 @@ void WeightReader::require_room() const {
   for (const std::string& name : checkpoint_.names()) {
     const TensorInfo& info = checkpoint_.info(name);
     const bool converted = info.dtype && is_float(*info.dtype) && (*info.dtype != dtype_ || !on_host(default_device()));
+    if (quantization_ != Quantization::none && info.shape.rank() == 2) {
+      need.weights += allocated_bytes(rounded_bytes(info, name, quantization_));
+      continue;
+    }
     // A head beside tied embeddings is not loaded.
     if (converted && !name.ends_with("lm_head.weight"))
       need.weights += allocated_bytes(static_cast<size_t>(info.shape.numel()) * size_of(dtype_));
@@ -38,7 +54,7 @@ const std::string& WeightReader::file_of(std::string_view name) const {
   return folder_;
 }
 
-Tensor WeightReader::take(const std::string& name, const Shape& shape, std::string_view meaning) {
+Tensor WeightReader::stored(const std::string& name, const Shape& shape, std::string_view meaning) {
   if (!checkpoint_.contains(name)) {
     const std::string& where = checkpoint_.files().size() == 1 ? checkpoint_.files()[0].path() : folder_;
     throw FormatError(fmt::format("{}: tensor '{}' of shape {} ({}) is missing", where, name, to_string(shape), meaning));
@@ -53,7 +69,43 @@ Tensor WeightReader::take(const std::string& name, const Shape& shape, std::stri
   }
   taken_.insert(name);
   count_ += shape.numel();
-  return load_tensor(checkpoint_.tensor(name), dtype_, default_device());
+  return checkpoint_.tensor(name);
+}
+
+Tensor WeightReader::take(const std::string& name, const Shape& shape, std::string_view meaning) {
+  return load_tensor(stored(name, shape, meaning), dtype_, default_device());
+}
+
+QuantizedWeight WeightReader::rounded(const std::string& name, const Shape& shape, std::string_view meaning, int bits) {
+  QuantizedWeight w = quantize(stored(name, shape, meaning), shape[1] % 32 == 0 ? bits : 8);
+  w.values = w.values.to(default_device());
+  w.scales = w.scales.to(default_device());
+  return w;
+}
+
+Linear WeightReader::linear(const std::string& weight, const std::string& bias, int64_t out, int64_t in, std::string_view meaning) {
+  if (quantization_ == Quantization::none) {
+    Tensor w = take(weight, {out, in}, meaning);
+    return Linear(std::move(w), bias.empty() ? Tensor() : take(bias, {out}, meaning));
+  }
+  QuantizedWeight w = rounded(weight, {out, in}, meaning, quantization_ == Quantization::int4 ? 4 : 8);
+  return Linear(std::move(w), bias.empty() ? Tensor() : take(bias, {out}, meaning));
+}
+
+Embedding WeightReader::embedding(const std::string& name, const Shape& shape, std::string_view meaning, Linear* output) {
+  if (quantization_ == Quantization::none) {
+    Tensor table = take(name, shape, meaning);
+    if (output != nullptr) *output = Linear(table);
+    return Embedding(std::move(table));
+  }
+  QuantizedWeight table = rounded(name, shape, meaning, 8);
+  if (output != nullptr) *output = Linear(table);
+  return Embedding(std::move(table), dtype_);
+}
+
+Linear WeightReader::output(const std::string& name, const Shape& shape, std::string_view meaning) {
+  if (quantization_ == Quantization::none) return Linear(take(name, shape, meaning));
+  return Linear(rounded(name, shape, meaning, 8));
 }
 
 void WeightReader::finish(std::initializer_list<std::string_view> ignored) const {

@@ -11,24 +11,48 @@ namespace lazuli {
 
 Linear::Linear(Tensor weight, Tensor bias) {
   if (weight.rank() != 2) throw ShapeError(fmt::format("[linear] a weight (out, in) is expected, got {}", to_string(weight.shape())));
-  if (bias.defined() && bias.shape() != Shape{weight.dim(0)}) {
-    throw ShapeError(fmt::format("[linear] a bias ({}) is expected, got {}", weight.dim(0), to_string(bias.shape())));
-  }
   weight_ = LazyTensor::from_tensor(std::move(weight));
-  if (bias.defined()) bias_ = LazyTensor::from_tensor(std::move(bias));
+  set_bias(std::move(bias));
+}
+
+Linear::Linear(QuantizedWeight weight, Tensor bias)
+    : weight_(LazyTensor::from_tensor(std::move(weight.values))),
+      scales_(LazyTensor::from_tensor(std::move(weight.scales))),
+      bits_(weight.bits) {
+  set_bias(std::move(bias));
+}
+
+void Linear::set_bias(Tensor bias) {
+  if (!bias.defined()) return;
+  if (bias.shape() != Shape{out_size()}) {
+    throw ShapeError(fmt::format("[linear] a bias ({}) is expected, got {}", out_size(), to_string(bias.shape())));
+  }
+  bias_ = LazyTensor::from_tensor(std::move(bias));
 }
 
 LazyTensor Linear::forward(const LazyTensor& x, const LowRank* low_rank) const {
   if (low_rank == nullptr) {
+    if (bits_ != 0) return quantized_linear(x, weight_, scales_, bits_, bias_);
     LazyTensor y = matmul(x, weight_, false, true);
     return bias_.defined() ? add(y, bias_) : y;
   }
   // Factors are kept in f32; the product runs in the dtype of the model.
   const LazyTensor a = low_rank->a.dtype() == x.dtype() ? low_rank->a : cast(low_rank->a, x.dtype());
   const LazyTensor b = low_rank->b.dtype() == x.dtype() ? low_rank->b : cast(low_rank->b, x.dtype());
+  if (bits_ != 0) return add(forward(x), lora_fused(x, a, b, low_rank->scale, true));
   if (low_rank->dropout == 0 || !low_rank->seed.defined()) return lora_linear(x, weight_, a, b, low_rank->scale, bias_, true);
   const LazyTensor dropped = dropout(x, low_rank->dropout, low_rank->seed);
   return add(forward(x), lora_fused(dropped, a, b, low_rank->scale, true));
+}
+
+Embedding::Embedding(QuantizedWeight table, DType dtype)
+    : table_(LazyTensor::from_tensor(std::move(table.values))), scales_(LazyTensor::from_tensor(std::move(table.scales))), dtype_(dtype) {
+  if (table.bits != 8) throw ValueError(fmt::format("[embedding] a table of 8 bits is expected, got {}", table.bits));
+}
+
+LazyTensor Embedding::forward(const LazyTensor& ids) const {
+  if (!scales_.defined()) return embedding(table_, ids);
+  return dequantize(embedding(table_, ids), embedding(scales_, ids), {}, table_.dim(1), dtype_);
 }
 
 Tensor new_lora_a(int64_t rank, int64_t in, uint64_t seed, uint64_t stream) {

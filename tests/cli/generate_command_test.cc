@@ -40,6 +40,20 @@ TEST_F(GenerateCommand, PrintsTheTextAndItsSpeed) {
   EXPECT_THAT(r.err, testing::AllOf(HasSubstr("Prompt: 8 tokens"), HasSubstr("Generation: 8 tokens"), HasSubstr("Peak memory")));
 }
 
+TEST_F(GenerateCommand, WeightsOfFewBitsGiveText) {
+  for (const char* bits : {"int8", "int4"}) {
+    const Result r = run({"generate", "--prompt", kPrompt, "--max-tokens", "8", "--quantize", bits});
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_THAT(r.out, HasSubstr("return")) << bits;
+  }
+}
+
+TEST_F(GenerateCommand, UnknownQuantizationIsAnErrorOfUsage) {
+  const Result r = run({"generate", "--prompt", kPrompt, "--quantize", "int5"});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_THAT(r.err, testing::AllOf(HasSubstr("--quantize"), HasSubstr("int5")));
+}
+
 TEST_F(GenerateCommand, QuietPrintsTheTextAlone) {
   EXPECT_EQ(run({"generate", "--prompt", kPrompt, "--max-tokens", "8", "--quiet"}).err, "");
 }

@@ -102,6 +102,7 @@ const std::unordered_map<Op, MakeCases> kRows = {
     {Op::dequantize, dequantize_cases},
     {Op::lora_fused, lora_cases},
     {Op::lora_linear, lora_cases},
+    {Op::quantized_linear, quantized_cases},
     {Op::sample, sample_cases},
     {Op::adamw, adamw_cases},
     {Op::linear, linear_cases},

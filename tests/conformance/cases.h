@@ -45,6 +45,7 @@ Cases adamw_cases(Op op);
 Cases matmul_cases(Op op);
 Cases linear_cases(Op op);
 Cases lora_cases(Op op);
+Cases quantized_cases(Op op);
 Cases sdpa_cases(Op op);
 Cases sdpa_backward_cases(Op op);
 Cases sdpa_packed_cases(Op op);

@@ -27,6 +27,22 @@ void add_matmul(std::vector<GradientCase>& cases) {
   add("row", {3}, {2, 3, 2}, false, false);
 }
 
+void add_quantized(std::vector<GradientCase>& cases) {
+  std::vector<int8_t> whole;
+  for (int k = 0; k < 3 * 5; ++k) whole.push_back(static_cast<int8_t>(k * 37 % 255 - 127));
+  std::vector<uint8_t> halves;
+  for (int k = 0; k < 3 * 16; ++k) halves.push_back(static_cast<uint8_t>(k * 41 % 256));
+  const LazyTensor q8 = LazyTensor::from_tensor(Tensor::from_vector(whole, {3, 5}));
+  const LazyTensor q4 = LazyTensor::from_tensor(Tensor::from_vector(halves, {3, 16}));
+  const LazyTensor scales = LazyTensor::from_tensor(Tensor::from_vector(std::vector<float>{0.01F, 0.02F, -0.015F}, {3, 1}));
+  cases.push_back({Op::quantized_linear, "quantized_linear_8", {numbers({2, 2, 5}, 1), numbers({3}, 2)}, [=](X i) {
+                     return Y{quantized_linear(i[0], q8, scales, 8, i[1])};
+                   }});
+  cases.push_back({Op::quantized_linear, "quantized_linear_4", {numbers({2, 32}, 1), numbers({3}, 2)}, [=](X i) {
+                     return Y{quantized_linear(i[0], q4, mul_scalar(scales, 5), 4, i[1])};
+                   }});
+}
+
 void add_lora(std::vector<GradientCase>& cases) {
   for (bool t : {false, true}) {
     const std::string name = t ? "_transposed" : "";
@@ -109,6 +125,7 @@ std::vector<GradientCase> matmul_gradient_cases() {
   std::vector<GradientCase> cases;
   add_matmul(cases);
   add_lora(cases);
+  add_quantized(cases);
   add_linear(cases);
   add_rope(cases);
   add_sdpa(cases);

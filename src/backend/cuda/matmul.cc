@@ -35,13 +35,12 @@ PreparedOp op_of(const KernelRequest& request, const char* name, double flops) {
 /// Whether the library can add the operand as it stands: bias and residual have the result's dtype by the op's rule.
 bool plain(const OperandSpec& spec) { return spec.contiguous; }
 
-/// act(product + bias + residual), the product in f32 scratch: `parts` says which follow it.
-Launch finish(const KernelRequest& request, int64_t parts, Op activation) {
+/// act(product + bias + residual), the product in f32 scratch at `at`: `parts` says which follow it, from operand `next` on.
+Launch finish(const KernelRequest& request, int64_t parts, Op activation, size_t next, int64_t at) {
   std::vector<OperandSpec> inputs = {row_major(DType::f32, request.outputs[0].shape)};
-  std::vector<Place> places = {Place::scratch(0)};
+  std::vector<Place> places = {Place::scratch(at)};
   ElementwiseProgram program;
   program.shape = request.outputs[0].shape;
-  size_t next = 2;
   for (const int64_t part : {1, 2}) {
     if ((parts & part) == 0) continue;
     inputs.push_back(request.inputs[next]);
@@ -88,6 +87,37 @@ LowRank outer_product(const KernelRequest& request, int64_t rows, size_t b) {
   return last;
 }
 
+/// Appends act(x@w + bias + residual) for operand 0 and the attributes of a linear; bias and residual from operand `first` on.
+void add_linear(const KernelRequest& request, const MatrixOperand& w, size_t first, PreparedOp& op) {
+  const OperandSpec x = rows_of(request.inputs[0]);
+  const int64_t parts = request.attrs.i[1];
+  const size_t residual = request.inputs.size() - 1;
+  Product product{{x, Place::input(0)}, w, request.outputs[0].dtype, Place::output(), std::nullopt, std::nullopt};
+  if ((parts & 1) != 0) product.bias = Place::input(first);
+  if ((parts & 2) != 0) product.addend = Place::input(residual);
+  op.flops += 2.0 * static_cast<double>(request.outputs[0].shape.numel()) * static_cast<double>(x.shape.back());
+  const bool addends_plain = ((parts & 1) == 0 || plain(request.inputs[first])) && ((parts & 2) == 0 || plain(request.inputs[residual]));
+  const auto activation = static_cast<Op>(request.attrs.i[2]);
+  std::optional<Kernel> whole;
+  if (addends_plain && activation != Op::input) whole = vector_product(request, product, activation);
+  if (addends_plain && activation == Op::input && takes_addends(product)) whole = product_kernel(request, product);
+  if (whole) {
+    op.phases.push_back(*std::move(whole));
+    if ((parts & 2) != 0) {
+      op.in_place = {static_cast<int>(residual)};
+    }
+    return;
+  }
+  const auto at = static_cast<int64_t>(op.scratch_bytes);
+  product.bias.reset();
+  product.addend.reset();
+  product.result_dtype = DType::f32;
+  product.result = Place::scratch(at);
+  op.phases.push_back(product_kernel(request, product));
+  op.phases.push_back(make_kernel(request, finish(request, parts, activation, first, at)));
+  op.scratch_bytes += f32_bytes(request.outputs[0].shape);
+}
+
 }  // namespace
 
 PreparedOp prepare_matmul(const KernelRequest& request) {
@@ -115,38 +145,26 @@ PreparedOp prepare_matmul(const KernelRequest& request) {
 PreparedOp prepare_linear(const KernelRequest& request) {
   refuse_f64(request);
   if (const uint32_t strided = strided_operands(request, 1)) return ask_for_contiguous(strided);
-  const OperandSpec x = rows_of(request.inputs[0]);
-  const int64_t parts = request.attrs.i[1];
-  const size_t residual = request.inputs.size() - 1;
-  Product product{{x, Place::input(0)},
-                  {request.inputs[1], Place::input(1), request.attrs.i[0] != 0},
-                  request.outputs[0].dtype,
-                  Place::output(),
-                  std::nullopt,
-                  std::nullopt};
-  if ((parts & 1) != 0) product.bias = Place::input(2);
-  if ((parts & 2) != 0) product.addend = Place::input(residual);
-  PreparedOp op =
-      op_of(request, "linear", 2.0 * static_cast<double>(request.outputs[0].shape.numel()) * static_cast<double>(x.shape.back()));
-  const bool addends_plain = ((parts & 1) == 0 || plain(request.inputs[2])) && ((parts & 2) == 0 || plain(request.inputs[residual]));
-  const auto activation = static_cast<Op>(request.attrs.i[2]);
-  std::optional<Kernel> whole;
-  if (addends_plain && activation != Op::input) whole = vector_product(request, product, activation);
-  if (addends_plain && activation == Op::input && takes_addends(product)) whole = product_kernel(request, product);
-  if (whole) {
-    op.phases.push_back(*std::move(whole));
-    if ((parts & 2) != 0) {
-      op.in_place = {static_cast<int>(residual)};
-    }
-    return op;
-  }
-  product.bias.reset();
-  product.addend.reset();
-  product.result_dtype = DType::f32;
-  product.result = Place::scratch(0);
-  op.phases.push_back(product_kernel(request, product));
-  op.phases.push_back(make_kernel(request, finish(request, parts, activation)));
-  op.scratch_bytes = f32_bytes(request.outputs[0].shape);
+  PreparedOp op = op_of(request, "linear", 0);
+  add_linear(request, {request.inputs[1], Place::input(1), request.attrs.i[0] != 0}, 2, op);
+  return op;
+}
+
+PreparedOp prepare_quantized_linear(const KernelRequest& request) {
+  refuse_f64(request);
+  if (const uint32_t strided = strided_operands(request)) return ask_for_contiguous(strided);
+  const OperandSpec &x = request.inputs[0], &q = request.inputs[1];
+  const Shape shape{q.shape[0], x.shape.back()};
+  const int64_t count = shape.numel();
+  KernelText text;
+  text.type("S", request.inputs[2].dtype).type("T", x.dtype).number("BITS", request.attrs.i[0]);
+  Launch weight = launch_file(request, text, "quantized_weight", {count, shape[1]}, blocks_for(count / 2), 256);
+  weight.in = {Place::input(1), Place::input(2)};
+  weight.out = {Place::scratch(0)};
+  PreparedOp op = op_of(request, "quantized_linear", 0);
+  op.scratch_bytes = static_cast<size_t>(aligned(static_cast<size_t>(count) * size_of(x.dtype)));
+  op.phases.push_back(make_kernel(request, std::move(weight)));
+  add_linear(request, {row_major(x.dtype, shape), Place::scratch(0), true}, 3, op);
   return op;
 }
 

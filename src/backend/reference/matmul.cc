@@ -85,6 +85,31 @@ void run_linear(const Call& call) {
   }
 }
 
+/// Element (i, j) of a weight of whole numbers.
+double quantized_weight(const In& q, const In& scales, int64_t bits, int64_t i, int64_t j) {
+  const double scale = scales.real_at(i * scales.stride(0) + (bits == 8 ? 0 : j / 32 * scales.stride(1)));
+  if (bits == 8) return q.real_at(i * q.stride(0) + j * q.stride(1)) * scale;
+  const int64_t both = static_cast<int64_t>(q.real_at(i * q.stride(0) + j / 2 * q.stride(1)));
+  return static_cast<double>((j % 2 == 0 ? both & 15 : both >> 4) - 8) * scale;
+}
+
+void run_quantized_linear(const Call& call) {
+  const In x = call.in(0), q = call.in(1), scales = call.in(2);
+  const bool has_bias = (call.attr(1) & 1) != 0, has_residual = (call.attr(1) & 2) != 0;
+  const Shape& shape = call.out().shape();
+  const int64_t depth = x.dim(-1), columns = q.dim(0);
+  const In bias = call.in(has_bias ? 3 : 0, has_bias ? shape : x.shape());
+  const size_t last = call.inputs() - 1;
+  const In residual = call.in(has_residual ? last : 0, has_residual ? shape : x.shape());
+  for (int64_t k = call.begin; k < call.end; ++k) {
+    double v = 0;
+    for (int64_t p = 0; p < depth; ++p) v += x.real(k / columns * depth + p) * quantized_weight(q, scales, call.attr(0), k % columns, p);
+    if (has_bias) v += bias.real(k);
+    if (has_residual) v += residual.real(k);
+    call.out().set(k, call.attr(2) == 0 ? v : apply_unary(static_cast<Op>(call.attr(2)), v));
+  }
+}
+
 /// Puts row `row` of x@a into `inner`.
 void low_rank(const In& x, int64_t row, const Matrix& a, double* inner) {
   for (int64_t r = 0; r < a.columns; ++r) inner[r] = row_dot(x, row, a, r);
@@ -136,6 +161,9 @@ PreparedOp prepare_rows(const KernelRequest& request, size_t a) {
 
 PreparedOp prepare_matmul(const KernelRequest& request) { return prepare_loop<run_matmul>(request, request.outputs[0].shape.numel()); }
 PreparedOp prepare_linear(const KernelRequest& request) { return prepare_loop<run_linear>(request, request.outputs[0].shape.numel()); }
+PreparedOp prepare_quantized_linear(const KernelRequest& request) {
+  return prepare_loop<run_quantized_linear>(request, request.outputs[0].shape.numel());
+}
 PreparedOp prepare_lora_fused(const KernelRequest& request) { return prepare_rows<run_lora_fused>(request, 1); }
 PreparedOp prepare_lora_linear(const KernelRequest& request) { return prepare_rows<run_lora_linear>(request, 2); }
 

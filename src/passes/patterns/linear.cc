@@ -9,7 +9,8 @@ enum Part : int64_t { kBias = 1, kResidual = 2 };
 
 struct Linear {
   std::vector<Value> inputs;
-  Attrs attrs;  // of Op::linear
+  Attrs attrs;  // of the op
+  Op op = Op::linear;
 };
 
 // The product named `y` as a linear; refuses what linear cannot hold.
@@ -17,8 +18,9 @@ bool read_product(Match& m, Linear& out) {
   const GraphNode& y = m.node(m("y"));
   out.inputs = y.inputs;
   if (!is_float(y.outputs[0].dtype)) return m.refuse("the operands are not floats");
-  if (y.op == Op::linear) {
+  if (y.op == Op::linear || y.op == Op::quantized_linear) {
     out.attrs = y.attrs;
+    out.op = y.op;
     return out.attrs.i[2] == 0 || m.refuse("the product has an activation already");
   }
   if (y.attrs.i[0] != 0) return m.refuse("the input is transposed");
@@ -49,7 +51,7 @@ const char* label_of(const Attrs& attrs) {
 
 bool make_linear(Match& m, Linear linear) {
   const char* label = label_of(linear.attrs);
-  return m.become(Op::linear, std::move(linear.inputs), std::move(linear.attrs), label);
+  return m.become(linear.op, std::move(linear.inputs), std::move(linear.attrs), label);
 }
 
 bool add_bias(Match& m) {
@@ -60,7 +62,7 @@ bool add_bias(Match& m) {
   if (bias != Shape{m.root_node().outputs[0].shape.back()}) return m.refuse("the bias is not one row of the result");
   if ((linear.attrs.i[1] & kBias) != 0) return m.refuse("the product has a bias already");
   linear.attrs.i[1] |= kBias;
-  linear.inputs.insert(linear.inputs.begin() + 2, m("r"));
+  linear.inputs.insert(linear.inputs.begin() + (linear.op == Op::linear ? 2 : 3), m("r"));
   return make_linear(m, std::move(linear));
 }
 
@@ -87,14 +89,14 @@ bool activate(Match& m) {
 
 std::vector<PatternEntry> linear() {
   std::vector<PatternEntry> entries;
-  entries.push_back({"MatmulBias", {Pattern("add(y=matmul|linear(...), r)")}, add_bias});
-  entries.push_back({"LinearAdd", {Pattern("add(y=matmul|linear(...), r)")}, add_residual});
-  entries.push_back({"LinearGelu", {Pattern("gelu(y=matmul|linear(...))")}, activate});
-  entries.push_back({"LinearGeluTanh", {Pattern("gelu_tanh(y=matmul|linear(...))")}, activate});
-  entries.push_back({"LinearSilu", {Pattern("silu(y=matmul|linear(...))")}, activate});
-  entries.push_back({"LinearRelu", {Pattern("relu(y=matmul|linear(...))")}, activate});
-  entries.push_back({"LinearSigmoid", {Pattern("sigmoid(y=matmul|linear(...))")}, activate});
-  entries.push_back({"LinearTanh", {Pattern("tanh(y=matmul|linear(...))")}, activate});
+  entries.push_back({"MatmulBias", {Pattern("add(y=matmul|linear|quantized_linear(...), r)")}, add_bias});
+  entries.push_back({"LinearAdd", {Pattern("add(y=matmul|linear|quantized_linear(...), r)")}, add_residual});
+  entries.push_back({"LinearGelu", {Pattern("gelu(y=matmul|linear|quantized_linear(...))")}, activate});
+  entries.push_back({"LinearGeluTanh", {Pattern("gelu_tanh(y=matmul|linear|quantized_linear(...))")}, activate});
+  entries.push_back({"LinearSilu", {Pattern("silu(y=matmul|linear|quantized_linear(...))")}, activate});
+  entries.push_back({"LinearRelu", {Pattern("relu(y=matmul|linear|quantized_linear(...))")}, activate});
+  entries.push_back({"LinearSigmoid", {Pattern("sigmoid(y=matmul|linear|quantized_linear(...))")}, activate});
+  entries.push_back({"LinearTanh", {Pattern("tanh(y=matmul|linear|quantized_linear(...))")}, activate});
   return entries;
 }
 

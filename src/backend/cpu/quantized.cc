@@ -1,0 +1,181 @@
+// Rounding of activations to whole numbers, and products with weights of 8 and 4 bits for any processor.
+#include "backend/cpu/quantized.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/quantized.cc"
+#include "backend/cpu/each_target.h"
+#include "backend/cpu/simd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lazuli::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+template <class T>
+HWY_INLINE VF load_some(const T* x, int64_t n) {
+  return n >= lanes() ? load(x) : load_n(x, n);
+}
+
+/// The scale that brings n values to -127..127; NaN where one is not finite.
+template <class T>
+HWY_INLINE float scale_of(const T* x, int64_t n) {
+  // The order of the magnitudes' bits is theirs, and NaN comes last.
+  VI most = hn::Zero(I32());
+  for (int64_t i = 0; i < n; i += lanes()) most = hn::Max(most, hn::BitCast(I32(), hn::Abs(load_some(x + i, n - i))));
+  HWY_ALIGN int32_t lane[HWY_LANES(float)];
+  hn::Store(most, I32(), lane);
+  int32_t bits = 0;
+  for (int64_t i = 0; i < lanes(); ++i) bits = std::max(bits, lane[i]);
+  if (bits >= 0x7f800000) return std::numeric_limits<float>::quiet_NaN();
+  float largest = 0;
+  std::memcpy(&largest, &bits, sizeof(largest));
+  return largest / 127.0F;
+}
+
+/// Whole numbers nearest to x / scale.
+template <class T>
+HWY_INLINE void round_values(const T* x, int64_t n, float scale, int8_t* out) {
+  // Below this the reciprocal would overflow: such values are as good as zero.
+  if (!(scale > 1e-37F)) {
+    std::fill_n(out, n, int8_t{0});
+    return;
+  }
+  const hn::Rebind<int8_t, I32> d8;
+  const VF factor = splat(1.0F / scale), most = splat(127.0F), least = splat(-127.0F);
+  for (int64_t i = 0; i < n; i += lanes()) {
+    const VF v = hn::Min(hn::Max(hn::Mul(load_some(x + i, n - i), factor), least), most);
+    const auto bytes = hn::DemoteTo(d8, hn::NearestInt(v));
+    if (n - i >= lanes()) {
+      hn::StoreU(bytes, d8, out + i);
+    } else {
+      HWY_ALIGN int8_t part[HWY_LANES(float)];
+      hn::Store(bytes, d8, part);
+      std::copy_n(part, n - i, out + i);
+    }
+  }
+}
+
+template <class T>
+void round_row8(const T* x, int64_t k, std::byte* row) {
+  auto& out = *reinterpret_cast<RoundedRow*>(row);
+  int8_t* values = out.values();
+  out.scale = scale_of(x, k);
+  round_values(x, k, out.scale, values);
+  std::fill(values + k, values + (k + 63) / 64 * 64, int8_t{0});
+  int32_t sum = 0;
+  for (int64_t i = 0; i < k; ++i) sum += values[i];
+  out.sum = sum;
+}
+
+template <class T>
+void round_row4(const T* x, int64_t k, std::byte* row) {
+  auto* block = reinterpret_cast<RoundedBlock*>(row);
+  for (int64_t first = 0; first < k; first += kQuantizedBlock, ++block) {
+    HWY_ALIGN int8_t values[kQuantizedBlock];
+    const int64_t n = std::min(kQuantizedBlock, k - first);
+    std::fill_n(values, kQuantizedBlock, int8_t{0});
+    for (int64_t g = 0; g < 4; ++g) {
+      float scale = 0;
+      if (g * kQuantizedGroup < n) {
+        const T* group = x + first + g * kQuantizedGroup;
+        scale = scale_of(group, kQuantizedGroup);
+        round_values(group, kQuantizedGroup, scale, values + g * kQuantizedGroup);
+      }
+      std::fill_n(block->scale + 4 * g, 4, scale);
+    }
+    for (int64_t j = 0; j < 64; ++j) {
+      block->even[j] = values[2 * j];
+      block->odd[j] = values[2 * j + 1];
+    }
+    std::fill_n(block->start, 16, 0);
+    for (int64_t g = 0; g < 4; ++g) {
+      int32_t sum = 0;
+      for (int64_t i = g * kQuantizedGroup; i < (g + 1) * kQuantizedGroup; ++i) sum += values[i];
+      block->start[4 * g] = -8 * sum;
+    }
+  }
+}
+
+template <void (*f32_row)(const float*, int64_t, std::byte*), void (*bf16_row)(const bf16*, int64_t, std::byte*),
+          void (*f16_row)(const f16*, int64_t, std::byte*)>
+void round_any(const void* x, DType dtype, int64_t k, std::byte* row) {
+  if (dtype == DType::bf16) return bf16_row(static_cast<const bf16*>(x), k, row);
+  if (dtype == DType::f16) return f16_row(static_cast<const f16*>(x), k, row);
+  f32_row(static_cast<const float*>(x), k, row);
+}
+
+void product8(const QuantizedTile& t) {
+  for (int64_t j = 0; j < t.columns; ++j) {
+    const auto* w = reinterpret_cast<const int8_t*>(t.q + j * t.q_stride);
+    const float scale = quantized_scale(t.scales, t.half_scales, j * t.scale_stride);
+    for (int64_t i = 0; i < t.rows; ++i) {
+      const auto& row = *reinterpret_cast<const RoundedRow*>(t.x + i * t.x_stride);
+      const int8_t* x = row.values();
+      int32_t sum = 0;
+      for (int64_t p = 0; p < t.k; ++p) sum += static_cast<int32_t>(w[p]) * static_cast<int32_t>(x[p]);
+      t.out[i * t.ldo + j] = static_cast<float>(sum) * (row.scale * scale);
+    }
+  }
+}
+
+void product4(const QuantizedTile& t) {
+  for (int64_t j = 0; j < t.columns; ++j) {
+    const auto* w = reinterpret_cast<const uint8_t*>(t.q + j * t.q_stride);
+    for (int64_t i = 0; i < t.rows; ++i) {
+      const auto* block = reinterpret_cast<const RoundedBlock*>(t.x + i * t.x_stride);
+      float sum = 0;
+      for (int64_t g = 0; g < t.k / kQuantizedGroup; ++g) {
+        const RoundedBlock& b = block[g / 4];
+        const int64_t first = g % 4 * 16;
+        int32_t whole = 0;
+        for (int64_t p = 0; p < 16; ++p) {
+          const int32_t both = w[g * 16 + p];
+          whole += ((both & 15) - 8) * b.even[first + p] + ((both >> 4) - 8) * b.odd[first + p];
+        }
+        sum += static_cast<float>(whole) * (b.scale[g % 4 * 4] * quantized_scale(t.scales, t.half_scales, j * t.scale_stride + g));
+      }
+      t.out[i * t.ldo + j] = sum;
+    }
+  }
+}
+
+void fill_quantized(int64_t bits, QuantizedKernels& set) {
+  if (bits == 8) {
+    set = {round_any<round_row8<float>, round_row8<bf16>, round_row8<f16>>, product8, nullptr};
+  } else {
+    set = {round_any<round_row4<float>, round_row4<bf16>, round_row4<f16>>, product4, nullptr};
+  }
+  if (HWY_TARGET == HWY_AVX3) {
+    if (const auto product = quantized_product_vnni(bits)) {
+      set.product = product;
+      set.panels = quantized_panels_vnni(bits);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace lazuli::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lazuli::cpu {
+
+HWY_EXPORT(fill_quantized);
+
+QuantizedKernels quantized_kernels(int64_t bits) {
+  QuantizedKernels set{};
+  HWY_DYNAMIC_DISPATCH(fill_quantized)(bits, set);
+  return set;
+}
+
+float quantized_scale(const void* scales, bool half, int64_t at) {
+  return half ? static_cast<float>(static_cast<const f16*>(scales)[at]) : static_cast<const float*>(scales)[at];
+}
+
+}  // namespace lazuli::cpu
+#endif

@@ -1,0 +1,92 @@
+// Implements the rounding of weights.
+#include "lazuli/quantize.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <thread>
+#include <vector>
+
+#include "exec/parallel.h"
+#include "lazuli/error.h"
+#include "quant/round_rows.h"
+
+namespace lazuli {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> kNames = {"none", "int8", "int4"};
+
+// A thread is not worth starting for less.
+constexpr int64_t kNumbersOfAThread = 1 << 18;
+
+/// Calls body(first, last) for parts of the rows on several threads.
+template <class Body>
+void over_rows(int64_t rows, int64_t columns, const Body& body) {
+  const int64_t most = std::max<int64_t>(rows * columns / kNumbersOfAThread, 1), parts = std::min<int64_t>(thread_count(), most);
+  std::vector<std::thread> others;
+  for (int64_t k = 1; k < parts; ++k) others.emplace_back([&, k] { body(rows * k / parts, rows * (k + 1) / parts); });
+  body(0, rows / parts);
+  for (std::thread& t : others) t.join();
+}
+
+}  // namespace
+
+Quantization parse_quantization(std::string_view name) {
+  for (size_t k = 0; k < kNames.size(); ++k) {
+    if (kNames[k] == name) return static_cast<Quantization>(k);
+  }
+  throw ValueError(fmt::format("[quantize] one of {} is expected, got '{}'", fmt::join(kNames, ", "), name));
+}
+
+std::string_view name_of(Quantization quantization) { return kNames[static_cast<size_t>(quantization)]; }
+
+QuantizedWeight quantize(const Tensor& weight, int bits) {
+  if (bits != 8 && bits != 4) throw ValueError(fmt::format("[quantize] 8 or 4 bits are expected, got {}", bits));
+  if (weight.rank() != 2 || (bits == 4 && weight.dim(1) % quant::kGroup != 0)) {
+    throw ShapeError(fmt::format("[quantize] a weight (rows, columns){} is expected, got {}",
+                                 bits == 4 ? " with columns in groups of 32" : "", to_string(weight.shape())));
+  }
+  if (!is_float(weight.dtype())) throw DTypeError(fmt::format("[quantize] a float weight is expected, got {}", name_of(weight.dtype())));
+  const Tensor from = weight.to(DType::f32).contiguous();
+  const int64_t rows = from.dim(0), columns = from.dim(1);
+  const float* x = from.data<float>().data();
+  if (bits == 8) {
+    QuantizedWeight to{Tensor::empty(DType::i8, {rows, columns}), Tensor::empty(DType::f32, {rows, 1}), 8};
+    int8_t* values = to.values.mutable_data<int8_t>().data();
+    float* scales = to.scales.mutable_data<float>().data();
+    over_rows(rows, columns, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) scales[i] = quant::round_row8(x + i * columns, columns, values + i * columns);
+    });
+    return to;
+  }
+  const int64_t groups = columns / quant::kGroup, bytes = columns / 2;
+  QuantizedWeight to{Tensor::empty(DType::u8, {rows, bytes}), Tensor::empty(DType::f16, {rows, groups}), 4};
+  uint8_t* values = to.values.mutable_data<uint8_t>().data();
+  f16* scales = to.scales.mutable_data<f16>().data();
+  over_rows(rows, columns, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) quant::round_row4(x + i * columns, columns, values + i * bytes, scales + i * groups);
+  });
+  return to;
+}
+
+Tensor dequantized(const QuantizedWeight& weight) {
+  const int64_t rows = weight.rows(), columns = weight.columns();
+  Tensor out = Tensor::empty(DType::f32, {rows, columns});
+  float* to = out.mutable_data<float>().data();
+  const std::vector<float> scales = weight.scales.to_vector<float>();
+  const int64_t group = columns / std::max<int64_t>(weight.scales.dim(1), 1);
+  for (int64_t k = 0; k < rows * columns; ++k) {
+    const float scale = scales[static_cast<size_t>(k / group)];
+    if (weight.bits == 8) {
+      to[k] = static_cast<float>(weight.values.data<int8_t>()[static_cast<size_t>(k)]) * scale;
+    } else {
+      const int both = weight.values.data<uint8_t>()[static_cast<size_t>(k / 2)];
+      to[k] = static_cast<float>((k % 2 == 0 ? both & 15 : both >> 4) - 8) * scale;
+    }
+  }
+  return out;
+}
+
+}  // namespace lazuli
