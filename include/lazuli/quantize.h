@@ -8,7 +8,8 @@
 
 namespace lazuli {
 
-/// How a loaded model keeps the weights of its linear layers and its embedding of tokens; embeddings and output layers have 8 bits in both.
+/// How a loaded model keeps the weights of its linear layers and its embedding of tokens. In int4 the embedding, the output layer and a
+/// decoder's layers of keys, values and attention's results have 8 bits.
 enum class Quantization : uint8_t { none, int8, int4 };
 ///@{
 /// By their names: none, int8, int4. Throws ValueError for another one.

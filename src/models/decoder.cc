@@ -19,8 +19,8 @@ struct DecoderModel::Builder {
   std::vector<LinearInfo>& linears;
   Activation activation;
 
-  AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, bool bias, const std::string& meaning) {
-    Linear layer = weights.linear(path + ".weight", bias ? path + ".bias" : "", out, in, meaning);
+  AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, bool bias, const std::string& meaning, bool sensitive = false) {
+    Linear layer = weights.linear(path + ".weight", bias ? path + ".bias" : "", out, in, meaning, sensitive);
     linears.push_back({path, in, out});
     return {std::move(layer), linears.size() - 1};
   }
@@ -31,11 +31,12 @@ struct DecoderModel::Builder {
     const int64_t hidden = config.hidden_size, queries = config.num_attention_heads * config.head_dim,
                   keys = config.num_key_value_heads * config.head_dim;
     const std::string kv = "num_key_value_heads * head_dim, hidden_size";
+    // Rounding keys, values and what is made of them to 4 bits harms most, and they are few numbers.
     Attention a;
     a.q = linear(path + ".q_proj", queries, hidden, traits.qkv_bias, "num_attention_heads * head_dim, hidden_size");
-    a.k = linear(path + ".k_proj", keys, hidden, traits.qkv_bias, kv);
-    a.v = linear(path + ".v_proj", keys, hidden, traits.qkv_bias, kv);
-    a.o = linear(path + ".o_proj", hidden, queries, traits.output_bias, "hidden_size, num_attention_heads * head_dim");
+    a.k = linear(path + ".k_proj", keys, hidden, traits.qkv_bias, kv, true);
+    a.v = linear(path + ".v_proj", keys, hidden, traits.qkv_bias, kv, true);
+    a.o = linear(path + ".o_proj", hidden, queries, traits.output_bias, "hidden_size, num_attention_heads * head_dim", true);
     a.heads = config.num_attention_heads;
     a.kv_heads = config.num_key_value_heads;
     a.head_size = config.head_dim;

@@ -83,12 +83,13 @@ QuantizedWeight WeightReader::rounded(const std::string& name, const Shape& shap
   return w;
 }
 
-Linear WeightReader::linear(const std::string& weight, const std::string& bias, int64_t out, int64_t in, std::string_view meaning) {
+Linear WeightReader::linear(const std::string& weight, const std::string& bias, int64_t out, int64_t in, std::string_view meaning,
+                            bool sensitive) {
   if (quantization_ == Quantization::none) {
     Tensor w = take(weight, {out, in}, meaning);
     return Linear(std::move(w), bias.empty() ? Tensor() : take(bias, {out}, meaning));
   }
-  QuantizedWeight w = rounded(weight, {out, in}, meaning, quantization_ == Quantization::int4 ? 4 : 8);
+  QuantizedWeight w = rounded(weight, {out, in}, meaning, quantization_ == Quantization::int4 && !sensitive ? 4 : 8);
   return Linear(std::move(w), bias.empty() ? Tensor() : take(bias, {out}, meaning));
 }
 

@@ -20,7 +20,9 @@ class WeightReader {
   /// tensor and the expected shape.
   Tensor take(const std::string& name, const Shape& shape, std::string_view meaning);
   /// The layer with the weight (out, in) and, where its name is not empty, the bias (out) of these names.
-  Linear linear(const std::string& weight, const std::string& bias, int64_t out, int64_t in, std::string_view meaning);
+  /// `sensitive`: it keeps 8 bits where others get 4.
+  Linear linear(const std::string& weight, const std::string& bias, int64_t out, int64_t in, std::string_view meaning,
+                bool sensitive = false);
   /// A table of shape (rows, size), as an embedding and, where `output` is given, as the layer that makes logits of it.
   Embedding embedding(const std::string& name, const Shape& shape, std::string_view meaning, Linear* output = nullptr);
   /// The layer that makes logits by a table of its own.

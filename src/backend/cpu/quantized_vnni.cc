@@ -18,6 +18,11 @@ constexpr int kRows = 4;
 // Rows of x that stay in the first-level cache while the weight goes by.
 constexpr int64_t kNearBytes = 24 << 10;
 
+// How far ahead a single row asks for the weight: the processor alone asks too late for memory to be busy all the time.
+constexpr int64_t kAheadBytes = 4096;
+
+LAZULI_VNNI_INLINE void ask_for(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+
 /// The sums of four vectors.
 LAZULI_VNNI_INLINE __m128i sums_of_four(__m512i a, __m512i b, __m512i c, __m512i d) {
   const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
@@ -70,6 +75,7 @@ LAZULI_VNNI_INLINE void tile8(const QuantizedTile& t, int64_t row, int64_t colum
     for (int i = 0; i < kM; ++i) x[i] = _mm512_load_si512(rows[i]->values() + p);
     LAZULI_UNROLL
     for (int j = 0; j < kColumns; ++j) {
+      if constexpr (kM == 1) ask_for(w[j] + p + kAheadBytes);
       const __m512i v = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, w[j] + p), flip);
       LAZULI_UNROLL
       for (int i = 0; i < kM; ++i) sum[i][j] = _mm512_dpbusd_epi32(sum[i][j], v, x[i]);
@@ -110,6 +116,10 @@ LAZULI_VNNI_INLINE void tile4(const QuantizedTile& t, int64_t row, int64_t colum
     const int64_t block = g / 4;
     LAZULI_UNROLL
     for (int j = 0; j < kColumns; ++j) {
+      if constexpr (kM == 1) {
+        ask_for(w[j] + 16 * g + kAheadBytes);
+        if (g % 16 == 0) ask_for(static_cast<const std::byte*>(t.scales) + (scale[j] + g) * (t.half_scales ? 2 : 4) + kAheadBytes / 8);
+      }
       const __m512i both = _mm512_maskz_loadu_epi8(mask, w[j] + 16 * g);
       const __m512i even = _mm512_and_si512(both, low), odd = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
       const __m512 factor = _mm512_permutexvar_ps(spread, _mm512_castps128_ps512(load_scales(t, scale[j] + g, count)));
