@@ -26,10 +26,7 @@ HWY_INLINE float scale_of(const T* x, int64_t n) {
   // The order of the magnitudes' bits is theirs, and NaN comes last.
   VI most = hn::Zero(I32());
   for (int64_t i = 0; i < n; i += lanes()) most = hn::Max(most, hn::BitCast(I32(), hn::Abs(load_some(x + i, n - i))));
-  HWY_ALIGN int32_t lane[HWY_LANES(float)];
-  hn::Store(most, I32(), lane);
-  int32_t bits = 0;
-  for (int64_t i = 0; i < lanes(); ++i) bits = std::max(bits, lane[i]);
+  const int32_t bits = hn::GetLane(hn::MaxOfLanes(I32(), most));
   if (bits >= 0x7f800000) return std::numeric_limits<float>::quiet_NaN();
   float largest = 0;
   std::memcpy(&largest, &bits, sizeof(largest));

@@ -9,8 +9,8 @@ namespace lazuli::cpu {
 
 namespace {
 
-// Rows that every task rounds for itself: cheaper than a phase of its own.
-constexpr int64_t kFewRows = 4;
+// Numbers of x that every task rounds for itself: cheaper than a phase of its own.
+constexpr int64_t kFewNumbers = 1024;
 constexpr int64_t kTaskBytes = 64 << 10;
 // Rows that pay for packing the weight, and what a task then computes.
 constexpr int64_t kManyRows = 14;
@@ -119,7 +119,7 @@ struct RoundRows {
 
 void choose_blocks(QuantizedLinear& p, int64_t weight_bytes) {
   p.row_bytes = rounded_row_bytes(p.bits, p.k);
-  p.shared = p.m > kFewRows;
+  p.shared = p.m * p.k > kFewNumbers;
   p.packed = p.m >= kManyRows && p.kernels.panels != nullptr;
   p.direct = p.dtype == DType::f32 && p.bias < 0 && p.residual < 0 && p.activation == nullptr;
   const int64_t pieces = std::max<int64_t>(divide_up(p.m, kBlockRows), 1);
