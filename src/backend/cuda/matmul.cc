@@ -158,7 +158,8 @@ PreparedOp prepare_quantized_linear(const KernelRequest& request) {
   const int64_t count = shape.numel();
   KernelText text;
   text.type("S", request.inputs[2].dtype).type("T", x.dtype).number("BITS", request.attrs.i[0]);
-  Launch weight = launch_file(request, text, "quantized_weight", {count, shape[1]}, blocks_for(count / 2), 256);
+  const KernelRequest operands{request.op, request.attrs, request.inputs.subspan(1, 2), request.outputs.first(1), nullptr};
+  Launch weight = launch_file(operands, text, "quantized_weight", {count, shape[1]}, blocks_for(count / 2), 256);
   weight.in = {Place::input(1), Place::input(2)};
   weight.out = {Place::scratch(0)};
   PreparedOp op = op_of(request, "quantized_linear", 0);
