@@ -274,6 +274,11 @@ LazyTensor lora_fused(const LazyTensor& x, const LazyTensor& a, const LazyTensor
 /// `x@w + bias + scale * (x@a)@b`; with `transposed`, w is (n, k), a (r, k), b (n, r).
 LazyTensor lora_linear(const LazyTensor& x, const LazyTensor& w, const LazyTensor& a, const LazyTensor& b, const ScalarArg& scale,
                        const LazyTensor& bias = {}, bool transposed = false, Where where = Where::here());
+/// Each batch entry with an adapter of its own: x (batch, tokens, k), a (adapters, r, k), b (adapters, n, r), scales (adapters), choice
+/// (batch) of i32, -1 for none: `base + scales[c] * (x @ a[c]^T) @ b[c]^T`; base (batch, tokens, n) may be empty. A choice that is no
+/// adapter is an error of the run.
+LazyTensor lora_rows(const LazyTensor& x, const LazyTensor& a, const LazyTensor& b, const LazyTensor& scales, const LazyTensor& choice,
+                     const LazyTensor& base = {}, Where where = Where::here());
 
 /// The numbers of a step of AdamW, as run-time values.
 struct AdamWArgs {

@@ -126,6 +126,41 @@ Outputs define_quantized_linear(const DefinitionRequest& r) {
   return {r.attrs.i[2] == 0 ? y : record(static_cast<Op>(r.attrs.i[2]), {y})};
 }
 
+Outputs define_gated_linear(const DefinitionRequest& r) {
+  const bool transposed = r.attrs.i[0] != 0;
+  const LazyTensor gate = matmul(r.in(0), r.in(1), false, transposed), up = matmul(r.in(0), r.in(2), false, transposed);
+  return {record(static_cast<Op>(r.attrs.i[2]), {gate}) * up};
+}
+
+/// Batch entries without an adapter take the first one's factors times 0.
+Outputs define_lora_rows(const DefinitionRequest& r) {
+  const LazyTensor x = up(r.in(0));
+  const LazyTensor none = LazyTensor::scalar_int(0, r.in(4).dtype()), chosen = maximum(r.in(4), none);
+  const LazyTensor counted = cast(greater_equal(r.in(4), none), x.dtype());
+  const LazyTensor scales = gather(cast(r.in(3), x.dtype()), chosen) * counted;
+  const LazyTensor low = matmul(x, gather(up(r.in(1)), chosen), false, true) * reshape(scales, {x.dim(0), 1, 1});
+  const LazyTensor y = cast(matmul(low, gather(up(r.in(2)), chosen), false, true), r.in(0).dtype());
+  return {r.inputs.size() > 5 ? r.in(5) + y : y};
+}
+
+Outputs define_rope_pair(const DefinitionRequest& r) {
+  Outputs results;
+  for (size_t k : {size_t{0}, size_t{1}}) {
+    const LazyTensor operands[] = {r.in(k), r.in(2), r.in(3), r.in(4)};
+    results.push_back(define_rope({r.attrs, operands})[0]);
+  }
+  return results;
+}
+
+/// The sum of the first two operands and the norm of it by the others.
+Outputs define_add_norm(const DefinitionRequest& r, Outputs (*norm)(const DefinitionRequest&)) {
+  std::vector<LazyTensor> operands{r.in(0) + r.in(1)};
+  operands.insert(operands.end(), r.inputs.begin() + 2, r.inputs.end());
+  return {operands[0], norm({r.attrs, operands})[0]};
+}
+Outputs define_add_rms_norm(const DefinitionRequest& r) { return define_add_norm(r, define_rms_norm); }
+Outputs define_add_layer_norm(const DefinitionRequest& r) { return define_add_norm(r, define_layer_norm); }
+
 struct Definition {
   Op op;
   Outputs (*define)(const DefinitionRequest&);
@@ -146,6 +181,11 @@ constexpr Definition kDefinitions[] = {
     {Op::cross_entropy_backward, define_cross_entropy_backward},
     {Op::linear, define_linear},
     {Op::quantized_linear, define_quantized_linear},
+    {Op::gated_linear, define_gated_linear},
+    {Op::lora_rows, define_lora_rows},
+    {Op::rope_pair, define_rope_pair},
+    {Op::add_rms_norm, define_add_rms_norm},
+    {Op::add_layer_norm, define_add_layer_norm},
 };
 
 const Definition* find_definition(Op op) {

@@ -54,6 +54,7 @@ struct PreparedOp {
   size_t thread_scratch_bytes = 0;
   /// Bit k: input k has strides this kernel cannot read; the planner copies it and prepares again.
   uint32_t needs_contiguous = 0;
+  bool needs_all_contiguous = false;  ///< the same for every input, of which there may be more than 32
   /// Output j may take the memory of input in_place[j] when that input dies here and has the same size (element i is read before it is
   /// written); -1 or absent: none. For slice_update and the scatters the planner copies the input first when it lives on, and always passes
   /// in[0] == out[0].
@@ -61,6 +62,9 @@ struct PreparedOp {
   double bytes = 0;  ///< memory read and written, for cost estimates and traces
   double flops = 0;
   const char* name = "";  ///< kernel name for traces, static storage
+
+  bool needs_copies() const { return needs_contiguous != 0 || needs_all_contiguous; }
+  bool needs_copy(size_t k) const { return needs_all_contiguous || (k < 32 && (needs_contiguous >> k & 1) != 0); }
 };
 
 /// A device's way to compute. Implementations are stateless and thread-safe.

@@ -81,6 +81,9 @@ constexpr AttrName kNames[] = {
     {Op::quantized_linear, 0, "bits", Kind::number},
     {Op::quantized_linear, 1, "with", Kind::parts},
     {Op::quantized_linear, 2, "activation", Kind::activation},
+    {Op::gated_linear, 0, "transpose_w", Kind::flag},
+    {Op::gated_linear, 2, "activation", Kind::activation},
+    {Op::rope_pair, 0, "back", Kind::flag},
     {Op::scaled_softmax, 0, "axis", Kind::number},
 };
 

@@ -197,6 +197,18 @@ LazyTensor quantized_linear(const LazyTensor& x, const LazyTensor& q, const Lazy
   return record_all(Op::quantized_linear, std::span(operands).first(bias.defined() ? 4 : 3), attrs, nullptr, {}, where)[0];
 }
 
+LazyTensor lora_rows(const LazyTensor& x, const LazyTensor& a, const LazyTensor& b, const LazyTensor& scales, const LazyTensor& choice,
+                     const LazyTensor& base, Where where) {
+  const DType t = promote_float({&x, &a, &b});
+  const LazyTensor operands[] = {to_dtype(x, t, where),
+                                 to_dtype(a, t, where),
+                                 to_dtype(b, t, where),
+                                 scales,
+                                 to_dtype(choice, DType::i32, where),
+                                 base.defined() ? to_dtype(base, t, where) : LazyTensor()};
+  return record_all(Op::lora_rows, std::span(operands).first(base.defined() ? 6 : 5), {}, nullptr, {}, where)[0];
+}
+
 AdamWResult adamw(const LazyTensor& parameter, const LazyTensor& gradient, const LazyTensor& m, const LazyTensor& v, const AdamWArgs& args,
                   Where where) {
   const LazyTensor operands[] = {parameter,  gradient, m,          v,         args.rate,           args.beta1,

@@ -117,6 +117,31 @@ Specs infer_lora_linear(const Request& r) {
   return {{r.in(0).dtype, with_last(r.in(0).shape, n)}};
 }
 
+Specs infer_lora_rows(const Request& r) {
+  need_float(r, 0);
+  need_all_same_dtype(r, 3);
+  need_rank(r, 0, "x", 3);
+  need_rank(r, 1, "a", 3);
+  need_rank(r, 2, "b", 3);
+  const Shape &x = r.in(0).shape, &a = r.in(1).shape, &b = r.in(2).shape;
+  if (a[2] != x[2] || b[0] != a[0] || b[2] != a[1]) {
+    fail_shape(r, fmt::format("x {}, a {} and b {}: (batch, tokens, k), (adapters, r, k) and (adapters, n, r) are expected", to_string(x),
+                              to_string(a), to_string(b)));
+  }
+  need_shape(r, 3, "scales", {a[0]});
+  if (const DType t = r.in(3).dtype; t != DType::f32 && t != DType::f64) {
+    fail_dtype(r, fmt::format("scales: f32 or f64 is expected, got {}", name_of(t)));
+  }
+  need_shape(r, 4, "choice", {x[0]});
+  if (const DType t = r.in(4).dtype; t != DType::i32) fail_dtype(r, fmt::format("choice: i32 is expected, got {}", name_of(t)));
+  const Shape out = with_last(x, b[1]);
+  if (r.inputs.size() == 6) {
+    need_same_dtype(r, 5);
+    need_shape(r, 5, "base", out);
+  }
+  return {{r.in(0).dtype, out}};
+}
+
 /// An activation is a unary op from floats to floats.
 void need_activation(const Request& r, int64_t value) {
   if (value == 0) return;
@@ -169,26 +194,49 @@ Specs infer_quantized_linear(const Request& r) {
   return {{r.in(0).dtype, out}};
 }
 
-Specs infer_rope(const Request& r) {
+Specs infer_gated_linear(const Request& r) {
   need_float(r, 0);
-  need_min_rank(r, 0, "x", 2);
-  need_rank(r, 1, "cos", 2);
-  need_shape(r, 2, "sin", r.in(1).shape);
-  for (size_t k : {size_t{1}, size_t{2}}) {
+  if (r.attrs.i[2] == 0) fail_value(r, "an activation is expected");
+  need_activation(r, r.attrs.i[2]);
+  need_min_rank(r, 0, "x", 1);
+  need_all_same_dtype(r, 3);
+  const int64_t n = need_factor_matrix(r, 1, "w_gate", r.attrs.i[0] != 0, r.in(0).shape.back());
+  if (const int64_t up = need_factor_matrix(r, 2, "w_up", r.attrs.i[0] != 0, r.in(0).shape.back()); up != n) {
+    fail_shape(r,
+               fmt::format("w_gate {} gives {} columns and w_up {} gives {}", to_string(r.in(1).shape), n, to_string(r.in(2).shape), up));
+  }
+  return {{r.in(0).dtype, with_last(r.in(0).shape, n)}};
+}
+
+/// Operands [0, count) turned by the tables and the offset behind them.
+Specs turned(const Request& r, size_t count) {
+  need_float(r, 0);
+  need_all_same_dtype(r, count);
+  need_rank(r, count, "cos", 2);
+  need_shape(r, count + 1, "sin", r.in(count).shape);
+  for (size_t k : {count, count + 1}) {
     const DType t = r.in(k).dtype;
     if (t != DType::f32 && t != r.in(0).dtype)
       fail_dtype(r, fmt::format("tables: f32 or {} is expected, got {}", name_of(r.in(0).dtype), name_of(t)));
   }
-  need_rank(r, 3, "offset", 0);
-  if (r.in(3).dtype != DType::i32) fail_dtype(r, fmt::format("offset: i32 is expected, got {}", name_of(r.in(3).dtype)));
-  const Shape &x = r.in(0).shape, &table = r.in(1).shape;
-  const int64_t tokens = x[x.rank() - 2];
-  if (table[0] < tokens || table[1] > x.back() / 2) {
-    fail_shape(r,
-               fmt::format("tables {} do not fit x {}: (positions >= tokens, at most size/2) is expected", to_string(table), to_string(x)));
+  need_rank(r, count + 2, "offset", 0);
+  if (const DType t = r.in(count + 2).dtype; t != DType::i32) fail_dtype(r, fmt::format("offset: i32 is expected, got {}", name_of(t)));
+  Specs results;
+  for (size_t k = 0; k < count; ++k) {
+    need_min_rank(r, k, "x", 2);
+    const Shape &x = r.in(k).shape, &table = r.in(count).shape;
+    const int64_t tokens = x[x.rank() - 2];
+    if (table[0] < tokens || table[1] > x.back() / 2) {
+      fail_shape(
+          r, fmt::format("tables {} do not fit x {}: (positions >= tokens, at most size/2) is expected", to_string(table), to_string(x)));
+    }
+    results.push_back(r.in(k));
   }
-  return {r.in(0)};
+  return results;
 }
+
+Specs infer_rope(const Request& r) { return turned(r, 1); }
+Specs infer_rope_pair(const Request& r) { return turned(r, 2); }
 
 Specs infer_sdpa(const Request& r) {
   const AttentionShapes s = attention_shapes(r);

@@ -95,6 +95,25 @@ Specs infer_layer_norm(const Request& r) {
   return {r.in(0)};
 }
 
+Specs infer_add_rms_norm(const Request& r) {
+  const Shape row{row_shape(r).back()};
+  need_all_same_dtype(r, 3);
+  need_shape(r, 1, "r", r.in(0).shape);
+  need_shape(r, 2, "weight", row);
+  need_factor(r, 3, "eps");
+  return {r.in(0), r.in(0)};
+}
+
+Specs infer_add_layer_norm(const Request& r) {
+  const Shape row{row_shape(r).back()};
+  need_all_same_dtype(r, 4);
+  need_shape(r, 1, "r", r.in(0).shape);
+  need_shape(r, 2, "weight", row);
+  need_shape(r, 3, "bias", row);
+  need_factor(r, 4, "eps");
+  return {r.in(0), r.in(0)};
+}
+
 // rms_norm_backward and layer_norm_backward.
 Specs infer_same_as_first(const Request& r) {
   const Shape row{row_shape(r).back()};
@@ -168,19 +187,32 @@ Specs infer_sample(const Request& r) {
 }
 
 Specs infer_adamw(const Request& r) {
-  need_float(r, 0);
-  static constexpr const char* kNames[] = {"parameter", "gradient", "m",     "v",    "rate",           "beta1",
-                                           "beta2",     "eps",      "decay", "step", "gradient factor"};
-  for (size_t k = 1; k < 4; ++k) {
-    need_float(r, k);
-    need_shape(r, k, kNames[k], r.in(0).shape);
+  constexpr size_t kNumbers = 7;
+  if (r.inputs.size() % 4 != 3) {
+    fail_value(r, fmt::format("4 operands for each parameter and {} numbers are expected, got {}", kNumbers, r.inputs.size()));
   }
-  for (size_t k = 4; k < 11; ++k) {
-    if (k != 9) need_factor(r, k, kNames[k]);
+  const size_t first_number = r.inputs.size() - kNumbers;
+  static constexpr const char* kData[] = {"parameter", "gradient", "m", "v"};
+  static constexpr const char* kNames[] = {"rate", "beta1", "beta2", "eps", "decay", "step", "gradient factor"};
+  Specs results;
+  for (size_t first = 0; first < first_number; first += 4) {
+    for (size_t k = 0; k < 4; ++k) {
+      need_float(r, first + k);
+      need_shape(r, first + k, kData[k], r.in(first).shape);
+      if (r.in(first + k).dtype != r.in(k).dtype) {
+        fail_dtype(r, fmt::format("{}: {} is expected as in the first parameter, got {}", kData[k], name_of(r.in(k).dtype),
+                                  name_of(r.in(first + k).dtype)));
+      }
+    }
+    for (size_t k : {size_t{0}, size_t{2}, size_t{3}}) results.push_back(r.in(first + k));
   }
-  need_rank(r, 9, "step", 0);
-  if (r.in(9).dtype != DType::i32) fail_dtype(r, fmt::format("step: i32 is expected, got {}", name_of(r.in(9).dtype)));
-  return {r.in(0), r.in(2), r.in(3)};
+  for (size_t k = 0; k < kNumbers; ++k) {
+    if (k != 5) need_factor(r, first_number + k, kNames[k]);
+  }
+  const size_t step = first_number + 5;
+  need_rank(r, step, "step", 0);
+  if (r.in(step).dtype != DType::i32) fail_dtype(r, fmt::format("step: i32 is expected, got {}", name_of(r.in(step).dtype)));
+  return results;
 }
 
 }  // namespace lazuli::shape_rules

@@ -231,9 +231,9 @@ void Planner::draft(int32_t node) {
     std::vector<OperandSpec> inputs;
     for (Value v : step.inputs) inputs.push_back(operand(v));
     step.prepared = backend_.prepare({n.op, n.attrs, inputs, outputs, n.program()});
-    if (step.prepared.needs_contiguous == 0 || attempt > 0) break;
+    if (!step.prepared.needs_copies() || attempt > 0) break;
     for (size_t k = 0; k < step.inputs.size(); ++k) {
-      if ((step.prepared.needs_contiguous >> k & 1) != 0) step.inputs[k] = contiguous(step.inputs[k]);
+      if (step.prepared.needs_copy(k)) step.inputs[k] = contiguous(step.inputs[k]);
     }
   }
   if (step.prepared.scratch_bytes > 0) {

@@ -143,6 +143,95 @@ Cases lora_cases(Op op) {
   return cases;
 }
 
+Cases gated_linear_cases(Op op) {
+  Cases cases;
+  const auto call = [&](DType t, const Shape& x, int64_t n, bool transposed, Op activation) {
+    return OpCall{op,
+                  {random(t, x, 1), matrix(t, {x.back(), n}, transposed, 2), matrix(t, {x.back(), n}, transposed, 3)},
+                  attrs(transposed ? 1 : 0, 0, static_cast<int64_t>(activation))};
+  };
+  for (DType t : kFloats) {
+    for (const Shape& x : {Shape{33}, Shape{5, 33}, Shape{2, 3, 64}, Shape{0, 8}, Shape{3, 0}}) {
+      for (Op activation : {Op::gelu, Op::silu, Op::sigmoid}) {
+        for (bool transposed : {false, true}) {
+          const std::string what = to_string(x) + (transposed ? " transposed " : " ") + std::string(lazuli::name_of(activation));
+          cases.push_back({label(t, what), call(t, x, 17, transposed, activation), two_products(t)});
+        }
+      }
+    }
+    cases.push_back({label(t, "large"), call(t, {131, 257}, 270, true, Op::silu), two_products(t)});
+    cases.push_back({label(t, "large, given as (k, n)"), call(t, {131, 257}, 270, false, Op::gelu_tanh), two_products(t)});
+    cases.push_back({label(t, "large, one row"), call(t, {1, 700}, 530, true, Op::silu), two_products(t)});
+    for (Layout layout : kLayouts) {
+      OpCall c = call(t, {3, 5, 19}, 7, false, Op::silu);
+      c.inputs[0] = laid_out(c.inputs[0], layout);
+      c.inputs[2] = laid_out(c.inputs[2], layout);
+      cases.push_back({label(t, std::string(name_of(layout)) + " up"), c, two_products(t)});
+      c.inputs[1] = laid_out(c.inputs[1], layout);
+      cases.push_back({label(t, name_of(layout)), c, two_products(t)});
+    }
+  }
+  return cases;
+}
+
+Cases lora_rows_cases(Op op) {
+  Cases cases;
+  const auto call = [&](DType t, const Shape& x, int64_t n, int64_t r, const std::vector<int32_t>& choice, bool base) {
+    OpCall c{op,
+             {random(t, x, 1), random(t, {3, r, x.back()}, 2), random(t, {3, n, r}, 3), random(DType::f32, {3}, 4, 0.5, 2),
+              Tensor::from_vector(choice, {x[0]})}};
+    if (base) c.inputs.push_back(random(t, {x[0], x[1], n}, 5));
+    return c;
+  };
+  for (DType t : kFloats) {
+    for (bool base : {false, true}) {
+      const std::string with = base ? " with base" : "";
+      for (int64_t r : {1, 8}) {
+        cases.push_back({label(t, "r " + std::to_string(r) + with), call(t, {4, 5, 33}, 17, r, {2, -1, 0, 2}, base), two_products(t)});
+      }
+      cases.push_back({label(t, "one token" + with), call(t, {3, 1, 64}, 40, 4, {1, 0, -1}, base), two_products(t)});
+      cases.push_back({label(t, "none" + with), call(t, {2, 3, 8}, 5, 4, {-1, -1}, base), two_products(t)});
+      cases.push_back({label(t, "no entry" + with), call(t, {0, 3, 8}, 5, 4, {}, base), two_products(t)});
+      cases.push_back({label(t, "no token" + with), call(t, {2, 0, 8}, 5, 4, {1, -1}, base), two_products(t)});
+      cases.push_back({label(t, "large" + with), call(t, {2, 130, 600}, 520, 48, {1, 2}, base), two_products(t)});
+    }
+    for (Layout layout : kLayouts) {
+      OpCall c = call(t, {3, 5, 19}, 7, 4, {0, 1, 2}, true);
+      for (Tensor& x : c.inputs) x = laid_out(x, layout);
+      cases.push_back({label(t, name_of(layout)), c, two_products(t)});
+    }
+  }
+  return cases;
+}
+
+Cases rope_pair_cases(Op op) {
+  Cases cases;
+  const auto call = [&](const Tensor& q, const Tensor& k, DType table, int64_t back) {
+    const Shape rows{q.shape()[q.rank() - 2] + 3, k.shape().back() / 2};
+    return OpCall{op, {q, k, random(table, rows, 2, -1, 1), random(table, rows, 3, -1, 1), scalar(DType::i32, 1)}, attrs(back)};
+  };
+  for (DType t : kFloats) {
+    for (DType table : {DType::f32, t}) {
+      for (int64_t back : {0, 1}) {
+        const std::string what = "table " + std::string(lazuli::name_of(table)) + " back " + std::to_string(back);
+        cases.push_back({label(t, what), call(random(t, {2, 6, 7, 32}, 1), random(t, {2, 2, 7, 32}, 4), table, back), {4, 4, 1}});
+        cases.push_back(
+            {label(t, "one token " + what), call(random(t, {1, 6, 1, 16}, 1), random(t, {1, 2, 1, 16}, 4), table, back), {4, 4, 1}});
+        cases.push_back({label(t, "ranks " + what), call(random(t, {5, 24}, 1), random(t, {0, 2, 5, 16}, 4), table, back), {4, 4, 1}});
+      }
+    }
+    for (Layout layout : kLayouts) {
+      cases.push_back({label(t, name_of(layout)),
+                       call(laid_out(random(t, {3, 5, 16}, 5), layout), laid_out(random(t, {2, 5, 16}, 6), layout), DType::f32, 0),
+                       {4, 4, 1}});
+    }
+    const Tensor x = random(t, {2, 5, 3, 16}, 6);
+    const Tensor heads_first(t, {2, 3, 5, 16}, {240, 16, 48, 1}, x.buffer(), x.offset_bytes());
+    cases.push_back({label(t, "heads first"), call(heads_first, random(t, {2, 1, 5, 16}, 7), DType::f32, 0), {4, 4, 1}});
+  }
+  return cases;
+}
+
 Cases rope_cases(Op op) {
   Cases cases;
   const auto call = [&](const Tensor& x, DType table, int64_t half, int64_t offset, int64_t back) {

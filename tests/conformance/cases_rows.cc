@@ -114,6 +114,28 @@ Cases norm_cases(Op op) {
   return cases;
 }
 
+Cases add_norm_cases(Op op) {
+  Cases cases;
+  const auto call = [&](const Tensor& x, const Tensor& r) {
+    const Shape row{x.shape().back()};
+    OpCall c{op, {x, r, random(x.dtype(), row, 5, 0.5, 1.5)}};
+    if (op == Op::add_layer_norm) c.inputs.push_back(random(x.dtype(), row, 6));
+    c.inputs.push_back(scalar(DType::f32, 1e-5));
+    return c;
+  };
+  const Tolerance tolerance{8, 16, 1};
+  for (DType t : kFloats) {
+    for (const Shape& shape : {Shape{33}, Shape{5, 1}, Shape{5, 33}, Shape{3, 7, 64}, Shape{2, 4099}, Shape{0, 4}, Shape{3, 0}}) {
+      cases.push_back({label(t, to_string(shape)), call(random(t, shape, 1), random(t, shape, 2)), tolerance});
+    }
+    for (Layout layout : kLayouts) {
+      cases.push_back({label(t, name_of(layout)),
+                       call(laid_out(random(t, {5, 7, 19}, 2), layout), laid_out(random(t, {5, 7, 19}, 3), layout)), tolerance});
+    }
+  }
+  return cases;
+}
+
 Cases group_norm_cases(Op op) {
   Cases cases;
   const auto call = [&](const Tensor& x, int64_t groups) {
@@ -189,6 +211,24 @@ Cases adamw_cases(Op op) {
         for (size_t k = 0; k < 4; ++k) c.inputs[k] = laid_out(c.inputs[k], k == 1 ? Layout::column_major : Layout::stepped);
         cases.push_back({label(d.parameter, label(d.gradient, "strided")), c, {8, 8, 1}});
       }
+    }
+  }
+  // Several parameters, one of them empty; more than a launch of the cuda backend takes.
+  for (const Dtypes& d : dtypes) {
+    for (int64_t count : {3, 60}) {
+      OpCall c{op, {}};
+      for (int64_t k = 0; k < count; ++k) {
+        const Shape shape = k == 1 ? Shape{0, 4} : k == 2 ? Shape{40, 67} : Shape{k + 1, 5};
+        const auto seed = static_cast<uint64_t>(4 * k);
+        c.inputs.push_back(random(d.parameter, shape, seed));
+        c.inputs.push_back(laid_out(random(d.gradient, shape, seed + 1), k % 3 == 2 ? Layout::column_major : Layout::row_major));
+        c.inputs.push_back(random(d.moments, shape, seed + 2));
+        c.inputs.push_back(random(d.moments, shape, seed + 3, 0, 1));
+      }
+      for (double v : {1e-3, 0.9, 0.999, 1e-8, 0.01}) c.inputs.push_back(scalar(DType::f32, v));
+      c.inputs.push_back(scalar(DType::i32, 3));
+      c.inputs.push_back(scalar(DType::f32, 0.5));
+      cases.push_back({label(d.parameter, label(d.gradient, std::to_string(count) + " parameters")), c, {8, 8, 1}});
     }
   }
   return cases;

@@ -99,10 +99,9 @@ PreparedOp prepare(const OpCall& call) {
   }
   PreparedOp op = cuda_backend().prepare({call.op, call.attrs, inputs, outputs, call.program.get()});
   for (size_t k = 0; k < inputs.size(); ++k) {
-    if ((op.needs_contiguous >> k & 1) != 0)
-      inputs[k] = {inputs[k].dtype, inputs[k].shape, contiguous_strides(inputs[k].shape), true, true};
+    if (op.needs_copy(k)) inputs[k] = {inputs[k].dtype, inputs[k].shape, contiguous_strides(inputs[k].shape), true, true};
   }
-  return op.needs_contiguous == 0 ? op : cuda_backend().prepare({call.op, call.attrs, inputs, outputs, call.program.get()});
+  return !op.needs_copies() ? op : cuda_backend().prepare({call.op, call.attrs, inputs, outputs, call.program.get()});
 }
 
 /// An update of no elements leaves the operand as it is, which the planner has copied.

@@ -68,10 +68,10 @@ PreparedOp prepare(const Backend& backend, const OpCall& call, std::vector<Tenso
     std::vector<OperandSpec> specs;
     for (const Tensor& t : inputs) specs.push_back(spec_of(t));
     prepared = backend.prepare({call.op, call.attrs, specs, outputs, call.program.get()});
-    if (prepared.needs_contiguous == 0) break;
+    if (!prepared.needs_copies()) break;
     EXPECT_EQ(round, 0) << "the kernel asks again for row-major operands";
     for (size_t k = 0; k < inputs.size(); ++k) {
-      if ((prepared.needs_contiguous >> k & 1) != 0) inputs[k] = inputs[k].contiguous();
+      if (prepared.needs_copy(k)) inputs[k] = inputs[k].contiguous();
     }
   }
   EXPECT_STRNE(prepared.name, "") << "kernels have names";

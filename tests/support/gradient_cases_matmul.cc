@@ -67,6 +67,36 @@ void add_linear(std::vector<GradientCase>& cases) {
   }
 }
 
+void add_gated_linear(std::vector<GradientCase>& cases) {
+  for (int64_t transposed : {0, 1}) {
+    Attrs attrs;
+    attrs.i = {transposed, 0, static_cast<int64_t>(Op::silu), 0};
+    const Shape w = transposed != 0 ? Shape{4, 3} : Shape{3, 4};
+    cases.push_back({Op::gated_linear,
+                     transposed != 0 ? "gated_linear_transposed" : "gated_linear",
+                     {numbers({2, 2, 3}, 1), numbers(w, 2), numbers(w, 3)},
+                     [attrs](X i) {
+                       return Y{record(Op::gated_linear, {i[0], i[1], i[2]}, attrs)};
+                     }});
+  }
+}
+
+void add_lora_rows(std::vector<GradientCase>& cases) {
+  const LazyTensor x = numbers({4, 2, 3}, 1), a = numbers({2, 2, 3}, 2), b = numbers({2, 5, 2}, 3), scales = numbers({2}, 4, 0.5, 1);
+  const LazyTensor choice = LazyTensor::from_slice<int32_t>({1, -1, 0, 1}, {4}), base = numbers({4, 2, 5}, 5);
+  cases.push_back({Op::lora_rows, "lora_rows", {x, a, b, scales}, [choice](X i) { return Y{lora_rows(i[0], i[1], i[2], i[3], choice)}; }});
+  cases.push_back({Op::lora_rows, "lora_rows_with_base", {x, a, b, scales, base}, [choice](X i) {
+                     return Y{lora_rows(i[0], i[1], i[2], i[3], choice, i[4])};
+                   }});
+}
+
+void add_rope_pair(std::vector<GradientCase>& cases) {
+  cases.push_back(
+      {Op::rope_pair, "rope_pair", {numbers({2, 3, 5}, 1), numbers({1, 3, 4}, 4), numbers({5, 2}, 2), numbers({5, 2}, 3)}, [](X x) {
+         return record_all(Op::rope_pair, std::vector<LazyTensor>{x[0], x[1], x[2], x[3], LazyTensor::scalar_int(1)}, {});
+       }});
+}
+
 void add_rope(std::vector<GradientCase>& cases) {
   for (int64_t back : {0, 1}) {
     Attrs attrs;
@@ -127,6 +157,9 @@ std::vector<GradientCase> matmul_gradient_cases() {
   add_lora(cases);
   add_quantized(cases);
   add_linear(cases);
+  add_gated_linear(cases);
+  add_lora_rows(cases);
+  add_rope_pair(cases);
   add_rope(cases);
   add_sdpa(cases);
   return cases;

@@ -19,6 +19,13 @@ Attrs first(int64_t value) {
 
 void add_norms(std::vector<GradientCase>& cases) {
   const LazyTensor x = numbers({2, 4}, 1), w = numbers({4}, 2), b = numbers({4}, 3), g = numbers({2, 4}, 4);
+  const LazyTensor r = numbers(x.shape(), 17), small = numbers({}, 18, 0.1, 0.2);
+  cases.push_back({Op::add_rms_norm, "add_rms_norm", {x, r, w, small}, [](X i) {
+                     return record_all(Op::add_rms_norm, std::vector<LazyTensor>(i.begin(), i.end()), {});
+                   }});
+  cases.push_back({Op::add_layer_norm, "add_layer_norm", {x, r, w, numbers(w.shape(), 19), small}, [](X i) {
+                     return record_all(Op::add_layer_norm, std::vector<LazyTensor>(i.begin(), i.end()), {});
+                   }});
   cases.push_back({Op::rms_norm, "rms_norm", {x, w}, [](X i) { return Y{rms_norm(i[0], i[1], 1e-2)}; }});
   cases.push_back({Op::rms_norm, "rms_norm_eps", {x, numbers({}, 5, 0.1, 0.2)}, [w](X i) { return Y{rms_norm(i[0], w, i[1])}; }});
   cases.push_back({Op::rms_norm_backward, "rms_norm_backward", {x, w, g}, [](X i) {

@@ -1,8 +1,10 @@
-// The AdamW step: one pass over parameter, gradient and both moments.
+// The AdamW step: one pass over the parameters, gradients and both moments.
 #include "backend/cpu/adamw.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "backend/cpu/tile_io.h"
 
@@ -43,26 +45,34 @@ namespace {
 
 HWY_EXPORT(lookup_adamw);
 
-struct Adamw {
-  AdamwFn fn;
+constexpr size_t kNumbers = 7;
+
+/// One parameter's operands and results.
+struct Parameter {
   TileReader in[4];
   TileWriter out[3];
-  DType dtype[11];
-  int64_t numel;
+  int64_t numel, first_tile;
+};
 
-  double number(const KernelArgs& args, size_t k) const { return factor(args.in[k], dtype[k]); }
+/// A task is one tile of one parameter.
+struct Adamw {
+  AdamwFn fn;
+  std::vector<Parameter> parameters;
+  DType dtype[kNumbers];
+
+  double number(const KernelArgs& args, size_t k) const { return factor(args.in[4 * parameters.size() + k], dtype[k]); }
 
   AdamwTile coefficients(const KernelArgs& args) const {
-    const double rate = number(args, 4), beta1 = number(args, 5), beta2 = number(args, 6);
-    const auto step = static_cast<double>(*static_cast<const int32_t*>(args.in[9]));
+    const double rate = number(args, 0), beta1 = number(args, 1), beta2 = number(args, 2);
+    const auto step = static_cast<double>(*static_cast<const int32_t*>(args.in[4 * parameters.size() + 5]));
     AdamwTile t{};
     t.beta1 = static_cast<float>(beta1);
     t.rest1 = static_cast<float>(1 - beta1);
     t.beta2 = static_cast<float>(beta2);
     t.rest2 = static_cast<float>(1 - beta2);
-    t.eps = static_cast<float>(number(args, 7));
-    t.keep = static_cast<float>(1 - rate * number(args, 8));
-    t.factor = static_cast<float>(number(args, 10));
+    t.eps = static_cast<float>(number(args, 3));
+    t.keep = static_cast<float>(1 - rate * number(args, 4));
+    t.factor = static_cast<float>(number(args, 6));
     t.correction = static_cast<float>(std::sqrt(1 - std::pow(beta2, step)));
     t.rate = static_cast<float>(rate / (1 - std::pow(beta1, step)));
     return t;
@@ -77,44 +87,68 @@ struct Adamw {
 
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     AdamwTile t = coefficients(args);
-    for (int64_t first = begin * kTile; first < std::min(end * kTile, numel); first += kTile) {
-      const int64_t n = std::min(kTile, numel - first);
-      t.parameter = in[0].at(args, args.in[0], first, n);
-      t.gradient = in[1].at(args, args.in[1], first, n);
-      t.m = in[2].at(args, args.in[2], first, n);
-      t.v = in[3].at(args, args.in[3], first, n);
-      t.parameter_out = out[0].at(args, args.out[0], first);
-      t.m_out = out[1].at(args, args.out[1], first);
-      t.v_out = out[2].at(args, args.out[2], first);
-      if (std::isnan(t.factor)) {
-        keep(t, n);
-      } else {
-        fn(t, n);
-      }
-      for (size_t j = 0; j < 3; ++j) out[j].finish(args, args.out[j], first, n);
+    const auto after =
+        std::upper_bound(parameters.begin(), parameters.end(), begin, [](int64_t tile, const Parameter& p) { return tile < p.first_tile; });
+    auto index = static_cast<size_t>(after - parameters.begin()) - 1;
+    for (int64_t tile = begin; tile < end; ++tile) {
+      while (index + 1 < parameters.size() && parameters[index + 1].first_tile <= tile) ++index;
+      step(args, index, tile - parameters[index].first_tile, t);
     }
+  }
+
+  void step(const KernelArgs& args, size_t index, int64_t tile, AdamwTile& t) const {
+    const Parameter& p = parameters[index];
+    const void* const* in = args.in + 4 * index;
+    void* const* out = args.out + 3 * index;
+    const int64_t first = tile * kTile, n = std::min(kTile, p.numel - first);
+    t.parameter = p.in[0].at(args, in[0], first, n);
+    t.gradient = p.in[1].at(args, in[1], first, n);
+    t.m = p.in[2].at(args, in[2], first, n);
+    t.v = p.in[3].at(args, in[3], first, n);
+    t.parameter_out = p.out[0].at(args, out[0], first);
+    t.m_out = p.out[1].at(args, out[1], first);
+    t.v_out = p.out[2].at(args, out[2], first);
+    if (std::isnan(t.factor)) {
+      keep(t, n);
+    } else {
+      fn(t, n);
+    }
+    for (size_t j = 0; j < 3; ++j) p.out[j].finish(args, out[j], first, n);
   }
 };
 
 }  // namespace
 
 PreparedOp prepare_adamw(const KernelRequest& request) {
-  const Shape& shape = request.inputs[0].shape;
   if (has_f64(request)) return reference_backend().prepare(request);
-  ScratchPlan plan;
   Adamw state{};
   state.fn = HWY_DYNAMIC_DISPATCH(lookup_adamw)();
-  state.numel = shape.numel();
-  for (size_t k = 0; k < 4; ++k) state.in[k] = TileReader(request, request.inputs[k], shape, plan);
-  for (size_t j = 0; j < 3; ++j) state.out[j] = TileWriter(request, request.outputs[j], plan);
-  for (size_t k = 0; k < 11; ++k) state.dtype[k] = request.inputs[k].dtype;
-  PreparedOp op = make_op(request, "adamw", state, tasks_for(state.numel, kTile), 14);
-  op.thread_scratch_bytes = plan.bytes();
-  op.in_place = {-1, -1, -1};
-  const int source[] = {0, 2, 3};
-  for (size_t j = 0; j < 3; ++j) {
-    if (request.inputs[static_cast<size_t>(source[j])].contiguous) op.in_place[j] = source[j];
+  state.parameters.resize((request.inputs.size() - kNumbers) / 4);
+  size_t scratch = 0;
+  int64_t tiles = 0;
+  double elements = 0;
+  std::vector<int> in_place;
+  for (size_t index = 0; index < state.parameters.size(); ++index) {
+    Parameter& p = state.parameters[index];
+    const size_t first = 4 * index;
+    const Shape& shape = request.inputs[first].shape;
+    ScratchPlan plan;  // one parameter at a time
+    for (size_t k = 0; k < 4; ++k) p.in[k] = TileReader(request, request.inputs[first + k], shape, plan);
+    for (size_t j = 0; j < 3; ++j) p.out[j] = TileWriter(request, request.outputs[3 * index + j], plan);
+    p.numel = shape.numel();
+    p.first_tile = tiles;
+    tiles += tasks_for(p.numel, kTile);
+    elements += static_cast<double>(p.numel);
+    scratch = std::max(scratch, plan.bytes());
+    for (size_t source : {first, first + 2, first + 3}) {
+      in_place.push_back(request.inputs[source].contiguous ? static_cast<int>(source) : -1);
+    }
   }
+  for (size_t k = 0; k < kNumbers; ++k) state.dtype[k] = request.inputs[4 * state.parameters.size() + k].dtype;
+  PreparedOp op = make_op(request, "adamw", std::move(state), tiles);
+  op.flops = 14 * elements;
+  op.thread_scratch_bytes = scratch;
+  op.in_place = std::move(in_place);
   return op;
 }
 

@@ -26,7 +26,7 @@ struct GemmTerm {
   int64_t k = 0;
 };
 
-/// result[i] = act(factor * sum of terms + bias + residual) for each matrix of a batch. Sums are f32 and rounded once.
+/// result[i] = act((factor * sum of terms + bias + residual) * times) for each matrix of a batch. Sums are f32 and rounded once.
 struct GemmSpec {
   int64_t m = 0, n = 0;
   std::vector<GemmTerm> terms;                            ///< one or two
@@ -35,6 +35,7 @@ struct GemmSpec {
   bool scaled = false;                                    ///< by GemmPointers::factor
   bool bias = false;                                      ///< n values, dtype of out
   bool residual = false;                                  ///< laid out as the result, dtype of out
+  bool times = false;                                     ///< laid out as the result, dtype of out; may be the result itself
   TileFn activation = nullptr;
 };
 
@@ -44,6 +45,7 @@ struct GemmPointers {
   void* out;
   const void* bias;
   const void* residual;
+  const void* times;
   float factor;
   float* shared;  ///< shared_bytes(), 64-byte aligned
 };
@@ -96,7 +98,7 @@ class Gemm {
   void run_dots(const GemmPointers& pointers, float* scratch, const Block& block) const;
   /// True when sums go straight into the result.
   bool stores_sums() const { return spec_.out == DType::f32 && !swapped_ && !spec_.scaled && plain(); }
-  bool plain() const { return !spec_.bias && !spec_.residual && spec_.activation == nullptr; }
+  bool plain() const { return !spec_.bias && !spec_.residual && !spec_.times && spec_.activation == nullptr; }
   /// Whether the right side of a term is packed.
   bool packs(size_t term) const { return way_ == Way::packed || spec_.terms[term].b.column != 1; }
   Sums sums_in_result(const GemmPointers& pointers, const Block& block) const;

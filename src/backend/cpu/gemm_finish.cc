@@ -15,11 +15,11 @@ const std::byte* element(const void* data, DType dtype, int64_t at) {
   return static_cast<const std::byte*>(data) + at * static_cast<int64_t>(size_of(dtype));
 }
 
-/// sums[i] += values[i], values of any float dtype.
-void add_values(float* sums, const void* values, DType dtype, int64_t n) {
-  const TileFn add = tile_fn(Op::add, 0);
+/// sums[i] = op(sums[i], values[i]), values of any float dtype.
+void combine(Op op, float* sums, const void* values, DType dtype, int64_t n) {
+  const TileFn apply = tile_fn(op, 0);
   if (dtype == DType::f32) {
-    add(sums, static_cast<const float*>(values), nullptr, sums, n);
+    apply(sums, static_cast<const float*>(values), nullptr, sums, n);
     return;
   }
   const TileLoad load = tile_load(dtype);
@@ -27,7 +27,7 @@ void add_values(float* sums, const void* values, DType dtype, int64_t n) {
   for (int64_t i = 0; i < n; i += kTile) {
     const int64_t count = std::min(kTile, n - i);
     load(element(values, dtype, i), wide, count);
-    add(sums + i, wide, nullptr, sums + i, count);
+    apply(sums + i, wide, nullptr, sums + i, count);
   }
 }
 
@@ -56,8 +56,9 @@ void Gemm::finish(const GemmPointers& pointers, const Sums& sums, const Block& b
 void Gemm::finish_row(const GemmPointers& pointers, float* sums, const Block& block, int64_t row) const {
   const int64_t at = (block.batch * spec_.m + row) * spec_.n + block.column;
   if (spec_.scaled) tile_fn(Op::mul, 2)(sums, &pointers.factor, nullptr, sums, block.columns);
-  if (spec_.bias) add_values(sums, element(pointers.bias, spec_.out, block.column), spec_.out, block.columns);
-  if (spec_.residual) add_values(sums, element(pointers.residual, spec_.out, at), spec_.out, block.columns);
+  if (spec_.bias) combine(Op::add, sums, element(pointers.bias, spec_.out, block.column), spec_.out, block.columns);
+  if (spec_.residual) combine(Op::add, sums, element(pointers.residual, spec_.out, at), spec_.out, block.columns);
+  if (spec_.times) combine(Op::mul, sums, element(pointers.times, spec_.out, at), spec_.out, block.columns);
   std::byte* out = element(pointers.out, spec_.out, at);
   if (spec_.activation != nullptr) {
     float* const to = spec_.out == DType::f32 ? reinterpret_cast<float*>(out) : sums;

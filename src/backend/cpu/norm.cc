@@ -105,10 +105,12 @@ void group_norm_row(const NormRow& r) {
 NormFn lookup_norm(Op op) {
   switch (op) {
     case Op::rms_norm:
+    case Op::add_rms_norm:
       return rms_norm_row;
     case Op::rms_norm_backward:
       return rms_norm_backward_row;
     case Op::layer_norm:
+    case Op::add_layer_norm:
       return layer_norm_row;
     case Op::layer_norm_backward:
       return layer_norm_backward_row;
@@ -156,6 +158,63 @@ struct Norm {
   }
 };
 
+/// x + r and its norm. A result that nobody reads is written to scratch.
+struct AddNorm {
+  NormFn fn;
+  TileFn add;
+  RowReader x, r, weight, bias;
+  RowWriter sum, out;
+  int64_t per_task;
+  size_t sum_at;  ///< in thread scratch, where the sum is not kept
+  bool has_bias;
+  DType eps_dtype;
+  void run(const KernelArgs& args, int64_t begin, int64_t end) const {
+    NormRow row{};
+    row.n = x.count();
+    row.size = 1;
+    row.eps = static_cast<float>(factor(args.in[has_bias ? 4 : 3], eps_dtype));
+    row.weight = weight.row(args, args.in[2], 0);
+    row.bias = has_bias ? bias.row(args, args.in[3], 0) : nullptr;
+    each_row(x.rows(), per_task, begin, end, [&](int64_t k) {
+      float* const kept = static_cast<float*>(element_at(args.thread_scratch, static_cast<int64_t>(sum_at), 1));
+      float* const total = args.out[0] == nullptr ? kept : sum.row(args, args.out[0], k);
+      add(x.row(args, args.in[0], k), r.row(args, args.in[1], k), nullptr, total, row.n);
+      if (args.out[1] != nullptr) {
+        row.x = total;
+        row.out = out.row(args, args.out[1], k);
+        fn(row);
+        out.finish(args, args.out[1], k);
+      }
+      if (args.out[0] != nullptr) sum.finish(args, args.out[0], k);
+    });
+  }
+};
+
+PreparedOp prepare_add_norm(const KernelRequest& request, const char* name) {
+  if (has_f64(request)) return reference_backend().prepare(request);
+  const OperandSpec& x = request.inputs[0];
+  const int last = x.shape.rank() - 1;
+  ScratchPlan plan;
+  AddNorm state{};
+  state.fn = HWY_DYNAMIC_DISPATCH(lookup_norm)(request.op);
+  state.add = tile_fn(Op::add, 0);
+  state.x = RowReader(request, x, last, plan);
+  state.r = RowReader(request, request.inputs[1], last, plan);
+  state.weight = RowReader(request, request.inputs[2], 0, plan);
+  state.has_bias = request.op == Op::add_layer_norm;
+  if (state.has_bias) state.bias = RowReader(request, request.inputs[3], 0, plan);
+  state.sum = RowWriter(request, request.outputs[0], last, plan);
+  state.out = RowWriter(request, request.outputs[1], last, plan);
+  if (!request.outputs[0].used) state.sum_at = plan.take(static_cast<size_t>(state.x.count()) * sizeof(float));
+  state.eps_dtype = request.inputs.back().dtype;
+  state.per_task = rows_per_task(state.x.count());
+  const int64_t tasks = tasks_for(state.x.rows(), state.per_task);
+  PreparedOp op = make_op(request, name, std::move(state), tasks, 7);
+  op.thread_scratch_bytes = plan.bytes();
+  op.in_place = first_in_place(request);
+  return op;
+}
+
 /// `x_spec` and `out_spec` have the rows as their last axis.
 PreparedOp prepare_norm(const KernelRequest& request, const OperandSpec& x_spec, const OperandSpec& out_spec, Norm state) {
   ScratchPlan plan;
@@ -189,6 +248,9 @@ PreparedOp prepare_rms_norm(const KernelRequest& request) { return prepare_last_
 PreparedOp prepare_rms_norm_backward(const KernelRequest& request) { return prepare_last_axis(request, -1, 2); }
 PreparedOp prepare_layer_norm(const KernelRequest& request) { return prepare_last_axis(request, 2, -1); }
 PreparedOp prepare_layer_norm_backward(const KernelRequest& request) { return prepare_last_axis(request, -1, 2); }
+
+PreparedOp prepare_add_rms_norm(const KernelRequest& request) { return prepare_add_norm(request, "add_rms_norm"); }
+PreparedOp prepare_add_layer_norm(const KernelRequest& request) { return prepare_add_norm(request, "add_layer_norm"); }
 
 PreparedOp prepare_group_norm(const KernelRequest& request) {
   if (has_f64(request)) return reference_backend().prepare(request);

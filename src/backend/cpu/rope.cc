@@ -1,4 +1,4 @@
-// Rotary position embedding. A task is a run of rows (one token of one head each); rows are read where they lie.
+// Rotary position embedding. A task is a run of rows (one token of one head each) of one operand; rows are read where they lie.
 #include "backend/cpu/rope.h"
 
 #include <algorithm>
@@ -57,31 +57,47 @@ HWY_EXPORT(find_rotate);
 /// Elements that one task turns.
 constexpr int64_t kTaskElements = 64 << 10;
 
+/// What is turned: operand k into result k.
+struct Turned {
+  int64_t tokens, size;
+  StridedView rows;  ///< the dims before the last
+  int64_t total, rows_per_task, tasks;
+};
+
 struct Rope {
   Op op;
   DType dtype, table_dtype, offset_dtype;
   bool back;
-  int64_t tokens, size, half, positions;
-  StridedView rows;  ///< the dims before the last
-  int64_t total, rows_per_task;
+  int64_t half, positions;
+  size_t count;  ///< of what is turned; the tables and the offset are the operands behind it
+  Turned turned[2];
   RotateFn rotate;
   TileLoad load_table;
 
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
-    const int64_t offset = integer_at(args.in[3], offset_dtype);
+    int64_t first = 0;
+    for (size_t k = 0; k < count; ++k) {
+      const int64_t tasks = turned[k].tasks;
+      if (begin < first + tasks && end > first) turn(args, k, std::max(begin - first, int64_t{0}), std::min(end - first, tasks));
+      first += tasks;
+    }
+  }
+  void turn(const KernelArgs& args, size_t k, int64_t begin, int64_t end) const {
+    const Turned& t = turned[k];
+    const int64_t offset = integer_at(args.in[count + 2], offset_dtype);
     const auto bytes = size_of(dtype);
-    const int64_t last = std::min(end * rows_per_task, total);
-    int64_t row = begin * rows_per_task;
+    const int64_t last = std::min(end * t.rows_per_task, t.total);
+    int64_t row = begin * t.rows_per_task;
     while (row < last) {
-      const StridedRun run = run_at(rows, row);
+      const StridedRun run = run_at(t.rows, row);
       for (int64_t i = 0; i < run.length && row < last; ++i, ++row) {
-        const int64_t position = offset + row % tokens;
+        const int64_t position = offset + row % t.tokens;
         if (position < 0 || position >= positions) fail_index(op, "position", position, positions);
-        const void* x = element_at(args.in[0], run.offset + i * run.stride, bytes);
-        void* out = element_at(args.out[0], row * size, bytes);
+        const void* x = element_at(args.in[k], run.offset + i * run.stride, bytes);
+        void* out = element_at(args.out[k], row * t.size, bytes);
         float* tables = static_cast<float*>(args.thread_scratch);
-        rotate({x, out, table(args.in[1], position, tables), table(args.in[2], position, tables + half), half, back});
-        std::memcpy(element_at(out, 2 * half, bytes), element_at(x, 2 * half, bytes), static_cast<size_t>(size - 2 * half) * bytes);
+        rotate({x, out, table(args.in[count], position, tables), table(args.in[count + 1], position, tables + half), half, back});
+        std::memcpy(element_at(out, 2 * half, bytes), element_at(x, 2 * half, bytes), static_cast<size_t>(t.size - 2 * half) * bytes);
       }
     }
   }
@@ -94,38 +110,55 @@ struct Rope {
   }
 };
 
-}  // namespace
-
-PreparedOp prepare_rope(const KernelRequest& request) {
-  if (has_f64(request)) return reference_backend().prepare(request);
-  const OperandSpec &x = request.inputs[0], &cos = request.inputs[1];
+Turned turned_of(const OperandSpec& x) {
   const int last = x.shape.rank() - 1;
+  Turned t;
+  t.tokens = x.shape[last - 1];
+  t.size = x.shape[last];
+  t.rows = StridedView(Shape(x.shape.span().first(static_cast<size_t>(last))), Strides(x.strides.span().first(static_cast<size_t>(last))));
+  t.total = t.size == 0 ? 0 : x.shape.numel() / t.size;
+  t.rows_per_task = std::max<int64_t>(kTaskElements / std::max<int64_t>(t.size, 1), 1);
+  t.tasks = tasks_for(t.total, t.rows_per_task);
+  return t;
+}
+
+PreparedOp prepare(const KernelRequest& request, const char* name, size_t count) {
+  if (has_f64(request)) return reference_backend().prepare(request);
+  const OperandSpec& cos = request.inputs[count];
   Rope state;
   state.op = request.op;
-  state.dtype = x.dtype;
+  state.dtype = request.inputs[0].dtype;
   state.table_dtype = cos.dtype;
-  state.offset_dtype = request.inputs[3].dtype;
+  state.offset_dtype = request.inputs[count + 2].dtype;
   state.back = request.attrs.i[0] != 0;
-  state.tokens = x.shape[last - 1];
-  state.size = x.shape[last];
   state.half = cos.shape[1];
   state.positions = cos.shape[0];
-  state.rows =
-      StridedView(Shape(x.shape.span().first(static_cast<size_t>(last))), Strides(x.strides.span().first(static_cast<size_t>(last))));
-  state.total = state.size == 0 ? 0 : x.shape.numel() / state.size;
-  state.rows_per_task = std::max<int64_t>(kTaskElements / std::max<int64_t>(state.size, 1), 1);
-  state.rotate = HWY_DYNAMIC_DISPATCH(find_rotate)(x.dtype);
+  state.count = count;
+  state.rotate = HWY_DYNAMIC_DISPATCH(find_rotate)(state.dtype);
   state.load_table = tile_load(cos.dtype);
-  const int64_t tasks = tasks_for(state.total, state.rows_per_task);
-  const auto scratch = static_cast<size_t>(2 * state.half) * sizeof(float);
-  PreparedOp op = make_op(request, "rope", std::move(state), tasks, 3);
-  op.thread_scratch_bytes = scratch;
-  if (x.shape[last] > 1 && x.strides[last] != 1) op.needs_contiguous |= 1;
-  for (uint32_t k : {1u, 2u}) {
-    if (!request.inputs[k].contiguous) op.needs_contiguous |= 1u << k;
+  uint32_t strided = 0;
+  int64_t tasks = 0;
+  for (size_t k = 0; k < count; ++k) {
+    const OperandSpec& x = request.inputs[k];
+    const int last = x.shape.rank() - 1;
+    state.turned[k] = turned_of(x);
+    tasks += state.turned[k].tasks;
+    if (x.shape[last] > 1 && x.strides[last] != 1) strided |= 1u << k;
   }
+  for (size_t k : {count, count + 1}) {
+    if (!request.inputs[k].contiguous) strided |= 1u << k;
+  }
+  const auto scratch = static_cast<size_t>(2 * state.half) * sizeof(float);
+  PreparedOp op = make_op(request, name, std::move(state), tasks, 3);
+  op.thread_scratch_bytes = scratch;
+  op.needs_contiguous = strided;
   return op;
 }
+
+}  // namespace
+
+PreparedOp prepare_rope(const KernelRequest& request) { return prepare(request, "rope", 1); }
+PreparedOp prepare_rope_pair(const KernelRequest& request) { return prepare(request, "rope_pair", 2); }
 
 }  // namespace lazuli::cpu
 #endif

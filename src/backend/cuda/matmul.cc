@@ -169,6 +169,38 @@ PreparedOp prepare_quantized_linear(const KernelRequest& request) {
   return op;
 }
 
+PreparedOp prepare_gated_linear(const KernelRequest& request) {
+  refuse_f64(request);
+  if (const uint32_t strided = strided_operands(request, 1)) return ask_for_contiguous(strided);
+  const OperandSpec x = rows_of(request.inputs[0]);
+  const OperandSpec& result = request.outputs[0];
+  const auto product_with = [&](size_t w, Place to) {
+    return Product{{x, Place::input(0)}, {request.inputs[w], Place::input(w), request.attrs.i[0] != 0}, result.dtype, to, std::nullopt,
+                   std::nullopt};
+  };
+  const auto activation = static_cast<Op>(request.attrs.i[2]);
+  PreparedOp op = op_of(request, "gated_linear", 4.0 * static_cast<double>(result.shape.numel()) * static_cast<double>(x.shape.back()));
+  Product gate = product_with(1, Place::output());
+  gate.up = product_with(2, Place::output()).b;
+  if (auto whole = vector_product(request, gate, activation)) {
+    op.phases.push_back(*std::move(whole));
+    return op;
+  }
+  op.phases.push_back(product_kernel(request, product_with(1, Place::scratch(0))));
+  op.phases.push_back(product_kernel(request, product_with(2, Place::output())));
+  ElementwiseProgram program;
+  program.shape = result.shape;
+  program.inputs = 2;
+  program.code = {{activation, {0, 0, 0}, DType::f32}, {Op::mul, {2, 1, 0}, DType::f32}};
+  program.outputs = {3};
+  const OperandSpec inputs[] = {row_major(result.dtype, result.shape), row_major(result.dtype, result.shape)};
+  Launch last = elementwise_launch({request.op, request.attrs, inputs, request.outputs, &program}, program);
+  last.in = {Place::scratch(0), Place::output()};
+  op.phases.push_back(make_kernel(request, std::move(last)));
+  op.scratch_bytes = static_cast<size_t>(result.shape.numel()) * size_of(result.dtype);
+  return op;
+}
+
 PreparedOp prepare_lora_fused(const KernelRequest& request) {
   refuse_f64(request);
   if (const uint32_t strided = strided_operands(request, 1)) return ask_for_contiguous(strided);

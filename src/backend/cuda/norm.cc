@@ -17,9 +17,25 @@ PreparedOp prepare_rows(const KernelRequest& request, const char* name, std::str
   const DType dtype = request.inputs[0].dtype;
   KernelText text;
   text.type("T", dtype).type("E", request.inputs.back().dtype).number("CENTER", center ? 1 : 0);
-  text.number("GROUPED", request.op == Op::group_norm ? 1 : 0);
+  text.number("GROUPED", request.op == Op::group_norm ? 1 : 0).number("ADD", 0);
   const RowShare share(r.rows, r.count, dtype);
   PreparedOp op = make_op(request, name, {launch_rows(request, text, file, {r.rows, r.count, r.groups, r.size}, share)}, 6);
+  op.in_place = {0};
+  return op;
+}
+
+/// Both results; a sum that nobody reads goes to scratch memory.
+PreparedOp prepare_add(const KernelRequest& request, const char* name, bool center, const NormRows& r) {
+  refuse_f64(request);
+  if (const uint32_t strided = strided_operands(request)) return ask_for_contiguous(strided);
+  const DType dtype = request.inputs[0].dtype;
+  KernelText text;
+  text.type("T", dtype).type("E", request.inputs.back().dtype).number("CENTER", center ? 1 : 0).number("GROUPED", 0).number("ADD", 1);
+  Launch launch = launch_rows(request, text, "norm", {r.rows, r.count, r.groups, r.size}, RowShare(r.rows, r.count, dtype));
+  const bool kept = request.outputs[0].used;
+  if (!kept) launch.out = {Place::scratch(0), Place::output(1)};
+  PreparedOp op = make_op(request, name, {std::move(launch)}, 7);
+  if (!kept) op.scratch_bytes = static_cast<size_t>(request.outputs[0].shape.numel()) * size_of(dtype);
   op.in_place = {0};
   return op;
 }
@@ -43,6 +59,9 @@ PreparedOp prepare_rms_norm_backward(const KernelRequest& request) {
 PreparedOp prepare_layer_norm_backward(const KernelRequest& request) {
   return prepare_rows(request, "layer_norm_backward", "norm_backward", true, last_axis(request));
 }
+
+PreparedOp prepare_add_rms_norm(const KernelRequest& request) { return prepare_add(request, "add_rms_norm", false, last_axis(request)); }
+PreparedOp prepare_add_layer_norm(const KernelRequest& request) { return prepare_add(request, "add_layer_norm", true, last_axis(request)); }
 
 PreparedOp prepare_group_norm(const KernelRequest& request) {
   const Shape& x = request.inputs[0].shape;

@@ -170,6 +170,7 @@ Launch with_text(const KernelRequest& request, const Product& p, Launch launch, 
   };
   add("BIAS_IN", p.bias);
   add("ADDEND_IN", p.addend);
+  add("UP_IN", p.up ? std::optional<Place>(p.up->place) : std::nullopt);
   const std::vector<OperandSpec> operands(launch.in.size(), p.a.spec);
   launch.source = text.of_body({request.op, request.attrs, operands, request.outputs.first(1), nullptr}, launch.sizes.size(), body);
   return launch;

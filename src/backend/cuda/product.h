@@ -20,8 +20,9 @@ struct Product {
   MatrixOperand a, b;
   DType result_dtype = DType::f32;
   Place result;
-  std::optional<Place> addend;  ///< like the result, row-major
-  std::optional<Place> bias;    ///< as long as a row of the result
+  std::optional<Place> addend;                     ///< like the result, row-major
+  std::optional<Place> bias;                       ///< as long as a row of the result
+  std::optional<MatrixOperand> up = std::nullopt;  ///< of vector_product alone
 };
 
 /// Whether it is computed as it stands by cuBLASLt, or in a deterministic run by kernels of fixed order; only then may it have an addend or

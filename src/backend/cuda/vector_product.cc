@@ -26,9 +26,15 @@ std::optional<Kernel> vector_product(const KernelRequest& request, const Product
   if (n < kFewColumns && k > kLongColumn) return std::nullopt;  // a warp a column would leave the card idle
 
   Launch launch;
+  launch.sizes = {n, k, pitch};
+  if (p.up) {
+    const OperandSpec& up = p.up->spec;
+    const int64_t up_stride = up.strides[p.up->transposed ? 1 : 0], up_pitch = up.strides[p.up->transposed ? 0 : 1];
+    if (up.shape.rank() != 2 || up.dtype != w.dtype || (up_stride != 1 && k != 1) || up_pitch < k) return std::nullopt;
+    launch.sizes.push_back(up_pitch);
+  }
   KernelText text;
   text.type("ITEM", x.dtype).type("RESULT", p.result_dtype);
-  launch.sizes = {n, k, pitch};
   std::string body;
   if (activation != Op::input) body = kernel_file("elementwise");
   body += "#define ACTIVATION(y) " + (activation == Op::input ? "(y)" : "op_" + std::string(name_of(activation)) + "(y)") + "\n";

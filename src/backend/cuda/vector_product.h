@@ -7,7 +7,8 @@
 
 namespace lazuli::cuda {
 
-/// `activation(product + bias + addend)` as one kernel; nothing where the product is not of that form. `activation`: Op::input for none.
+/// `activation(product + bias + addend)`, times the product of a with Product::up where there is one, as one kernel; nothing where the
+/// product is not of that form. `activation`: Op::input for none.
 std::optional<Kernel> vector_product(const KernelRequest& request, const Product& product, Op activation = Op::input);
 
 }  // namespace lazuli::cuda

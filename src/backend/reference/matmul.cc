@@ -1,4 +1,6 @@
 // Matrix products and what is fused with them on the reference backend. A task is one row or one element of the result.
+#include <algorithm>
+
 #include "backend/reference/call.h"
 #include "backend/reference/scalar_ops.h"
 
@@ -148,6 +150,34 @@ void run_lora_linear(const Call& call) {
   }
 }
 
+void run_gated_linear(const Call& call) {
+  const In x = call.in(0), left = call.in(1), right = call.in(2);
+  const Matrix gate(left, call.attr(0) != 0), up(right, call.attr(0) != 0);
+  for (int64_t k = call.begin; k < call.end; ++k) {
+    const int64_t row = k / gate.columns, j = k % gate.columns;
+    call.out().set(k, apply_unary(static_cast<Op>(call.attr(2)), row_dot(x, row, gate, j)) * row_dot(x, row, up, j));
+  }
+}
+
+/// A task is one token.
+void run_lora_rows(const Call& call) {
+  const In x = call.in(0), left = call.in(1), right = call.in(2), scales = call.in(3), choice = call.in(4);
+  const int64_t tokens = x.dim(1), n = right.dim(1), adapters = left.dim(0);
+  const bool has_base = call.inputs() > 5;
+  const In base = call.in(has_base ? 5 : 0);
+  auto* inner = static_cast<double*>(call.args.thread_scratch);
+  for (int64_t row = call.begin; row < call.end; ++row) {
+    const int64_t c = choice.number(row / tokens).i;
+    if (c != -1) check_index(call, "adapter", c, adapters);
+    const Matrix a(left, true, std::max<int64_t>(c, 0) * left.stride(0)), b(right, true, std::max<int64_t>(c, 0) * right.stride(0));
+    if (c >= 0) low_rank(x, row, a, inner);
+    for (int64_t k = row * n; k < (row + 1) * n; ++k) {
+      const double share = c < 0 ? 0 : scales.real(c) * second_dot(inner, b, k - row * n);
+      call.out().set(k, (has_base ? base.real(k) : 0) + share);
+    }
+  }
+}
+
 /// Rows of x (..., k), each with scratch for its product with the (k, r) matrix `a`.
 template <void (*body)(const Call&)>
 PreparedOp prepare_rows(const KernelRequest& request, size_t a) {
@@ -163,6 +193,13 @@ PreparedOp prepare_matmul(const KernelRequest& request) { return prepare_loop<ru
 PreparedOp prepare_linear(const KernelRequest& request) { return prepare_loop<run_linear>(request, request.outputs[0].shape.numel()); }
 PreparedOp prepare_quantized_linear(const KernelRequest& request) {
   return prepare_loop<run_quantized_linear>(request, request.outputs[0].shape.numel());
+}
+PreparedOp prepare_gated_linear(const KernelRequest& request) {
+  return prepare_loop<run_gated_linear>(request, request.outputs[0].shape.numel());
+}
+PreparedOp prepare_lora_rows(const KernelRequest& request) {
+  const Shape &x = request.inputs[0].shape, &a = request.inputs[1].shape;
+  return prepare_loop<run_lora_rows>(request, x[0] * x[1], static_cast<size_t>(a[1]) * sizeof(double));
 }
 PreparedOp prepare_lora_fused(const KernelRequest& request) { return prepare_rows<run_lora_fused>(request, 1); }
 PreparedOp prepare_lora_linear(const KernelRequest& request) { return prepare_rows<run_lora_linear>(request, 2); }

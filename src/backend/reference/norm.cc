@@ -92,6 +92,41 @@ void run_group_norm(const Call& call) {
   }
 }
 
+/// Element k of the sum of the first two operands.
+double sum_at(const Call& call, int64_t k) { return call.in(0).real(k) + call.in(1).real(k); }
+
+void run_add_rms_norm(const Call& call) {
+  const In weight = call.in(2);
+  const int64_t n = call.in(0).dim(-1);
+  for (int64_t row = call.begin; row < call.end; ++row) {
+    double squares = 0;
+    for (int64_t j = 0; j < n; ++j) squares += sum_at(call, row * n + j) * sum_at(call, row * n + j);
+    const double scale = 1 / std::sqrt(squares / static_cast<double>(n) + call.in(3).real());
+    for (int64_t k = row * n; k < (row + 1) * n; ++k) {
+      const double sum = sum_at(call, k);
+      call.out(0).set(k, sum);
+      call.out(1).set(k, sum * scale * weight.real(k - row * n));
+    }
+  }
+}
+
+void run_add_layer_norm(const Call& call) {
+  const In weight = call.in(2), bias = call.in(3);
+  const int64_t n = call.in(0).dim(-1);
+  const auto count = static_cast<double>(n);
+  for (int64_t row = call.begin; row < call.end; ++row) {
+    double mean = 0, variance = 0;
+    for (int64_t k = row * n; k < (row + 1) * n; ++k) mean += sum_at(call, k) / count;
+    for (int64_t k = row * n; k < (row + 1) * n; ++k) variance += (sum_at(call, k) - mean) * (sum_at(call, k) - mean) / count;
+    const double scale = 1 / std::sqrt(variance + call.in(4).real());
+    for (int64_t k = row * n; k < (row + 1) * n; ++k) {
+      const double sum = sum_at(call, k);
+      call.out(0).set(k, sum);
+      call.out(1).set(k, (sum - mean) * scale * weight.real(k - row * n) + bias.real(k - row * n));
+    }
+  }
+}
+
 int64_t rows(const KernelRequest& request) {
   const Shape& shape = request.inputs[0].shape;
   return Lanes(shape, shape.rank() - 1).rows();
@@ -105,6 +140,8 @@ PreparedOp prepare_layer_norm(const KernelRequest& request) { return prepare_loo
 PreparedOp prepare_layer_norm_backward(const KernelRequest& request) {
   return prepare_loop<run_layer_norm_backward>(request, rows(request));
 }
+PreparedOp prepare_add_rms_norm(const KernelRequest& request) { return prepare_loop<run_add_rms_norm>(request, rows(request)); }
+PreparedOp prepare_add_layer_norm(const KernelRequest& request) { return prepare_loop<run_add_layer_norm>(request, rows(request)); }
 PreparedOp prepare_group_norm(const KernelRequest& request) {
   return prepare_loop<run_group_norm>(request, request.inputs[0].shape[0] * request.attrs.i[0]);
 }

@@ -1,45 +1,46 @@
-// rope: x, cos and sin tables, offset. T: dtype of x, TABLE: of the tables; BACK; WIDE: counts need 64 bits; RANK: dims before the
-// last. n: rows, tokens, size, half, positions, then RANK dims and their strides. An item is N pairs of a row, or one of the elements that
-// stay.
+// rope: x, cos and sin tables, offset; rope_pair (COUNT 2): q, k and then the same. T: dtype of x, TABLE: of the tables; BACK; WIDE: counts
+// need 64 bits; RANK: dims before the last, RANK2 of the second. n: rows, tokens, size, half, positions, then RANK dims and their strides;
+// then the same of the second. An item is N pairs of a row, or one of the elements that stay.
 #if WIDE
 typedef i64 INDEX;
 #else
 typedef u32 INDEX;
 #endif
 
-template <int N>
-__device__ inline void rope(const Params& p) {
-  const INDEX tokens = p.n[1], size = p.n[2], half = p.n[3];
-  const INDEX pairs = half / N, items = pairs + (size - 2 * half), all = static_cast<INDEX>(p.n[0]) * items;
-  const i64 offset = load<i32>(p.in[3], 0);
-  const TABLE* cosine = static_cast<const TABLE*>(p.in[1]);
-  const TABLE* sine = static_cast<const TABLE*>(p.in[2]);
+// Turns operand WHICH, whose numbers are `n`.
+template <int N, int WHICH, int DIMS>
+__device__ inline void rope(const Params& p, const i64* n) {
+  const INDEX tokens = n[1], size = n[2], half = n[3];
+  const INDEX pairs = half / N, items = pairs + (size - 2 * half), all = static_cast<INDEX>(n[0]) * items;
+  const i64 offset = load<i32>(p.in[COUNT + 2], 0);
+  const TABLE* cosine = static_cast<const TABLE*>(p.in[COUNT]);
+  const TABLE* sine = static_cast<const TABLE*>(p.in[COUNT + 1]);
   for (i64 next = first_index(); next < static_cast<i64>(all); next += index_step()) {
     const INDEX item = static_cast<INDEX>(next), row = item / items, k = item - row * items;
     const i64 position = offset + static_cast<i64>(row % tokens);
-    if (position < 0 || position >= p.n[4]) {
+    if (position < 0 || position >= n[4]) {
       fail(p, position);
       continue;
     }
     i64 from = 0;
     INDEX rest = row;
 #pragma unroll
-    for (int d = RANK - 1; d > 0; --d) {
-      const INDEX dim = static_cast<INDEX>(p.n[5 + d]), upper = rest / dim;
-      from += static_cast<i64>(rest - upper * dim) * p.n[5 + RANK + d];
+    for (int d = DIMS - 1; d > 0; --d) {
+      const INDEX dim = static_cast<INDEX>(n[5 + d]), upper = rest / dim;
+      from += static_cast<i64>(rest - upper * dim) * n[5 + DIMS + d];
       rest = upper;
     }
-    from += static_cast<i64>(rest) * p.n[5 + RANK];
-    const T* x = static_cast<const T*>(p.in[0]) + from;
-    T* out = static_cast<T*>(p.out[0]) + static_cast<i64>(row) * p.n[2];
+    from += static_cast<i64>(rest) * n[5 + DIMS];
+    const T* x = static_cast<const T*>(p.in[WHICH]) + from;
+    T* out = static_cast<T*>(p.out[WHICH]) + static_cast<i64>(row) * n[2];
     if (k >= pairs) {
       out[k - pairs + 2 * half] = x[k - pairs + 2 * half];
       continue;
     }
-    const i64 i = static_cast<i64>(k) * N, angle = position * p.n[3] + i;
+    const i64 i = static_cast<i64>(k) * N, angle = position * n[3] + i;
     float a[N], b[N], c[N], s[N], left[N], right[N];
     read<N>(x + i, a);
-    read<N>(x + p.n[3] + i, b);
+    read<N>(x + n[3] + i, b);
     read<N>(cosine + angle, c);
     read<N>(sine + angle, s);
 #pragma unroll
@@ -49,17 +50,25 @@ __device__ inline void rope(const Params& p) {
       right[j] = fmaf(b[j], c[j], a[j] * turn);
     }
     write<N>(out + i, left);
-    write<N>(out + p.n[3] + i, right);
+    write<N>(out + n[3] + i, right);
+  }
+}
+
+template <int WHICH, int DIMS>
+__device__ inline void rope_any(const Params& p, const i64* n) {
+  constexpr int N = PACKED<T>;
+  bool whole = n[2] % N == 0 && n[3] % N == 0;
+  for (int d = 0; d < DIMS; ++d) whole = whole && n[5 + DIMS + d] % N == 0;
+  if (whole && is_aligned(p.in[WHICH]) && is_aligned(p.in[COUNT]) && is_aligned(p.in[COUNT + 1]) && is_aligned(p.out[WHICH])) {
+    rope<N, WHICH, DIMS>(p, n);
+  } else {
+    rope<1, WHICH, DIMS>(p, n);
   }
 }
 
 KERNEL {
-  constexpr int N = PACKED<T>;
-  bool whole = p.n[2] % N == 0 && p.n[3] % N == 0;
-  for (int d = 0; d < RANK; ++d) whole = whole && p.n[5 + RANK + d] % N == 0;
-  if (whole && is_aligned(p.in[0]) && is_aligned(p.in[1]) && is_aligned(p.in[2]) && is_aligned(p.out[0])) {
-    rope<N>(p);
-  } else {
-    rope<1>(p);
-  }
+  rope_any<0, RANK>(p, p.n);
+#if COUNT > 1
+  rope_any<1, RANK2>(p, p.n + 5 + 2 * RANK);
+#endif
 }
