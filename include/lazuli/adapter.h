@@ -85,6 +85,11 @@ class AdapterContext {
   AdapterContext(const Adapter& adapter, std::span<const LazyTensor> parameters, const LazyTensor& dropout_seed = {});
   /// The adapter's own tensors, without dropout.
   explicit AdapterContext(const Adapter& adapter);
+  /// Several adapters of one model in one batch: entry i of the batch takes adapter `choice`[i], or none where that is -1; `choice` (batch)
+  /// is i32 and may be a value of the run. Ranks and layers of the adapters may differ. `parameters`: of each adapter, in the order of
+  /// Adapter::parameters; without them the adapters' own tensors. No dropout.
+  AdapterContext(std::span<const Adapter> adapters, const LazyTensor& choice);
+  AdapterContext(std::span<const Adapter> adapters, std::span<const std::vector<LazyTensor>> parameters, const LazyTensor& choice);
   /// Of a layer by its index; null when it is not adapted.
   const LowRank* low_rank(size_t layer) const {
     const int32_t k = layer < slot_.size() ? slot_[layer] : -1;

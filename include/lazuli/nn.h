@@ -18,6 +18,11 @@ struct LowRank {
   double scale = 1;    ///< factor of the whole part
   double dropout = 0;  ///< probability of a zero in the part's copy of x
   LazyTensor seed;     ///< rank-0 i64; dropout happens only where it is defined
+  ///@{
+  /// Several adapters in one batch: then a is (adapters, rank, in), b (adapters, out, rank), and each entry of the batch takes the adapter
+  /// of its choice ((batch), i32; -1: none) with that adapter's factor, `scales` (adapters). Without choice both are empty.
+  LazyTensor choice, scales;
+  ///@}
 };
 
 /// y = x w^T + bias, with the weight as Hugging Face stores it.

@@ -54,8 +54,11 @@ struct PassContext {
   const FoldFunction* fold = nullptr;  ///< null: constants are not computed
   /// False: the graph will be run with other sizes too, so nothing that depends on a dimension's value may be folded.
   bool sizes_fixed = false;
-  PassReport* report = nullptr;  ///< null: nobody asks
+  PassReport* report = nullptr;                ///< null: nobody asks
+  std::span<const std::string_view> off = {};  ///< fusions that are switched off
 
+  /// Whether the fusion of this name may be made.
+  bool allows(std::string_view pattern) const;
   /// Notes in the report that `pattern` ended in `node` and why it was left; both texts are of static storage.
   void refuse(std::string_view pattern, std::string_view reason, const GraphNode& node);
 };
@@ -67,26 +70,31 @@ class FusionPass {
   virtual ~FusionPass() = default;
   /// Its word in reports and in LAZULI_PASSES.
   virtual std::string_view name() const = 0;
+  /// The fusions that it makes, each of which can be switched off alone; static storage.
+  virtual std::vector<std::string_view> patterns() const { return {}; }
   /// Returns the number of rewrites.
   virtual int run(ComputationGraph& graph, PassContext& context) const = 0;
 };
 
-/// An ordered list of passes, each of which can be switched off.
+/// An ordered list of passes; each, and each fusion that one of them makes, can be switched off.
 class GraphOptimizer {
  public:
   /// An empty list. Verification is on where NDEBUG is not defined.
   GraphOptimizer();
-  /// All passes in their order, less those that the environment variable LAZULI_PASSES names (`-chains,-cse`).
+  /// All passes in their order, less the passes and fusions that the environment variable LAZULI_PASSES names (`-chains,-swiglu`).
   static GraphOptimizer standard();
-  /// Only what must run before differentiation: composites are found in their primitives.
+  /// Only what must run before differentiation: composites are found in their primitives. LAZULI_PASSES counts here too.
   static GraphOptimizer recognition();
 
   /// Puts a pass at the end.
   void add(std::shared_ptr<const FusionPass> pass);
-  /// Switches every pass of this name on or off; throws ValueError for a name that is not in the list.
+  /// Switches every pass of this name, or every fusion (`LoRALinear`, or `lora_linear`), on or off; throws ValueError for a name that is
+  /// neither.
   void enable(std::string_view name, bool on);
   /// Of the passes, in their order.
   std::vector<std::string_view> names() const;
+  /// Of the fusions that the passes make, each once.
+  std::vector<std::string_view> patterns() const;
   /// Whether the graph is verified before the first and after every pass.
   void set_verify(bool on) { verify_ = on; }
   ///@{
@@ -110,7 +118,10 @@ class GraphOptimizer {
     std::shared_ptr<const FusionPass> pass;
     bool on = true;
   };
+  bool try_enable(std::string_view name, bool on);
+
   std::vector<Entry> passes_;
+  std::vector<std::string_view> off_;  // fusions
   FoldFunction fold_;
   Observer observer_;
   bool verify_;

@@ -39,6 +39,7 @@ LazyTensor Linear::forward(const LazyTensor& x, const LowRank* low_rank) const {
   // Factors are kept in f32; the product runs in the dtype of the model.
   const LazyTensor a = low_rank->a.dtype() == x.dtype() ? low_rank->a : cast(low_rank->a, x.dtype());
   const LazyTensor b = low_rank->b.dtype() == x.dtype() ? low_rank->b : cast(low_rank->b, x.dtype());
+  if (low_rank->choice.defined()) return lora_rows(x, a, b, low_rank->scales, low_rank->choice, forward(x));
   if (bits_ != 0) return add(forward(x), lora_fused(x, a, b, low_rank->scale, true));
   if (low_rank->dropout == 0 || !low_rank->seed.defined()) return lora_linear(x, weight_, a, b, low_rank->scale, bias_, true);
   const LazyTensor dropped = dropout(x, low_rank->dropout, low_rank->seed);

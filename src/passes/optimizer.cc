@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cstdlib>
 #include <iterator>
@@ -19,10 +21,11 @@ int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(since).count();
 }
 
-// `-name` entries, separated by commas, switch passes off.
-void apply_environment(GraphOptimizer& optimizer) {
+/// The names that `-name` entries, separated by commas, switch off.
+std::vector<std::string_view> switched_off() {
+  std::vector<std::string_view> names;
   const char* text = std::getenv("LAZULI_PASSES");
-  if (text == nullptr) return;
+  if (text == nullptr) return names;
   std::string_view rest = text;
   while (!rest.empty()) {
     size_t comma = rest.find(',');
@@ -30,7 +33,24 @@ void apply_environment(GraphOptimizer& optimizer) {
     rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
     if (entry.empty()) continue;
     if (entry[0] != '-') throw ValueError(fmt::format("LAZULI_PASSES: `{}`, expected entries like `-chains`", entry));
-    optimizer.enable(entry.substr(1), false);
+    names.push_back(entry.substr(1));
+  }
+  return names;
+}
+
+/// Fusions are named as reports list them or in lower case with underscores.
+bool same_name(std::string_view a, std::string_view b) {
+  const auto next = [](std::string_view& s) {
+    while (!s.empty() && s[0] == '_') s.remove_prefix(1);
+    if (s.empty()) return 0;
+    const int c = std::tolower(static_cast<unsigned char>(s[0]));
+    s.remove_prefix(1);
+    return c;
+  };
+  while (true) {
+    const int x = next(a), y = next(b);
+    if (x != y) return false;
+    if (x == 0) return true;
   }
 }
 
@@ -54,6 +74,8 @@ void PassContext::refuse(std::string_view pattern, std::string_view reason, cons
   if (report->refused.size() < kMaxRefusals) report->refused.push_back({pattern, reason, node.op, node.where});
 }
 
+bool PassContext::allows(std::string_view pattern) const { return std::find(off.begin(), off.end(), pattern) == off.end(); }
+
 GraphOptimizer::GraphOptimizer() {
 #ifdef NDEBUG
   verify_ = false;
@@ -71,9 +93,10 @@ GraphOptimizer GraphOptimizer::standard() {
   o.add(make_canonicalise());
   o.add(make_epilogues());
   o.add(make_cse());
+  o.add(make_joins());
   o.add(make_chains());
   o.add(make_dead_code());
-  apply_environment(o);
+  for (std::string_view name : switched_off()) o.enable(name, false);
   return o;
 }
 
@@ -83,26 +106,48 @@ GraphOptimizer GraphOptimizer::recognition() {
   o.add(make_cse());
   o.add(make_recognise());
   o.add(make_canonicalise());
+  for (std::string_view name : switched_off()) o.try_enable(name, false);
   return o;
 }
 
 void GraphOptimizer::add(std::shared_ptr<const FusionPass> pass) { passes_.push_back({std::move(pass), true}); }
 
-void GraphOptimizer::enable(std::string_view name, bool on) {
+bool GraphOptimizer::try_enable(std::string_view name, bool on) {
   bool found = false;
   for (Entry& e : passes_) {
     if (e.pass->name() != name) continue;
     e.on = on;
     found = true;
   }
-  if (found) return;
-  auto known = names();
-  throw ValueError(fmt::format("optimizer: no pass `{}`, expected one of {}", name, fmt::join(known.begin(), known.end(), ", ")));
+  for (std::string_view pattern : patterns()) {
+    if (!same_name(pattern, name)) continue;
+    off_.erase(std::remove(off_.begin(), off_.end(), pattern), off_.end());
+    if (!on) off_.push_back(pattern);
+    found = true;
+  }
+  return found;
+}
+
+void GraphOptimizer::enable(std::string_view name, bool on) {
+  if (try_enable(name, on)) return;
+  const auto known = names(), fusions = patterns();
+  throw ValueError(fmt::format("optimizer: no pass `{}`, expected one of {}; or a fusion: {}", name,
+                               fmt::join(known.begin(), known.end(), ", "), fmt::join(fusions.begin(), fusions.end(), ", ")));
 }
 
 std::vector<std::string_view> GraphOptimizer::names() const {
   std::vector<std::string_view> result;
   for (const Entry& e : passes_) result.push_back(e.pass->name());
+  return result;
+}
+
+std::vector<std::string_view> GraphOptimizer::patterns() const {
+  std::vector<std::string_view> result;
+  for (const Entry& e : passes_) {
+    for (std::string_view pattern : e.pass->patterns()) {
+      if (std::find(result.begin(), result.end(), pattern) == result.end()) result.push_back(pattern);
+    }
+  }
   return result;
 }
 
@@ -121,7 +166,7 @@ void GraphOptimizer::run(ComputationGraph& graph, OptimizerReport* report) const
     pass.nodes_before = pass.nodes_after = graph.size();
     if (!e.on) continue;
     pass.ran = true;
-    PassContext context{fold_ ? &fold_ : nullptr, sizes_fixed_, report != nullptr || observer_ ? &pass : nullptr};
+    PassContext context{fold_ ? &fold_ : nullptr, sizes_fixed_, report != nullptr || observer_ ? &pass : nullptr, off_};
     int64_t begin = now_ns();
     {
       trace::Scope scope("pass", pass.name);

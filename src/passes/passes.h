@@ -17,6 +17,8 @@ std::shared_ptr<const FusionPass> make_fold();
 std::shared_ptr<const FusionPass> make_recognise();
 /// Products with their bias, residual, activation or low-rank update; softmax with its factors.
 std::shared_ptr<const FusionPass> make_epilogues();
+/// Several nodes that are done in one pass: the rotations of q and k, a sum and its norm, the optimiser step of all parameters.
+std::shared_ptr<const FusionPass> make_joins();
 /// Elementwise chains, with the reduction at their end.
 std::shared_ptr<const FusionPass> make_chains();
 /// Nodes that no output needs.

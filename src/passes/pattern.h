@@ -141,6 +141,7 @@ class PatternPass : public FusionPass {
  public:
   explicit PatternPass(std::vector<PatternEntry> entries);
   int run(ComputationGraph& graph, PassContext& context) const override;
+  std::vector<std::string_view> patterns() const override;
 
  private:
   struct Form {

@@ -29,7 +29,7 @@ class Recognise final : public PatternPass {
 
 class Epilogues final : public PatternPass {
  public:
-  Epilogues() : PatternPass(join({patterns::lora, patterns::linear, patterns::softmax_scale})) {}
+  Epilogues() : PatternPass(join({patterns::lora, patterns::linear, patterns::gated_linear, patterns::softmax_scale})) {}
   std::string_view name() const override { return "epilogues"; }
 };
 
@@ -54,12 +54,18 @@ PatternPass::PatternPass(std::vector<PatternEntry> entries) : entries_(std::move
   }
 }
 
+std::vector<std::string_view> PatternPass::patterns() const {
+  std::vector<std::string_view> names;
+  for (const PatternEntry& e : entries_) names.push_back(e.name);
+  return names;
+}
+
 int PatternPass::run(ComputationGraph& graph, PassContext& context) const {
   Rewriter rw(graph);
   int rewrites = 0;
   rw.visit_live([&](int32_t n) {
     for (const Form& form : by_root_[static_cast<size_t>(rw.node(n).op)]) {
-      if (!form.pattern->may_match(graph, rw.node(n))) continue;
+      if (!form.pattern->may_match(graph, rw.node(n)) || !context.allows(form.entry->name)) continue;
       Match match(rw, context, form.entry->name);
       if (!match.apply(*form.pattern, n, form.entry->rewrite)) continue;
       ++rewrites;

@@ -8,8 +8,10 @@
 namespace lazuli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
 using ::testing::ThrowsMessage;
 
 class Broken final : public FusionPass {
@@ -32,9 +34,9 @@ TEST(Optimizer, ReportsEveryPass) {
   EXPECT_EQ(report.nodes_before, 3u);
   EXPECT_EQ(report.nodes_after, 2u);
   ASSERT_EQ(report.passes.size(), GraphOptimizer::standard().names().size());
-  EXPECT_EQ(report.passes[7].name, "chains");
-  EXPECT_EQ(report.passes[7].rewrites, 1);
-  EXPECT_GT(report.passes[7].ns, 0);
+  EXPECT_EQ(report.passes[8].name, "chains");
+  EXPECT_EQ(report.passes[8].rewrites, 1);
+  EXPECT_GT(report.passes[8].ns, 0);
   EXPECT_THAT(report.to_text(), HasSubstr("chains"));
 }
 
@@ -45,7 +47,7 @@ TEST(Optimizer, PassesAreSwitchedOffByName) {
   OptimizerReport report;
   o.run(g, &report);
   EXPECT_EQ(g.size(), 3u);
-  EXPECT_FALSE(report.passes[7].ran);
+  EXPECT_FALSE(report.passes[8].ran);
   EXPECT_THAT([&] { o.enable("no_such_pass", false); }, ThrowsMessage<ValueError>(HasSubstr("no pass `no_such_pass`")));
 }
 
@@ -56,6 +58,48 @@ TEST(Optimizer, PassesAreSwitchedOffByTheEnvironment) {
   EXPECT_THROW(GraphOptimizer::standard(), ValueError);
   ASSERT_EQ(unsetenv("LAZULI_PASSES"), 0);
   EXPECT_EQ(optimize(two_steps()).size(), 2u);
+}
+
+ComputationGraph gated_block() {
+  TestGraph t;
+  const Value x = t.in({2, 3}), gate = t.op(Op::silu, {t.op(Op::matmul, {x, t.in({3, 4})})});
+  return t.done({t.op(Op::mul, {gate, t.op(Op::matmul, {x, t.in({3, 4})})})});
+}
+
+TEST(Optimizer, FusionsAreSwitchedOffByName) {
+  const ComputationGraph g = gated_block();
+  EXPECT_EQ(count(optimized(g), Op::gated_linear), 1);
+  for (const char* name : {"SwiGLU", "swiglu", "SWIGLU"}) {
+    GraphOptimizer o = verified();
+    o.enable(name, false);
+    ComputationGraph after = g;
+    o.run(after);
+    EXPECT_EQ(count(after, Op::gated_linear), 0) << name;
+    EXPECT_NE(labelled(after, "LinearSilu"), nullptr) << name;
+    expect_equivalent(g, after);
+    o.enable(name, true);
+    after = g;
+    o.run(after);
+    EXPECT_EQ(count(after, Op::gated_linear), 1) << name;
+  }
+  ASSERT_EQ(setenv("LAZULI_PASSES", "-swiglu,-linear_silu", 1), 0);
+  const ComputationGraph after = optimized(g);
+  EXPECT_EQ(count(after, Op::matmul), 2);
+  ASSERT_EQ(setenv("LAZULI_PASSES", "-swigloo", 1), 0);
+  EXPECT_THAT([] { GraphOptimizer::standard(); },
+              ThrowsMessage<ValueError>(AllOf(HasSubstr("no pass `swigloo`"), HasSubstr("chains"), HasSubstr("SwiGLU, "))));
+  ASSERT_EQ(unsetenv("LAZULI_PASSES"), 0);
+}
+
+TEST(Optimizer, EveryFusionCanBeSwitchedOff) {
+  const GraphOptimizer standard = GraphOptimizer::standard();
+  EXPECT_THAT(standard.patterns(), IsSupersetOf({"LoRA", "LoRALinear", "ScaledDotProductAttention", "SoftmaxCrossEntropy", "MatmulBias",
+                                                 "LinearAdd", "AttentionResidual", "LinearGelu", "LinearAddGelu", "LinearSilu", "SwiGLU",
+                                                 "RoPEPair", "AddRMSNorm", "AddLayerNorm", "OptimizerStep", "SoftmaxScale"}));
+  for (std::string_view name : standard.patterns()) {
+    GraphOptimizer o = GraphOptimizer::standard();
+    EXPECT_NO_THROW(o.enable(name, false)) << name;
+  }
 }
 
 TEST(Optimizer, VerificationNamesThePass) {
@@ -139,6 +183,7 @@ TEST(Optimizer, ATransformerBlockInPrimitivesBecomesItsComposites) {
   EXPECT_EQ(count(after, Op::add), 0);
   EXPECT_NE(labelled(after, "LinearGelu"), nullptr);
   EXPECT_NE(labelled(after, "LinearAdd"), nullptr);
+  EXPECT_NE(labelled(after, "AttentionResidual"), nullptr);
   expect_equivalent(g, after);
 }
 

@@ -101,7 +101,11 @@ class Builder {
   }
 
   LazyTensor rows(const LazyTensor& x) {
-    switch (pick(6)) {
+    switch (pick(8)) {
+      case 6:
+        return see(rms_norm(see(add(x, any())), leaf({kCols})));
+      case 7:
+        return see(layer_norm(see(add(x, any())), leaf({kCols}), leaf({kCols})));
       case 0:
         return see(softmax(x));
       case 1:
@@ -132,7 +136,15 @@ class Builder {
     }
   }
 
+  LazyTensor gated(const LazyTensor& x) {
+    const bool transposed = pick(2) == 0;
+    const auto product = [&] { return see(matmul(x, leaf({kCols, kCols}, 0.4), false, transposed)); };
+    const LazyTensor gate = activated(product());
+    return see(mul(gate, product()));
+  }
+
   LazyTensor linear(const LazyTensor& x) {
+    if (pick(5) == 0) return gated(x);
     LazyTensor y = pick(2) == 0 ? see(matmul(x, leaf({kCols, kCols}, 0.4))) : see(matmul(x, leaf({kCols, kCols}, 0.4), false, true));
     if (pick(2) == 0) y = see(add(y, leaf({kCols})));
     if (pick(2) == 0) y = see(add(y, any()));

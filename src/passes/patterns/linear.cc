@@ -49,8 +49,8 @@ const char* label_of(const Attrs& attrs) {
   }
 }
 
-bool make_linear(Match& m, Linear linear) {
-  const char* label = label_of(linear.attrs);
+bool make_linear(Match& m, Linear linear, const char* label = nullptr) {
+  if (label == nullptr) label = label_of(linear.attrs);
   return m.become(linear.op, std::move(linear.inputs), std::move(linear.attrs), label);
 }
 
@@ -66,8 +66,15 @@ bool add_bias(Match& m) {
   return make_linear(m, std::move(linear));
 }
 
-bool add_residual(Match& m) {
-  if (m.spec(m("r")).shape.rank() != m.root_node().outputs[0].shape.rank()) return false;
+/// Whether the product's input is the result of attention, seen through views.
+bool after_attention(const Match& m) {
+  Value v = m.node(m("y")).inputs[0];
+  while (m.node(v).op == Op::reshape || m.node(v).op == Op::transpose) v = m.node(v).inputs[0];
+  return m.node(v).op == Op::sdpa || m.node(v).op == Op::sdpa_packed;
+}
+
+bool add_residual(Match& m, bool to_attention) {
+  if (m.spec(m("r")).shape.rank() != m.root_node().outputs[0].shape.rank() || after_attention(m) != to_attention) return false;
   Linear linear;
   if (!read_product(m, linear)) return false;
   bool same = m.spec(m("r")).shape == m.root_node().outputs[0].shape && m.spec(m("y")).shape == m.root_node().outputs[0].shape;
@@ -75,28 +82,41 @@ bool add_residual(Match& m) {
   if ((linear.attrs.i[1] & kResidual) != 0) return m.refuse("the product has a residual already");
   linear.attrs.i[1] |= kResidual;
   linear.inputs.push_back(m("r"));
-  return make_linear(m, std::move(linear));
+  return make_linear(m, std::move(linear), to_attention ? "AttentionResidual" : nullptr);
 }
+bool linear_add(Match& m) { return add_residual(m, false); }
+bool attention_residual(Match& m) { return add_residual(m, true); }
 
-bool activate(Match& m) {
+/// `added`: the product has a residual.
+bool activate(Match& m, bool added) {
   Linear linear;
-  if (!read_product(m, linear)) return false;
+  const GraphNode& y = m.node(m("y"));
+  if ((y.op != Op::matmul && (y.attrs.i[1] & kResidual) != 0) != added || !read_product(m, linear)) return false;
   linear.attrs.i[2] = static_cast<int64_t>(m.root_node().op);
   return make_linear(m, std::move(linear));
 }
+bool activate_product(Match& m) { return activate(m, false); }
+bool activate_sum(Match& m) { return activate(m, true); }
 
 }  // namespace
 
 std::vector<PatternEntry> linear() {
   std::vector<PatternEntry> entries;
   entries.push_back({"MatmulBias", {Pattern("add(y=matmul|linear|quantized_linear(...), r)")}, add_bias});
-  entries.push_back({"LinearAdd", {Pattern("add(y=matmul|linear|quantized_linear(...), r)")}, add_residual});
-  entries.push_back({"LinearGelu", {Pattern("gelu(y=matmul|linear|quantized_linear(...))")}, activate});
-  entries.push_back({"LinearGeluTanh", {Pattern("gelu_tanh(y=matmul|linear|quantized_linear(...))")}, activate});
-  entries.push_back({"LinearSilu", {Pattern("silu(y=matmul|linear|quantized_linear(...))")}, activate});
-  entries.push_back({"LinearRelu", {Pattern("relu(y=matmul|linear|quantized_linear(...))")}, activate});
-  entries.push_back({"LinearSigmoid", {Pattern("sigmoid(y=matmul|linear|quantized_linear(...))")}, activate});
-  entries.push_back({"LinearTanh", {Pattern("tanh(y=matmul|linear|quantized_linear(...))")}, activate});
+  entries.push_back({"AttentionResidual", {Pattern("add(y=matmul|linear|quantized_linear(...), r)")}, attention_residual});
+  entries.push_back({"LinearAdd", {Pattern("add(y=matmul|linear|quantized_linear(...), r)")}, linear_add});
+  struct Activation {
+    const char *alone, *added, *pattern;
+  };
+  for (const Activation& a : {Activation{"LinearGelu", "LinearAddGelu", "gelu(y=matmul|linear|quantized_linear(...))"},
+                              Activation{"LinearGeluTanh", "LinearAddGeluTanh", "gelu_tanh(y=matmul|linear|quantized_linear(...))"},
+                              Activation{"LinearSilu", "LinearAddSilu", "silu(y=matmul|linear|quantized_linear(...))"},
+                              Activation{"LinearRelu", "LinearAddRelu", "relu(y=matmul|linear|quantized_linear(...))"},
+                              Activation{"LinearSigmoid", "LinearAddSigmoid", "sigmoid(y=matmul|linear|quantized_linear(...))"},
+                              Activation{"LinearTanh", "LinearAddTanh", "tanh(y=matmul|linear|quantized_linear(...))"}}) {
+    entries.push_back({a.alone, {Pattern(a.pattern)}, activate_product});
+    entries.push_back({a.added, {Pattern(a.pattern)}, activate_sum});
+  }
   return entries;
 }
 

@@ -22,6 +22,7 @@ std::vector<PatternEntry> cross_entropy();
 /// Found after differentiation.
 std::vector<PatternEntry> lora();
 std::vector<PatternEntry> linear();
+std::vector<PatternEntry> gated_linear();
 std::vector<PatternEntry> softmax_scale();
 
 }  // namespace lazuli::patterns
