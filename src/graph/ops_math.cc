@@ -203,7 +203,7 @@ LazyTensor lora_rows(const LazyTensor& x, const LazyTensor& a, const LazyTensor&
   const LazyTensor operands[] = {to_dtype(x, t, where),
                                  to_dtype(a, t, where),
                                  to_dtype(b, t, where),
-                                 scales,
+                                 to_dtype(scales, t == DType::f64 ? t : DType::f32, where),
                                  to_dtype(choice, DType::i32, where),
                                  base.defined() ? to_dtype(base, t, where) : LazyTensor()};
   return record_all(Op::lora_rows, std::span(operands).first(base.defined() ? 6 : 5), {}, nullptr, {}, where)[0];
