@@ -21,7 +21,7 @@ struct LowRank {
   ///@{
   /// Several adapters in one batch: then a is (adapters, rank, in), b (adapters, out, rank), and each entry of the batch takes the adapter
   /// of its choice ((batch), i32; -1: none) with that adapter's factor, `scales` (adapters). Without choice both are empty.
-  LazyTensor choice, scales;
+  LazyTensor choice = {}, scales = {};
   ///@}
 };
 

@@ -146,7 +146,7 @@ AdapterContext::AdapterContext(const Adapter& adapter, std::span<const LazyTenso
   LazyTensor seeds;
   if (dropout_seed.defined() && adapter.config().dropout > 0) seeds = random_bits({static_cast<int64_t>(pairs.size())}, dropout_seed);
   for (size_t k = 0; k < pairs.size(); ++k) {
-    LowRank part{parameters[2 * k], parameters[2 * k + 1], adapter.config().scale(), adapter.config().dropout, {}, {}, {}};
+    LowRank part{parameters[2 * k], parameters[2 * k + 1], adapter.config().scale(), adapter.config().dropout, {}};
     const auto at = static_cast<int64_t>(k);
     if (seeds.defined()) part.seed = reshape(slice(seeds, 0, at, at + 1), Shape{});
     slot_[pairs[k].layer] = static_cast<int32_t>(k);
