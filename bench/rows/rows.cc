@@ -172,12 +172,13 @@ Call lora_chain(bool async) {
 }
 
 /// The lines of `MODEL/<row>.txt`, from text to vector by `MODEL/model`.
-Call embedding(const std::string& row, const std::string& folder) {
+Call embedding(const std::string& row, const std::string& folder, lazuli::Quantization quantization = lazuli::Quantization::none) {
   std::ifstream file(folder + "/" + row + ".txt");
   std::vector<std::string> texts;
   for (std::string line; std::getline(file, line);) texts.push_back(line);
   if (texts.empty()) throw lazuli::IoError(folder + "/" + row + ".txt: texts are expected");
-  const auto embedder = std::make_shared<lazuli::Embedder>(lazuli::EmbeddingModel::load(folder + "/model"));
+  const auto embedder =
+      std::make_shared<lazuli::Embedder>(lazuli::EmbeddingModel::load(folder + "/model", lazuli::DType::f32, quantization));
   return [embedder, texts] { embedder->run(texts); };
 }
 
@@ -222,6 +223,8 @@ const std::vector<Row>& rows() {
       {"lora_chain_sync", [] { return lora_chain(false); }},
       {"minilm_100", {}, [](const std::string& model) { return embedding("minilm_100", model); }},
       {"minilm_1", {}, [](const std::string& model) { return embedding("minilm_1", model); }},
+      {"minilm_100_int8", {}, [](const std::string& model) { return embedding("minilm_100", model, lazuli::Quantization::int8); }},
+      {"minilm_1_int8", {}, [](const std::string& model) { return embedding("minilm_1", model, lazuli::Quantization::int8); }},
   };
   return all;
 }
