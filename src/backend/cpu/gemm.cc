@@ -14,6 +14,8 @@ namespace {
 constexpr int64_t kShortDot = 32;
 // Rows up to which they still beat packing.
 constexpr int64_t kFewShort = 2;
+// Panels of neighbouring tasks that one thread does at the same time: a piece of the left side is read for all of them from the cache.
+constexpr int64_t kPanelsTogether = 4;
 // What a task should read at least: some tens of microseconds.
 constexpr int64_t kTaskBytes = 256 << 10;
 
@@ -89,6 +91,9 @@ void Gemm::choose_blocks() {
   }
   row_blocks_ = divide_up(m, block_rows_);
   column_blocks_ = divide_up(n, block_columns_);
+  if (way_ == Way::packed && row_blocks_ == 1 && spec_.a_offsets.size() == 1) {
+    neighbours_ = std::clamp<int64_t>(kPanelsTogether * kPanel / block_columns_, 1, column_blocks_);
+  }
   if (row_blocks_ * column_blocks_ == 1) {
     const double each = 2 * k * static_cast<double>(m * n) + 100;
     group_ =
@@ -116,7 +121,7 @@ int64_t Gemm::right_floats() const {
 }
 
 size_t Gemm::thread_scratch_bytes() const {
-  const int64_t sums = block_rows_ * round_up(block_columns_, kPanel);
+  const int64_t sums = block_rows_ * round_up(block_columns_ * neighbours_, kPanel);
   return static_cast<size_t>(round_up(left_floats(), kChunk) + 2 * right_floats() + sums + kPanel) * sizeof(float) + product_scratch_;
 }
 
@@ -126,12 +131,14 @@ void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t 
   const auto batches = static_cast<int64_t>(spec_.a_offsets.size());
   const int64_t blocks = row_blocks_ * column_blocks_;
   NextPanel next;
-  for (int64_t task = begin; task < end; ++task) {
+  for (int64_t task = begin; task < end;) {
+    const int64_t together = std::min(neighbours_, end - task);
     const int64_t first = task / blocks * group_, last = std::min(first + group_, batches);
     // Blocks of columns one after the other: neighbouring tasks share the larger operand's part.
     const int64_t row = task % blocks % row_blocks_ * block_rows_, column = task % blocks / row_blocks_ * block_columns_;
-    Block block{0, row, std::min(block_rows_, spec_.m - row), column, std::min(block_columns_, spec_.n - column)};
+    Block block{0, row, std::min(block_rows_, spec_.m - row), column, std::min(together * block_columns_, spec_.n - column)};
     for (block.batch = first; block.batch < last; ++block.batch) run_block(pointers, static_cast<float*>(scratch), block, next);
+    task += together;
   }
 }
 
@@ -162,7 +169,7 @@ Gemm::Sums Gemm::sums_in_result(const GemmPointers& pointers, const Block& block
 void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& block, NextPanel& next) const {
   float* const panels = scratch;
   float* const packed = panels + round_up(left_floats(), kChunk);
-  const Sums aside{packed + 2 * right_floats(), way_ == Way::blocks ? block.columns : round_up(block_columns_, kPanel)};
+  const Sums aside{packed + 2 * right_floats(), way_ == Way::blocks ? block.columns : round_up(block.columns, kPanel)};
   const Sums result = stores_sums() ? sums_in_result(pointers, block) : aside;
   // A packed panel is stored in whole chunks: one that ends elsewhere takes the way through scratch.
   bool packs_any = false;
