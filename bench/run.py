@@ -70,6 +70,8 @@ ROWS = [
         ("--generate-tokens", "16")),
     Row("train_1x256", "the same, LoRA step 1x256, rank 8, all linear", "tokens/s", 256, 85, ("torch",), "qwen2.5-0.5b",
         ("--train-tokens", "256", "--batch-size", "1", "--lora-rank", "8")),
+    Row("train_small_4x256", "4 layers of hidden 256, LoRA step 4x256, rank 8, q and v", "tokens/s", 1024, 7000, ("torch",), "small",
+        ("--train-tokens", "256", "--batch-size", "4", "--lora-rank", "8", "--target-modules", "q_proj,v_proj")),
     Row("minilm_100", "all-MiniLM-L6-v2, 100 sentences of 5 to 60 words, from text", "sentences/s", 100, 300, SENTENCES, "minilm"),
     Row("minilm_1", "the same, one sentence of 20 words", "ms", 1e3, 4.5, SENTENCES, "minilm"),
     Row("minilm_100_int8", "100 sentences, int8", "sentences/s", 100, 600, ("onnxruntime",), "minilm"),

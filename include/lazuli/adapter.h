@@ -95,10 +95,16 @@ class AdapterContext {
     const int32_t k = layer < slot_.size() ? slot_[layer] : -1;
     return k < 0 ? nullptr : &pairs_[static_cast<size_t>(k)];
   }
+  ///@{
+  /// How many of the model's first layers the backward pass computes again instead of keeping what they computed.
+  int64_t recomputed_layers() const { return recomputed_layers_; }
+  void recompute(int64_t layers) { recomputed_layers_ = layers; }
+  ///@}
 
  private:
   std::vector<LowRank> pairs_;
   std::vector<int32_t> slot_;
+  int64_t recomputed_layers_ = 0;
 };
 
 }  // namespace lazuli

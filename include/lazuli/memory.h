@@ -35,7 +35,9 @@ struct MemoryNeed {
 inline const MemoryNeed& larger(const MemoryNeed& a, const MemoryNeed& b) { return a.total() < b.total() ? b : a; }
 /// What an allocation of so many bytes takes.
 size_t allocated_bytes(size_t bytes);
-/// Throws OutOfMemory, which says what is needed, for what, and the limit, where the need and what is in use exceed the device's limit.
+/// Whether the need and what is in use stay within the device's limit.
+bool fits_memory(const MemoryNeed& need, Device device = {});
+/// Throws OutOfMemory, which says what is needed, for what, and the limit, where `fits_memory` says no.
 /// `who` begins the error's text: `[generate]`.
 void require_memory(std::string_view who, const MemoryNeed& need, Device device = {});
 

@@ -21,7 +21,8 @@ class EmbeddingModel;
 class Objective {
  public:
   virtual ~Objective() = default;
-  virtual size_t inputs() const = 0;  ///< how many tensors a batch has
+  virtual size_t inputs() const = 0;            ///< how many tensors a batch has
+  virtual int64_t layers() const { return 0; }  ///< how many AdapterContext::recompute may ask for
   /// Throws ShapeError, DTypeError or ValueError for a batch that `loss` cannot take.
   virtual void check(std::span<const Tensor> batch) const = 0;
   /// Records the loss, a rank-0 f32.
@@ -58,6 +59,8 @@ struct TrainConfig {
   uint64_t seed = 0;           ///< of the dropout
   /// A step whose loss or gradient is not finite leaves factors and moments as they are.
   bool skip_nonfinite = false;
+  /// So many of the model's first layers run under `checkpoint`: computed again in the backward pass, which takes less memory.
+  int64_t recomputed_layers = 0;
   /// Throws ValueError naming what is out of range.
   void check() const;
 };
@@ -96,8 +99,10 @@ class Trainer {
   /// The same for a batch of one tensor.
   double evaluate(const Tensor& ids) { return evaluate(std::span(&ids, 1)); }
 
-  /// Plans a step on such a batch, and its evaluation if `evaluates`, and throws OutOfMemory where that needs more than there may be.
+  /// Plans a step on such a batch, and its evaluation if `evaluates`. Where that needs more memory than there may be, as few further layers
+  /// as help are computed again from now on; throws OutOfMemory where all of them do not.
   void require_memory(std::span<const Tensor> batch, bool evaluates);
+  int64_t recomputed_layers() const;  ///< of TrainConfig, or what `require_memory` made of it
 
   /// Updates so far, those before `load_state` included.
   int64_t steps_done() const;

@@ -103,6 +103,19 @@ Outputs define_cross_entropy_backward(const DefinitionRequest& r) {
   return {cast(where(unsqueeze(labels.counted, -1), d, constant(x, 0)), r.in(0).dtype())};
 }
 
+Outputs define_linear_cross_entropy(const DefinitionRequest& r) {
+  const LazyTensor x = up(r.in(0)), w = up(r.in(1));
+  const bool transposed = r.attrs.i[1] != 0;
+  Attrs attrs;
+  attrs.i[0] = r.attrs.i[0];
+  const LazyTensor logits = matmul(x, w, false, transposed), &targets = r.in(2), &smoothing = r.in(3);
+  const LazyTensor operands[] = {logits, targets, smoothing};
+  const auto rows = record_all(Op::cross_entropy, operands, attrs);
+  const LazyTensor each = LazyTensor::full(rows[0].shape(), 1, rows[0].dtype());
+  const LazyTensor g = record(Op::cross_entropy_backward, {logits, targets, smoothing, rows[1], each}, attrs);
+  return {rows[0], rows[1], cast(matmul(g, w, false, !transposed), r.in(0).dtype())};
+}
+
 Outputs define_linear(const DefinitionRequest& r) {
   LazyTensor y = matmul(r.in(0), r.in(1), false, r.attrs.i[0] != 0);
   for (size_t k = 2; k < r.inputs.size(); ++k) y = y + r.in(k);
@@ -179,6 +192,7 @@ constexpr Definition kDefinitions[] = {
     {Op::sdpa_backward, define_sdpa_backward},
     {Op::cross_entropy, define_cross_entropy},
     {Op::cross_entropy_backward, define_cross_entropy_backward},
+    {Op::linear_cross_entropy, define_linear_cross_entropy},
     {Op::linear, define_linear},
     {Op::quantized_linear, define_quantized_linear},
     {Op::gated_linear, define_gated_linear},

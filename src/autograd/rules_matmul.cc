@@ -74,6 +74,22 @@ void vjp_lora_linear(VjpContext& c) {
   if (c.need(5)) c.set(5, c.g());
 }
 
+// The gradient of x is there already but for the factor of each row. That of w needs the logits again.
+void vjp_linear_cross_entropy(VjpContext& c) {
+  if (c.g(1).defined() || c.g(2).defined()) return vjp_through_definition(c, 0, 4);
+  const LazyTensor &x = c.in(0), &w = c.in(1);
+  if (c.need(0)) c.set(0, cast(mul(unsqueeze(c.g(), -1), cast(c.out(2), c.g().dtype())), x.dtype()));
+  if (c.need(1)) {
+    const bool transposed = c.attrs.i[1] != 0;
+    Attrs attrs;
+    attrs.i[0] = c.attrs.i[0];
+    const LazyTensor logits = matmul(x, w, false, transposed);
+    const LazyTensor g = record(Op::cross_entropy_backward, {logits, c.in(2), c.in(3), c.out(1), c.g()}, attrs);
+    c.set(1, weight_product(x, g, transposed));
+  }
+  vjp_through_definition(c, 3, 4);
+}
+
 void vjp_rope(VjpContext& c) {
   if (c.need(0)) {
     Attrs attrs = c.attrs;

@@ -15,6 +15,7 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/human.h"
+#include "cli/input.h"
 #include "cli/roofline.h"
 #include "embed/any_model.h"
 #include "exec/parallel.h"
@@ -30,7 +31,7 @@ namespace {
 struct BenchFlags {
   bool deterministic = false, roofline = false;
   std::string quantize = "none";
-  std::string model, adapter_path;
+  std::string model, adapter_path, target_modules = "all-linear";
   int64_t prompt_tokens = 512, generate_tokens = 128, train_tokens = 512;
   int64_t embed_tokens = 128, embed_batch = 32;
   int64_t batch_size = 4, lora_rank = 8, repeats = 5;
@@ -113,6 +114,7 @@ Measurement decode(const std::shared_ptr<DecodeSession>& session, int64_t tokens
 Measurement train(const std::shared_ptr<const LanguageModel>& model, const BenchFlags& flags, const Common& common) {
   LoRAConfig config;
   config.rank = flags.lora_rank;
+  config.target_modules = split_names("--target-modules", flags.target_modules);
   const auto trainer = std::make_shared<Trainer>(model, Adapter::create(model->linears(), config, static_cast<uint64_t>(common.seed)),
                                                  TrainConfig{}, common.device);
   const int64_t length = flags.train_tokens + 1;
@@ -254,6 +256,10 @@ Command bench_command() {
       {.name = "--embed-tokens", .target = &flags->embed_tokens, .help = "Tokens of a text, for encoders", .low = 1, .high = 1e9},
       {.name = "--embed-batch", .target = &flags->embed_batch, .help = "Texts in a batch, for encoders", .low = 1, .high = 65536},
       {.name = "--lora-rank", .target = &flags->lora_rank, .help = "Rank of the adapter that is trained", .low = 1, .high = 65536},
+      {.name = "--target-modules",
+       .target = &flags->target_modules,
+       .help = "Layers that it changes: all-linear, or names such as q_proj,v_proj",
+       .value = "NAMES"},
       {.name = "--repeats", .target = &flags->repeats, .help = "Runs that count", .low = 1, .high = 1e6},
       {.name = "--roofline", .target = &flags->roofline, .help = "Show what each kernel reaches of the machine's limits"},
       deterministic_option(&flags->deterministic),

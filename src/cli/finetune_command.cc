@@ -15,6 +15,7 @@
 #include "cli/command.h"
 #include "cli/finetune_task.h"
 #include "cli/human.h"
+#include "cli/input.h"
 #include "lazuli/adapter.h"
 #include "lazuli/determinism.h"
 #include "train/fine_tune.h"
@@ -46,17 +47,6 @@ struct FinetuneFlags {
   std::string on_nonfinite = "stop";
   bool resume = false;
 };
-
-std::vector<std::string> split_names(std::string_view text) {
-  std::vector<std::string> names;
-  while (!text.empty()) {
-    const size_t comma = std::min(text.find(','), text.size());
-    if (comma > 0) names.emplace_back(text.substr(0, comma));
-    text.remove_prefix(std::min(comma + 1, text.size()));
-  }
-  if (names.empty()) throw UsageError("--target-modules: at least one name is expected");
-  return names;
-}
 
 FineTuneOptions loop_options(const FinetuneFlags& flags, const Common& common) {
   FineTuneOptions o;
@@ -128,7 +118,8 @@ std::string report_json(const FinetuneFlags& flags, const FineTuneReport& r, con
       .field("skipped_iterations", r.skipped)
       .field("tokens_per_second", r.tokens_per_second)
       .field("seconds", r.seconds)
-      .field("peak_memory_bytes", r.peak_memory_bytes);
+      .field("peak_memory_bytes", r.peak_memory_bytes)
+      .field("recomputed_layers", r.recomputed_layers);
   write_allocator(w);
   w.end_object();
   return w.text();
@@ -166,7 +157,7 @@ int run_finetune(const FinetuneFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
   FineTuneOptions options = loop_options(flags, common);
   options.train.check();
-  const std::vector<std::string> targets = split_names(flags.target_modules);
+  const std::vector<std::string> targets = split_names("--target-modules", flags.target_modules);
   const TaskSources sources{flags.model, flags.data, flags.max_seq_length, static_cast<uint64_t>(common.seed), common.dtype};
   const FinetuneTask task = flags.task == "similarity" ? similarity_task(sources) : text_task(sources);
   options.perplexity = task.perplexity;
@@ -189,6 +180,8 @@ constexpr const char* kDetails =
     "valid.jsonl of {\"text\": ...} rows. The adapter's folder gets adapter_config.json and adapter_model.safetensors in PEFT's layout,\n"
     "metrics.jsonl, loss.svg, and training_state.safetensors, from which --resume goes on. Ctrl-C finishes the step, saves, and ends\n"
     "with code 130; a second Ctrl-C ends at once.\n"
+    "Where a step would take more than --max-memory, as few layers as it needs keep nothing for the backward pass, which computes them\n"
+    "again: slower, with the same result.\n"
     "With --task similarity the model is an encoder and the data are pairs of texts: rows {\"anchor\", \"positive\"}, of which each\n"
     "learns to tell its own second text from those of its batch, or rows {\"sentence1\", \"sentence2\", \"score\"} with the cosine\n"
     "that is wanted. lazuli embed and lazuli similar take the adapter.";

@@ -1,12 +1,15 @@
 #include "cli/input.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <limits>
 
 #include "base/file.h"
+#include "cli/command.h"
 
 namespace lazuli::cli {
 
@@ -21,6 +24,17 @@ std::string read_input(const std::string& path) {
     if (n == 0) return all;
     all.append(part.data(), static_cast<size_t>(n));
   }
+}
+
+std::vector<std::string> split_names(std::string_view option, std::string_view text) {
+  std::vector<std::string> names;
+  while (!text.empty()) {
+    const size_t comma = std::min(text.find(','), text.size());
+    if (comma > 0) names.emplace_back(text.substr(0, comma));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  if (names.empty()) throw UsageError(fmt::format("{}: at least one name is expected", option));
+  return names;
 }
 
 }  // namespace lazuli::cli

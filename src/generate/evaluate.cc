@@ -41,7 +41,7 @@ class Evaluation {
   int64_t windows() const { return (static_cast<int64_t>(tokens_.size()) + length_ - 1) / length_; }
   int64_t window_size(int64_t k) const { return std::min(length_, static_cast<int64_t>(tokens_.size()) - k * length_); }
   void require_memory(int64_t windows);
-  int64_t rows_at_a_time(int64_t rows) const;
+  int64_t rows_at_a_time(int64_t rows);
   void run_batch(int64_t first, int64_t count);
   void add_losses(const Tensor& states, const Tensor& targets);
   void dump(const Tensor& states, int64_t first, int64_t count);
@@ -95,9 +95,13 @@ Evaluation::Evaluation(const LanguageModel& model, const Adapter* adapter, std::
                     default_device());
 }
 
-/// Of the logits that are made at a time.
-int64_t Evaluation::rows_at_a_time(int64_t rows) const {
-  return std::min(rows, std::clamp<int64_t>(kLogitBytes / (model_.info().vocab_size * 4), 16, 4096));
+/// All, where their losses need no more than the logits of some.
+int64_t Evaluation::rows_at_a_time(int64_t rows) {
+  const ModelInfo& info = model_.info();
+  const int64_t some = std::clamp<int64_t>(kLogitBytes / (info.vocab_size * 4), 16, 4096);
+  if (rows <= some) return rows;
+  const TensorSpec arguments[] = {{info.dtype, {rows, info.hidden_size}}, {DType::i32, {rows}}};
+  return losses_.plan(arguments).workspace <= static_cast<size_t>(kLogitBytes) ? rows : some;
 }
 
 void Evaluation::require_memory(int64_t windows) {

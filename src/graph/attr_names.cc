@@ -68,6 +68,8 @@ constexpr AttrName kNames[] = {
     {Op::sdpa_packed, 0, "causal", Kind::flag},
     {Op::cross_entropy, 0, "ignore_index", Kind::number},
     {Op::cross_entropy_backward, 0, "ignore_index", Kind::number},
+    {Op::linear_cross_entropy, 0, "ignore_index", Kind::number},
+    {Op::linear_cross_entropy, 1, "transpose_w", Kind::flag},
     {Op::dequantize, 0, "group", Kind::number},
     {Op::dequantize, 1, "dtype", Kind::dtype},
     {Op::lora_fused, 0, "transpose_a", Kind::flag},

@@ -168,6 +168,21 @@ Specs infer_linear(const Request& r) {
   return {{r.in(0).dtype, out}};
 }
 
+Specs infer_linear_cross_entropy(const Request& r) {
+  need_float(r, 0);
+  need_min_rank(r, 0, "x", 2);
+  need_same_dtype(r, 1);
+  const Shape& x = r.in(0).shape;
+  const int64_t classes = need_factor_matrix(r, 1, "w", r.attrs.i[1] != 0, x.back());
+  const Shape rows = prefix(x, x.rank() - 1);
+  need_index(r, 2, "targets");
+  need_shape(r, 2, "targets", rows);
+  need_factor(r, 3, "smoothing");
+  if (classes == 0 && rows.numel() != 0) fail_shape(r, fmt::format("w {} has no classes", to_string(r.in(1).shape)));
+  const DType t = statistics_dtype(r);
+  return {{t, rows}, {t, rows}, r.in(0)};
+}
+
 Specs infer_quantized_linear(const Request& r) {
   need_float(r, 0);
   need_activation(r, r.attrs.i[2]);

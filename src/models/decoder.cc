@@ -8,6 +8,7 @@
 
 #include "lazuli/error.h"
 #include "models/activation.h"
+#include "models/recompute.h"
 
 namespace lazuli {
 
@@ -110,19 +111,25 @@ LazyTensor DecoderModel::hidden(ForwardContext& context) const {
   const RopeTables::Pair rope = rope_.rows(context.cache != nullptr && !layers_.empty() ? context.cache->keys[0].dim(2) : tokens);
   inputs.cos = rope.cos;
   inputs.sin = rope.sin;
-  const AdapterContext* adapter = context.adapter;
-  const LowRankOf low_rank = [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
+  const auto kept = kept_for_layers(context.cache == nullptr ? context.adapter : nullptr);
+  const AdapterContext* adapter = kept ? kept.get() : context.adapter;
+  const int64_t again = kept ? kept->recomputed_layers() : 0;
   LazyTensor x = embedding_.forward(context.ids);
   for (size_t k = 0; k < layers_.size(); ++k) {
-    const Layer& layer = layers_[k];
     if (context.cache != nullptr) {
       inputs.keys = &context.cache->keys[k];
       inputs.values = &context.cache->values[k];
     }
-    x = add(x, layer.attention.forward(layer.attention_norm.forward(x), inputs, low_rank));
-    x = add(x, layer.mlp.forward(layer.mlp_norm.forward(x), low_rank));
+    x = run_layer(x, static_cast<int64_t>(k) < again,
+                  [&layer = layers_[k], inputs, adapter, kept](const LazyTensor& in) { return layer.forward(in, inputs, adapter); });
   }
   return norm_.forward(x);
+}
+
+LazyTensor DecoderModel::Layer::forward(const LazyTensor& x, const AttentionInputs& inputs, const AdapterContext* adapter) const {
+  const LowRankOf low_rank = [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
+  const LazyTensor y = add(x, attention.forward(attention_norm.forward(x), inputs, low_rank));
+  return add(y, mlp.forward(mlp_norm.forward(y), low_rank));
 }
 
 LazyTensor DecoderModel::logits(const LazyTensor& hidden) const { return output_.forward(hidden); }

@@ -33,6 +33,7 @@ class DecoderModel : public LanguageModel {
     RMSNorm attention_norm, mlp_norm;
     Attention attention;
     GatedMLP mlp;
+    LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const AdapterContext* adapter) const;
   };
   struct Builder;
   void check_cache(const ForwardContext& context) const;

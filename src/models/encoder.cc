@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "lazuli/error.h"
+#include "models/recompute.h"
 
 namespace lazuli {
 
@@ -152,8 +153,14 @@ LazyTensor EncoderModel::embed(const LazyTensor& ids, const LazyTensor& position
 }
 
 LazyTensor EncoderModel::run_layers(LazyTensor x, const Mixing& mixing, const AdapterContext* adapter) const {
-  const LowRankOf low_rank = [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
-  for (const EncoderLayer& layer : layers_) x = layer.forward(x, mixing, low_rank);
+  const auto kept = kept_for_layers(adapter);
+  const AdapterContext* used = kept ? kept.get() : adapter;
+  const size_t again = kept ? static_cast<size_t>(kept->recomputed_layers()) : 0;
+  const LowRankOf low_rank = [used](size_t layer) { return used == nullptr ? nullptr : used->low_rank(layer); };
+  for (size_t k = 0; k < layers_.size(); ++k) {
+    x = run_layer(x, k < again,
+                  [&layer = layers_[k], mixing, low_rank, kept](const LazyTensor& in) { return layer.forward(in, mixing, low_rank); });
+  }
   return x;
 }
 
@@ -162,10 +169,13 @@ double EncoderModel::attention_scale() const { return 1.0 / std::sqrt(static_cas
 LazyTensor EncoderModel::hidden(const EncoderInputs& inputs) const {
   check_inputs(inputs, info_);
   const int64_t batch = inputs.ids.dim(0), tokens = inputs.ids.dim(1);
-  const auto split = [&](const LazyTensor& y) { return transpose(reshape(y, {batch, tokens, info_.kv_heads, info_.head_size}), 1, 2); };
+  // Layers that are computed again call these after this function has returned.
+  const auto split = [this, batch, tokens](const LazyTensor& y) {
+    return transpose(reshape(y, {batch, tokens, info_.kv_heads, info_.head_size}), 1, 2);
+  };
   AttentionOptions options;
   options.mask = attention_mask(inputs.mask);
-  const Mixing mixing = [&](const LazyTensor& q, const LazyTensor& k, const LazyTensor& v) {
+  const Mixing mixing = [this, batch, tokens, split, options](const LazyTensor& q, const LazyTensor& k, const LazyTensor& v) {
     const LazyTensor mixed = scaled_dot_product_attention(split(q), split(k), split(v), attention_scale(), options);
     return reshape(transpose(mixed, 1, 2), {batch, tokens, info_.hidden_size});
   };
@@ -176,9 +186,9 @@ LazyTensor EncoderModel::hidden_packed(const PackedInputs& inputs) const {
   if (!packs()) return Encoder::hidden_packed(inputs);
   check_packed(inputs, info_);
   const int64_t tokens = inputs.ids.dim(0);
-  const auto split = [&](const LazyTensor& y) { return reshape(y, {tokens, info_.kv_heads, info_.head_size}); };
-  const Mixing mixing = [&](const LazyTensor& q, const LazyTensor& k, const LazyTensor& v) {
-    const LazyTensor mixed = scaled_dot_product_attention_packed(split(q), split(k), split(v), attention_scale(), inputs.starts);
+  const auto split = [this, tokens](const LazyTensor& y) { return reshape(y, {tokens, info_.kv_heads, info_.head_size}); };
+  const Mixing mixing = [this, tokens, split, starts = inputs.starts](const LazyTensor& q, const LazyTensor& k, const LazyTensor& v) {
+    const LazyTensor mixed = scaled_dot_product_attention_packed(split(q), split(k), split(v), attention_scale(), starts);
     return reshape(mixed, {tokens, info_.hidden_size});
   };
   return run_layers(embed(inputs.ids, inputs.positions), mixing, inputs.adapter);

@@ -37,7 +37,9 @@ Planner::Planner(const ComputationGraph& graph, Device device, const Backend& ba
 }
 
 Plan Planner::run() {
-  for (int32_t node : schedule(graph_)) {
+  // A graph that computes again does so to take less memory.
+  const bool recomputes = std::any_of(graph_.nodes.begin(), graph_.nodes.end(), [](const GraphNode& n) { return n.op == Op::barrier; });
+  for (int32_t node : schedule(graph_, recomputes)) {
     switch (info(graph_.nodes[static_cast<size_t>(node)].op).cls) {
       case OpClass::leaf:
         place_leaves(node);

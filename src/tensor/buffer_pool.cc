@@ -327,10 +327,15 @@ MemoryStats memory_stats(Device device) {
 
 size_t allocated_bytes(size_t bytes) { return BufferPool::rounded(bytes); }
 
+bool fits_memory(const MemoryNeed& need, Device device) {
+  const size_t limit = BufferPool::of(device).stats().budget_bytes, in_use = BufferPool::of(device).in_use();
+  return in_use <= limit && need.total() <= limit - in_use;
+}
+
 void require_memory(std::string_view who, const MemoryNeed& need, Device device) {
+  if (fits_memory(need, device)) return;
   const size_t limit = BufferPool::of(device).stats().budget_bytes;
   const size_t in_use = BufferPool::of(device).in_use();
-  if (in_use <= limit && need.total() <= limit - in_use) return;
   std::string parts;
   const std::pair<const char*, size_t> named[] = {{"in use", in_use},
                                                   {"weights", need.weights},

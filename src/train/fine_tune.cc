@@ -44,6 +44,9 @@ class Loop {
 
   FineTuneReport run() {
     const InterruptGuard guard;
+    if (const int64_t layers = trainer_.recomputed_layers(); layers > 0) {
+      progress_.line(fmt::format("to stay within the memory limit {} layers are computed again in the backward pass", layers));
+    }
     if (!options_.resume) save();
     report_.val_loss_before = validate(trainer_.steps_done());
     while (trainer_.steps_done() < options_.train.iterations && !interrupted()) step();
@@ -148,6 +151,7 @@ class Loop {
     report_.trained_tokens = all_.tokens;
     report_.seconds = elapsed();
     report_.peak_memory_bytes = peak_memory_bytes();
+    report_.recomputed_layers = trainer_.recomputed_layers();
   }
 
   std::string perplexity(double loss) const { return options_.perplexity ? fmt::format(" (perplexity {:.2f})", std::exp(loss)) : ""; }

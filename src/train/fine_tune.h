@@ -36,6 +36,7 @@ struct FineTuneReport {
   int64_t trained_tokens = 0;    ///< in this run
   double seconds = 0;
   uint64_t peak_memory_bytes = 0;
+  int64_t recomputed_layers = 0;  ///< in the backward pass, to take less memory
 };
 
 /// The names of a training's files in its folder.

@@ -14,6 +14,7 @@ class NextToken : public Objective {
  public:
   explicit NextToken(std::shared_ptr<const LanguageModel> model) : model_(std::move(model)) {}
   size_t inputs() const override { return 1; }
+  int64_t layers() const override { return model_->info().layers; }
 
   void check(std::span<const Tensor> batch) const override {
     const Tensor& ids = batch[0];
@@ -46,6 +47,7 @@ class PairSimilarity : public Objective {
  public:
   PairSimilarity(std::shared_ptr<const EmbeddingModel> model, PairLoss kind) : model_(std::move(model)), kind_(kind) {}
   size_t inputs() const override { return kind_ == PairLoss::scores ? 4 : 3; }
+  int64_t layers() const override { return model_->encoder().info().layers; }
 
   void check(std::span<const Tensor> batch) const override {
     const Shape& shape = batch[0].shape();

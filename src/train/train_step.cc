@@ -33,7 +33,9 @@ std::vector<LazyTensor> record_train_step(const Objective& objective, const Adap
   const StepArguments at{2 * adapter.pairs().size(), objective.inputs()};
   const LazyTensor seed = adapter.config().dropout > 0 ? args[at.seed()] : LazyTensor();
   const auto loss_of = [&](std::span<const LazyTensor> parameters) {
-    return objective.loss(args.subspan(at.batch(), at.inputs), AdapterContext(adapter, parameters, seed));
+    AdapterContext context(adapter, parameters, seed);
+    context.recompute(config.recomputed_layers);
+    return objective.loss(args.subspan(at.batch(), at.inputs), context);
   };
   const ValueAndGrad result = value_and_grad(loss_of)(args.first(at.n));
   const LazyTensor norm = global_norm(result.grads);

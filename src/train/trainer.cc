@@ -77,6 +77,8 @@ struct Trainer::Impl {
         device);
   }
 
+  MemoryNeed need(std::span<const Tensor> batch, bool evaluates);
+
   std::span<const Tensor> group(size_t g) const { return std::span(arguments).subspan(g * at.n, at.n); }
 
   std::string key(size_t g, size_t k) const {
@@ -131,31 +133,55 @@ double Trainer::evaluate(std::span<const Tensor> batch) {
   return impl_->loss_function(std::move(args))[0].item();
 }
 
+/// Of a step on such a batch, of saving, and of an evaluation.
+MemoryNeed Trainer::Impl::need(std::span<const Tensor> batch, bool evaluates) {
+  const auto spec_of = [](const Tensor& t) { return TensorSpec{t.dtype(), t.shape()}; };
+  std::vector<TensorSpec> specs;
+  for (size_t k = 0; k < 3 * at.n; ++k) specs.push_back(spec_of(arguments[k]));
+  for (const Tensor& t : batch) specs.push_back(spec_of(t));
+  specs.resize(at.count());
+  specs[at.rate()] = {DType::f32, Shape{}};
+  specs[at.step()] = {DType::i32, Shape{}};
+  specs[at.seed()] = {DType::i64, Shape{}};
+  MemoryNeed most = step_function.plan(specs);
+  // Saving copies the factors.
+  MemoryNeed saving;
+  for (const Tensor& t : group(0)) saving.results += allocated_bytes(t.nbytes());
+  most = larger(most, saving);
+  if (evaluates) {
+    specs.erase(specs.begin() + static_cast<std::ptrdiff_t>(at.n), specs.begin() + static_cast<std::ptrdiff_t>(at.batch()));
+    specs.resize(at.n + at.inputs);
+    most = larger(most, loss_function.plan(specs));
+  }
+  return most;
+}
+
 void Trainer::require_memory(std::span<const Tensor> batch, bool evaluates) {
   Impl& s = *impl_;
   check_batch(*s.objective, batch);
-  const auto spec_of = [](const Tensor& t) { return TensorSpec{t.dtype(), t.shape()}; };
-  std::vector<TensorSpec> specs;
-  for (size_t k = 0; k < 3 * s.at.n; ++k) specs.push_back(spec_of(s.arguments[k]));
-  for (const Tensor& t : batch) specs.push_back(spec_of(t));
-  specs.resize(s.at.count());
-  specs[s.at.rate()] = {DType::f32, Shape{}};
-  specs[s.at.step()] = {DType::i32, Shape{}};
-  specs[s.at.seed()] = {DType::i64, Shape{}};
-  MemoryNeed most = s.step_function.plan(specs);
-  // Saving copies the factors.
-  MemoryNeed saving;
-  for (const Tensor& t : s.group(0)) saving.results += allocated_bytes(t.nbytes());
-  most = larger(most, saving);
-  if (evaluates) {
-    specs.erase(specs.begin() + static_cast<std::ptrdiff_t>(s.at.n), specs.begin() + static_cast<std::ptrdiff_t>(s.at.batch()));
-    specs.resize(s.at.n + s.at.inputs);
-    most = larger(most, s.loss_function.plan(specs));
+  const auto need_with = [&](int64_t layers) {
+    if (layers != s.config.recomputed_layers) {
+      s.config.recomputed_layers = layers;
+      s.compile_functions();
+    }
+    return s.need(batch, evaluates);
+  };
+  int64_t too_few = s.config.recomputed_layers, enough = s.objective->layers();
+  const MemoryNeed first = need_with(too_few);
+  if (fits_memory(first, s.device)) return;
+  const MemoryNeed least = enough > too_few ? need_with(enough) : first;
+  if (least.total() >= first.total()) lazuli::require_memory("[train]", first, s.device);
+  lazuli::require_memory(fmt::format("[train] with all {} layers computed again in the backward pass", enough), least, s.device);
+  // Each layer more makes it less.
+  while (enough - too_few > 1) {
+    const int64_t middle = too_few + (enough - too_few) / 2;
+    (fits_memory(need_with(middle), s.device) ? enough : too_few) = middle;
   }
-  lazuli::require_memory("[train]", most, impl_->device);
+  need_with(enough);
 }
 
 int64_t Trainer::steps_done() const { return impl_->steps_done; }
+int64_t Trainer::recomputed_layers() const { return impl_->config.recomputed_layers; }
 size_t Trainer::workspace_bytes() const { return impl_->step_function.workspace_bytes(); }
 
 Adapter Trainer::adapter() const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "cli/program.h"
 #include "support/tiny_sentences.h"
 
@@ -77,7 +78,40 @@ TEST_F(Memory, FinetuneNeedsItsStepAndItsValidation) {
   const std::string adapter = folder_ / "adapter";
   expect_exact({"finetune", "--model", model_folder(), "--data", folder_ / "code.py", "--adapter-path", adapter, "--iters", "2",
                 "--batch-size", "2", "--max-seq-length", "32", "--lora-rank", "2", "--val-batches", "1", "--dtype", "bf16"},
-               "2MB", "[train] needs", "--batch-size");
+               "2MB", "[train] with all 8 layers computed again in the backward pass needs", "--batch-size");
+}
+
+TEST_F(Memory, AFinetuneComputesLayersAgainAndSaysSo) {
+  const std::string adapter = folder_ / "adapter";
+  const std::vector<std::string> arguments = {"finetune",
+                                              "--model",
+                                              model_folder(),
+                                              "--data",
+                                              folder_ / "code.py",
+                                              "--adapter-path",
+                                              adapter,
+                                              "--iters",
+                                              "2",
+                                              "--lora-rank",
+                                              "2",
+                                              "--json",
+                                              "--dtype",
+                                              "bf16",
+                                              "--val-batches",
+                                              "1",
+                                              "--max-seq-length",
+                                              "64"};
+  const double bytes = needed(run(arguments, "2MB").err);
+  const Result enough = run(arguments, std::to_string(std::llround(bytes * 1.01))), plenty = run(arguments, "8GB");
+  ASSERT_EQ(enough.code, 0) << enough.err;
+  EXPECT_THAT(enough.err, HasSubstr("layers are computed again in the backward pass"));
+  EXPECT_THAT(plenty.err, testing::Not(HasSubstr("computed again")));
+  const auto result = [](const Result& r) { return JsonDocument::parse(r.out, "stdout"); };
+  const JsonDocument few = result(enough), all = result(plenty);
+  EXPECT_GT(few.root().get("recomputed_layers").as_int(), 0);
+  EXPECT_EQ(all.root().get("recomputed_layers").as_int(), 0);
+  const double loss = all.root().get("val_loss_after").as_double();
+  EXPECT_NEAR(few.root().get("val_loss_after").as_double(), loss, 1e-3 * loss);
 }
 
 TEST_F(Memory, NothingIsWrittenBeforeAFinetuneThatNeedsTooMuch) {
@@ -86,7 +120,7 @@ TEST_F(Memory, NothingIsWrittenBeforeAFinetuneThatNeedsTooMuch) {
                         "--batch-size", "512", "--max-seq-length", "256"},
                        "100MB");
   EXPECT_EQ(r.code, 1);
-  EXPECT_THAT(r.err, testing::AllOf(HasSubstr("[train] needs"), HasSubstr("workspace"), HasSubstr("limit 100 MB")));
+  EXPECT_THAT(r.err, testing::AllOf(HasSubstr("[train] with all"), HasSubstr("workspace"), HasSubstr("limit 100 MB")));
   EXPECT_FALSE(std::filesystem::exists(adapter));
 }
 

@@ -98,6 +98,7 @@ const std::unordered_map<Op, MakeCases> kRows = {
     {Op::sdpa_packed, sdpa_packed_cases},
     {Op::cross_entropy, cross_entropy_cases},
     {Op::cross_entropy_backward, cross_entropy_cases},
+    {Op::linear_cross_entropy, linear_cross_entropy_cases},
     {Op::dropout, dropout_cases},
     {Op::dequantize, dequantize_cases},
     {Op::lora_fused, lora_cases},

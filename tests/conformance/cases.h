@@ -45,6 +45,7 @@ Cases adamw_cases(Op op);
 
 Cases matmul_cases(Op op);
 Cases linear_cases(Op op);
+Cases linear_cross_entropy_cases(Op op);
 Cases lora_cases(Op op);
 Cases quantized_cases(Op op);
 Cases lora_rows_cases(Op op);

@@ -143,6 +143,43 @@ Cases lora_cases(Op op) {
   return cases;
 }
 
+Cases linear_cross_entropy_cases(Op op) {
+  Cases cases;
+  const auto call = [&](DType t, const Shape& x, int64_t classes, bool transposed, double smoothing, DType index) {
+    Shape rows = x;
+    rows.resize(x.rank() - 1);
+    Tensor targets = random_indices(index, rows, classes, 4);
+    if (rows.numel() > 2) {  // one row is ignored
+      auto values = targets.to_vector<int64_t>();
+      values[1] = -100;
+      targets = Tensor::from_vector(values, rows).to(index);
+    }
+    return OpCall{op,
+                  {random(t, x, 1), matrix(t, {x.back(), classes}, transposed, 2), targets, scalar(DType::f32, smoothing)},
+                  attrs(-100, transposed ? 1 : 0)};
+  };
+  for (DType t : kFloats) {
+    for (const Shape& x : {Shape{1, 5}, Shape{5, 1}, Shape{2, 3, 33}, Shape{70, 16}, Shape{0, 8}}) {
+      for (int64_t classes : {1, 33, 1000}) {
+        for (bool transposed : {false, true}) {
+          const std::string what = to_string(x) + " " + std::to_string(classes) + (transposed ? " transposed" : "");
+          cases.push_back({label(t, what), call(t, x, classes, transposed, 0, DType::i32), two_products(t)});
+          cases.push_back({label(t, what + " smoothed"), call(t, x, classes, transposed, 0.1, DType::i64), two_products(t)});
+        }
+      }
+    }
+    // More rows than a block and more columns than a segment.
+    cases.push_back({label(t, "blocks"), call(t, {519, 8}, 1100, true, 0.1, DType::i32), two_products(t)});
+    cases.push_back({label(t, "segments"), call(t, {3, 64}, 20001, true, 0.1, DType::i32), two_products(t)});
+    for (Layout layout : kLayouts) {
+      OpCall c = call(t, {3, 5, 19}, 40, false, 0.1, DType::i64);
+      for (size_t k = 0; k < 3; ++k) c.inputs[k] = laid_out(c.inputs[k], layout);
+      cases.push_back({label(t, name_of(layout)), c, two_products(t)});
+    }
+  }
+  return cases;
+}
+
 Cases gated_linear_cases(Op op) {
   Cases cases;
   const auto call = [&](DType t, const Shape& x, int64_t n, bool transposed, Op activation) {

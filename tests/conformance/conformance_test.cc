@@ -126,6 +126,8 @@ std::vector<OpCall> calls_out_of_range() {
           {Op::slice_at, {x, number(-1)}, attrs(0), TensorSpec{DType::f32, {2}}},
           {Op::cross_entropy, {pair, at(3), factor}, attrs(-100)},
           {Op::cross_entropy, {pair, at(-1), factor}, attrs(-100)},
+          {Op::linear_cross_entropy, {pair, x.reshape({3, 1}), at(1), factor}, attrs(-100)},
+          {Op::linear_cross_entropy, {pair, x.reshape({3, 1}), at(-1), factor}, attrs(-100)},
           {Op::rope, {x.reshape({3, 1}), Tensor::zeros(DType::f32, {3, 0}), Tensor::zeros(DType::f32, {3, 0}), number(1)}},
           {Op::sdpa, {heads, heads, heads, factor, number(4)}},
           {Op::sdpa, {heads, heads, heads, factor, number(-1)}},

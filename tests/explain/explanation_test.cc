@@ -55,6 +55,11 @@ TEST_F(Explain, KernelsAddUpToTheSteps) {
   EXPECT_EQ(steps, static_cast<int64_t>(e.plan.steps.size()));
 }
 
+TEST_F(Explain, TrainingListsTheLossThatTakesTheProductOver) {
+  const Explanation e = explain(model_, nullptr, {.kind = WorkloadKind::train, .tokens = 16, .batch = 2}, {});
+  EXPECT_THAT(fused_counts(e.stages.back().graph), testing::Contains(std::pair<std::string, int64_t>("linear_cross_entropy", 1)));
+}
+
 TEST_F(Explain, RefusalsHaveReasons) {
   const Explanation e = explain(model_, nullptr, {.kind = WorkloadKind::train, .tokens = 16, .batch = 2}, {});
   size_t refusals = 0;

@@ -59,6 +59,20 @@ void add_cross_entropy(std::vector<GradientCase>& cases) {
                    }});
 }
 
+void add_linear_cross_entropy(std::vector<GradientCase>& cases) {
+  const LazyTensor x = numbers({3, 2}, 1, -1, 1), w = numbers({2, 4}, 2, -1, 1), smoothing = numbers({}, 3, 0.1, 0.3);
+  cases.push_back({Op::linear_cross_entropy, "linear_cross_entropy", {x, w, smoothing}, [](X i) {
+                     const LazyTensor operands[] = {i[0], i[1], labels(), i[2]};
+                     return Y{record_all(Op::linear_cross_entropy, operands, first(-100))[0]};
+                   }});
+  cases.push_back({Op::linear_cross_entropy, "linear_cross_entropy_all_results", {x, transpose(w), smoothing}, [](X i) {
+                     Attrs attrs = first(-100);
+                     attrs.i[1] = 1;
+                     const LazyTensor operands[] = {i[0], i[1], labels(), i[2]};
+                     return record_all(Op::linear_cross_entropy, operands, attrs);
+                   }});
+}
+
 }  // namespace
 
 std::vector<GradientCase> row_gradient_cases() {
@@ -77,6 +91,7 @@ std::vector<GradientCase> row_gradient_cases() {
                    }});
   add_norms(cases);
   add_cross_entropy(cases);
+  add_linear_cross_entropy(cases);
   cases.push_back({Op::dropout, "dropout", {numbers({3, 4}, 1)}, [](X i) {
                      return Y{square(dropout(i[0], 0.4, LazyTensor::scalar_int(7, DType::i64)))};
                    }});

@@ -10,10 +10,12 @@
 #include "base/json.h"
 #include "lazuli/adapter.h"
 #include "lazuli/error.h"
+#include "lazuli/memory.h"
 #include "lazuli/model.h"
 #include "lazuli/safetensors.h"
 #include "lazuli/train.h"
 #include "support/cuda_device.h"
+#include "tensor/buffer_pool.h"
 
 namespace lazuli {
 namespace {
@@ -184,6 +186,46 @@ TEST_F(SmallTraining, AStepWithoutAFiniteLossChangesNothingWhereItIsSkipped) {
   for (size_t k = 0; k < after.size(); ++k) EXPECT_EQ(after[k].to_vector<float>(), spoilt[k].to_vector<float>()) << k;
   EXPECT_TRUE(std::isfinite(t.step(ids(1)).loss));
   EXPECT_GT(rms_difference(before, t.adapter()), 0);
+}
+
+/// Sets the bound on memory beside what is in use, for a scope.
+struct MemoryFor {
+  explicit MemoryFor(size_t bytes) : before(memory_stats().limit_bytes) { set_memory_limit(BufferPool::of(Device{}).in_use() + bytes); }
+  ~MemoryFor() { set_memory_limit(before); }
+  size_t before;
+};
+
+TEST_F(SmallTraining, ComputesLayersAgainWhereMemoryIsShort) {
+  const Tensor batch = batch_of(batches_, 0);
+  TrainConfig config, least;
+  config.learning_rate = least.learning_rate = 1e-3;
+  least.recomputed_layers = model_->info().layers;
+  Trainer all_kept(model_, fresh(0.1), config), none_kept(model_, fresh(0.1), least), fitted(model_, fresh(0.1), config);
+  const double loss = all_kept.step(batch).loss;
+  EXPECT_NEAR(none_kept.step(batch).loss, loss, 1e-6 * loss);
+  ASSERT_LT(none_kept.workspace_bytes(), all_kept.workspace_bytes() * 3 / 4);
+  const size_t room = (none_kept.workspace_bytes() + all_kept.workspace_bytes()) / 2 + (size_t{1} << 20);
+  const MemoryFor scope(room);
+  fitted.require_memory(std::span(&batch, 1), false);
+  EXPECT_GT(fitted.recomputed_layers(), 0);
+  EXPECT_LT(fitted.recomputed_layers(), model_->info().layers);
+  EXPECT_NEAR(fitted.step(batch).loss, loss, 1e-6 * loss);
+  EXPECT_LT(fitted.workspace_bytes(), room);
+  for (Trainer* t : {&all_kept, &none_kept}) EXPECT_LT(rms_difference(t->adapter(), fitted.adapter()), 1e-6);
+}
+
+TEST_F(SmallTraining, SaysWhatItNeedsWhereAllLayersComputedAgainDoNotHelp) {
+  const Tensor batch = batch_of(batches_, 0);
+  Trainer t = trainer();
+  const MemoryFor scope(size_t{4} << 20);
+  try {
+    t.require_memory(std::span(&batch, 1), true);
+    FAIL();
+  } catch (const OutOfMemory& e) {
+    const std::string text = e.what();
+    EXPECT_NE(text.find("all 8 layers computed again in the backward pass needs"), std::string::npos) << text;
+    EXPECT_NE(text.find("limit"), std::string::npos) << text;
+  }
 }
 
 TEST_F(SmallTraining, DropoutIsRepeatableAndChangesFromStepToStep) {

@@ -47,15 +47,10 @@ double bytes_of(const KernelRequest& request) {
 }
 
 void* resolve(const Place& place, const KernelArgs& args) {
-  switch (place.kind) {
-    case Place::Kind::input:
-      return const_cast<void*>(args.in[place.at]);
-    case Place::Kind::output:
-      return args.out[place.at];
-    case Place::Kind::scratch:
-      break;
-  }
-  return static_cast<std::byte*>(args.scratch) + place.at;
+  void* base = args.scratch;
+  if (place.kind == Place::Kind::input) base = const_cast<void*>(args.in[place.number]);
+  if (place.kind == Place::Kind::output) base = args.out[place.number];
+  return base == nullptr ? nullptr : static_cast<std::byte*>(base) + place.byte;
 }
 
 std::string_view type_name(DType dtype) {

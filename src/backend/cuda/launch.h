@@ -10,14 +10,16 @@
 
 namespace lazuli::cuda {
 
-/// What a pointer of a launch shows: an operand or result of the op by its number, or the step's scratch memory from a byte on.
+/// What a pointer of a launch shows: an operand or result of the op by its number, or the step's scratch memory, from a byte on. A result
+/// that nobody reads stays null.
 struct Place {
   enum class Kind : uint8_t { input, output, scratch };
   Kind kind = Kind::input;
-  int64_t at = 0;
-  static Place input(size_t k) { return {Kind::input, static_cast<int64_t>(k)}; }
-  static Place output(size_t k = 0) { return {Kind::output, static_cast<int64_t>(k)}; }
-  static Place scratch(int64_t byte) { return {Kind::scratch, byte}; }
+  int64_t number = 0;  ///< of the operand or result
+  int64_t byte = 0;
+  static Place input(size_t k, int64_t byte = 0) { return {Kind::input, static_cast<int64_t>(k), byte}; }
+  static Place output(size_t k = 0, int64_t byte = 0) { return {Kind::output, static_cast<int64_t>(k), byte}; }
+  static Place scratch(int64_t byte) { return {Kind::scratch, 0, byte}; }
 };
 void* resolve(const Place& place, const KernelArgs& args);
 

@@ -1,4 +1,4 @@
-// Softmax cross entropy written as log-softmax and a gather of the target's entry.
+// Softmax cross entropy written as log-softmax and a gather of the target's entry, and that of logits which nobody else reads.
 #include <limits>
 
 #include "passes/patterns/patterns.h"
@@ -30,10 +30,35 @@ bool log_probability(Match& m) {
   return true;
 }
 
+bool without_logits(Match& m) {
+  const Value x = m("x"), w = m("w"), logits = m.root_node().inputs[0], targets = m("t"), smoothing = m("s");
+  const GraphNode& product = m.node(m("y"));
+  const int32_t root = m.root();
+  if (!is_float(m.spec(x).dtype)) return m.refuse("the operands are not floats");
+  if (product.attrs.i[0] != 0) return m.refuse("the states are transposed");
+  if (!is_weight(m, w)) return m.refuse("the weight is batched");
+  if (m.spec(logits).shape.back() != m.spec(m("y")).shape.back()) return m.refuse("the classes are not the columns of the product");
+  Attrs attrs;
+  attrs.i[0] = m.root_node().attrs.i[0];
+  attrs.i[1] = product.attrs.i[1];
+  Shape rows = m.spec(logits).shape;
+  rows[rows.rank() - 1] = m.spec(x).shape.back();
+  if (rows.rank() < 2) return m.refuse("there is one row");
+  const Value loss =
+      m.append(Op::linear_cross_entropy, {m.reshape(x, rows), w, targets, smoothing}, std::move(attrs), "LinearCrossEntropy");
+  if (loss.node < 0) return false;
+  m.rw.replace(Value{root, 0}, loss);
+  m.rw.replace(Value{root, 1}, Value{loss.node, 1});
+  return true;
+}
+
 }  // namespace
 
 std::vector<PatternEntry> cross_entropy() {
   std::vector<PatternEntry> entries;
+  entries.push_back({"LinearCrossEntropy",
+                     {Pattern("cross_entropy(y=matmul(x, w), t, s[])"), Pattern("cross_entropy(reshape(y=matmul(x, w)), t, s[])")},
+                     without_logits});
   entries.push_back({"SoftmaxCrossEntropy", {Pattern("t=take_along(l=log_softmax(x), i)")}, log_probability});
   return entries;
 }

@@ -1,0 +1,45 @@
+// The loops of linear_cross_entropy over rows of logits.
+#include "backend/cpu/linear_cross_entropy.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/linear_cross_entropy_loops.cc"
+#include "backend/cpu/each_target.h"
+#include "backend/cpu/row_loop.h"
+#include "backend/cpu/simd_math.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lazuli::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+float exp_sum_row(const float* x, float* out, int64_t n, float top) {
+  const VF t = splat(top);
+  if (out == nullptr) return sum_vectors(n, [&](int64_t i, auto at) HWY_ATTR { return exp_nonpositive(hn::Sub(at.load(x + i), t)); });
+  return sum_vectors(n, [&](int64_t i, auto at) HWY_ATTR {
+    const VF e = exp_nonpositive(hn::Sub(at.load(x + i), t));
+    at.store(e, out + i);
+    return e;
+  });
+}
+
+void add_scaled_row(const float* x, float a, float* y, int64_t n) {
+  const VF factor = splat(a);
+  each_vector(n, [&](int64_t i, auto at) HWY_ATTR { at.store(hn::MulAdd(factor, at.load(x + i), at.load(y + i)), y + i); });
+}
+
+LossLoops lookup_loss_loops() { return {exp_sum_row, add_scaled_row}; }
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace lazuli::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lazuli::cpu {
+
+HWY_EXPORT(lookup_loss_loops);
+
+LossLoops loss_loops() { return HWY_DYNAMIC_DISPATCH(lookup_loss_loops)(); }
+
+}  // namespace lazuli::cpu
+#endif

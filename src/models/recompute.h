@@ -1,0 +1,26 @@
+// Defines run_layer, one layer of a model whose intermediates the backward pass may compute again.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "lazuli/adapter.h"
+#include "lazuli/transforms.h"
+
+namespace lazuli {
+
+/// f(x), under `checkpoint` when `again`. What `f` refers to must outlive the differentiation.
+inline LazyTensor run_layer(const LazyTensor& x, bool again, std::function<LazyTensor(const LazyTensor&)> f) {
+  if (!again) return f(x);
+  return checkpoint([f = std::move(f)](std::span<const LazyTensor> args) { return std::vector<LazyTensor>{f(args[0])}; })(
+      std::span(&x, 1))[0];
+}
+
+/// The adapter as long as layers that are computed again need it; null when there are none.
+inline std::shared_ptr<const AdapterContext> kept_for_layers(const AdapterContext* adapter) {
+  return adapter != nullptr && adapter->recomputed_layers() > 0 ? std::make_shared<const AdapterContext>(*adapter) : nullptr;
+}
+
+}  // namespace lazuli
