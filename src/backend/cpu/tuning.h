@@ -12,7 +12,7 @@ struct Tuning {
   int64_t piece_of_k = 256;       ///< steps of k for which a product packs its operands at once, at most
   int64_t block_rows = 616;       ///< rows of a packed block, at most: a piece of them should stay in the second-level cache
   int64_t few_rows = 28;          ///< rows up to which a row-major right side is read where it is
-  int64_t few_dots = 48;          ///< rows or columns up to which a product is made of inner products
+  int64_t few_dots = 16;          ///< rows or columns up to which a product is made of inner products
   int64_t task_kiloflops = 4000;  ///< arithmetic that a product's task should have, in thousands of operations
   int64_t threads_ns = 8000;      ///< estimated time above which a wave of kernels is shared among threads
   int64_t inline_ns = 150000;     ///< estimated time below which a plan runs on the thread that asks for it
