@@ -134,7 +134,10 @@ std::string as_json(const Diagnosis& d) {
   write_list(w, "features", d.system.features);
   w.field("target", cpu::target_in_use());
   write_list(w, "targets", cpu::usable_targets());
-  w.field("onednn_isa", cpu::onednn_isa()).field("profile", d.profile).field("processors", d.system.logical_processors).field("threads", thread_count());
+  w.field("onednn_isa", cpu::onednn_isa())
+      .field("profile", d.profile)
+      .field("processors", d.system.logical_processors)
+      .field("threads", thread_count());
   w.key("memory").begin_object().field("total", d.system.memory_total).field("available", d.system.memory_available);
   w.field("limit", d.system.memory_limit).end_object().key("devices").begin_array();
   for (const DeviceState& s : d.devices) {

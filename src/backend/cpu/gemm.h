@@ -121,7 +121,7 @@ class Gemm {
   int64_t block_rows_ = 1, block_columns_ = 1;
   int64_t row_blocks_ = 1, column_blocks_ = 1;
   int64_t neighbours_ = 1;  ///< tasks that run() does together where it has them
-  int64_t height_ = 1;  ///< of left panels
+  int64_t height_ = 1;      ///< of left panels
   int64_t longest_k_ = 0;
   std::vector<Kernels> kernels_;                        ///< of each term
   std::shared_ptr<const BlockProduct> products_[2][2];  ///< of whole and of last rows, of whole and of last columns
