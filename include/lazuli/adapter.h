@@ -86,9 +86,9 @@ class AdapterContext {
   /// The adapter's own tensors, without dropout.
   explicit AdapterContext(const Adapter& adapter);
   /// Several adapters of one model in one batch: entry i of the batch takes adapter `choice`[i], or none where that is -1; `choice` (batch)
-  /// is i32 and may be a value of the run. Ranks and layers of the adapters may differ. `parameters`: of each adapter, in the order of
-  /// Adapter::parameters; without them the adapters' own tensors. No dropout.
+  /// is i32 and may be a value of the run. Ranks and layers of the adapters may differ. The adapters' own tensors, without dropout.
   AdapterContext(std::span<const Adapter> adapters, const LazyTensor& choice);
+  /// The same with `parameters`: of each adapter, in the order of Adapter::parameters.
   AdapterContext(std::span<const Adapter> adapters, std::span<const std::vector<LazyTensor>> parameters, const LazyTensor& choice);
   /// Of a layer by its index; null when it is not adapted.
   const LowRank* low_rank(size_t layer) const {

@@ -182,7 +182,7 @@ TEST_F(Examples, OfTheDocumentsWork) {
   for (const char* name : {"my-sources", "other-sources", "include"}) fs::create_directory_symlink(folder_ / "src", folder_ / name);
   const std::string root = LAZULI_SOURCE_DIR;
   int lines = 0;
-  for (const std::string& document : {root + "/README.md", root + "/docs/quickstart.md", root + "/docs/benchmarks.md"}) {
+  for (const std::string& document : {root + "/README.md", root + "/docs/quickstart.md", root + "/docs/performance.md"}) {
     bool shell_block = false;
     for (const std::string& line : lines_of(read_file(document, 1 << 20))) {
       if (line.starts_with("```")) shell_block = line == "```sh";
