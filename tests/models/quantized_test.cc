@@ -16,11 +16,20 @@ namespace {
 
 std::string in_source(const std::string& path) { return std::string(LAZULI_SOURCE_DIR) + "/" + path; }
 
+// Instrumented kernels are slow: a shorter text then, whose perplexity says less.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr size_t kTokens = 512;
+constexpr double kSlack = 3;
+#else
+constexpr size_t kTokens = 4096;
+constexpr double kSlack = 1;
+#endif
+
 double perplexity(Quantization quantization) {
   const auto model = load_model(in_source("models/pycoder-16m"), DType::f32, quantization);
   const Tensor ids = SafetensorsFile::open(in_source("tests/data/pycoder-16m/lora_batches.safetensors")).tensor("input_ids");
   auto tokens = ids.to_vector<int32_t>();
-  tokens.resize(4096);
+  tokens.resize(kTokens);
   EvaluateOptions options;
   options.max_seq_length = 256;
   return evaluate(*model, nullptr, tokens, options).perplexity;
@@ -28,8 +37,8 @@ double perplexity(Quantization quantization) {
 
 TEST(QuantizedModel, PerplexityStaysNearThatOfF32) {
   const double exact = perplexity(Quantization::none);
-  EXPECT_LT(std::abs(perplexity(Quantization::int8) / exact - 1), 0.005);
-  EXPECT_LT(std::abs(perplexity(Quantization::int4) / exact - 1), 0.05);
+  EXPECT_LT(std::abs(perplexity(Quantization::int8) / exact - 1), 0.005 * kSlack);
+  EXPECT_LT(std::abs(perplexity(Quantization::int4) / exact - 1), 0.05 * kSlack);
 }
 
 class QuantizedTiny : public testing::Test {
