@@ -56,7 +56,7 @@ class AdapterBatch : public ::testing::Test {
  protected:
   // The second adapter has another rank and leaves a layer out.
   const std::vector<Adapter> adapters_{adapter(2, {"up_proj", "down_proj"}, 10), adapter(3, {"down_proj"}, 20)};
-  const Network network_;
+  const Network network_{};
   const LazyTensor x_ = LazyTensor::from_tensor(numbers({3, 5, 6}, 30));
   const std::vector<int32_t> choice_{1, -1, 0};
 
