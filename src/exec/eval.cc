@@ -74,7 +74,6 @@ struct Evaluator {
       return;
     }
     queued->set_plan(std::move(plan));
-    for (Node* n : claimed) n->mark_submitted();
     Executor::of(device).submit(queued);
   }
 };

@@ -67,21 +67,18 @@ void Executor::wake() {
   if (asleep_.load(std::memory_order_seq_cst)) pending_.notify_one();
 }
 
-void Executor::submit(Job* job) { submit(std::span<Job* const>(&job, 1)); }
-
-void Executor::submit(std::span<Job* const> jobs) {
+void Executor::submit(Job* job) {
   lock();
-  for (Job* job : jobs) {
-    if (size_ == ring_.size()) {
-      std::vector<Job*> bigger(ring_.size() * 2);
-      for (size_t k = 0; k < size_; ++k) bigger[k] = ring_[(head_ + k) % ring_.size()];
-      ring_.swap(bigger);
-      head_ = 0;
-    }
-    ring_[(head_ + size_++) % ring_.size()] = job;
+  if (size_ == ring_.size()) {
+    std::vector<Job*> bigger(ring_.size() * 2);
+    for (size_t k = 0; k < size_; ++k) bigger[k] = ring_[(head_ + k) % ring_.size()];
+    ring_.swap(bigger);
+    head_ = 0;
   }
+  ring_[(head_ + size_++) % ring_.size()] = job;
+  job->queued();
   unlock();
-  pending_.fetch_add(static_cast<uint32_t>(jobs.size()), std::memory_order_seq_cst);
+  pending_.fetch_add(1, std::memory_order_seq_cst);
   wake();
 }
 

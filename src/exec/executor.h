@@ -14,6 +14,8 @@ namespace lazuli {
 class Job {
  public:
   virtual void run() = 0;
+  /// Called when the job has its place in the queue, before it can be taken and before another job gets a place behind it. Must be short.
+  virtual void queued() {}
 
  protected:
   ~Job() = default;
@@ -24,8 +26,6 @@ class Executor {
   Executor();
   /// Hands over a job; returns at once. Jobs run one after the other.
   void submit(Job* job);
-  /// Hands over several jobs in one go.
-  void submit(std::span<Job* const> jobs);
   /// Returns when all jobs submitted before are done.
   void synchronize();
   /// Runs the oldest waiting job, if any; only on the executor's own thread (a job that waits for a later one).

@@ -80,6 +80,10 @@ void NodeRun::run() {
   give_back(this);
 }
 
+void NodeRun::queued() {
+  for (Node* n : outputs_) n->mark_submitted();
+}
+
 NodeRun* NodeRun::take() {
   FreeRuns& runs = free_runs();
   std::lock_guard lock(runs.mutex);

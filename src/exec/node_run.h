@@ -31,6 +31,8 @@ class NodeRun final : public Job {
   void fail(const std::exception_ptr& error);
   /// All of it, as an executor's job; then gives itself back.
   void run() override;
+  /// Lets later runs of this executor count on the outputs.
+  void queued() override;
 
   /// An unused one; `give_back` returns it.
   static NodeRun* take();

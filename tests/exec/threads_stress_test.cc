@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "exec/executor.h"
 #include "exec/parallel.h"
 #include "lazuli/async_executor.h"
 #include "lazuli/ops.h"
@@ -96,6 +97,29 @@ TEST(ThreadStress, ThePlanCacheIsSharedAndBounded) {
   EXPECT_LE(plan_cache_stats().entries, 4u);
   EXPECT_GT(plan_cache_stats().evictions, 0u);
   set_plan_cache_limits(512, size_t{256} << 20);
+}
+
+// What a run announces when it is queued, later runs count on: they must not come before it.
+TEST(ThreadStress, JobsRunInTheOrderInWhichTheyAreQueued) {
+  struct Order {
+    std::vector<const Job*> queued, run;  // the executor's lock and its one thread protect them
+  };
+  struct Ordered final : Job {
+    void queued() override { order->queued.push_back(this); }
+    void run() override { order->run.push_back(this); }
+    Order* order = nullptr;
+  };
+  constexpr int kJobs = 200;
+  Order order;
+  std::vector<Ordered> jobs(kThreads * kJobs);
+  for (Ordered& job : jobs) job.order = &order;
+  Executor& executor = Executor::of(Device{});
+  on_threads([&](int t) {
+    for (int i = 0; i < kJobs; ++i) executor.submit(&jobs[static_cast<size_t>(t * kJobs + i)]);
+  });
+  executor.synchronize();
+  EXPECT_EQ(order.queued.size(), jobs.size());
+  EXPECT_EQ(order.queued, order.run);
 }
 
 struct Detached {
