@@ -36,6 +36,8 @@ class Linear {
   explicit Linear(QuantizedWeight weight, Tensor bias = {});
   /// x (..., in) -> (..., out).
   LazyTensor forward(const LazyTensor& x, const LowRank* low_rank = nullptr) const;
+  /// The same by a product of floats, made of a weight of 8 bits for this product; one of 4 bits stays as it is.
+  LazyTensor float_forward(const LazyTensor& x) const;
   ///@{
   /// Sizes of the weight (out, in), and the weight: its whole numbers where it is made of them.
   int64_t in_size() const { return bits_ == 4 ? 2 * weight_.dim(1) : weight_.dim(1); }

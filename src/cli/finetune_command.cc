@@ -45,6 +45,7 @@ struct FinetuneFlags {
   int64_t warmup_steps = 0;
   std::string lr_schedule = "constant";
   std::string on_nonfinite = "stop";
+  std::string quantize = "none";
   bool resume = false;
 };
 
@@ -87,9 +88,10 @@ void say(const Common& common, std::string_view text) {
 
 void say_what_is_trained(const Common& common, const FinetuneTask& task, const Adapter& adapter) {
   const ModelInfo& info = *task.info;
-  say(common, fmt::format("{}: {}, {:.1f} M parameters; adapter of rank {} on {} layers, {:.2f} M parameters", info.path, info.architecture,
-                          static_cast<double>(info.parameters) / 1e6, adapter.config().rank, adapter.pairs().size(),
-                          static_cast<double>(adapter.parameter_count()) / 1e6));
+  const std::string rounded = info.quantization == Quantization::none ? "" : fmt::format(" in {}", name_of(info.quantization));
+  say(common, fmt::format("{}: {}, {:.1f} M parameters{}; adapter of rank {} on {} layers, {:.2f} M parameters", info.path,
+                          info.architecture, static_cast<double>(info.parameters) / 1e6, rounded, adapter.config().rank,
+                          adapter.pairs().size(), static_cast<double>(adapter.parameter_count()) / 1e6));
   say(common, task.examples);
 }
 
@@ -107,6 +109,7 @@ std::string report_json(const FinetuneFlags& flags, const FineTuneReport& r, con
   w.begin_object()
       .field("adapter_path", flags.adapter_path)
       .field("loss_curve", curves)
+      .field("quantization", flags.quantize)
       .field("iterations", r.iterations)
       .field("interrupted", r.interrupted);
   add_optional(w, "train_loss_before", r.train_loss_before);
@@ -158,7 +161,8 @@ int run_finetune(const FinetuneFlags& flags, const Common& common) {
   FineTuneOptions options = loop_options(flags, common);
   options.train.check();
   const std::vector<std::string> targets = split_names("--target-modules", flags.target_modules);
-  const TaskSources sources{flags.model, flags.data, flags.max_seq_length, static_cast<uint64_t>(common.seed), common.dtype};
+  const TaskSources sources{
+      flags.model, flags.data, flags.max_seq_length, static_cast<uint64_t>(common.seed), common.dtype, parse_quantization(flags.quantize)};
   const FinetuneTask task = flags.task == "similarity" ? similarity_task(sources) : text_task(sources);
   options.perplexity = task.perplexity;
   const Adapter adapter = first_adapter(flags, common, targets, task);
@@ -182,6 +186,9 @@ constexpr const char* kDetails =
     "with code 130; a second Ctrl-C ends at once.\n"
     "Where a step would take more than --max-memory, as few layers as it needs keep nothing for the backward pass, which computes them\n"
     "again: slower, with the same result.\n"
+    "With --quantize the model's weights are rounded, which takes a quarter or an eighth of their memory; the adapter is trained in f32 "
+    "on\n"
+    "what is left of them (Dettmers et al. 2023) and saved as always. Use it with the same --quantize, and give that to --resume, too.\n"
     "With --task similarity the model is an encoder and the data are pairs of texts: rows {\"anchor\", \"positive\"}, of which each\n"
     "learns to tell its own second text from those of its batch, or rows {\"sentence1\", \"sentence2\", \"score\"} with the cosine\n"
     "that is wanted. lazuli embed and lazuli similar take the adapter.";
@@ -191,6 +198,7 @@ constexpr const char* kExamples =
     "lazuli finetune --model MODEL --data rows --adapter-path OUT --target-modules q_proj,v_proj --lora-rank 16 --lora-alpha 32\n"
     "lazuli finetune --model MODEL --data notes.txt --adapter-path OUT --lr-schedule cosine --warmup-steps 20 --json > result.json\n"
     "lazuli finetune --model MODEL --data rows --adapter-path OUT --resume\n"
+    "lazuli finetune --model MODEL --data rows --adapter-path OUT --quantize int4 --learning-rate 1e-4\n"
     "lazuli finetune --task similarity --model all-MiniLM-L6-v2 --data pairs.jsonl --adapter-path OUT2 --batch-size 32 --learning-rate "
     "1e-4";
 
@@ -231,6 +239,7 @@ std::vector<Option> finetune_options(FinetuneFlags& f) {
        .target = &f.on_nonfinite,
        .help = "What a loss or gradient that is not finite does: end the training, or leave that step out",
        .choices = {"stop", "skip"}},
+      quantize_option(&f.quantize),
       {.name = "--resume", .target = &f.resume, .help = "Go on from what --adapter-path holds"},
       deterministic_option(&f.deterministic),
   };
@@ -246,7 +255,7 @@ Command finetune_command() {
           .examples = kExamples,
           .options = finetune_options(*flags),
           .run = [flags](const Common& common) { return run_finetune(*flags, common); },
-          .memory_hint = "a smaller --batch-size, --max-seq-length or --lora-rank, or --dtype bf16"};
+          .memory_hint = "a smaller --batch-size, --max-seq-length or --lora-rank, --quantize int8, or --dtype bf16"};
 }
 
 }  // namespace lazuli::cli

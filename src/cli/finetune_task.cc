@@ -15,7 +15,7 @@
 namespace lazuli::cli {
 
 FinetuneTask text_task(const TaskSources& sources) {
-  const auto model = load_model(sources.model, sources.dtype);
+  const auto model = load_model(sources.model, sources.dtype, sources.quantization);
   const Tokenizer tokenizer = Tokenizer::load(sources.model);
   const trace::Scope scope("train", "read data");
   const TextSplit split = read_split(sources.data, sources.seed);
@@ -39,7 +39,7 @@ FinetuneTask text_task(const TaskSources& sources) {
 }
 
 FinetuneTask similarity_task(const TaskSources& sources) {
-  const auto model = EmbeddingModel::load(sources.model, sources.dtype);
+  const auto model = EmbeddingModel::load(sources.model, sources.dtype, sources.quantization);
   const trace::Scope scope("train", "read data");
   const PairSplit split = read_pairs(sources.data, sources.seed);
   FinetuneTask task;

@@ -28,6 +28,7 @@ struct TaskSources {
   int64_t max_seq_length = 0;
   uint64_t seed = 0;
   DType dtype = DType::f32;
+  Quantization quantization = Quantization::none;  ///< of the model's own weights
 };
 
 /// A language model that continues texts.

@@ -134,4 +134,6 @@ LazyTensor DecoderModel::Layer::forward(const LazyTensor& x, const AttentionInpu
 
 LazyTensor DecoderModel::logits(const LazyTensor& hidden) const { return output_.forward(hidden); }
 
+LazyTensor DecoderModel::loss_logits(const LazyTensor& hidden) const { return output_.float_forward(hidden); }
+
 }  // namespace lazuli

@@ -27,6 +27,7 @@ class DecoderModel : public LanguageModel {
   DecoderModel(const ModelConfig& config, const DecoderTraits& traits, const std::string& folder, WeightReader& weights);
   LazyTensor hidden(ForwardContext& context) const override;
   LazyTensor logits(const LazyTensor& hidden) const override;
+  LazyTensor loss_logits(const LazyTensor& hidden) const override;
 
  private:
   struct Layer {

@@ -40,10 +40,16 @@ LazyTensor Linear::forward(const LazyTensor& x, const LowRank* low_rank) const {
   const LazyTensor a = low_rank->a.dtype() == x.dtype() ? low_rank->a : cast(low_rank->a, x.dtype());
   const LazyTensor b = low_rank->b.dtype() == x.dtype() ? low_rank->b : cast(low_rank->b, x.dtype());
   if (low_rank->choice.defined()) return lora_rows(x, a, b, low_rank->scales, low_rank->choice, forward(x));
-  if (bits_ != 0) return add(forward(x), lora_fused(x, a, b, low_rank->scale, true));
-  if (low_rank->dropout == 0 || !low_rank->seed.defined()) return lora_linear(x, weight_, a, b, low_rank->scale, bias_, true);
-  const LazyTensor dropped = dropout(x, low_rank->dropout, low_rank->seed);
-  return add(forward(x), lora_fused(dropped, a, b, low_rank->scale, true));
+  const bool drops = low_rank->dropout != 0 && low_rank->seed.defined();
+  if (!drops && bits_ == 0) return lora_linear(x, weight_, a, b, low_rank->scale, bias_, true);
+  const LazyTensor kept = drops ? dropout(x, low_rank->dropout, low_rank->seed) : x;
+  return add(forward(x), lora_fused(kept, a, b, low_rank->scale, true));
+}
+
+LazyTensor Linear::float_forward(const LazyTensor& x) const {
+  if (bits_ != 8) return forward(x);
+  const LazyTensor y = matmul(x, dequantize(weight_, scales_, {}, in_size(), x.dtype()), false, true);
+  return bias_.defined() ? add(y, bias_) : y;
 }
 
 Embedding::Embedding(QuantizedWeight table, DType dtype)

@@ -36,7 +36,7 @@ class NextToken : public Objective {
     forward.ids = slice(ids, 1, 0, tokens);
     forward.adapter = &adapter;
     const LazyTensor targets = slice(ids, 1, 1, tokens + 1);
-    return cross_entropy(model_->forward(forward), targets);
+    return cross_entropy(model_->loss_logits(model_->hidden(forward)), targets);
   }
 
  private:

@@ -135,6 +135,21 @@ TEST_F(EmbedCommand, AnAdapterTrainedOnPairsBringsThemTogether) {
   EXPECT_GT(score({"--adapter-path", folder_ / "adapter"}), score({}) + 0.02);
 }
 
+TEST_F(EmbedCommand, AnAdapterIsTrainedOnRoundedWeightsToo) {
+  std::ofstream pairs(folder_ / "pairs.jsonl");
+  for (int k = 0; k < 12; ++k)
+    pairs << R"({"anchor": "a cat", "positive": "how do I train?"})"
+             "\n"
+             R"({"anchor": "the dog", "positive": "find a word"})"
+             "\n";
+  pairs.close();
+  const Result r = run({"finetune", "--task", "similarity", "--data", folder_ / "pairs.jsonl", "--adapter-path", folder_ / "adapter",
+                        "--iters", "20", "--batch-size", "2", "--learning-rate", "1e-2", "--quantize", "int8", "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const JsonDocument document = JsonDocument::parse(r.out, "output");
+  EXPECT_LT(document.root().get("val_loss_after").as_double(), document.root().get("val_loss_before").as_double());
+}
+
 TEST_F(EmbedCommand, AFusedEncoderEmbedsAsModelAndAdapterDo) {
   // In f32, so that fused weights are not rounded to the f16 of the files.
   std::map<std::string, Tensor> weights;

@@ -127,6 +127,29 @@ TEST_F(FinetuneCommand, NarrowDtypesAndDropoutTrainToo) {
   }
 }
 
+TEST_F(FinetuneCommand, RoundedWeightsTrainAPlainAdapterAndGoOn) {
+  const auto adapter_file = [&] { return read_file(adapter() + "/adapter_model.safetensors", 1 << 24); };
+  const auto config_file = [&] { return read_file(adapter() + "/adapter_config.json", 1 << 20); };
+  const Program floats(folder_, arguments({"--iters", "0", "--quiet"}));
+  ASSERT_EQ(floats.wait(), 0) << floats.err();
+  const std::string config = config_file();
+  for (const char* quantize : {"int8", "int4"}) {
+    const Program whole(folder_, arguments({"--iters", "4", "--json", "--quantize", quantize}));
+    ASSERT_EQ(whole.wait(), 0) << whole.err();
+    EXPECT_THAT(whole.err(), HasSubstr(std::string("M parameters in ") + quantize));
+    const JsonDocument result = JsonDocument::parse(whole.out(), "stdout");
+    EXPECT_EQ(result.root().get("quantization").as_string(), quantize);
+    EXPECT_LT(result.root().get("val_loss_after").as_double(), result.root().get("val_loss_before").as_double());
+    EXPECT_EQ(config_file(), config);
+    const std::string expected = adapter_file();
+    const Program first(folder_, arguments({"--iters", "2", "--quiet", "--quantize", quantize}));
+    ASSERT_EQ(first.wait(), 0) << first.err();
+    const Program second(folder_, arguments({"--iters", "4", "--quiet", "--quantize", quantize, "--resume"}));
+    ASSERT_EQ(second.wait(), 0) << second.err();
+    EXPECT_EQ(adapter_file(), expected);
+  }
+}
+
 TEST_F(FinetuneCommand, ResumeNeedsAnEarlierRun) {
   const Program program(folder_, arguments({"--resume"}));
   EXPECT_EQ(program.wait(), 1);
