@@ -40,6 +40,10 @@ void need_rank(const Request& r, size_t k, const char* what, int rank) {
     fail_shape(r, fmt::format("{}: {} dimensions are expected, got shape {}", what, rank, to_string(r.in(k).shape)));
   }
 }
+void need_ranks(const Request& r, std::initializer_list<const char*> names, int rank) {
+  size_t k = 0;
+  for (const char* name : names) need_rank(r, k++, name, rank);
+}
 void need_min_rank(const Request& r, size_t k, const char* what, int rank) {
   if (r.in(k).shape.rank() < rank) {
     fail_shape(r, fmt::format("{}: at least {} dimensions are expected, got shape {}", what, rank, to_string(r.in(k).shape)));
@@ -111,6 +115,10 @@ Shape replace_axis(const Shape& x, int axis, std::span<const int64_t> dims) {
   return out;
 }
 
+Shape with_last(Shape x, int64_t last) {
+  x[x.rank() - 1] = last;
+  return x;
+}
 Shape prefix(const Shape& x, int count) { return Shape(x.span().first(static_cast<size_t>(count))); }
 
 }  // namespace lazuli::shape_rules

@@ -1,6 +1,7 @@
 // Declares the checks that shape rules share; each throws an error that names the op and what was expected.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 
 #include "graph/shape_rules.h"
@@ -21,6 +22,8 @@ void need_index(const Request& r, size_t k, const char* what);
 void need_same_dtype(const Request& r, size_t k);
 void need_all_same_dtype(const Request& r, size_t count);
 void need_rank(const Request& r, size_t k, const char* what, int rank);
+/// The same of operands 0, 1, ... by their names.
+void need_ranks(const Request& r, std::initializer_list<const char*> names, int rank);
 void need_min_rank(const Request& r, size_t k, const char* what, int rank);
 void need_shape(const Request& r, size_t k, const char* what, const Shape& shape);
 /// A rank-0 factor: f32 or f64.
@@ -42,6 +45,8 @@ Shape broadcast(const Request& r, const Shape& a, const Shape& b);
 bool broadcasts_to(const Shape& from, const Shape& to);
 /// x's shape with `axis` replaced by `dims`.
 Shape replace_axis(const Shape& x, int axis, std::span<const int64_t> dims);
+/// x's shape with another last dim.
+Shape with_last(Shape x, int64_t last);
 Shape prefix(const Shape& x, int count);
 
 }  // namespace lazuli::shape_rules

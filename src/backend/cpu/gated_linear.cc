@@ -12,6 +12,13 @@ struct Half {
   Gemm gemm;
   int w;                  ///< operand
   int64_t shared_floats;  ///< where its packed operands start in scratch
+  bool borrows = false;   ///< its left side is what the other product packed, at the start of scratch
+  /// Of pack(): those that are left to do.
+  int64_t first_pack() const { return borrows ? gemm.left_pack_tasks() : 0; }
+  int64_t pack_tasks() const { return gemm.pack_tasks() - first_pack(); }
+  void pack(const KernelArgs& args, int64_t begin, int64_t end) const {
+    gemm.pack(pointers(args), begin + first_pack(), end + first_pack());
+  }
   GemmPointers pointers(const KernelArgs& args) const {
     GemmPointers p{};
     p.a[0] = args.in[0];
@@ -19,6 +26,7 @@ struct Half {
     p.out = args.out[0];
     p.times = args.out[0];
     p.shared = static_cast<float*>(args.scratch) + shared_floats;
+    if (borrows) p.left = static_cast<float*>(args.scratch);
     return p;
   }
   void run(const KernelArgs& args, int64_t begin, int64_t end) const { gemm.run(pointers(args), args.thread_scratch, begin, end); }
@@ -42,9 +50,9 @@ struct PackBoth {
   std::shared_ptr<const Gated> owner;
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     const Half &gate = owner->gate, &up = owner->up;
-    const int64_t first = gate.gemm.pack_tasks();
-    if (begin < first) gate.gemm.pack(gate.pointers(args), begin, std::min(end, first));
-    if (end > first) up.gemm.pack(up.pointers(args), std::max(begin, first) - first, end - first);
+    const int64_t first = gate.pack_tasks();
+    if (begin < first) gate.pack(args, begin, std::min(end, first));
+    if (end > first) up.pack(args, std::max(begin, first) - first, end - first);
   }
 };
 
@@ -74,8 +82,14 @@ PreparedOp prepare_gated_linear(const KernelRequest& request) {
   op.flops = gate.gemm.flops() + up.gemm.flops();
   op.name = "gated_linear";
   if (alike(w_gate.layout, w_up.layout)) {
-    const int64_t tasks = gate.gemm.tasks(), pack_tasks = gate.gemm.pack_tasks() + up.gemm.pack_tasks();
     op.scratch_bytes = gate.gemm.shared_bytes() + up.gemm.shared_bytes();
+    if (up.gemm.packs_left_as(gate.gemm)) {
+      up.borrows = true;
+      const int64_t left = up.gemm.shared_left_floats();
+      up.shared_floats -= left;  // the part of its left side, which it leaves alone
+      op.scratch_bytes -= static_cast<size_t>(left) * sizeof(float);
+    }
+    const int64_t tasks = gate.gemm.tasks(), pack_tasks = gate.pack_tasks() + up.pack_tasks();
     op.thread_scratch_bytes = std::max(gate.gemm.thread_scratch_bytes(), up.gemm.thread_scratch_bytes());
     Kernel kernel = make_kernel(Gated{std::move(gate), std::move(up)}, tasks);
     if (pack_tasks > 0) op.phases.push_back(make_kernel(PackBoth{std::static_pointer_cast<const Gated>(kernel.state)}, pack_tasks));

@@ -47,7 +47,8 @@ struct GemmPointers {
   const void* residual;
   const void* times;
   float factor;
-  float* shared;  ///< shared_bytes(), 64-byte aligned
+  float* shared;          ///< shared_bytes(), 64-byte aligned
+  float* left = nullptr;  ///< left sides as a product that packs_left_as this one packed them, in place of those in `shared`
 };
 
 class Gemm {
@@ -60,6 +61,12 @@ class Gemm {
   int64_t pack_tasks() const { return left_packs_ + right_packs_; }
   size_t shared_bytes() const { return static_cast<size_t>(shared_floats_) * sizeof(float); }
   void pack(const GemmPointers& pointers, int64_t begin, int64_t end) const;
+  ///@{
+  /// The first of pack()'s tasks and the first part of what it fills are of the left side. Two products of one left side can share them.
+  int64_t left_pack_tasks() const { return left_packs_; }
+  int64_t shared_left_floats() const;
+  bool packs_left_as(const Gemm& other) const;
+  ///@}
   double flops() const;
   /// Tasks [begin, end); what a task computes does not depend on the others. `scratch`: thread_scratch_bytes().
   void run(const GemmPointers& given, void* scratch, int64_t begin, int64_t end) const;

@@ -1,4 +1,6 @@
 // Packing of whole operands, once for all tasks of a product.
+#include <algorithm>
+
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/gemm_pieces.h"
 
@@ -44,9 +46,25 @@ void Gemm::choose_shared() {
   shared_floats_ = at;
 }
 
+int64_t Gemm::shared_left_floats() const {
+  if (left_packs_ == 0) return 0;
+  int64_t floats = 0;
+  for (const GemmTerm& term : spec_.terms) floats += spec_.m * round_up(term.k, kChunk);
+  return floats;
+}
+
+bool Gemm::packs_left_as(const Gemm& other) const {
+  const auto same = [](const GemmTerm& x, const GemmTerm& y) {
+    return x.k == y.k && x.a.dtype == y.a.dtype && x.a.row == y.a.row && x.a.column == y.a.column;
+  };
+  return left_packs_ > 0 && left_packs_ == other.left_packs_ && pack_rows_ == other.pack_rows_ && height_ == other.height_ &&
+         spec_.m == other.spec_.m && tuning_.piece_of_k == other.tuning_.piece_of_k &&
+         std::equal(spec_.terms.begin(), spec_.terms.end(), other.spec_.terms.begin(), other.spec_.terms.end(), same);
+}
+
 float* Gemm::shared_left(const GemmPointers& pointers, size_t term, int64_t first_k, int64_t row) const {
   const int64_t k = std::min(piece_of(spec_.terms[term].k, tuning_.piece_of_k), spec_.terms[term].k - first_k);
-  return pointers.shared + left_start_[term] + first_k * spec_.m + row * round_up(k, kChunk);
+  return (pointers.left != nullptr ? pointers.left : pointers.shared) + left_start_[term] + first_k * spec_.m + row * round_up(k, kChunk);
 }
 
 float* Gemm::shared_right(const GemmPointers& pointers, size_t term, int64_t first_k, int64_t column) const {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "backend/cpu/sdpa_sequences.h"
+
 namespace lazuli::cpu {
 
 namespace {
@@ -20,16 +22,13 @@ class Forward {
  public:
   explicit Forward(const KernelRequest& request, bool packed = false)
       : a_(request, 3), packed_(packed), update_(score_update()), multiply_(tile_fn(Op::mul, 2)) {
-    if (packed) sequences_ = request.inputs[4].shape[0] - 1;
+    if (packed) sequences_ = {request.inputs[4].shape[0] - 1, a_.q.tokens};
     queries_ = std::max<int64_t>(std::min(a_.q.tokens, kTaskRows / a_.group()), 1);
     rows_ = queries_ * a_.group();
     keys_ = few(rows_) ? 256 : 64;
     if (a_.q.dtype != DType::f32) store_ = tile_store(a_.q.dtype);
   }
-  int64_t tasks() const {
-    // No cut of the tokens into sequences, and rows after them, has more blocks.
-    return packed_ ? a_.k.heads * (a_.q.tokens / queries_ + sequences_ + 1) : a_.batches * a_.k.heads * query_blocks();
-  }
+  int64_t tasks() const { return packed_ ? a_.k.heads * sequences_.most_blocks(queries_) : a_.batches * a_.k.heads * query_blocks(); }
   size_t scratch_bytes() const {
     return static_cast<size_t>(rows_ * round_up(a_.q.size, kChunk) + kPanel * round_up(a_.q.size, kChunk) + rows_ * keys_ + rows_ * ld() +
                                2 * rows_ + keys_ + 64) *
@@ -78,32 +77,14 @@ class Forward {
     finish(args, w);
   }
 
-  /// Blocks are counted over the sequences and the rows after them, which see nothing.
   void run_packed(const KernelArgs& args, int64_t task) const {
-    const auto* starts = static_cast<const int32_t*>(args.in[4]);
-    check_starts(starts);
-    int64_t block = task / a_.k.heads;
-    for (int64_t s = 0; s <= sequences_; ++s) {
-      const bool rest = s == sequences_;
-      const int64_t origin = starts[s], tokens = (rest ? a_.q.tokens : starts[s + 1]) - origin, blocks = (tokens + queries_ - 1) / queries_;
-      if (block >= blocks) {
-        block -= blocks;
-        continue;
-      }
-      const void* in[] = {a_.q.at(args.in[0], 0, 0, origin), a_.k.at(args.in[1], 0, 0, origin), a_.v.at(args.in[2], 0, 0, origin),
-                          args.in[3]};
-      return run_block({in, args.out, args.scratch, args.thread_scratch},
-                       {0, task % a_.k.heads, block * queries_, tokens, rest ? 0 : tokens, origin});
-    }
-  }
-
-  void check_starts(const int32_t* starts) const {
-    for (int64_t s = 0; s <= sequences_; ++s) {
-      const int64_t low = s == 0 ? 0 : starts[s - 1], high = s == 0 ? 0 : a_.q.tokens;
-      if (starts[s] >= low && starts[s] <= high) continue;
-      throw ValueError("[sdpa_packed] starts from 0 to the " + std::to_string(a_.q.tokens) + " rows, not decreasing, are expected, got " +
-                       std::to_string(starts[s]) + " as number " + std::to_string(s));
-    }
+    const PackedSequences::Block block = sequences_.find(static_cast<const int32_t*>(args.in[4]), task / a_.k.heads, queries_);
+    if (block.tokens == 0) return;
+    const int64_t origin = block.origin;
+    const void* in[] = {a_.q.at(args.in[0], 0, 0, origin), a_.k.at(args.in[1], 0, 0, origin), a_.v.at(args.in[2], 0, 0, origin),
+                        args.in[3]};
+    run_block({in, args.out, args.scratch, args.thread_scratch},
+              {0, task % a_.k.heads, block.first, block.tokens, block.blind ? 0 : block.tokens, origin});
   }
 
   Work start(const KernelArgs& args, const Block& block) const {
@@ -264,7 +245,7 @@ class Forward {
 
   Attention a_;
   bool packed_;
-  int64_t sequences_ = 0;
+  PackedSequences sequences_;
   ScoreUpdate update_;
   TileFn multiply_;
   TileStore store_ = nullptr;

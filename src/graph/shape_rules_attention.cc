@@ -1,0 +1,117 @@
+// Shape and dtype rules of attention and of the rotary embedding.
+#include <fmt/format.h>
+
+#include "graph/shape_rules_check.h"
+
+namespace lazuli::shape_rules {
+
+namespace {
+
+void need_mask(const Request& r, size_t k, const Shape& scores) {
+  if (r.inputs.size() <= k) return;
+  const TensorSpec& mask = r.in(k);
+  if (mask.dtype != DType::boolean && !is_float(mask.dtype)) {
+    fail_dtype(r, fmt::format("mask: bool or a float dtype is expected, got {}", name_of(mask.dtype)));
+  }
+  if (!broadcasts_to(mask.shape, scores)) {
+    fail_shape(r, fmt::format("mask {} does not broadcast to (batch, heads, nq, nk) = {}", to_string(mask.shape), to_string(scores)));
+  }
+}
+
+struct AttentionShapes {
+  Shape result, lse, scores;
+};
+
+/// Checks q, k, v, which are operands 0, 1, 2.
+AttentionShapes attention_shapes(const Request& r) {
+  need_float(r, 0);
+  need_all_same_dtype(r, 3);
+  need_ranks(r, {"q", "k", "v"}, 4);
+  const Shape &q = r.in(0).shape, &k = r.in(1).shape, &v = r.in(2).shape;
+  const std::string shapes = fmt::format("q {}, k {} and v {}", to_string(q), to_string(k), to_string(v));
+  if (q[0] != k[0] || q[0] != v[0]) fail_shape(r, shapes + ": batch sizes differ");
+  if (k[1] != v[1] || k[2] != v[2]) fail_shape(r, shapes + ": heads or lengths of k and v differ");
+  if (q[3] != k[3]) fail_shape(r, shapes + ": sizes of q and k differ");
+  if (k[1] == 0 || q[1] % k[1] != 0) fail_shape(r, shapes + ": heads of q are not a multiple of heads of k");
+  return {{q[0], q[1], q[2], v[3]}, {q[0], q[1], q[2]}, {q[0], q[1], q[2], k[2]}};
+}
+
+void need_length(const Request& r, size_t k) {
+  need_rank(r, k, "length", 0);
+  if (r.in(k).dtype != DType::i32) fail_dtype(r, fmt::format("length: i32 is expected, got {}", name_of(r.in(k).dtype)));
+}
+
+/// Operands [0, count) turned by the tables and the offset behind them.
+Specs turned(const Request& r, size_t count) {
+  need_float(r, 0);
+  need_all_same_dtype(r, count);
+  need_rank(r, count, "cos", 2);
+  need_shape(r, count + 1, "sin", r.in(count).shape);
+  for (size_t k : {count, count + 1}) {
+    const DType t = r.in(k).dtype;
+    if (t != DType::f32 && t != r.in(0).dtype)
+      fail_dtype(r, fmt::format("tables: f32 or {} is expected, got {}", name_of(r.in(0).dtype), name_of(t)));
+  }
+  need_rank(r, count + 2, "offset", 0);
+  if (const DType t = r.in(count + 2).dtype; t != DType::i32) fail_dtype(r, fmt::format("offset: i32 is expected, got {}", name_of(t)));
+  Specs results;
+  for (size_t k = 0; k < count; ++k) {
+    need_min_rank(r, k, "x", 2);
+    const Shape &x = r.in(k).shape, &table = r.in(count).shape;
+    const int64_t tokens = x[x.rank() - 2];
+    if (table[0] < tokens || table[1] > x.back() / 2) {
+      fail_shape(
+          r, fmt::format("tables {} do not fit x {}: (positions >= tokens, at most size/2) is expected", to_string(table), to_string(x)));
+    }
+    results.push_back(r.in(k));
+  }
+  return results;
+}
+
+}  // namespace
+
+Specs infer_rope(const Request& r) { return turned(r, 1); }
+Specs infer_rope_pair(const Request& r) { return turned(r, 2); }
+
+Specs infer_sdpa(const Request& r) {
+  const AttentionShapes s = attention_shapes(r);
+  need_factor(r, 3, "scale");
+  need_length(r, 4);
+  need_mask(r, 5, s.scores);
+  return {{r.in(0).dtype, s.result}, {statistics_dtype(r), s.lse}};
+}
+
+Specs infer_sdpa_backward(const Request& r) {
+  const AttentionShapes s = attention_shapes(r);
+  need_same_dtype(r, 3);
+  need_shape(r, 3, "result", s.result);
+  need_shape(r, 4, "lse", s.lse);
+  if (const DType t = statistics_dtype(r); r.in(4).dtype != t) {
+    fail_dtype(r, fmt::format("lse: {} is expected, got {}", name_of(t), name_of(r.in(4).dtype)));
+  }
+  need_same_dtype(r, 5);
+  need_shape(r, 5, "g", s.result);
+  need_factor(r, 6, "scale");
+  need_length(r, 7);
+  need_mask(r, 8, s.scores);
+  return {r.in(0), r.in(1), r.in(2)};
+}
+
+Specs infer_sdpa_packed(const Request& r) {
+  need_float(r, 0);
+  need_all_same_dtype(r, 3);
+  need_ranks(r, {"q", "k", "v"}, 3);
+  const Shape &q = r.in(0).shape, &k = r.in(1).shape, &v = r.in(2).shape;
+  if (k[0] != q[0] || v[0] != q[0] || k[1] != v[1] || k[2] != q[2]) {
+    fail_shape(r, fmt::format("q {}, k {} and v {} do not fit: (tokens, heads, size), (tokens, kv_heads, size) twice is expected",
+                              to_string(q), to_string(k), to_string(v)));
+  }
+  if (k[1] < 1 || q[1] % k[1] != 0) fail_shape(r, fmt::format("{} heads do not divide into {} key heads", q[1], k[1]));
+  need_factor(r, 3, "scale");
+  need_rank(r, 4, "starts", 1);
+  if (r.in(4).dtype != DType::i32) fail_dtype(r, fmt::format("starts: i32 is expected, got {}", name_of(r.in(4).dtype)));
+  if (r.in(4).shape[0] < 1) fail_shape(r, "starts: at least one number is expected");
+  return {{r.in(0).dtype, with_last(q, v[2])}};
+}
+
+}  // namespace lazuli::shape_rules
