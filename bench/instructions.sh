@@ -15,7 +15,7 @@ export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 program=build/release/bin/lazuli_record_eval
 
 # One machine's choice of instructions must not be another's, in the C library neither.
-export ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+export ONEDNN_MAX_CPU_ISA=SSE41
 export GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2_Usable,-AVX2,-ERMS,-AVX_Fast_Unaligned_Load,-BMI2,-EVEX
 
 # Of one call, the mean of many.

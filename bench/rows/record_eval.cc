@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "exec/parallel.h"
+#include "exec/team.h"
 #include "hwy/highway.h"
 #include "lazuli/error.h"
 #include "lazuli/ops.h"

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "backend/cpu/tuning.h"
-#include "exec/parallel.h"
+#include "exec/team.h"
 #include "lazuli/embed.h"
 #include "lazuli/error.h"
 #include "lazuli/future.h"

@@ -18,7 +18,7 @@
 #include "cli/input.h"
 #include "cli/roofline.h"
 #include "embed/any_model.h"
-#include "exec/parallel.h"
+#include "exec/team.h"
 #include "generate/decode_session.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"

@@ -14,7 +14,7 @@
 #include "cli/build_info.h"
 #include "cli/command.h"
 #include "cli/human.h"
-#include "exec/parallel.h"
+#include "exec/team.h"
 #include "lazuli/encoder.h"
 #include "lazuli/error.h"
 #include "lazuli/model.h"

@@ -17,7 +17,7 @@
 #include "cli/command.h"
 #include "cli/human.h"
 #include "cli/parser.h"
-#include "exec/parallel.h"
+#include "exec/team.h"
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
 #include "tensor/device_memory.h"

@@ -3,13 +3,14 @@
 #include <memory>
 
 #include "exec/executor.h"
-#include "exec/parallel.h"
 #include "exec/run.h"
+#include "exec/team.h"
 #include "graph/capture.h"
 #include "graph/recorded_call.h"
 #include "lazuli/determinism.h"
 #include "lazuli/transforms.h"
 #include "plan/plan_cache.h"
+#include "tensor/device_memory.h"
 
 namespace lazuli {
 
@@ -52,7 +53,9 @@ struct Trace {
 struct CallJob final : Job {
   void run() override {
     try {
-      execute(*plan, memory, true);
+      Executor& executor = Executor::of(plan->device);
+      const std::lock_guard turn(executor.turn());
+      execute(*plan, memory, &executor.team());
     } catch (...) {
       error = std::current_exception();
     }
@@ -161,19 +164,25 @@ struct CompiledFunction::Impl {
 
   void run(const Trace& t) {
     const RunMemory bases{inputs.data(), t.scalars.data(), memory.pointers(), memory.donated(), t.nodes_at};
-    Executor* executor = t.plan->run_inline ? nullptr : &Executor::of(device);
-    if (executor == nullptr) {
-      execute(*t.plan, bases, false);
+    if (t.plan->run_inline) {
+      execute(*t.plan, bases, nullptr);
       return;
     }
-    if (executor->on_own_thread()) {
-      execute(*t.plan, bases, true);
+    Executor& executor = Executor::of(device);
+    std::unique_lock<std::mutex> turn;
+    if (executor.on_own_thread()) {
+      turn = std::unique_lock(executor.turn());
+    } else if (on_host(device)) {
+      turn = executor.free_turn();
+    }
+    if (turn) {
+      execute(*t.plan, bases, &executor.team());
       return;
     }
     CallJob job;
     job.plan = t.plan.get();
     job.memory = bases;
-    executor->submit(&job);
+    executor.submit(&job);
     job.done.wait(false, std::memory_order_acquire);
     if (job.error) std::rethrow_exception(job.error);
   }

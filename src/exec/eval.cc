@@ -5,6 +5,7 @@
 #include "graph/capture.h"
 #include "lazuli/future.h"
 #include "plan/plan_cache.h"
+#include "tensor/device_memory.h"
 
 namespace lazuli {
 
@@ -47,7 +48,8 @@ struct Evaluator {
         inline_run.prepare(capture, claimed);
         inline_run.set_plan(std::move(plan));
         try {
-          inline_run.compute(false);
+          inline_run.resolve_inputs();
+          inline_run.compute(nullptr);
         } catch (...) {
           error = std::current_exception();
         }
@@ -74,7 +76,16 @@ struct Evaluator {
       return;
     }
     queued->set_plan(std::move(plan));
-    Executor::of(device).submit(queued);
+    Executor& executor = Executor::of(device);
+    if (mode == EvalMode::wait && on_host(device) && !capture.has_pending_inputs()) {
+      // The caller waits anyway: where nobody else uses the device it does the work itself, and nothing is handed over and back.
+      if (std::unique_lock turn = executor.free_turn()) {
+        queued->queued();
+        queued->run(std::move(turn));
+        return;
+      }
+    }
+    executor.submit(queued);
   }
 };
 

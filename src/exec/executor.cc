@@ -4,21 +4,11 @@
 #include <map>
 #include <mutex>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "base/relax.h"
 
 namespace lazuli {
 
 namespace {
-
-void relax() {
-#if defined(__x86_64__)
-  _mm_pause();
-#else
-  std::this_thread::yield();
-#endif
-}
 
 /// How long an idle executor looks for work before it sleeps: longer than the gap between two submissions of a loop, short enough not to
 /// matter to others.
@@ -68,6 +58,7 @@ void Executor::wake() {
 }
 
 void Executor::submit(Job* job) {
+  unfinished_.fetch_add(1, std::memory_order_relaxed);
   lock();
   if (size_ == ring_.size()) {
     std::vector<Job*> bigger(ring_.size() * 2);
@@ -92,6 +83,11 @@ Job* Executor::take() {
   return job;
 }
 
+void Executor::run_next() {
+  take()->run();
+  unfinished_.fetch_sub(1, std::memory_order_release);
+}
+
 void Executor::work() {
   for (;;) {
     auto idle_since = std::chrono::steady_clock::now();
@@ -103,13 +99,13 @@ void Executor::work() {
       asleep_.store(false, std::memory_order_relaxed);
       idle_since = std::chrono::steady_clock::now();
     }
-    take()->run();
+    run_next();
   }
 }
 
 bool Executor::help() {
   if (pending_.load(std::memory_order_acquire) == 0) return false;
-  take()->run();
+  run_next();
   return true;
 }
 

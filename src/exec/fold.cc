@@ -39,7 +39,7 @@ std::vector<Tensor> compute(const GraphNode& node, std::span<const Tensor> opera
   if (plan.cost_ns > kMostNs || !plan.run_inline) return {};
   ResultMemory memory;
   memory.take(plan, [](size_t) { return nullptr; });
-  execute(plan, {inputs.data(), nullptr, memory.pointers(), memory.donated()}, false);
+  execute(plan, {inputs.data(), nullptr, memory.pointers(), memory.donated()}, nullptr);
   std::vector<Tensor> results;
   memory.collect(
       plan, [&](size_t k) -> const Tensor& { return operands[k]; }, results);

@@ -42,8 +42,7 @@ void NodeRun::retain() {
   retained_ = 1;
 }
 
-void NodeRun::compute(bool team) {
-  resolve_inputs();
+void NodeRun::compute(Team* team) {
   memory_.take(*plan_, [this](size_t k) { return given_up(k); });
   execute(*plan_, {input_pointers_.data(), scalars_.data(), memory_.pointers(), memory_.donated(), nodes_at_}, team);
   memory_.collect(
@@ -68,15 +67,23 @@ void NodeRun::fail(const std::exception_ptr& error) {
   finish();
 }
 
-void NodeRun::run() {
+void NodeRun::run(std::unique_lock<std::mutex> turn) {
+  std::exception_ptr error;
   try {
-    compute(true);
+    resolve_inputs();
+    Executor& executor = Executor::of(plan_->device);
+    if (!turn) turn = std::unique_lock(executor.turn());
+    compute(&executor.team());
   } catch (...) {
-    fail(std::current_exception());
-    give_back(this);
-    return;
+    error = std::current_exception();
   }
-  publish();
+  // Whoever waits may go on with a run of its own on this thread.
+  if (turn) turn.unlock();
+  if (error) {
+    fail(error);
+  } else {
+    publish();
+  }
   give_back(this);
 }
 
@@ -103,7 +110,7 @@ void NodeRun::resolve_inputs() {
   input_pointers_.clear();
   moved_.clear();
   for (const Edge& e : inputs_) {
-    if (e.node->state() != NodeState::ready) e.node->wait();  // another device's run
+    if (e.node->state() != NodeState::ready) e.node->wait();  // the run of another device or thread
     input_pointers_.push_back(bring_to(e.node->value(e.out), plan_->device, moved_).raw());
   }
 }

@@ -24,13 +24,16 @@ class NodeRun final : public Job {
   void set_plan(std::shared_ptr<const Plan> plan) { plan_ = std::move(plan); }
   /// Keeps inputs and outputs alive until the run has ended.
   void retain();
-  /// Runs and keeps the results. Throws the run's error.
-  void compute(bool team);
+  /// Waits for inputs that are still being computed, so never in the device's turn.
+  void resolve_inputs();
+  /// Runs and keeps the results; `team` as in execute. Throws the run's error.
+  void compute(Team* team);
   /// Hands the results to the nodes, in the order of the captured outputs.
   void publish();
   void fail(const std::exception_ptr& error);
-  /// All of it, as an executor's job; then gives itself back.
-  void run() override;
+  /// All of it, as an executor's job or, when the caller has the device's turn, on this thread; then gives itself back.
+  void run() override { run({}); }
+  void run(std::unique_lock<std::mutex> turn);
   /// Lets later runs of this executor count on the outputs.
   void queued() override;
 
@@ -39,7 +42,6 @@ class NodeRun final : public Job {
   static void give_back(NodeRun* run);
 
  private:
-  void resolve_inputs();
   const Tensor& input(size_t k) const { return inputs_[k].node->value(inputs_[k].out); }
   /// Input k when nobody but this run holds it.
   const Tensor* given_up(size_t k) const;

@@ -8,7 +8,6 @@
 
 #include "base/trace.h"
 #include "exec/cuda_run.h"
-#include "exec/parallel.h"
 #include "exec/profile.h"
 #include "exec/shared_tasks.h"
 #include "tensor/device_memory.h"
@@ -106,13 +105,14 @@ void wave_body(void* context, int thread) {
 
 class Run {
  public:
-  Run(const Plan& plan, const RunMemory& memory, bool team) : plan_(plan), memory_(memory), threads_(team ? thread_count() : 1) {
+  Run(const Plan& plan, const RunMemory& memory, Team* team)
+      : plan_(plan), memory_(memory), team_(team), threads_(team != nullptr ? thread_count() : 1) {
+    if (team != nullptr) team->attend(threads_);
     const size_t bytes = plan.workspace_bytes + plan.thread_scratch_bytes * static_cast<size_t>(threads_);
     if (bytes > 0) {
       lease_ = allocate_buffer(bytes);
       workspace_ = static_cast<std::byte*>(lease_->data());
     }
-    if (team) bind_team(threads_);
     fill_pointers();
   }
 
@@ -182,7 +182,7 @@ class Run {
       if (phase < step.prepared.phases.size()) total += step.prepared.phases[phase].tasks;
     }
     WaveJob job{&plan_, &wave, phase, pointers_, workspace_, scratch(), memory_.donated, SharedTasks(total, threads_), {}, {}};
-    parallel(threads_, wave_body, &job);
+    team_->run(threads_, wave_body, &job);
     if (const Step* failed = job.failed.load()) {
       try {
         std::rethrow_exception(job.error);
@@ -203,6 +203,7 @@ class Run {
 
   const Plan& plan_;
   const RunMemory& memory_;
+  Team* team_;
   int threads_;
   BufferRef lease_;
   std::byte* workspace_ = nullptr;
@@ -211,7 +212,7 @@ class Run {
 
 }  // namespace
 
-void execute(const Plan& plan, const RunMemory& memory, bool team) {
+void execute(const Plan& plan, const RunMemory& memory, Team* team) {
   trace::Scope scope("run", "run");
   if (on_host(plan.device)) {
     Run(plan, memory, team).all();

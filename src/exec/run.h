@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "exec/team.h"
 #include "plan/plan.h"
 
 namespace lazuli {
@@ -40,9 +41,9 @@ inline void* address_of(const Location& l, const Plan& plan, const RunMemory& me
   return nullptr;
 }
 
-/// Runs all steps. `team`: waves may use threads (only on an executor's thread). Leases the workspace for the time of the call. Errors name
-/// the op, its shapes and where it was recorded.
-void execute(const Plan& plan, const RunMemory& memory, bool team);
+/// Runs all steps. `team`: shares the work of waves on the host; null: all of it on this thread. Leases the workspace for the time of the
+/// call. Errors name the op, its shapes and where it was recorded.
+void execute(const Plan& plan, const RunMemory& memory, Team* team);
 
 /// Rethrows the current exception, one of a step, with the step's name and place added, keeping its type.
 [[noreturn]] void rethrow_in(const Step& step, const Plan& plan, std::span<const Where> nodes_at);

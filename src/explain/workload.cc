@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "embed/batches.h"
-#include "exec/parallel.h"
+#include "exec/team.h"
 #include "generate/decode_session.h"
 #include "graph/capture.h"
 #include "graph/recorded_call.h"

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "exec/parallel.h"
+#include "exec/team.h"
 #include "lazuli/error.h"
 #include "quant/round_rows.h"
 

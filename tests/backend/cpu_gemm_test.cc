@@ -96,5 +96,16 @@ TEST(CpuGemm, LargeFusedProductsAgreeWithReference) {
   }
 }
 
+/// A rank so large that the first of the two products is packed in a phase of its own, too.
+TEST(CpuGemm, LowRankProductsOfLargeRankAgreeWithReference) {
+  const Tensor x = conformance::random(DType::f32, {300, 260}, 1, -1, 1), w = conformance::random(DType::f32, {260, 200}, 2, -1, 1);
+  const Tensor a = conformance::random(DType::f32, {260, 270}, 3, -1, 1), b = conformance::random(DType::f32, {270, 200}, 4, -1, 1);
+  const Tensor scale = conformance::scalar(DType::f32, 0.5);
+  for (const OpCall& call : {OpCall{Op::lora_fused, {x, a, b, scale}}, OpCall{Op::lora_linear, {x, w, a, b, scale}}}) {
+    const Tensor want = conformance::run(reference_backend(), call)[0], got = conformance::run(cpu_backend(), call)[0];
+    EXPECT_EQ(conformance::difference(got, want, {8, 512, 1}), "") << name_of(call.op);
+  }
+}
+
 }  // namespace
 }  // namespace lazuli::cpu

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <random>
 
-#include "exec/parallel.h"
+#include "exec/team.h"
 #include "lazuli/future.h"
 #include "lazuli/nn.h"
 #include "lazuli/ops.h"

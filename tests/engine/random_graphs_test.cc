@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "exec/parallel.h"
+#include "exec/team.h"
 #include "lazuli/future.h"
 #include "lazuli/optimizer.h"
 #include "lazuli/plan_cache.h"

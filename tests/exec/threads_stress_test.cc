@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "exec/executor.h"
-#include "exec/parallel.h"
+#include "exec/shared_tasks.h"
 #include "lazuli/async_executor.h"
 #include "lazuli/ops.h"
 #include "lazuli/plan_cache.h"
@@ -149,13 +149,47 @@ TEST(FutureTest, ACoroutineAwaitsResultsAndEvaluatesInBetween) {
   }
 }
 
-TEST(ParallelTest, EveryThreadOfTheTeamIsCalledOnce) {
-  for (int n : {1, 2, 3, 5}) {
-    std::vector<std::atomic<int>> calls(static_cast<size_t>(n));
-    parallel(
-        n, [](void* c, int t) { (*static_cast<std::vector<std::atomic<int>>*>(c))[static_cast<size_t>(t)].fetch_add(1); }, &calls);
-    for (auto& c : calls) EXPECT_EQ(c.load(), 1);
+TEST(TeamStress, RegionsOfManySizesAreDoneWhollyByWhoeverComes) {
+  static auto* const team = new Team;  // its threads live as long as the process
+  for (int round = 0; round < 2000; ++round) {
+    const int threads = 1 + round % 5;
+    struct Region {
+      SharedTasks tasks;
+      std::vector<int> done;
+      std::atomic<unsigned> came{0};
+    } region{SharedTasks(round % 97, threads), std::vector<int>(static_cast<size_t>(round % 97)), {}};
+    if (round % 7 == 0) team->attend(threads);
+    team->run(
+        threads,
+        [](void* context, int thread) {
+          auto& r = *static_cast<Region*>(context);
+          EXPECT_EQ(r.came.fetch_or(1u << thread) & (1u << thread), 0u) << "thread " << thread << " came twice";
+          for (SharedTasks::Range range = r.tasks.take(thread); range.begin < range.end; range = r.tasks.take(thread)) {
+            for (int64_t i = range.begin; i < range.end; ++i) ++r.done[static_cast<size_t>(i)];
+          }
+        },
+        &region);
+    EXPECT_EQ(region.came.load() & 1u, 1u) << "the caller works, too";
+    EXPECT_LT(region.came.load(), 1u << threads);
+    for (int n : region.done) ASSERT_EQ(n, 1);
+    // Now and then long enough for helpers to fall asleep.
+    if (round % 400 == 399) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
+}
+
+TEST(ThreadStress, ThreadsThatWaitForLongRunsTakeTurns) {
+  const LazyTensor w = LazyTensor::from_tensor(Tensor::from_vector<float>(std::vector<float>(256 * 256, 0.5f), {256, 256}));
+  on_threads([&](int t) {
+    for (int i = 0; i < 10; ++i) {
+      const LazyTensor x = LazyTensor::from_tensor(Tensor::from_vector<float>(std::vector<float>(256 * 256, 1.0f), {256, 256}));
+      const LazyTensor y = matmul(x, w);
+      const LazyTensor z = matmul(y, w) * static_cast<double>(t + 1);
+      // Some hand over, others do the work themselves; some count on what others are still computing.
+      if ((i + t) % 3 == 0) y.eval_async();
+      const Tensor r = (i + t) % 2 == 0 ? z.eval() : z.eval_async().get();
+      EXPECT_EQ(r.to_vector<float>()[256 * 256 - 1], 128.0f * 128.0f * static_cast<float>(t + 1));
+    }
+  });
 }
 
 }  // namespace

@@ -10,14 +10,17 @@ struct LowRank {
   Gemm gemm;
   int a, scale;
   DType scale_dtype;
-  void run(const KernelArgs& args, int64_t begin, int64_t end) const {
+  int64_t low_floats;  ///< of the result; what the product packs follows it in scratch
+  GemmPointers pointers(const KernelArgs& args) const {
     GemmPointers p{};
     p.a[0] = args.in[0];
     p.b[0] = args.in[a];
     p.out = args.scratch;
     p.factor = static_cast<float>(factor(args.in[scale], scale_dtype));
-    gemm.run(p, args.thread_scratch, begin, end);
+    p.shared = static_cast<float*>(args.scratch) + low_floats;
+    return p;
   }
+  void run(const KernelArgs& args, int64_t begin, int64_t end) const { gemm.run(pointers(args), args.thread_scratch, begin, end); }
 };
 
 /// [x@w +] t@b [+ bias] into the result.
@@ -80,25 +83,26 @@ PreparedOp prepare_lora(const KernelRequest& request, const char* name, const Lo
   high.terms.push_back({{DType::f32, rank, 1}, b.layout, rank});
   high.out = request.outputs[0].dtype;
   high.bias = operand.bias >= 0;
-  LowRank first{Gemm(std::move(low)), operand.a, operand.scale, input(operand.scale).dtype};
   // Padded to whole cache lines, so that what follows in scratch is aligned.
   const int64_t low_floats = (x.rows * rank + 15) / 16 * 16;
+  LowRank first{Gemm(std::move(low)), operand.a, operand.scale, input(operand.scale).dtype, low_floats};
   Expand second{Gemm(std::move(high)), operand.w, operand.b, operand.bias, low_floats};
 
   PreparedOp op;
   op.bytes = bytes_of(request);
   op.flops = first.gemm.flops() + second.gemm.flops();
   op.name = name;
-  op.scratch_bytes = static_cast<size_t>(low_floats) * sizeof(float);
-  op.thread_scratch_bytes = first.gemm.thread_scratch_bytes();
-  if (first.gemm.tasks() == 1 && second.gemm.tasks() == 1) {
-    op.thread_scratch_bytes = std::max(op.thread_scratch_bytes, second.gemm.thread_scratch_bytes());
+  const auto alone = [](const Gemm& gemm) { return gemm.tasks() == 1 && gemm.pack_tasks() == 0; };
+  // The second product packs where the first one did.
+  const size_t packed = std::max(first.gemm.shared_bytes(), second.gemm.shared_bytes());
+  if (alone(first.gemm) && alone(second.gemm)) {
+    op.thread_scratch_bytes = std::max(first.gemm.thread_scratch_bytes(), second.gemm.thread_scratch_bytes());
     op.phases.push_back(make_kernel(Both{std::move(first), std::move(second)}, 1));
   } else {
-    const int64_t low_tasks = first.gemm.tasks();
-    op.phases.push_back(make_kernel(std::move(first), low_tasks));
+    add_gemm_phases(op, std::move(first));
     add_gemm_phases(op, std::move(second));
   }
+  op.scratch_bytes = static_cast<size_t>(low_floats) * sizeof(float) + packed;
   if (x.needs_copy) op.needs_contiguous |= 1;
   if (operand.bias >= 0 && !input(operand.bias).contiguous) op.needs_contiguous |= 1u << operand.bias;
   return op;

@@ -1,7 +1,5 @@
 #include "backend/cpu/onednn.h"
 
-#ifndef LAZULI_STD_THREADS
-
 #include <dnnl.hpp>
 #include <string_view>
 
@@ -23,7 +21,7 @@ const dnnl::engine& engine() {
   return engine;
 }
 
-/// Primitives made meanwhile run on one thread.
+/// Primitives made or run meanwhile use this thread alone: what runs side by side is decided elsewhere.
 class OneThread {
  public:
   OneThread() : threads_(omp_get_max_threads()) { omp_set_num_threads(1); }
@@ -50,6 +48,7 @@ class OneDnnBlock final : public BlockProduct {
       : a_(a), b_(b), c_(c), scratch_(description.scratchpad_desc()), product_(description) {}
   size_t scratch_bytes() const override { return scratch_.get_size(); }
   void run(const void* a, const void* b, float* c, void* scratch) const override {
+    const OneThread one;
     thread_local const dnnl::stream stream(engine());
     // The library takes operands that it only reads through pointers to non-const memory, too.
     const memory x(a_, engine(), const_cast<void*>(a)), w(b_, engine(), const_cast<void*>(b)), y(c_, engine(), c);
@@ -88,14 +87,3 @@ std::shared_ptr<const BlockProduct> BlockProduct::make(const Shape& s) {
 }
 
 }  // namespace lazuli::cpu
-
-#else
-
-namespace lazuli::cpu {
-
-// Checkers of threads cannot see into oneDNN's runtime.
-std::shared_ptr<const BlockProduct> BlockProduct::make(const Shape&) { return nullptr; }
-
-}  // namespace lazuli::cpu
-
-#endif
