@@ -4,7 +4,7 @@
 #include <map>
 #include <mutex>
 
-#include "base/relax.h"
+#include "base/spin.h"
 
 namespace lazuli {
 
@@ -12,7 +12,7 @@ namespace {
 
 /// How long an idle executor looks for work before it sleeps: longer than the gap between two submissions of a loop, short enough not to
 /// matter to others.
-constexpr auto kSpin = std::chrono::microseconds(40);
+constexpr auto kSpin = std::chrono::microseconds(200);
 
 struct Marker final : Job {
   void run() override {
@@ -90,14 +90,10 @@ void Executor::run_next() {
 
 void Executor::work() {
   for (;;) {
-    auto idle_since = std::chrono::steady_clock::now();
-    for (int spins = 0; pending_.load(std::memory_order_acquire) == 0; ++spins) {
-      relax();
-      if (spins % 64 != 63 || std::chrono::steady_clock::now() - idle_since < kSpin) continue;
+    while (!spin_until([this] { return pending_.load(std::memory_order_acquire) != 0; }, kSpin)) {
       asleep_.store(true, std::memory_order_seq_cst);
       pending_.wait(0, std::memory_order_seq_cst);
       asleep_.store(false, std::memory_order_relaxed);
-      idle_since = std::chrono::steady_clock::now();
     }
     run_next();
   }

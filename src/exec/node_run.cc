@@ -73,7 +73,8 @@ void NodeRun::run(std::unique_lock<std::mutex> turn) {
     resolve_inputs();
     Executor& executor = Executor::of(plan_->device);
     if (!turn) turn = std::unique_lock(executor.turn());
-    compute(&executor.team());
+    // Threads that share so little work would spend more time on handing it over.
+    compute(plan_->run_inline ? nullptr : &executor.team());
   } catch (...) {
     error = std::current_exception();
   }

@@ -107,7 +107,9 @@ class Run {
  public:
   Run(const Plan& plan, const RunMemory& memory, Team* team)
       : plan_(plan), memory_(memory), team_(team), threads_(team != nullptr ? thread_count() : 1) {
-    if (team != nullptr) team->attend(threads_);
+    if (team != nullptr && std::any_of(plan.waves.begin(), plan.waves.end(), [](const Wave& w) { return w.parallel; })) {
+      team->attend(threads_);
+    }
     const size_t bytes = plan.workspace_bytes + plan.thread_scratch_bytes * static_cast<size_t>(threads_);
     if (bytes > 0) {
       lease_ = allocate_buffer(bytes);

@@ -6,7 +6,7 @@
 #include <string>
 #include <thread>
 
-#include "base/relax.h"
+#include "base/spin.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
@@ -28,30 +28,8 @@ std::atomic<int>& configured() {
 }
 
 /// How long one looks for a change before one sleeps: longer than the steps of a run that one thread does alone and than what a loop does
-/// between two runs. Waking a thread costs some fifty microseconds, so a short spin would be paid for in most regions.
+/// between two runs.
 constexpr auto kSpin = std::chrono::microseconds(500);
-/// From then on whoever else wants the processor gets it first.
-constexpr auto kSelfish = std::chrono::microseconds(20);
-
-/// Looks until `changed()` or until it is time to sleep; whether it changed.
-template <class Changed>
-bool spin_until(const Changed& changed) {
-  using Clock = std::chrono::steady_clock;
-  for (int k = 0; k < 64; ++k) {
-    if (changed()) return true;
-    relax();
-  }
-  const auto since = Clock::now();
-  for (;;) {
-    for (int k = 0; k < 16; ++k) {
-      if (changed()) return true;
-      relax();
-    }
-    const auto waited = Clock::now() - since;
-    if (waited > kSpin) return false;
-    if (waited > kSelfish) std::this_thread::yield();
-  }
-}
 
 }  // namespace
 
@@ -95,10 +73,12 @@ void Team::run(int threads, Body body, void* context) {
   body(context, 0);
   uint64_t door = door_.fetch_and(~kOpen, std::memory_order_acq_rel);
   while ((door & kInside) != 0) {
-    const bool done = spin_until([&] {
-      door = door_.load(std::memory_order_acquire);
-      return (door & kInside) == 0;
-    });
+    const bool done = spin_until(
+        [&] {
+          door = door_.load(std::memory_order_acquire);
+          return (door & kInside) == 0;
+        },
+        kSpin);
     if (done) break;
     door_.wait(door, std::memory_order_acquire);
     door = door_.load(std::memory_order_acquire);
@@ -107,10 +87,12 @@ void Team::run(int threads, Body body, void* context) {
 
 uint32_t Team::await_other_than(uint32_t seen) {
   uint32_t region = seen;
-  const bool changed = spin_until([&] {
-    region = region_.load(std::memory_order_acquire);
-    return region != seen;
-  });
+  const bool changed = spin_until(
+      [&] {
+        region = region_.load(std::memory_order_acquire);
+        return region != seen;
+      },
+      kSpin);
   if (changed) return region;
   region_.wait(seen, std::memory_order_seq_cst);
   return region_.load(std::memory_order_acquire);

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "base/slab.h"
+#include "base/spin.h"
 
 namespace lazuli {
 
@@ -170,6 +171,8 @@ void Node::drop_edges() {
 }
 
 void Node::wait() const {
+  constexpr auto kSpin = std::chrono::microseconds(100);
+  spin_until([this] { return state() >= NodeState::ready; }, kSpin);
   for (NodeState s = state(); s != NodeState::ready; s = state()) {
     if (s == NodeState::failed) std::rethrow_exception(*error_);
     state_.wait(s, std::memory_order_acquire);
