@@ -32,6 +32,10 @@ HWY_INLINE void sums_of_four(VF a, VF b, VF c, VF d, bool accumulate, float* out
 #endif
 }
 
+// How far ahead a single row asks for the weight: the processor alone asks too late for memory to be busy all the time.
+constexpr int64_t kAheadBytes = 4096;
+constexpr size_t kLineBytes = 64;
+
 /// kRows rows of x times kColumns rows of w.
 template <int kRows, int kColumns, class T>
 HWY_INLINE void dot_tile(const DotArgs& t, const float* x, const T* w, float* c) {
@@ -54,7 +58,11 @@ HWY_INLINE void dot_tile(const DotArgs& t, const float* x, const T* w, float* c)
       for (int i = 0; i < kRows; ++i) row[i] = load(x + i * t.ldx + p + s * kLanes);
       LAZULI_UNROLL
       for (int j = 0; j < kColumns; ++j) {
-        const VF column = load(w + j * t.ldw + p + s * kLanes);
+        const T* at = w + j * t.ldw + p + s * kLanes;
+        if (kRows == 1 && (s == 0 || sizeof(T) * kLanes >= kLineBytes)) {
+          __builtin_prefetch(reinterpret_cast<const char*>(at) + kAheadBytes, 0, 3);
+        }
+        const VF column = load(at);
         LAZULI_UNROLL
         for (int i = 0; i < kRows; ++i) sum[s][i][j] = hn::MulAdd(row[i], column, sum[s][i][j]);
       }
