@@ -19,6 +19,7 @@
 #include "cli/roofline.h"
 #include "embed/any_model.h"
 #include "exec/team.h"
+#include "explain/workload.h"
 #include "generate/decode_session.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"
@@ -166,11 +167,24 @@ void measure(std::vector<Measurement>& all, int64_t repeats, bool quiet) {
   }
 }
 
-std::string as_json(const BenchFlags& flags, const ModelInfo& info, const Common& common, const std::vector<Measurement>& all,
+/// What is measured.
+struct Subject {
+  ModelInfo info;
+  uint64_t weight_bytes = 0;  ///< as they are read, each once
+};
+
+Subject subject_of(const AnyModel& model) {
+  const WorkloadKind kind = model.embedding() ? WorkloadKind::embed : WorkloadKind::decode;
+  return {model.info(), record_workload(model, nullptr, {.kind = kind, .tokens = 1}).weight_bytes};
+}
+
+std::string as_json(const BenchFlags& flags, const Subject& subject, const Common& common, const std::vector<Measurement>& all,
                     const std::optional<Report>& report) {
+  const ModelInfo& info = subject.info;
   JsonWriter w;
   w.begin_object().field("model", flags.model).field("architecture", info.architecture).field("parameters", info.parameters);
-  w.field("dtype", name_of(info.dtype)).field("device", to_string(common.device)).field("threads", thread_count());
+  w.field("dtype", name_of(info.dtype)).field("quantization", name_of(info.quantization)).field("weight_bytes", subject.weight_bytes);
+  w.field("device", to_string(common.device)).field("threads", thread_count());
   w.key("results").begin_array();
   for (const Measurement& m : all) {
     const Summary s = summary_of(m);
@@ -187,11 +201,13 @@ std::string as_json(const BenchFlags& flags, const ModelInfo& info, const Common
   return w.text();
 }
 
-std::string as_table(const BenchFlags& flags, const ModelInfo& info, const Common& common, const std::vector<Measurement>& all) {
+std::string as_table(const BenchFlags& flags, const Subject& subject, const Common& common, const std::vector<Measurement>& all) {
   fmt::memory_buffer out;
   auto to = std::back_inserter(out);
-  const std::string name = fmt::format("{} {}", info.architecture, name_of(info.dtype));
-  const std::string size = human_bytes(static_cast<double>(info.parameters) * static_cast<double>(size_of(info.dtype)));
+  const ModelInfo& info = subject.info;
+  const bool rounded = info.quantization != Quantization::none;
+  const std::string name = fmt::format("{} {}", info.architecture, rounded ? name_of(info.quantization) : name_of(info.dtype));
+  const std::string size = human_bytes(static_cast<double>(subject.weight_bytes));
   const std::string device = to_string(common.device);
   fmt::format_to(to, "{}\n| {:<16} | {:>8} | {:>8} | {:<9} | {:>7} | {:<12} | {:>20} |\n", flags.model, "model", "size", "params", "device",
                  "threads", "test", "tokens/s");
@@ -205,13 +221,13 @@ std::string as_table(const BenchFlags& flags, const ModelInfo& info, const Commo
   return fmt::to_string(out);
 }
 
-int measure_and_print(const BenchFlags& flags, const Common& common, const ModelInfo& info, std::vector<Measurement> all) {
+int measure_and_print(const BenchFlags& flags, const Common& common, const Subject& subject, std::vector<Measurement> all) {
   measure(all, flags.repeats, common.quiet);
   const std::optional<Report> report = flags.roofline ? std::optional(profile_all(all)) : std::nullopt;
   if (common.json) {
-    print_json(as_json(flags, info, common, all, report));
+    print_json(as_json(flags, subject, common, all, report));
   } else {
-    print_text(as_table(flags, info, common, all) + (report ? roofline_table(report->tests, report->limits) : ""));
+    print_text(as_table(flags, subject, common, all) + (report ? roofline_table(report->tests, report->limits) : ""));
   }
   return kOk;
 }
@@ -223,8 +239,8 @@ int run_bench(const BenchFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
   const AnyModel model = AnyModel::load(flags.model, common.dtype, parse_quantization(flags.quantize));
   std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.linears());
-  if (model.embedding()) return measure_and_print(flags, common, model.info(), {embed(model.embedding(), std::move(adapter), flags)});
-  return measure_and_print(flags, common, model.info(), measurements(flags, common, model.language(), std::move(adapter)));
+  if (model.embedding()) return measure_and_print(flags, common, subject_of(model), {embed(model.embedding(), std::move(adapter), flags)});
+  return measure_and_print(flags, common, subject_of(model), measurements(flags, common, model.language(), std::move(adapter)));
 }
 
 }  // namespace

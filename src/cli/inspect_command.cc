@@ -15,6 +15,7 @@
 #include "explain/memory_estimate.h"
 #include "lazuli/safetensors.h"
 #include "models/model_folder.h"
+#include "models/weights.h"
 
 namespace lazuli::cli {
 
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 struct InspectFlags {
   std::string path;
   EstimateOptions estimate;
+  std::string quantize = "none";
   bool summary = false;
 };
 
@@ -84,7 +86,9 @@ void estimate(const InspectFlags& flags, const Common& common, Contents& c) {
   } else if (encoder && !fs::exists(joined(transformer_folder(flags.path), "tokenizer.json"))) {
     c.why_no_memory = "an encoder without tokenizer.json makes no embeddings";
   } else {
-    c.memory = estimate_memory(AnyModel::load(flags.path, dtype_to_plan(c, common.dtype)), flags.estimate, common.device);
+    const WithoutValues plans_only;
+    const AnyModel model = AnyModel::load(flags.path, dtype_to_plan(c, common.dtype), parse_quantization(flags.quantize));
+    c.memory = estimate_memory(model, flags.estimate, common.device);
   }
 }
 
@@ -108,7 +112,7 @@ void write_memory(JsonWriter& w, const Contents& c) {
     return;
   }
   const MemoryEstimate& m = *c.memory;
-  w.begin_object().field("dtype", name_of(m.dtype));
+  w.begin_object().field("dtype", name_of(m.dtype)).field("quantization", name_of(m.quantization));
   if (m.generate) {
     w.field("context", m.generate->tokens).key("generate");
     write_json(w, m.generate->use);
@@ -174,7 +178,9 @@ std::string use_line(const MemoryUse& use) {
 
 void memory_lines(Lines& out, const MemoryEstimate& m) {
   auto to = std::back_inserter(out);
-  fmt::format_to(to, "memory in {}, predicted from the plans\n", name_of(m.dtype));
+  const bool rounded = m.quantization != Quantization::none;
+  fmt::format_to(to, "memory in {}{}, predicted from the plans\n", name_of(m.dtype),
+                 rounded ? fmt::format(", weights in {}", name_of(m.quantization)) : "");
   if (m.generate) fmt::format_to(to, "  generate, context of {}: {}\n", m.generate->tokens, use_line(m.generate->use));
   if (m.embed) fmt::format_to(to, "  embed, {} texts of {} tokens: {}\n", m.embed->batch, m.embed->tokens, use_line(m.embed->use));
   fmt::format_to(to, "  finetune{}, {} x {} tokens, rank {}: {}\n", m.embed ? " --task similarity, pairs" : "", m.finetune.batch,
@@ -231,6 +237,7 @@ Command inspect_command() {
   c.options = {
       path_argument(&flags->path, "What to look at"),
       {.name = "--summary", .target = &flags->summary, .help = "Leave the list of tensors out"},
+      quantize_option(&flags->quantize),
       {.name = "--context", .target = &flags->estimate.context, .help = "Positions for generate; 0: all the model knows", .low = 0},
       {.name = "--batch-size",
        .target = &flags->estimate.batch,

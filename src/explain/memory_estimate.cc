@@ -38,6 +38,7 @@ MemoryEstimate estimate_memory(const AnyModel& model, const EstimateOptions& opt
   const int64_t tokens = within(options.max_seq_length > 0 ? options.max_seq_length : kSequence);
   MemoryEstimate e;
   e.dtype = model.info().dtype;
+  e.quantization = model.info().quantization;
   if (model.embedding()) {
     e.embed = embedding(model, tokens, device);
   } else {

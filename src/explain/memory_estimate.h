@@ -22,9 +22,10 @@ struct UseEstimate {
 };
 
 struct MemoryEstimate {
-  DType dtype = DType::f32;             ///< of weights and activations
-  std::optional<UseEstimate> generate;  ///< `tokens` in the cache; the larger one of the prompt's parts and the steps after it
-  std::optional<UseEstimate> embed;     ///< the batches of longest texts
+  DType dtype = DType::f32;                        ///< of weights and activations
+  Quantization quantization = Quantization::none;  ///< of the model's weights
+  std::optional<UseEstimate> generate;             ///< `tokens` in the cache; the larger one of the prompt's parts and the steps after it
+  std::optional<UseEstimate> embed;                ///< the batches of longest texts
   int64_t rank = 0;
   UseEstimate finetune;  ///< windows of texts, or pairs of them
 };

@@ -4,14 +4,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "lazuli/error.h"
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
+#include "quant/round_rows.h"
+#include "quant/unfilled.h"
 #include "tensor/device_memory.h"
 #include "tensor/load.h"
 
 namespace lazuli {
+
+namespace {
+thread_local bool without_values = false;
+}
+
+WithoutValues::WithoutValues() : before_(std::exchange(without_values, true)) {}
+WithoutValues::~WithoutValues() { without_values = before_; }
 
 WeightReader::WeightReader(const std::string& folder, DType dtype, Quantization quantization)
     : checkpoint_(Checkpoint::open(folder)), folder_(folder), dtype_(dtype), quantization_(quantization) {
@@ -77,7 +87,10 @@ Tensor WeightReader::take(const std::string& name, const Shape& shape, std::stri
 }
 
 QuantizedWeight WeightReader::rounded(const std::string& name, const Shape& shape, std::string_view meaning, int bits) {
-  QuantizedWeight w = quantize(stored(name, shape, meaning), shape[1] % 32 == 0 ? bits : 8);
+  const Tensor weight = stored(name, shape, meaning);
+  const int possible = shape[1] % quant::kGroup == 0 ? bits : 8;
+  if (without_values) return quant::unfilled_weight(shape[0], shape[1], possible);
+  QuantizedWeight w = quantize(weight, possible);
   w.values = w.values.to(default_device());
   w.scales = w.scales.to(default_device());
   return w;

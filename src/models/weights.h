@@ -12,6 +12,18 @@
 
 namespace lazuli {
 
+/// While one lives, rounded weights that its thread loads have memory but no values: plans need no more.
+class WithoutValues {
+ public:
+  WithoutValues();
+  ~WithoutValues();
+  WithoutValues(const WithoutValues&) = delete;
+  WithoutValues& operator=(const WithoutValues&) = delete;
+
+ private:
+  bool before_;
+};
+
 class WeightReader {
  public:
   /// `folder` has the safetensors files; tensors are given out in `dtype`, and weights of layers as `quantization` says.

@@ -11,6 +11,7 @@
 #include "exec/team.h"
 #include "lazuli/error.h"
 #include "quant/round_rows.h"
+#include "quant/unfilled.h"
 
 namespace lazuli {
 
@@ -42,6 +43,11 @@ Quantization parse_quantization(std::string_view name) {
 
 std::string_view name_of(Quantization quantization) { return kNames[static_cast<size_t>(quantization)]; }
 
+QuantizedWeight quant::unfilled_weight(int64_t rows, int64_t columns, int bits) {
+  if (bits == 8) return {Tensor::empty(DType::i8, {rows, columns}), Tensor::empty(DType::f32, {rows, 1}), 8};
+  return {Tensor::empty(DType::u8, {rows, columns / 2}), Tensor::empty(DType::f16, {rows, columns / kGroup}), 4};
+}
+
 QuantizedWeight quantize(const Tensor& weight, int bits) {
   if (bits != 8 && bits != 4) throw ValueError(fmt::format("[quantize] 8 or 4 bits are expected, got {}", bits));
   if (weight.rank() != 2 || (bits == 4 && weight.dim(1) % quant::kGroup != 0)) {
@@ -52,8 +58,8 @@ QuantizedWeight quantize(const Tensor& weight, int bits) {
   const Tensor from = weight.to(DType::f32).contiguous();
   const int64_t rows = from.dim(0), columns = from.dim(1);
   const float* x = from.data<float>().data();
+  QuantizedWeight to = quant::unfilled_weight(rows, columns, bits);
   if (bits == 8) {
-    QuantizedWeight to{Tensor::empty(DType::i8, {rows, columns}), Tensor::empty(DType::f32, {rows, 1}), 8};
     int8_t* values = to.values.mutable_data<int8_t>().data();
     float* scales = to.scales.mutable_data<float>().data();
     over_rows(rows, columns, [&](int64_t first, int64_t last) {
@@ -62,7 +68,6 @@ QuantizedWeight quantize(const Tensor& weight, int bits) {
     return to;
   }
   const int64_t groups = columns / quant::kGroup, bytes = columns / 2;
-  QuantizedWeight to{Tensor::empty(DType::u8, {rows, bytes}), Tensor::empty(DType::f16, {rows, groups}), 4};
   uint8_t* values = to.values.mutable_data<uint8_t>().data();
   f16* scales = to.scales.mutable_data<f16>().data();
   over_rows(rows, columns, [&](int64_t first, int64_t last) {

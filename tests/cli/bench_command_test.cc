@@ -82,6 +82,22 @@ TEST_F(BenchCommand, TableHasARowForEachMeasurement) {
   EXPECT_THAT(r.out, testing::AllOf(HasSubstr("| pp16 "), HasSubstr("| tg3 "), testing::Not(HasSubstr("train"))));
 }
 
+TEST_F(BenchCommand, RoundedWeightsAreNamedWithTheirSize) {
+  const Result r = bench({"--prompt-tokens", "0", "--train-tokens", "0", "--quantize", "int8"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.out, testing::AllOf(HasSubstr("| qwen2 int8 "), testing::Not(HasSubstr("f32"))));
+  const auto bytes = [&](const char* quantize) {
+    const Result json = bench({"--prompt-tokens", "0", "--train-tokens", "0", "--quantize", quantize, "--json", "--quiet"});
+    const JsonDocument document = JsonDocument::parse(json.out, "stdout");
+    EXPECT_EQ(document.root().get("quantization").as_string(), quantize);
+    return document.root().get("weight_bytes").as_int();
+  };
+  const int64_t none = bytes("none"), int8 = bytes("int8"), int4 = bytes("int4");
+  EXPECT_GE(none, 4 * 15740288);
+  EXPECT_LT(int8, none * 3 / 10);
+  EXPECT_LT(int4, int8);
+}
+
 TEST_F(BenchCommand, WhatCannotBeMeasuredIsNamed) {
   const Result longer = bench({"--prompt-tokens", "2000"});
   EXPECT_EQ(longer.code, 1);

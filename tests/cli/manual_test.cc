@@ -243,6 +243,24 @@ TEST(Inspect, ShowsTensorsConfigurationAndMemory) {
   EXPECT_LT(smaller.root().get("memory").get("finetune").get("total").as_int(), finetune.get("total").as_int() / 2);
 }
 
+TEST(Inspect, PredictsRoundedWeights) {
+  const auto weights = [](const char* quantize, const char* use) {
+    const Result r = run({"inspect", model_folder(), "--json", "--summary", "--quantize", quantize});
+    EXPECT_EQ(r.code, 0) << r.err;
+    const JsonDocument document = JsonDocument::parse(r.out, "stdout");
+    const JsonValue memory = document.root().get("memory");
+    EXPECT_EQ(memory.get("quantization").as_string(), quantize);
+    return memory.get(use).get("weights").as_int();
+  };
+  const int64_t none = weights("none", "generate"), int8 = weights("int8", "generate"), int4 = weights("int4", "generate");
+  EXPECT_GT(int8, none / 4);
+  EXPECT_LT(int8, none * 3 / 10);
+  EXPECT_LT(int4, int8 * 9 / 10);
+  EXPECT_LT(weights("int8", "finetune"), weights("none", "finetune") / 2);
+  EXPECT_THAT(run({"inspect", model_folder(), "--summary", "--quantize", "int8"}).out,
+              HasSubstr("memory in f32, weights in int8, predicted"));
+}
+
 TEST(Inspect, KnowsWhatEncodersNeed) {
   const TestFolder folder;
   test::make_tiny_sentences(folder / "model", "dense");
