@@ -68,6 +68,13 @@ void Chain::load(const Step& step, float** slots, const KernelArgs& args, int64_
   }
 }
 
+void Chain::store(const Step& step, float** slots, const KernelArgs& args, int64_t first, int64_t n) const {
+  const int operand = in_place_[step.out];
+  const bool fresh = operand < 0 || args.in[operand] != args.out[step.out];
+  const TileStore put = step.stream != nullptr && fresh ? step.stream : step.store;
+  put(slots[step.a], element_at(args.out[step.out], first, output_size_[step.out]), n);
+}
+
 void Chain::run(float** slots, const KernelArgs& args, int64_t first, int64_t n) const {
   for (const Moving& m : moving_) {
     const void* base = m.output ? args.out[m.operand] : args.in[m.operand];
@@ -82,7 +89,7 @@ void Chain::run(float** slots, const KernelArgs& args, int64_t first, int64_t n)
         load(s, slots, args, first, n);
         break;
       case Action::store:
-        s.store(slots[s.a], element_at(args.out[s.out], first, output_size_[s.out]), n);
+        store(s, slots, args, first, n);
         break;
     }
   }

@@ -41,6 +41,8 @@ class Chain {
     n = std::min(n, kTile);
     return row_ == 0 ? n : std::min(n, row_ - first % row_);
   }
+  /// Results go past the caches: hwy::FlushStream follows the last run() of a range of tasks.
+  bool streams() const { return streams_; }
   /// Computes elements [first, first + n), n as tile_at said or less.
   void run(float** slots, const KernelArgs& args, int64_t first, int64_t n) const;
   /// The tile of the first output after run(), when the source had no outputs.
@@ -56,6 +58,7 @@ class Chain {
     TileFn fn = nullptr;
     TileLoad load = nullptr;
     TileStore store = nullptr;
+    TileStore stream = nullptr;  ///< instead of `store` for a result that has no operand's memory
   };
   struct Input {
     StridedView view;
@@ -76,8 +79,10 @@ class Chain {
     uint16_t number, slot;
   };
 
+  void store(const Step& step, float** slots, const KernelArgs& args, int64_t first, int64_t n) const;
   void load(const Step& step, float** slots, const KernelArgs& args, int64_t first, int64_t n) const;
   int64_t numel_ = 0, row_ = 0, cost_ = 0;
+  bool streams_ = false;
   uint16_t slots_ = 0, buffers_ = 0, result_ = 0;
   std::vector<Input> inputs_;
   std::vector<uint16_t> numbers_;  ///< slots that are one number

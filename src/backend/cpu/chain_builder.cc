@@ -198,7 +198,7 @@ class ChainBuilder {
     std::vector<int> written(source_.outputs.size(), -1);  // step that writes output j
     for (size_t j = 0; j < source_.outputs.size(); ++j) {
       chain_.output_size_.push_back(size_of(source_.outputs[j].dtype));
-      if (source_.outputs[j].used && source_.outputs[j].dtype == DType::f32) written[j] = write_in_place(j);
+      if (source_.outputs[j].used && source_.outputs[j].dtype == DType::f32 && !streams(j)) written[j] = write_in_place(j);
     }
     for (size_t j = 0; j < source_.outputs.size(); ++j) {
       if (!source_.outputs[j].used || written[j] >= 0) continue;
@@ -207,10 +207,20 @@ class ChainBuilder {
       read(slot);
       Chain::Step step{Chain::Action::store, slot, 0, 0, static_cast<uint16_t>(j)};
       step.store = tile_store(source_.outputs[j].dtype);
+      if (streams(j)) {
+        step.stream = tile_stream();
+        chain_.streams_ = true;
+      }
       push(step);
       slots_[slot].last_use = written[j] = last_step();
     }
     choose_in_place(written);
+  }
+
+  bool streams(size_t j) const {
+    // More than what caches keep until a later kernel reads it.
+    constexpr int64_t kFloats = 4 << 20;
+    return source_.outputs[j].dtype == DType::f32 && chain_.numel_ >= kFloats;
   }
 
   // Lets the step that computes an f32 result write it where it belongs; -1 when there is no such step.

@@ -1,5 +1,7 @@
 #include "backend/cpu/chain_loop.h"
 
+#include <hwy/cache_control.h>
+
 namespace lazuli::cpu {
 
 namespace {
@@ -15,6 +17,7 @@ struct ChainLoop {
       chain.run(slots, args, at, n);
       at += n;
     }
+    if (chain.streams()) hwy::FlushStream();
   }
 };
 

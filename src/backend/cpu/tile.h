@@ -24,6 +24,9 @@ using TileStore = void (*)(const float* src, void* dst, int64_t n);
 TileLoad tile_load(DType dtype);
 /// Null for integers and f64.
 TileStore tile_store(DType dtype);
+/// Copies f32 values past the caches, for results too large to be found there later: memory is then written without being read first. The
+/// thread calls hwy::FlushStream before another one may read them.
+TileStore tile_stream();
 
 /// Sum, maximum or minimum of n >= 1 values, in an order that depends on n only.
 using TileFold = float (*)(const float* a, int64_t n);

@@ -73,6 +73,17 @@ TileLoad lookup_load(DType dtype) {
   return nullptr;
 }
 
+void stream_floats(const float* src, void* dst, int64_t n) {
+  auto* const out = static_cast<float*>(dst);
+  const int64_t step = lanes();
+  int64_t i = 0;
+  if (reinterpret_cast<uintptr_t>(out) % (static_cast<size_t>(step) * sizeof(float)) == 0) {
+    for (; i + step <= n; i += step) hn::Stream(load(src + i), F32(), out + i);
+  }
+  std::copy(src + i, src + n, out + i);
+}
+TileStore lookup_stream() { return stream_floats; }
+
 TileStore lookup_store(DType dtype) {
   switch (dtype) {
     case DType::f32:
@@ -101,12 +112,14 @@ namespace {
 
 HWY_EXPORT(lookup_load);
 HWY_EXPORT(lookup_store);
+HWY_EXPORT(lookup_stream);
 HWY_EXPORT(lookup_round);
 
 }  // namespace
 
 TileLoad tile_load(DType dtype) { return HWY_DYNAMIC_DISPATCH(lookup_load)(dtype); }
 TileStore tile_store(DType dtype) { return HWY_DYNAMIC_DISPATCH(lookup_store)(dtype); }
+TileStore tile_stream() { return HWY_DYNAMIC_DISPATCH(lookup_stream)(); }
 TileFn tile_round(DType dtype) { return HWY_DYNAMIC_DISPATCH(lookup_round)(dtype); }
 
 }  // namespace lazuli::cpu
