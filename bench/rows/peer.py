@@ -1,7 +1,6 @@
 """One row of the comparison that bench/run.py makes, computed by a peer: `peer.py PEER ROW THREADS [MODEL]`. Prepares it, prints a line, then
 answers every line on standard input with one JSON line: {"seconds": of one call, the least of several, "peak_memory_bytes": so far}.
 Exits with 77 and a reason where the peer is missing or has no such row."""
-import importlib.util
 import json
 import math
 import os
@@ -126,7 +125,8 @@ def model_worker(row, torch, compiled):
     if row == "load_first_token":
         ids = torch.ones(1, 4, dtype=torch.int64)
         return lambda: AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)(input_ids=ids, logits_to_keep=1).logits.argmax()
-    model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
+    dtype = {"decode_f16": torch.float16, "decode_bf16": torch.bfloat16}.get(row, torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=dtype)
     vocabulary = model.config.vocab_size
     if row.startswith("train_"):
         from peft import LoraConfig, get_peft_model
@@ -238,9 +238,11 @@ def mlx_lm_worker(row):
 
 
 def llama_cpp_worker(row):
-    if importlib.util.find_spec("llama_cpp") is None:
-        skip("llama-cpp-python is not installed")
-    skip("the model has no GGUF file")
+    import llama_rows
+    try:
+        return llama_rows.worker(row, MODEL, THREADS)
+    except llama_rows.Missing as missing:
+        skip(str(missing))
 
 
 def minilm_worker(peer, row):
@@ -260,9 +262,11 @@ def peak_memory():
 
 
 def seconds_of(call, times):
+    """Of one call: those that it reports, or those that it took."""
     begin = time.perf_counter()
-    for _ in range(times):
-        call()
+    reported = [call() for _ in range(times)]
+    if isinstance(reported[0], float):
+        return sum(reported) / times
     return (time.perf_counter() - begin) / times
 
 
