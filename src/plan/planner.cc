@@ -52,12 +52,7 @@ Plan Planner::run() {
     }
   }
   copy_unowned_results();
-  mark_uses();
-  assign_waves();
-  share_in_place();
-  bind_results();
-  assign_lifetimes();
-  place_workspace();
+  arrange();
   emit();
   return std::move(plan_);
 }

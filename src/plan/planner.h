@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "plan/plan.h"
+#include "plan/waves.h"
 
 namespace lazuli {
 
@@ -40,6 +41,8 @@ struct DraftStep {
   int32_t unless_donated_storage = -1;
   int32_t scratch_storage = -1;
   double cost_ns = 0;
+  bool uses_team = false;            ///< a kernel that takes all threads itself
+  bool joins = false;                ///< short enough to run beside others
   bool removed = false;              ///< a copy that sharing memory made needless
   bool updates_first_input = false;  ///< writes into the memory of input 0 (slice_update, scatters)
 };
@@ -51,6 +54,12 @@ class Planner {
   Plan run();
 
  private:
+  /// What an order of the steps costs.
+  struct Need {
+    int64_t bytes = 0;   ///< alive in one wave at most; no placement takes less
+    int64_t copies = 0;  ///< that are made since nothing lets its memory be taken
+  };
+
   void place_leaves(int32_t node);
   void place_view(int32_t node);
   void place_reshape(int32_t node, const Placed& from, Placed& to);
@@ -61,8 +70,15 @@ class Planner {
   Value new_value(const TensorSpec& spec, int64_t bytes);
   OperandSpec operand(Value v) const;
   void copy_unowned_results();
-  void mark_uses();
+  void arrange();
+  void take_order(const std::vector<int32_t>& order);
+  void share_memory();
+  Need need() const;
+  void estimate_costs();
   void assign_waves();
+  bool worth_moving() const;
+  WaveOrder order_of_waves(const std::vector<Storage>& apart, int64_t budget) const;
+  void mark_uses();
   void share_in_place();
   void share_update_copy(int32_t position);
   void try_share(int32_t position, size_t output, size_t input);

@@ -1,4 +1,4 @@
-// Waves, sharing of memory in place, and lifetimes.
+// Sharing of memory in place, and lifetimes.
 #include <algorithm>
 #include <utility>
 
@@ -6,50 +6,6 @@
 #include "plan/planner.h"
 
 namespace lazuli {
-
-namespace {
-
-constexpr int32_t kMaxWave = 64;
-constexpr double kSideBySideNs = 50e3;  ///< a longer step uses the threads alone
-
-double step_cost(const DraftStep& s, double operand_bytes) {
-  const double bytes = s.prepared.bytes > 0 ? s.prepared.bytes : operand_bytes;
-  return 60 + std::max(bytes / 8.0, s.prepared.flops / 50.0);
-}
-
-}  // namespace
-
-void Planner::assign_waves() {
-  std::vector<int32_t> written(storages_.size(), -1);
-  int32_t wave = -1, in_wave = 0;
-  bool open = false;
-  for (DraftStep& s : steps_) {
-    double operand_bytes = 0;
-    bool depends = false;
-    for (Value v : s.inputs) {
-      const int32_t st = root(placed(v).storage);
-      depends = depends || (written[static_cast<size_t>(st)] == wave && wave >= 0);
-      operand_bytes += static_cast<double>(spec(v).shape.numel()) * static_cast<double>(size_of(spec(v).dtype));
-    }
-    for (Value v : s.outputs) {
-      if (v.node >= 0) operand_bytes += static_cast<double>(storage(placed(v).storage).bytes);
-    }
-    s.cost_ns = step_cost(s, operand_bytes);
-    bool team = false;
-    for (const Kernel& k : s.prepared.phases) team = team || k.whole_team;
-    const bool joins = s.prepared.phases.size() == 1 && !team && s.cost_ns < kSideBySideNs;
-    if (!(open && joins && !depends && in_wave < kMaxWave)) {
-      ++wave;
-      in_wave = 0;
-    }
-    open = joins;
-    ++in_wave;
-    s.wave = wave;
-    for (Value v : s.outputs) {
-      if (v.node >= 0) written[static_cast<size_t>(root(placed(v).storage))] = wave;
-    }
-  }
-}
 
 bool Planner::used_elsewhere_in_wave(int32_t position, int32_t st) const {
   const int32_t wave = steps_[static_cast<size_t>(position)].wave;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "backend/cpu/tuning.h"
 #include "exec/team.h"
 #include "lazuli/future.h"
 #include "lazuli/optimizer.h"
@@ -107,6 +108,30 @@ TEST(RandomGraphs, AnyNumberOfThreadsGivesTheSameBits) {
     }
   }
   set_thread_count(threads);
+}
+
+TEST(RandomGraphs, SmallStepsSideBySideGiveTheSameBits) {
+  const cpu::Tuning before = cpu::tuning();
+  const int threads = thread_count();
+  for (const bool fused : {true, false}) {
+    if (!fused) set_optimizer(GraphOptimizer());
+    clear_plan_cache();
+    const auto expected = evaluate_all(0, kGraphs / 8, DType::f32);
+    cpu::Tuning tuning = before;
+    tuning.inline_ns = tuning.threads_ns = 0;  // as if all of them were long
+    cpu::set_tuning(tuning);
+    for (int n : {1, 2, 3}) {
+      set_thread_count(n);
+      clear_plan_cache();
+      const auto got = evaluate_all(0, kGraphs / 8, DType::f32);
+      for (size_t seed = 0; seed < got.size(); ++seed) {
+        for (size_t j = 0; j < got[seed].size(); ++j) EXPECT_TRUE(same_bits(got[seed][j], expected[seed][j])) << "graph " << seed;
+      }
+    }
+    cpu::set_tuning(before);
+  }
+  set_thread_count(threads);
+  set_optimizer(GraphOptimizer::standard());
 }
 
 TEST(RandomGraphs, EvaluatingOutputsOneByOneGivesTheSameBitsAsTogetherWhenNothingIsFused) {
