@@ -192,3 +192,20 @@ __device__ inline float reduce_16(float v, F f) {
   for (int d = 8; d > 0; d /= 2) v = f(v, __shfl_xor_sync(0xffffffffu, v, d));
   return v;
 }
+
+// Takes a row's next 64 scores, of which a thread holds 4, into the row's largest one so far and into the sum of exponentials and the
+// result, which are relative to that one; leaves exponentials in place of the scores. `best`: the largest of `top` and the thread's scores.
+template <int COUNT>
+__device__ inline void take_scores(float (&s)[4], float best, float& top, float& sum, float (&result)[COUNT]) {
+  best = reduce_16(best, Larger());
+  const float base = best == -infinity() ? 0.0f : best, shrink = expf(top - base);
+  top = best;
+  sum *= shrink;
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+    s[j] = expf(s[j] - base);
+    sum += s[j];
+  }
+#pragma unroll
+  for (int c = 0; c < COUNT; ++c) result[c] *= shrink;
+}

@@ -68,17 +68,7 @@ ATTENTION(DV <= 192 ? 2 : 1) {
           s[i][j] = key + x + 16 * j < smaller(seen, last) ? s[i][j] * scale : -infinity();
           best = larger(best, s[i][j]);
         }
-        best = reduce_16(best, Larger());
-        const float base = best == -infinity() ? 0.0f : best, shrink = expf(top[i] - base);
-        top[i] = best;
-        sum[i] *= shrink;
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          s[i][j] = expf(s[i][j] - base);
-          sum[i] += s[i][j];
-        }
-#pragma unroll
-        for (int c = 0; c < Columns<DV>::COUNT; ++c) result[i][c] *= shrink;
+        take_scores(s[i], best, top[i], sum[i], result[i]);
       }
       put_weights(tiles, s);
       add_product<DV>(result, tiles, v);
