@@ -44,8 +44,6 @@ struct Kernel {
   Run run = nullptr;
   std::shared_ptr<const void> state;
   int64_t tasks = 1;
-  /// Called once with the full range and uses all threads itself (oneDNN).
-  bool whole_team = false;
 };
 
 struct PreparedOp {

@@ -163,7 +163,7 @@ class Run {
     const Step& first = plan_.steps[static_cast<size_t>(wave.first)];
     const size_t phases = wave.count == 1 ? first.prepared.phases.size() : 1;
     for (size_t phase = 0; phase < phases; ++phase) {
-      if (wave.count == 1 && (first.prepared.phases[phase].whole_team || first.prepared.phases[phase].tasks == 1)) {
+      if (wave.count == 1 && first.prepared.phases[phase].tasks == 1) {
         const Kernel& kernel = first.prepared.phases[phase];
         try {
           kernel.run(kernel.state.get(), arguments(first, pointers_, workspace_, scratch()), 0, kernel.tasks);

@@ -41,7 +41,6 @@ struct DraftStep {
   int32_t unless_donated_storage = -1;
   int32_t scratch_storage = -1;
   double cost_ns = 0;
-  bool uses_team = false;            ///< a kernel that takes all threads itself
   bool joins = false;                ///< short enough to run beside others
   bool removed = false;              ///< a copy that sharing memory made needless
   bool updates_first_input = false;  ///< writes into the memory of input 0 (slice_update, scatters)

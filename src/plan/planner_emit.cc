@@ -109,7 +109,6 @@ void Planner::assign_lanes() {
 
 void Planner::emit() {
   const bool host = on_host(plan_.device);
-  bool team = false;
   int32_t wave = -1;
   for (const DraftStep& draft : steps_) {
     if (draft.removed) continue;
@@ -123,13 +122,12 @@ void Planner::emit() {
     w.cost_ns += draft.cost_ns;
     int64_t tasks = 0;
     for (const Kernel& k : draft.prepared.phases) tasks = std::max(tasks, k.tasks);
-    team = team || draft.uses_team;
     w.parallel = host && (w.count > 1 || tasks > 1) && w.cost_ns > static_cast<double>(cpu::tuning().threads_ns);
     plan_.cost_ns += draft.cost_ns;
   }
   plan_.thread_scratch_bytes = static_cast<size_t>(align_up(static_cast<int64_t>(plan_.thread_scratch_bytes)));
   if (host) {
-    plan_.run_inline = plan_.cost_ns < static_cast<double>(cpu::tuning().inline_ns) && !team;
+    plan_.run_inline = plan_.cost_ns < static_cast<double>(cpu::tuning().inline_ns);
   } else {
     // The costs are those of the host's kernels; what counts is the time that launches take.
     plan_.run_inline = plan_.steps.size() <= kInlineLaunches;

@@ -33,8 +33,7 @@ void Planner::estimate_costs() {
     }
     s.cost_ns = step_cost(s, operand_bytes);
     const auto& phases = s.prepared.phases;
-    s.uses_team = std::any_of(phases.begin(), phases.end(), [](const Kernel& k) { return k.whole_team; });
-    s.joins = phases.size() == 1 && !s.uses_team && s.cost_ns < kSideBySideNs;
+    s.joins = phases.size() == 1 && s.cost_ns < kSideBySideNs;
   }
 }
 
@@ -64,13 +63,11 @@ bool Planner::worth_moving() const {
   if (!on_host(plan_.device)) return false;
   double cost = 0;
   ptrdiff_t small = 0;
-  bool team = false;
   for (const DraftStep& s : steps_) {
     cost += s.cost_ns;
     small += s.joins ? 1 : 0;
-    team = team || s.uses_team;
   }
-  return small > 1 && (team || cost >= static_cast<double>(cpu::tuning().inline_ns));
+  return small > 1 && cost >= static_cast<double>(cpu::tuning().inline_ns);
 }
 
 /// `apart`: memory before any was shared, with the uses of the present order marked.

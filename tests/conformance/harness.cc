@@ -95,7 +95,7 @@ void run_phases(const PreparedOp& prepared, KernelArgs args, int64_t chunks, Dev
   const Guarded scratch(prepared.scratch_bytes, device);
   args.scratch = scratch.data();
   for (const Kernel& kernel : prepared.phases) {
-    const int64_t pieces = kernel.whole_team ? 1 : std::max<int64_t>(1, std::min(chunks, kernel.tasks));
+    const int64_t pieces = std::max<int64_t>(1, std::min(chunks, kernel.tasks));
     for (int64_t c = pieces - 1; c >= 0; --c) {
       const Guarded thread_scratch(prepared.thread_scratch_bytes);
       args.thread_scratch = thread_scratch.data();
