@@ -99,7 +99,7 @@ void run(const ComputationGraph& g, Device device) {
   const std::vector<uint64_t> scalars(static_cast<size_t>(g.scalar_count));
   ResultMemory memory;
   memory.take(plan, [](size_t) { return nullptr; });
-  execute(plan, {pointers.data(), scalars.data(), memory.pointers(), memory.donated()}, false);
+  execute(plan, {pointers.data(), scalars.data(), memory.pointers(), memory.donated()}, nullptr);
 }
 
 }  // namespace
