@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/pages.h"
 #include "lazuli/error.h"
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
@@ -91,6 +92,8 @@ QuantizedWeight WeightReader::rounded(const std::string& name, const Shape& shap
   const int possible = shape[1] % quant::kGroup == 0 ? bits : 8;
   if (without_values) return quant::unfilled_weight(shape[0], shape[1], possible);
   QuantizedWeight w = quantize(weight, possible);
+  drop_pages(weight.raw(),
+             static_cast<size_t>(weight.numel()) * size_of(weight.dtype()));  // of the checkpoint's file, read for the last time
   w.values = w.values.to(default_device());
   w.scales = w.scales.to(default_device());
   return w;
