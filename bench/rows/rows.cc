@@ -21,6 +21,7 @@
 #include "lazuli/embed.h"
 #include "lazuli/error.h"
 #include "lazuli/future.h"
+#include "lazuli/memory.h"
 #include "lazuli/nn.h"
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
@@ -148,6 +149,7 @@ Call layer_of(const LayerSizes& s) {
                               filled({s.tokens, s.head() / 2}),
                               filled({s.tokens, s.head() / 2}),
                               filled({s.hidden, s.inner}, w)};
+  for (Tensor& t : args) t = lazuli::keep_packed(t);
   return compiled([s](std::span<const LazyTensor> a) { return layer(a, s); }, std::move(args));
 }
 

@@ -54,6 +54,8 @@ class Buffer {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) release_(this);
   }
   ///@}
+  /// Whether the values stay as they are: nobody may take the memory for a result.
+  bool constant() const { return constant_; }
   /// Whether there is one reference.
   bool unique() const { return refs_.load(std::memory_order_acquire) == 1; }
 
@@ -66,6 +68,7 @@ class Buffer {
   Device device_;
   Release release_;
   std::atomic<uint32_t> refs_{1};
+  bool constant_ = false;
   ///@}
 };
 

@@ -57,7 +57,8 @@ struct PreparedOp {
   /// written); -1 or absent: none. For slice_update and the scatters the planner copies the input first when it lives on, and always passes
   /// in[0] == out[0].
   std::vector<int> in_place;
-  double bytes = 0;  ///< memory read and written, for cost estimates and traces
+  bool takes_turns = false;  ///< the plan must not run beside another one
+  double bytes = 0;          ///< memory read and written, for cost estimates and traces
   double flops = 0;
   const char* name = "";  ///< kernel name for traces, static storage
 

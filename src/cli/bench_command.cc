@@ -9,6 +9,7 @@
 #include <numeric>
 #include <optional>
 
+#include "backend/cpu/packed_weight.h"
 #include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "base/memory_usage.h"
@@ -43,8 +44,18 @@ struct Measurement {
   std::string name;
   int64_t tokens = 0;  ///< in one run
   std::function<void()> run;
+  bool at_once = true;  ///< all of them in one product
   std::vector<double> seconds = {};
 };
+
+// Of one measurement, at most.
+constexpr int64_t kMostWarmUps = 8;
+
+/// Runs that do not count: the first one makes plans and memory, and products keep a weight packed after some rows.
+int64_t warm_ups(const Measurement& m) {
+  if (!m.at_once) return 1;
+  return std::min(1 + (cpu::PackedWeight::kRowsBefore + m.tokens - 1) / m.tokens, kMostWarmUps);
+}
 
 struct Summary {
   double median = 0, deviation = 0;  ///< tokens per second
@@ -101,7 +112,8 @@ Measurement prefill(const std::shared_ptr<DecodeSession>& session, int64_t token
 
 /// As generate does it: the next token is on its way while one is read.
 Measurement decode(const std::shared_ptr<DecodeSession>& session, int64_t tokens, int64_t vocabulary) {
-  return {fmt::format("tg{}", tokens), tokens, [session, tokens, ids = some_ids(1, vocabulary)] {
+  return {fmt::format("tg{}", tokens), tokens,
+          [session, tokens, ids = some_ids(1, vocabulary)] {
             session->reset(tokens);
             session->feed(ids);
             for (int64_t k = 1; k < tokens; ++k) {
@@ -109,7 +121,8 @@ Measurement decode(const std::shared_ptr<DecodeSession>& session, int64_t tokens
               session->next_token();
             }
             session->next_token();
-          }};
+          },
+          false};
 }
 
 Measurement train(const std::shared_ptr<const LanguageModel>& model, const BenchFlags& flags, const Common& common) {
@@ -153,14 +166,15 @@ std::vector<Measurement> measurements(const BenchFlags& flags, const Common& com
 void measure(std::vector<Measurement>& all, int64_t repeats, bool quiet) {
   using Clock = std::chrono::steady_clock;
   const InterruptGuard guard;
-  Progress progress(0, static_cast<int64_t>(all.size()) * (repeats + 1), quiet);
-  int64_t done = 0;
+  int64_t runs = 0, done = 0;
+  for (const Measurement& m : all) runs += repeats + warm_ups(m);
+  Progress progress(0, runs, quiet);
   for (Measurement& m : all) {
-    // The first run makes plans and memory, so it does not count.
-    for (int64_t k = 0; k <= repeats; ++k) {
+    const int64_t first = warm_ups(m);
+    for (int64_t k = 0; k < first + repeats; ++k) {
       const auto start = Clock::now();
       m.run();
-      if (k > 0) m.seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+      if (k >= first) m.seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
       if (interrupted()) throw Interrupted("stopped; nothing was measured to the end");
       progress.update(++done, m.name);
     }

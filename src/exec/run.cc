@@ -239,8 +239,8 @@ const Tensor& bring_to(const Tensor& t, Device device, std::deque<Tensor>& moved
 }
 
 void ResultMemory::add(size_t bytes, Device device, const Tensor* donor) {
-  const bool fits = donor != nullptr && same_memory(donor->device(), device) && donor->buffer()->unique() && donor->offset_bytes() == 0 &&
-                    donor->buffer()->bytes() >= bytes;
+  const bool fits = donor != nullptr && same_memory(donor->device(), device) && donor->buffer()->unique() && !donor->buffer()->constant() &&
+                    donor->offset_bytes() == 0 && donor->buffer()->bytes() >= bytes;
   donated_[buffers_.size()] = fits;
   buffers_.push_back(fits ? donor->buffer() : allocate_buffer(bytes, on_host(device) ? Device{} : device));
   pointers_.push_back(buffers_.back()->data());

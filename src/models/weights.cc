@@ -87,6 +87,12 @@ Tensor WeightReader::take(const std::string& name, const Shape& shape, std::stri
   return load_tensor(stored(name, shape, meaning), dtype_, default_device());
 }
 
+Tensor WeightReader::matrix(const std::string& name, const Shape& shape, std::string_view meaning) {
+  const Tensor in_file = stored(name, shape, meaning);
+  const Tensor w = load_tensor(in_file, dtype_, default_device());
+  return keep_packed(w, w.raw() == in_file.raw());
+}
+
 QuantizedWeight WeightReader::rounded(const std::string& name, const Shape& shape, std::string_view meaning, int bits) {
   const Tensor weight = stored(name, shape, meaning);
   const int possible = shape[1] % quant::kGroup == 0 ? bits : 8;
@@ -102,7 +108,7 @@ QuantizedWeight WeightReader::rounded(const std::string& name, const Shape& shap
 Linear WeightReader::linear(const std::string& weight, const std::string& bias, int64_t out, int64_t in, std::string_view meaning,
                             bool sensitive) {
   if (quantization_ == Quantization::none) {
-    Tensor w = take(weight, {out, in}, meaning);
+    Tensor w = matrix(weight, {out, in}, meaning);
     return Linear(std::move(w), bias.empty() ? Tensor() : take(bias, {out}, meaning));
   }
   QuantizedWeight w = rounded(weight, {out, in}, meaning, quantization_ == Quantization::int4 && !sensitive ? 4 : 8);
@@ -111,8 +117,9 @@ Linear WeightReader::linear(const std::string& weight, const std::string& bias, 
 
 Embedding WeightReader::embedding(const std::string& name, const Shape& shape, std::string_view meaning, Linear* output) {
   if (quantization_ == Quantization::none) {
-    Tensor table = take(name, shape, meaning);
-    if (output != nullptr) *output = Linear(table);
+    if (output == nullptr) return Embedding(take(name, shape, meaning));
+    Tensor table = matrix(name, shape, meaning);
+    *output = Linear(table);
     return Embedding(std::move(table));
   }
   QuantizedWeight table = rounded(name, shape, meaning, 8);
@@ -121,7 +128,7 @@ Embedding WeightReader::embedding(const std::string& name, const Shape& shape, s
 }
 
 Linear WeightReader::output(const std::string& name, const Shape& shape, std::string_view meaning) {
-  if (quantization_ == Quantization::none) return Linear(take(name, shape, meaning));
+  if (quantization_ == Quantization::none) return Linear(matrix(name, shape, meaning));
   return Linear(rounded(name, shape, meaning, 8));
 }
 

@@ -50,6 +50,8 @@ class WeightReader {
  private:
   /// Checks a tensor and counts it as taken; its data as it lies in the file.
   Tensor stored(const std::string& name, const Shape& shape, std::string_view meaning);
+  /// Takes the right side of products.
+  Tensor matrix(const std::string& name, const Shape& shape, std::string_view meaning);
   QuantizedWeight rounded(const std::string& name, const Shape& shape, std::string_view meaning, int bits);
   const std::string& file_of(std::string_view name) const;
   /// Throws OutOfMemory where all weights together need more than there may be.

@@ -127,7 +127,8 @@ void Planner::emit() {
   }
   plan_.thread_scratch_bytes = static_cast<size_t>(align_up(static_cast<int64_t>(plan_.thread_scratch_bytes)));
   if (host) {
-    plan_.run_inline = plan_.cost_ns < static_cast<double>(cpu::tuning().inline_ns);
+    const bool alone = std::any_of(plan_.steps.begin(), plan_.steps.end(), [](const Step& s) { return s.prepared.takes_turns; });
+    plan_.run_inline = !alone && plan_.cost_ns < static_cast<double>(cpu::tuning().inline_ns);
   } else {
     // The costs are those of the host's kernels; what counts is the time that launches take.
     plan_.run_inline = plan_.steps.size() <= kInlineLaunches;

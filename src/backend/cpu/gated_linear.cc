@@ -70,6 +70,7 @@ PreparedOp prepare_gated_linear(const KernelRequest& request) {
   spec.n = w_gate.columns;
   spec.terms = {{x.layout, w_gate.layout, w_gate.rows}};
   spec.out = request.outputs[0].dtype;
+  spec.keeps_panels = true;
   GemmSpec second = spec;
   spec.activation = tile_fn(static_cast<Op>(request.attrs.i[2]), 0);
   second.terms[0].b = w_up.layout;

@@ -17,8 +17,23 @@ const void* advance(const void* data, DType dtype, int64_t elements) {
 }  // namespace
 
 void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t end) const {
+  PackedWeight* weight = weight_of(given);
+  if (turns(weight)) {
+    const Share share(begin, end, tasks(), turned_->straight_tasks());
+    turned_->run_tasks(turned(given), weight, static_cast<float*>(scratch), share.begin, share.end);
+    return;
+  }
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
+  if (weight != nullptr) {
+    if (begin == 0 && given.weight == nullptr && right_packs_ == 0 && row_blocks_ == 1) weight->count(by_, spec_.m);
+    if (weight->by() != by_) weight = nullptr;
+  }
+  const Share share(begin, end, tasks(), straight_tasks());
+  run_tasks(pointers, weight, static_cast<float*>(scratch), share.begin, share.end);
+}
+
+void Gemm::run_tasks(const GemmPointers& pointers, PackedWeight* weight, float* scratch, int64_t begin, int64_t end) const {
   const auto batches = static_cast<int64_t>(spec_.a_offsets.size());
   const int64_t blocks = row_blocks_ * column_blocks_;
   NextPanel next;
@@ -28,16 +43,14 @@ void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t 
     // Blocks of columns one after the other: neighbouring tasks share the larger operand's part.
     const int64_t row = task % blocks % row_blocks_ * block_rows_, column = task % blocks / row_blocks_ * block_columns_;
     Block block{0, row, std::min(block_rows_, spec_.m - row), column, std::min(together * block_columns_, spec_.n - column)};
-    for (block.batch = first; block.batch < last; ++block.batch) run_block(pointers, static_cast<float*>(scratch), block, next);
+    for (block.batch = first; block.batch < last; ++block.batch) {
+      if (way_ == Way::dots) {
+        run_dots(pointers, scratch, block);
+      } else {
+        run_tiles(pointers, weight, scratch, block, next);
+      }
+    }
     task += together;
-  }
-}
-
-void Gemm::run_block(const GemmPointers& pointers, float* scratch, const Block& block, NextPanel& next) const {
-  if (way_ == Way::dots) {
-    run_dots(pointers, scratch, block);
-  } else {
-    run_tiles(pointers, scratch, block, next);
   }
 }
 
@@ -57,7 +70,7 @@ Gemm::Sums Gemm::sums_in_result(const GemmPointers& pointers, const Block& block
   return {static_cast<float*>(pointers.out) + (block.batch * spec_.m + block.row) * spec_.n + block.column, spec_.n};
 }
 
-void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& block, NextPanel& next) const {
+void Gemm::run_tiles(const GemmPointers& pointers, PackedWeight* weight, float* scratch, const Block& block, NextPanel& next) const {
   float* const panels = scratch;
   float* const packed = panels + round_up(left_floats(), kChunk);
   const Sums aside{packed + 2 * right_floats(), way_ == Way::blocks ? block.columns : round_up(block.columns, kPanel)};
@@ -66,14 +79,23 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
   bool packs_any = false;
   for (size_t t = 0; t < spec_.terms.size(); ++t) packs_any = packs_any || packs(t);
   const int64_t ragged = packs_any && block.columns % kChunk != 0 ? block.columns % kPanel : 0;
-  bool accumulate = false;
+  Kept kept{weight, 0};
+  // With several blocks of rows, pack() fills panels.
+  if (weight != nullptr && !is_turned_ && row_blocks_ == 1) {
+    for (int64_t j = 0; j < block.columns; j += kPanel) {
+      const int64_t k = pointers.first_panel + (block.column + j) / kPanel;
+      if (!weight->done(k) && weight->claim(k)) kept.claimed |= uint64_t{1} << (j / kPanel);
+    }
+  }
+  bool accumulate = is_turned_;
+  if (is_turned_) run_turned(pointers, *weight, aside, block);
   if (way_ == Way::blocks) {
     const auto& product = products_[block.rows < block_rows_ ? 1 : 0][block.columns < block_columns_ ? 1 : 0];
     void* rest = aside.data + block_rows_ * round_up(block_columns_, kPanel);
     product->run(left(pointers, 0, block, 0).data, right(pointers, 0, block, 0, 0).data, aside.data, rest);
     accumulate = true;
   }
-  for (size_t t = way_ == Way::blocks ? 1 : 0; t < spec_.terms.size(); ++t) {
+  for (size_t t = way_ == Way::blocks || is_turned_ ? 1 : 0; t < spec_.terms.size(); ++t) {
     const GemmTerm& term = spec_.terms[t];
     const bool pack = packs(t);
     const bool in_place = height_ == 1 && block.rows == 1 && term.a.dtype == DType::f32 && term.a.column == 1;
@@ -93,7 +115,7 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
         const MatrixRef b = right(pointers, t, block, p, j);
         TileArgs tile{rows, b.data, b.row, kChunk, sums.data + j, sums.ld, kChunk, k, accumulate};
         if (pack) {
-          tile.b = right_packs_ > 0 ? shared_right(pointers, t, p, block.column + j) : take_panel(pointers, next, t, block, p, j, packed);
+          tile.b = take_panel(pointers, kept, next, t, block, p, j, packed);
           tile.ldb = kPanel;
         }
         run_panel(t, pack, tile, block, columns, next);
@@ -101,10 +123,15 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
       accumulate = true;
     }
   }
+  for (int64_t k = 0; kept.claimed >> k != 0; ++k) {
+    if ((kept.claimed >> k & 1) != 0) weight->fill_done(pointers.first_panel + block.column / kPanel + k);
+  }
   if (!accumulate) {
     for (int64_t i = 0; i < block.rows; ++i) std::fill_n(result.data + i * result.ld, block.columns, 0.0f);
   }
-  if (!stores_sums()) {
+  if (is_turned_) {
+    finish_turned(pointers, aside, aside.data + block_rows_ * aside.ld, block);
+  } else if (!stores_sums()) {
     finish(pointers, aside, block);
   } else if (ragged != 0 && accumulate) {
     const int64_t first = block.columns - ragged;
@@ -112,29 +139,45 @@ void Gemm::run_tiles(const GemmPointers& pointers, float* scratch, const Block& 
   }
 }
 
-NextPanel::Source Gemm::panel_at(const GemmPointers& pointers, size_t term, const Block& block, int64_t first_k, int64_t column) const {
+NextPanel::Source Gemm::panel_at(const GemmPointers& pointers, const Kept& kept, size_t term, const Block& block, int64_t first_k,
+                                 int64_t column) const {
   const GemmTerm& sum = spec_.terms[term];
-  return {right(pointers, term, block, first_k, column), std::min(piece_of(sum.k, tuning_.piece_of_k), sum.k - first_k),
-          std::min(kPanel, spec_.n - block.column - column), static_cast<int64_t>(size_of(sum.b.dtype)), kernels_[term].b.pack_right};
+  NextPanel::Source source{right(pointers, term, block, first_k, column), std::min(piece_of(sum.k, tuning_.piece_of_k), sum.k - first_k),
+                           std::min(kPanel, spec_.n - block.column - column), static_cast<int64_t>(size_of(sum.b.dtype)),
+                           kernels_[term].b.pack_right};
+  if (right_packs_ > 0) {
+    source.kept = shared_right(pointers, term, first_k, block.column + column);
+    source.done = true;
+  }
+  if (term == 0 && kept.weight != nullptr && !is_turned_) {
+    const int64_t panel = pointers.first_panel + (block.column + column) / kPanel;
+    const bool fills = column < block.columns && (kept.claimed >> (column / kPanel) & 1) != 0;
+    const bool done = !fills && kept.weight->done(panel);
+    source.done = source.done || done;
+    if (fills || done) source.kept = kept.weight->panel(panel) + first_k * kPanel;
+  }
+  return source;
 }
 
 /// Packs the panel, where that has not been done, and begins with the one that follows. `packed` has room for two.
-const float* Gemm::take_panel(const GemmPointers& pointers, NextPanel& next, size_t term, const Block& block, int64_t first_k,
-                              int64_t column, float* packed) const {
-  const NextPanel::Source source = panel_at(pointers, term, block, first_k, column);
+const float* Gemm::take_panel(const GemmPointers& pointers, const Kept& kept, NextPanel& next, size_t term, const Block& block,
+                              int64_t first_k, int64_t column, float* packed) const {
+  const NextPanel::Source source = panel_at(pointers, kept, term, block, first_k, column);
   if (!next.holds(source)) next.start(source, packed, 1);
   float* panel = next.finish();
   float* other = panel == packed ? packed + right_floats() : packed;
   const int64_t piece = piece_of(spec_.terms[term].k, tuning_.piece_of_k), shares = divide_up(block.rows, height_);
   next.forget();
   if (column + kPanel < block.columns) {
-    next.start(panel_at(pointers, term, block, first_k, column + kPanel), other, shares);
+    next.start(panel_at(pointers, kept, term, block, first_k, column + kPanel), other, shares);
   } else if (first_k + piece < spec_.terms[term].k) {
-    next.start(panel_at(pointers, term, block, first_k + piece, 0), other, shares);
+    next.start(panel_at(pointers, kept, term, block, first_k + piece, 0), other, shares);
   } else if (term + 1 < spec_.terms.size()) {
-    if (packs(term + 1)) next.start(panel_at(pointers, term + 1, block, 0, 0), other, shares);
+    if (packs(term + 1)) next.start(panel_at(pointers, kept, term + 1, block, 0, 0), other, shares);
   } else if (row_blocks_ == 1 && block.column + block.columns < spec_.n && packs(0)) {
-    next.start(panel_at(pointers, 0, block, 0, block.columns), other, shares);  // of the next task, most often of the same thread
+    const NextPanel::Source after =
+        panel_at(pointers, kept, 0, block, 0, block.columns);  // of the next task, most often of the same thread
+    if (kept.weight == nullptr || after.done) next.start(after, other, shares);
   }
   return panel;
 }
@@ -147,7 +190,7 @@ void Gemm::run_panel(size_t term, bool pack, TileArgs tile, const Block& block, 
   for (int64_t i = 0; i < block.rows; i += height_) {
     const auto h = static_cast<size_t>(std::min(height_, block.rows - i));
     tile.ahead = next.ask(tile.k);
-    if (columns == kPanel || (pack && columns > kChunk)) {
+    if (is_turned_ || columns == kPanel || (pack && columns > kChunk)) {
       set.two[h](tile);
     } else if (pack || columns == kChunk) {
       set.one[h](tile);

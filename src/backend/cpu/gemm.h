@@ -1,6 +1,7 @@
 // Defines Gemm: a batch of matrix products cut into tasks, with what is added to them and applied to them before they are stored.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "backend/cpu/gemm_kernels.h"
 #include "backend/cpu/gemm_next_panel.h"
 #include "backend/cpu/onednn.h"
+#include "backend/cpu/packed_weight.h"
 #include "backend/cpu/tile.h"
 #include "backend/cpu/tuning.h"
 
@@ -37,6 +39,8 @@ struct GemmSpec {
   bool residual = false;                                  ///< laid out as the result, dtype of out
   bool times = false;                                     ///< laid out as the result, dtype of out; may be the result itself
   TileFn activation = nullptr;
+  bool keeps_panels = false;  ///< the first term's right side may be a PackedWeight, whose panels are then read and kept
+  bool turns = false;         ///< also as the left side of the transposed product, where its panels suit that
 };
 
 struct GemmPointers {
@@ -49,6 +53,11 @@ struct GemmPointers {
   float factor;
   float* shared;          ///< shared_bytes(), 64-byte aligned
   float* left = nullptr;  ///< left sides as a product that packs_left_as this one packed them, in place of those in `shared`
+  ///@{
+  /// The first term's right side is a part of this weight, from that panel on. Whoever gives it counts the rows.
+  PackedWeight* weight = nullptr;
+  int64_t first_panel = 0;
+  ///@}
 };
 
 class Gemm {
@@ -58,8 +67,10 @@ class Gemm {
   int64_t tasks() const;
   size_t thread_scratch_bytes() const;
   /// Large products pack their operands once for all tasks: pack() must have done all its tasks before run() starts. 0: nothing to do.
-  int64_t pack_tasks() const { return left_packs_ + right_packs_; }
-  size_t shared_bytes() const { return static_cast<size_t>(shared_floats_) * sizeof(float); }
+  int64_t pack_tasks() const { return std::max(left_packs_ + right_packs_, turned_ ? turned_->pack_tasks() : 0); }
+  size_t shared_bytes() const {
+    return std::max(static_cast<size_t>(shared_floats_) * sizeof(float), turned_ ? turned_->shared_bytes() : 0);
+  }
   void pack(const GemmPointers& pointers, int64_t begin, int64_t end) const;
   ///@{
   /// The first of pack()'s tasks and the first part of what it fills are of the left side. Two products of one left side can share them.
@@ -67,6 +78,8 @@ class Gemm {
   int64_t shared_left_floats() const;
   bool packs_left_as(const Gemm& other) const;
   ///@}
+  /// Whether its runs must not overlap with others.
+  bool takes_turns() const { return turned_ != nullptr; }
   double flops() const;
   /// Tasks [begin, end); what a task computes does not depend on the others. `scratch`: thread_scratch_bytes().
   void run(const GemmPointers& given, void* scratch, int64_t begin, int64_t end) const;
@@ -90,21 +103,46 @@ class Gemm {
   struct Kernels {
     GemmKernels a, b;
   };
+  /// The panels of a PackedWeight that a block reads or fills.
+  struct Kept {
+    PackedWeight* weight = nullptr;  ///< null: none
+    uint64_t claimed = 0;            ///< bit k: the block fills its panel k
+  };
+
+  struct TurnedOf {
+    const Gemm& straight;
+  };
+  /// The transpose, with the panels that the first term keeps as its left side.
+  explicit Gemm(const TurnedOf& of);
+  void choose_kept();
+  void choose_turned_blocks();
+  PackedWeight* weight_of(const GemmPointers& pointers) const;
+  /// Whether the transposed product runs instead. The same during all phases: panels become complete in runs, of which there is one at a
+  /// time.
+  bool turns(const PackedWeight* weight) const {
+    return turned_ != nullptr && weight != nullptr && weight->complete() && weight->by() != by_;
+  }
+  static GemmPointers turned(GemmPointers pointers);
+  void run_tasks(const GemmPointers& pointers, PackedWeight* weight, float* scratch, int64_t begin, int64_t end) const;
+  void pack_straight(const GemmPointers& pointers, PackedWeight* weight, int64_t begin, int64_t end) const;
+  int64_t straight_tasks() const;
+  void run_turned(const GemmPointers& pointers, const PackedWeight& weight, const Sums& sums, const Block& block) const;
+  void finish_turned(const GemmPointers& pointers, const Sums& sums, float* rows, const Block& block) const;
 
   void choose_way();
   /// Tries Way::blocks.
   void choose_products();
   void choose_blocks();
   void choose_shared();
-  void run_block(const GemmPointers& pointers, float* scratch, const Block& block, NextPanel& next) const;
-  void run_tiles(const GemmPointers& pointers, float* scratch, const Block& block, NextPanel& next) const;
-  NextPanel::Source panel_at(const GemmPointers& pointers, size_t term, const Block& block, int64_t first_k, int64_t column) const;
-  const float* take_panel(const GemmPointers& pointers, NextPanel& next, size_t term, const Block& block, int64_t first_k, int64_t column,
-                          float* packed) const;
+  void run_tiles(const GemmPointers& pointers, PackedWeight* weight, float* scratch, const Block& block, NextPanel& next) const;
+  NextPanel::Source panel_at(const GemmPointers& pointers, const Kept& kept, size_t term, const Block& block, int64_t first_k,
+                             int64_t column) const;
+  const float* take_panel(const GemmPointers& pointers, const Kept& kept, NextPanel& next, size_t term, const Block& block, int64_t first_k,
+                          int64_t column, float* packed) const;
   void run_panel(size_t term, bool packed, TileArgs tile, const Block& block, int64_t columns, NextPanel& next) const;
   void run_dots(const GemmPointers& pointers, float* scratch, const Block& block) const;
   /// True when sums go straight into the result.
-  bool stores_sums() const { return spec_.out == DType::f32 && !swapped_ && !spec_.scaled && plain(); }
+  bool stores_sums() const { return spec_.out == DType::f32 && !swapped_ && !is_turned_ && !spec_.scaled && plain(); }
   bool plain() const { return !spec_.bias && !spec_.residual && !spec_.times && spec_.activation == nullptr; }
   /// Whether the right side of a term is packed.
   bool packs(size_t term) const { return way_ == Way::packed || spec_.terms[term].b.column != 1; }
@@ -138,6 +176,10 @@ class Gemm {
   int64_t left_start_[2] = {}, right_start_[2] = {};
   int64_t shared_floats_ = 0;
   GemmKernels f32_;
+  PackedWeight::By by_ = PackedWeight::By::nothing;  ///< how it packs the first term's right side, where that may be kept
+  int64_t weight_rows_ = 0, weight_columns_ = 0;     ///< of that side as it lies in memory
+  bool is_turned_ = false;
+  std::shared_ptr<const Gemm> turned_;
 };
 
 }  // namespace lazuli::cpu

@@ -30,6 +30,7 @@ Gemm::Gemm(GemmSpec spec) : spec_(std::move(spec)), tuning_(tuning()), f32_(gemm
   }
   choose_blocks();
   choose_shared();
+  choose_kept();
 }
 
 void Gemm::choose_way() {
@@ -96,7 +97,9 @@ void Gemm::choose_blocks() {
   }
 }
 
-int64_t Gemm::tasks() const {
+int64_t Gemm::tasks() const { return std::max(straight_tasks(), turned_ ? turned_->straight_tasks() : 0); }
+
+int64_t Gemm::straight_tasks() const {
   if (spec_.m == 0 || spec_.n == 0) return 0;
   return divide_up(static_cast<int64_t>(spec_.a_offsets.size()), group_) * row_blocks_ * column_blocks_;
 }
@@ -117,7 +120,9 @@ int64_t Gemm::right_floats() const {
 
 size_t Gemm::thread_scratch_bytes() const {
   const int64_t sums = block_rows_ * round_up(block_columns_ * neighbours_, kPanel);
-  return static_cast<size_t>(round_up(left_floats(), kChunk) + 2 * right_floats() + sums + kPanel) * sizeof(float) + product_scratch_;
+  const int64_t turned_rows = is_turned_ ? kChunk * round_up(block_rows_, kChunk) : 0;
+  const int64_t floats = round_up(left_floats(), kChunk) + 2 * right_floats() + sums + turned_rows + kPanel;
+  return std::max(static_cast<size_t>(floats) * sizeof(float) + product_scratch_, turned_ ? turned_->thread_scratch_bytes() : 0);
 }
 
 }  // namespace lazuli::cpu

@@ -54,7 +54,7 @@ void Gemm::finish(const GemmPointers& pointers, const Sums& sums, const Block& b
 }
 
 void Gemm::finish_row(const GemmPointers& pointers, float* sums, const Block& block, int64_t row) const {
-  const int64_t at = (block.batch * spec_.m + row) * spec_.n + block.column;
+  const int64_t at = is_turned_ ? row * spec_.m + block.column : (block.batch * spec_.m + row) * spec_.n + block.column;
   if (spec_.scaled) tile_fn(Op::mul, 2)(sums, &pointers.factor, nullptr, sums, block.columns);
   if (spec_.bias) combine(Op::add, sums, element(pointers.bias, spec_.out, block.column), spec_.out, block.columns);
   if (spec_.residual) combine(Op::add, sums, element(pointers.residual, spec_.out, at), spec_.out, block.columns);

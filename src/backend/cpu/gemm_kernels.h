@@ -47,6 +47,7 @@ struct TileArgs {
   int64_t k;
   bool accumulate;
   Ahead* ahead = nullptr;
+  int64_t a_chunk = 0;  ///< of GemmKernels::turned alone
 };
 using TileKernel = void (*)(const TileArgs& args);
 
@@ -82,6 +83,9 @@ struct GemmKernels {
   int64_t max_rows;                  ///< tallest left panel
   TileKernel one[kMaxTileRows + 1];  ///< by rows; 16 columns of f32
   TileKernel two[kMaxTileRows + 1];  ///< 32 columns of f32
+  /// The same with the left side in chunks of 32 steps of k, TileArgs::a_chunk floats apart: rows of right panels, whose columns are summed
+  /// over. Of f32 alone.
+  TileKernel turned[kMaxTileRows + 1];
   NarrowKernel narrow[kMaxTileRows + 1];
   DotKernel dot;
   PackLeft pack_left;

@@ -10,7 +10,7 @@
 namespace lazuli::cpu {
 
 /// A panel's memory is asked for while tiles of the panel before are computed, and packed between them, a share at a time: what is asked
-/// for is little enough to stay in the caches, whatever the distance of its rows.
+/// for is little enough to stay in the caches, whatever the distance of its rows. A panel that is kept is only asked for.
 class NextPanel {
  public:
   /// What is packed, a matrix (k, columns), and by what; `element` is the size of its elements.
@@ -18,12 +18,14 @@ class NextPanel {
     MatrixRef b{};
     int64_t k = 0, columns = 0, element = 0;
     PackRight pack = nullptr;
+    float* kept = nullptr;  ///< where it is kept; null: in scratch
+    bool done = false;      ///< it is there already
   };
 
-  /// Packs `source` into `panel` in that many shares.
-  void start(const Source& source, float* panel, int64_t shares) {
+  /// Packs `source` in that many shares, into `scratch` if it is not kept.
+  void start(const Source& source, float* scratch, int64_t shares) {
     source_ = source;
-    panel_ = panel;
+    panel_ = source.kept != nullptr ? source.kept : scratch;
     done_ = 0;
     share_ = round_up(divide_up(source.k, std::max<int64_t>(shares, 1)), kChunk);
   }
@@ -31,15 +33,17 @@ class NextPanel {
   Ahead* ask(int64_t steps) {
     const int64_t k = std::min(share_, source_.k - done_);
     if (k <= 0) return nullptr;
+    if (source_.done) {
+      const int64_t lines = k * kPanel * static_cast<int64_t>(sizeof(float)) / kLine;
+      return ask(reinterpret_cast<const std::byte*>(panel_ + done_ * kPanel), lines, 0, lines, steps);
+    }
     const bool rows_of_k = source_.b.column == 1;
     if (!rows_of_k && source_.b.row != 1) return nullptr;
     const std::byte* data = at();
     const int64_t rows = rows_of_k ? k : source_.columns, bytes = (rows_of_k ? source_.columns : k) * source_.element;
     const auto aside = static_cast<int64_t>(reinterpret_cast<uintptr_t>(data) % kLine);
     const int64_t lines = divide_up(aside + bytes, kLine);
-    ahead_ = {data - aside, lines, (rows_of_k ? source_.b.row : source_.b.column) * source_.element, rows * lines, 0, 0};
-    ahead_.at_once = divide_up(ahead_.left, std::max<int64_t>(divide_up(steps, kChunk), 1));
-    return &ahead_;
+    return ask(data - aside, lines, (rows_of_k ? source_.b.row : source_.b.column) * source_.element, rows * lines, steps);
   }
   void pack_share() { pack(std::min(share_, source_.k - done_)); }
   /// Packs what is left and returns the panel.
@@ -49,18 +53,22 @@ class NextPanel {
   }
   bool holds(const Source& source) const {
     const MatrixRef &a = source_.b, &b = source.b;
-    return source_.k > 0 && a.data == b.data && a.row == b.row && a.column == b.column && source_.k == source.k &&
-           source_.columns == source.columns;
+    return source_.k > 0 && source_.kept == source.kept && a.data == b.data && a.row == b.row && a.column == b.column &&
+           source_.k == source.k && source_.columns == source.columns;
   }
   void forget() { source_ = {}; }
 
  private:
   static constexpr int64_t kLine = 64;
 
+  Ahead* ask(const std::byte* data, int64_t lines, int64_t row_bytes, int64_t all_lines, int64_t steps) {
+    ahead_ = {data, lines, row_bytes, all_lines, 0, divide_up(all_lines, std::max<int64_t>(divide_up(steps, kChunk), 1))};
+    return &ahead_;
+  }
   const std::byte* at() const { return static_cast<const std::byte*>(source_.b.data) + done_ * source_.b.row * source_.element; }
   void pack(int64_t k) {
     if (k <= 0) return;
-    source_.pack({at(), source_.b.row, source_.b.column}, k, source_.columns, panel_ + done_ * kPanel);
+    if (!source_.done) source_.pack({at(), source_.b.row, source_.b.column}, k, source_.columns, panel_ + done_ * kPanel);
     done_ += k;
   }
 

@@ -83,6 +83,7 @@ void add_gemm_phases(PreparedOp& op, Owner owner) {
   const int64_t tasks = gemm.tasks(), pack_tasks = gemm.pack_tasks();
   op.thread_scratch_bytes = std::max(op.thread_scratch_bytes, gemm.thread_scratch_bytes());
   op.scratch_bytes += gemm.shared_bytes();
+  op.takes_turns = op.takes_turns || gemm.takes_turns();
   Kernel kernel = make_kernel(std::move(owner), tasks);
   if (pack_tasks > 0)
     op.phases.push_back(make_kernel(PackOperands<Owner>{std::static_pointer_cast<const Owner>(kernel.state)}, pack_tasks));

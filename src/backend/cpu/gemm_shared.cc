@@ -18,7 +18,7 @@ constexpr int64_t kPackFloats = 32 << 10;
 }  // namespace
 
 void Gemm::choose_shared() {
-  if (way_ != Way::packed || spec_.a_offsets.size() != 1 || flops() < kLargeFlops) return;
+  if (way_ != Way::packed || spec_.a_offsets.size() != 1 || (flops() < kLargeFlops && !is_turned_)) return;
   int64_t left = 0, right = 0, k = 0;
   for (const GemmTerm& term : spec_.terms) {
     left += spec_.m * round_up(term.k, kChunk);
@@ -27,7 +27,7 @@ void Gemm::choose_shared() {
   }
   if (k == 0) return;
   int64_t at = 0;
-  if (column_blocks_ > 1 && left <= kMostLeftFloats) {
+  if (column_blocks_ > 1 && left <= kMostLeftFloats && !is_turned_) {
     pack_rows_ = height_ * divide_up(kPackFloats, height_ * k);
     left_packs_ = divide_up(spec_.m, pack_rows_);
     for (size_t t = 0; t < spec_.terms.size(); ++t) {
@@ -35,7 +35,7 @@ void Gemm::choose_shared() {
       at += spec_.m * round_up(spec_.terms[t].k, kChunk);
     }
   }
-  if (row_blocks_ > 1 && right <= kMostRightFloats) {
+  if ((row_blocks_ > 1 && right <= kMostRightFloats) || is_turned_) {
     pack_columns_ = kPanel * divide_up(kPackFloats, kPanel * k);
     right_packs_ = divide_up(spec_.n, pack_columns_);
     for (size_t t = 0; t < spec_.terms.size(); ++t) {
@@ -72,8 +72,24 @@ float* Gemm::shared_right(const GemmPointers& pointers, size_t term, int64_t fir
 }
 
 void Gemm::pack(const GemmPointers& given, int64_t begin, int64_t end) const {
+  PackedWeight* weight = weight_of(given);
+  if (turns(weight)) {
+    const Share share(begin, end, pack_tasks(), turned_->right_packs_);
+    turned_->pack_straight(turned(given), nullptr, share.begin, share.end);
+    return;
+  }
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
+  if (weight != nullptr) {
+    if (begin == 0 && given.weight == nullptr && right_packs_ > 0) weight->count(by_, spec_.m);
+    if (weight->by() != by_) weight = nullptr;
+  }
+  const Share share(begin, end, pack_tasks(), left_packs_ + right_packs_);
+  pack_straight(pointers, weight, share.begin, share.end);
+}
+
+/// A panel of the first term's right side that is kept already is not packed again; one that nobody fills is filled instead of packed.
+void Gemm::pack_straight(const GemmPointers& pointers, PackedWeight* weight, int64_t begin, int64_t end) const {
   for (int64_t task = begin; task < end; ++task) {
     const bool is_left = task < left_packs_;
     const int64_t first = is_left ? task * pack_rows_ : (task - left_packs_) * pack_columns_;
@@ -89,8 +105,14 @@ void Gemm::pack(const GemmPointers& given, int64_t begin, int64_t end) const {
       }
       const int64_t last = std::min(first + pack_columns_, spec_.n);
       for (int64_t j = first; j < last; j += kPanel) {
+        const bool kept = weight != nullptr && t == 0;
+        const int64_t panel_at = pointers.first_panel + j / kPanel;
+        if (kept && weight->done(panel_at)) continue;
+        const bool fills = kept && weight->claim(panel_at);
         const MatrixRef b = right(pointers, t, {0, 0, 0, j, 0}, 0, 0);
-        kernels_[t].b.pack_right(b, k, std::min(kPanel, last - j), shared_right(pointers, t, 0, j));
+        float* const panel = fills ? weight->panel(panel_at) : shared_right(pointers, t, 0, j);
+        kernels_[t].b.pack_right(b, k, std::min(kPanel, last - j), panel);
+        if (fills) weight->fill_done(panel_at);
       }
     }
   }

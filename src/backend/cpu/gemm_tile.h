@@ -9,6 +9,7 @@
 #endif
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "backend/cpu/gemm_simd.h"
@@ -22,8 +23,8 @@ constexpr int64_t kPart = 16 * kChunk;
 // Rows of a panel, which is larger than the first-level cache, that are asked for before they are used.
 constexpr int64_t kRowsAhead = 8;
 
-/// kRows by kVectors vectors of the tile, from vector `first` on.
-template <int kRows, int kVectors, class T>
+/// kRows by kVectors vectors of the tile, from vector `first` on. kLeft: steps of k in a chunk of the left side.
+template <int kRows, int kVectors, class T, int kLeft = kChunk>
 HWY_INLINE void tile_vectors(const TileArgs& t, int first) {
   const T* b[kVectors];
   float* c[kVectors];
@@ -55,12 +56,18 @@ HWY_INLINE void tile_vectors(const TileArgs& t, int first) {
         }
         LAZULI_UNROLL
         for (int i = 0; i < kRows; ++i) {
-          const VF x = splat(a[i * kChunk + j]);
+          const VF x = splat(a[i * kLeft + j]);
           LAZULI_UNROLL
           for (int v = 0; v < kVectors; ++v) sum[i][v] = hn::MulAdd(x, row[v], sum[i][v]);
         }
+        // Rows of the next tile, which follow these.
+        if (kLeft != kChunk && j < kRows) __builtin_prefetch(a + (kRows + j) * kLeft, 0, 3);
       }
-      a += kRows * kChunk;
+      if constexpr (kLeft == kChunk) {
+        a += kRows * kChunk;
+      } else {
+        a += (p / kChunk % 2 == 0) ? kChunk : t.a_chunk - kChunk;
+      }
     }
     if (t.accumulate || part > 0) {
       LAZULI_UNROLL
@@ -77,11 +84,11 @@ HWY_INLINE void tile_vectors(const TileArgs& t, int first) {
   }
 }
 
-template <int kRows, int kVectors, class T>
+template <int kRows, int kVectors, class T, int kLeft = kChunk>
 void tile(const TileArgs& t) {
   constexpr int kAtOnce = kRows * kVectors <= kAccumulators ? kVectors : std::max(kAccumulators / kRows / kChunkVectors * kChunkVectors, 1);
   LAZULI_UNROLL
-  for (int first = 0; first < kVectors; first += kAtOnce) tile_vectors<kRows, kAtOnce, T>(t, first);
+  for (int first = 0; first < kVectors; first += kAtOnce) tile_vectors<kRows, kAtOnce, T, kLeft>(t, first);
 }
 
 /// The last columns of a result, n < 16. Few rows get more than one sum each, over every fourth k, to hide the latency of adding.
@@ -141,6 +148,7 @@ void fill_rows(GemmKernels& set, std::integer_sequence<int, kRow...>) {
   ((set.one[kRow + 1] = tile<kRow + 1, kChunkVectors, T>), ...);
   ((set.two[kRow + 1] = tile<kRow + 1, 2 * kChunkVectors, T>), ...);
   ((set.narrow[kRow + 1] = narrow<kRow + 1, T>), ...);
+  if constexpr (std::is_same_v<T, float>) ((set.turned[kRow + 1] = tile<kRow + 1, 2 * kChunkVectors, T, kPanel>), ...);
 }
 template <class T>
 void fill_tiles(GemmKernels& set) {

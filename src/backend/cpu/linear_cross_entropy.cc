@@ -79,6 +79,7 @@ void LossState::plan_products() {
       forward.m = m;
       forward.n = n;
       forward.terms = {{x.layout, w, cut.k}};
+      forward.keeps_panels = true;
       logits[i][j] = make(std::move(forward));
       if (!gradient) continue;
       GemmSpec backward;
@@ -86,9 +87,11 @@ void LossState::plan_products() {
       backward.n = cut.k;
       backward.terms = {{{DType::f32, n, 1}, w.transposed(), n}};
       backward.residual = true;
+      backward.keeps_panels = backward.turns = true;
       if (i == 0) {
         GemmSpec one = backward;
         one.m = 1;
+        one.keeps_panels = one.turns = false;
         total[j] = make(std::move(one));
       }
       back[i][j] = make(std::move(backward));
@@ -135,6 +138,10 @@ void LossState::run_task(const KernelArgs& args, int64_t task) const {
     std::fill_n(totals(args, s), cut.k, 0.0F);
     std::fill_n(ones, cut.chunk, 1.0F);
   }
+  PackedWeight* weight = w.row == 1 && w.column == cut.k ? PackedWeight::find(args.in[1], cut.classes, cut.k) : nullptr;
+  if (weight != nullptr && task == 0) weight->count(PackedWeight::By::rows, cut.rows);
+  // A chunk is whole panels of rows alone.
+  if (weight != nullptr && weight->by() != PackedWeight::By::rows) weight = nullptr;
   const int64_t end = std::min((s + 1) * cut.segment, cut.classes);
   for (int64_t first = s * cut.segment; first < end; first += cut.chunk) {
     const int64_t width = std::min(cut.chunk, end - first);
@@ -142,6 +149,8 @@ void LossState::run_task(const KernelArgs& args, int64_t task) const {
     GemmPointers p{};
     p.a[0] = element(args.in[0], x.layout.dtype, b * cut.block * x.layout.row);
     p.b[0] = element(args.in[1], w.dtype, first * w.column);
+    p.weight = weight;
+    p.first_panel = first / kPanel;
     p.out = chunk_logits;
     multiply(*logits[i][j], p, args);
     for (int64_t r = 0; r < rows; ++r) {

@@ -111,6 +111,7 @@ PreparedOp prepare_matmul(const KernelRequest& request) {
   spec.a_offsets = std::move(s.a_offsets);
   spec.b_offsets = std::move(s.b_offsets);
   spec.out = request.outputs[0].dtype;
+  spec.keeps_panels = spec.turns = true;
   GemmOp gemm(std::move(spec));
   gemm.a[0] = 0;
   gemm.b[0] = 1;
@@ -128,6 +129,7 @@ PreparedOp prepare_linear(const KernelRequest& request) {
   spec.out = request.outputs[0].dtype;
   spec.bias = (request.attrs.i[1] & 1) != 0;
   spec.residual = (request.attrs.i[1] & 2) != 0;
+  spec.keeps_panels = spec.turns = true;
   if (request.attrs.i[2] != 0) spec.activation = tile_fn(static_cast<Op>(request.attrs.i[2]), 0);
   GemmOp gemm(std::move(spec));
   gemm.a[0] = 0;

@@ -1,0 +1,117 @@
+// Products over a weight whose panels are kept: what qualifies, and the transposed product that reads panels as its left side.
+#include <algorithm>
+#include <utility>
+
+#include "backend/cpu/gemm.h"
+#include "backend/cpu/gemm_pieces.h"
+
+namespace lazuli::cpu {
+
+namespace {
+
+// A smaller product would not gain what finding the weight takes.
+constexpr double kKeptFlops = 1e7;
+// Sums of a block of the transposed product, which stay in the second-level cache beside a piece of either side.
+constexpr int64_t kTurnedSums = 112 << 10;
+constexpr int64_t kTurnedColumns = 512;
+constexpr int64_t kMostTurnedFloats = 16 << 20;
+
+std::vector<GemmTerm> turned_terms(std::vector<GemmTerm> terms) {
+  for (GemmTerm& t : terms) t = {t.b.transposed(), t.a.transposed(), t.k};
+  return terms;
+}
+
+}  // namespace
+
+void Gemm::choose_kept() {
+  const GemmTerm& first = spec_.terms[0];
+  if (!spec_.keeps_panels || way_ != Way::packed || swapped_ || first.b.dtype != DType::f32 || spec_.a_offsets.size() != 1 ||
+      flops() < kKeptFlops) {
+    return;
+  }
+  if (first.b.row == 1 && first.b.column == first.k) {
+    by_ = PackedWeight::By::rows;
+    weight_rows_ = spec_.n;
+    weight_columns_ = first.k;
+  } else if (first.b.column == 1 && first.b.row == spec_.n) {
+    by_ = PackedWeight::By::columns;
+    weight_rows_ = first.k;
+    weight_columns_ = spec_.n;
+  } else {
+    return;
+  }
+  int64_t k = 0;
+  for (const GemmTerm& term : spec_.terms) k += round_up(term.k, kChunk);
+  if (spec_.turns && round_up(spec_.m, kPanel) * k <= kMostTurnedFloats) turned_ = std::shared_ptr<const Gemm>(new Gemm(TurnedOf{*this}));
+}
+
+Gemm::Gemm(const TurnedOf& of)
+    : spec_(of.straight.spec_), tuning_(of.straight.tuning_), longest_k_(of.straight.longest_k_), f32_(of.straight.f32_), is_turned_(true) {
+  std::swap(spec_.m, spec_.n);
+  spec_.terms = turned_terms(std::move(spec_.terms));
+  for (const GemmTerm& term : spec_.terms) kernels_.push_back({gemm_kernels(term.a.dtype), gemm_kernels(term.b.dtype)});
+  choose_turned_blocks();
+  choose_shared();
+}
+
+void Gemm::choose_turned_blocks() {
+  height_ = divide_up(spec_.m, divide_up(spec_.m, f32_.max_rows));
+  block_columns_ = std::min(round_up(divide_up(spec_.n, divide_up(spec_.n, kTurnedColumns)), kPanel), round_up(spec_.n, kPanel));
+  const int64_t row_panels = divide_up(spec_.m, height_);
+  int64_t high = std::clamp<int64_t>(kTurnedSums / block_columns_ / height_, 1, row_panels);
+  // Enough of them for threads that do not run alike.
+  high = std::min(high, divide_up(row_panels, 8));
+  block_rows_ = high * height_;
+  row_blocks_ = divide_up(spec_.m, block_rows_);
+  column_blocks_ = divide_up(spec_.n, block_columns_);
+}
+
+GemmPointers Gemm::turned(GemmPointers pointers) {
+  for (int t = 0; t < 2; ++t) std::swap(pointers.a[t], pointers.b[t]);
+  pointers.left = nullptr;
+  return pointers;
+}
+
+PackedWeight* Gemm::weight_of(const GemmPointers& pointers) const {
+  if (by_ == PackedWeight::By::nothing || pointers.weight != nullptr) return pointers.weight;
+  return PackedWeight::find(pointers.b[0], weight_rows_, weight_columns_);
+}
+
+/// The first term. A few rows of the weight stay in the first-level cache while all panels of the right side pass by.
+void Gemm::run_turned(const GemmPointers& pointers, const PackedWeight& weight, const Sums& sums, const Block& block) const {
+  const int64_t all = spec_.terms[0].k, piece = piece_of(all, tuning_.piece_of_k);
+  const int64_t panels = divide_up(block.columns, kPanel), tiles = panels * divide_up(block.rows, height_);
+  for (int64_t p = 0; p < all; p += piece) {
+    const int64_t k = std::min(piece, all - p), next_k = std::min(piece, all - p - k);
+    // The next piece of the right side comes nearer meanwhile.
+    Ahead ahead;
+    if (next_k > 0) {
+      const float* const next = shared_right(pointers, 0, p + k, block.column);
+      const int64_t lines = next_k * kPanel * static_cast<int64_t>(sizeof(float)) / 64;
+      const int64_t row_bytes = round_up(all, kChunk) * kPanel * static_cast<int64_t>(sizeof(float));
+      ahead = {reinterpret_cast<const std::byte*>(next), lines, row_bytes, lines * panels, 0, 0};
+      ahead.at_once = divide_up(ahead.left, tiles * divide_up(k, kChunk));
+    }
+    for (int64_t i = 0; i < block.rows; i += height_) {
+      const auto h = static_cast<size_t>(std::min(height_, block.rows - i));
+      const float* const rows = weight.panel(pointers.first_panel + p / kPanel) + (block.row + i) * kPanel;
+      for (int64_t j = 0; j < block.columns; j += kPanel) {
+        f32_.turned[h]({rows, shared_right(pointers, 0, p, block.column + j), kPanel, kChunk, sums.data + i * sums.ld + j, sums.ld, kChunk,
+                        k, p > 0, &ahead, weight.panel_floats()});
+      }
+    }
+  }
+}
+
+/// `rows`: room for kChunk rows of the result.
+void Gemm::finish_turned(const GemmPointers& pointers, const Sums& sums, float* rows, const Block& block) const {
+  const int64_t ld = round_up(block.rows, kChunk);
+  for (int64_t j = 0; j < block.columns; j += kChunk) {
+    const int64_t count = std::min(kChunk, block.columns - j);
+    f32_.pack_left({sums.data + j, 1, sums.ld}, count, block.rows, 1, rows);
+    const Block straight{0, block.column + j, count, block.row, block.rows};
+    for (int64_t i = 0; i < count; ++i) finish_row(pointers, rows + i * ld, straight, straight.row + i);
+  }
+}
+
+}  // namespace lazuli::cpu
