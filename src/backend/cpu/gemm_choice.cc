@@ -64,7 +64,9 @@ void Gemm::choose_blocks() {
   for (const GemmTerm& term : spec_.terms) k += static_cast<double>(term.k);
   if (way_ == Way::packed) {
     const int64_t row_panels = divide_up(m, height_), column_panels = divide_up(n, kPanel);
-    int64_t high = divide_up(row_panels, divide_up(row_panels, std::max<int64_t>(tuning_.block_rows / height_, 1))),
+    // Where one block does not do, all of them share what is packed: smaller ones leave room for it in the cache.
+    const int64_t most = m > tuning_.block_rows ? tuning_.block_rows / 2 : tuning_.block_rows;
+    int64_t high = divide_up(row_panels, divide_up(row_panels, std::max<int64_t>(most / height_, 1))),
             wide = std::min<int64_t>(column_panels, 2);
     const auto small = [&] {
       const double flops = 2 * k * static_cast<double>(high * height_ * wide * kPanel);

@@ -79,6 +79,9 @@ using PackLeft = void (*)(const MatrixRef& a, int64_t rows, int64_t k, int64_t h
 /// Packs (k, columns), columns <= 32, as one right panel of 32 columns, zeros beyond the last column.
 using PackRight = void (*)(const MatrixRef& b, int64_t k, int64_t columns, float* panel);
 
+/// out[c * ldo + r] = in[r * ldi + c] for r < rows, c < columns.
+using Transpose = void (*)(const float* in, int64_t ldi, int64_t rows, int64_t columns, float* out, int64_t ldo);
+
 struct GemmKernels {
   int64_t max_rows;                  ///< tallest left panel
   TileKernel one[kMaxTileRows + 1];  ///< by rows; 16 columns of f32
@@ -90,6 +93,7 @@ struct GemmKernels {
   DotKernel dot;
   PackLeft pack_left;
   PackRight pack_right;
+  Transpose transpose;  ///< of f32 alone
 };
 // The parts of a set, one source each.
 void gemm_fill_tiles_f32(GemmKernels& set);

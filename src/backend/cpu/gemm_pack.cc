@@ -111,7 +111,12 @@ void fill(GemmKernels& set) {
 }
 
 void fill_packs(DType dtype, GemmKernels& set) {
-  if (dtype == DType::f32) fill<float>(set);
+  if (dtype == DType::f32) {
+    fill<float>(set);
+    set.transpose = [](const float* in, int64_t ldi, int64_t rows, int64_t columns, float* out, int64_t ldo) {
+      transpose(in, ldi, rows, columns, out, ldo);
+    };
+  }
   if (dtype == DType::bf16) fill<bf16>(set);
   if (dtype == DType::f16) fill<f16>(set);
 }
