@@ -25,7 +25,9 @@ TESTS = {
     "embed": ("--embed-tokens", "64", "--embed-batch", "16", "--repeats", "7"),
 }
 ALL = "all"
-SWITCHED_OFF = {ALL: "recognise,-epilogues,-joins,-chains"}
+# Without fusions and without a plan of more than one operation: each is evaluated before the next is recorded.
+PLANS = "all and plans"
+SWITCHED_OFF = dict.fromkeys((ALL, PLANS), "recognise,-epilogues,-joins,-chains")
 # Where each takes part: tests of models, then rows of lazuli_rows, whose operations are recorded one by one.
 FUSIONS = {
     "LoRA": ("lora_1x512", "lora_4096x512"),
@@ -42,6 +44,7 @@ FUSIONS = {
     "OptimizerStep": ("train",),
     "chains": ("train", "embed", "chain_cheap_1e7", "chain_costly_1e6"),
     ALL: ("prefill", "decode", "train", "embed", "lora_1x512", "lora_w_512x512", "block_qwen_128", "block_768_128", "block_64_8"),
+    PLANS: ("block_qwen_128", "block_768_128", "block_64_8"),
 }
 
 
@@ -78,6 +81,7 @@ class Layer:
 
     def __init__(self, arguments, row, fusion):
         threads = arguments.threads or len(os.sched_getaffinity(0))
+        row += "_op_by_op" if fusion == PLANS else ""
         self.worker, self.samples = Worker([os.path.join(arguments.bin, "lazuli_rows"), row, str(threads)], environment_without(fusion)), []
 
     def sample(self):

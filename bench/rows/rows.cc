@@ -103,7 +103,8 @@ Call costly_chain() {
 /// The weights of one transformer layer.
 struct LayerSizes {
   int64_t tokens, hidden, heads, kv_heads, inner;
-  bool llama;  ///< RMS norm, RoPE, gated feed-forward; else layer norm and GELU
+  bool llama;             ///< RMS norm, RoPE, gated feed-forward; else layer norm and GELU
+  bool op_by_op = false;  ///< each operation is evaluated before the next is recorded: no plan of more than one
   int64_t head() const { return hidden / heads; }
 };
 
@@ -113,23 +114,27 @@ LazyTensor heads_of(const LazyTensor& x, const LayerSizes& s, int64_t heads) {
 
 std::vector<LazyTensor> layer(std::span<const LazyTensor> a, const LayerSizes& s) {
   const LazyTensor& x = a[0];
-  const auto norm = [&](const LazyTensor& v, size_t at) { return s.llama ? rms_norm(v, a[at]) : layer_norm(v, a[at], a[at + 1]); };
+  const auto op = [&](const LazyTensor& t) {
+    if (s.op_by_op) t.eval();
+    return t;
+  };
+  const auto norm = [&](const LazyTensor& v, size_t at) { return op(s.llama ? rms_norm(v, a[at]) : layer_norm(v, a[at], a[at + 1])); };
   const LazyTensor h = norm(x, 1);
-  LazyTensor q = heads_of(matmul(h, a[3]), s, s.heads), k = heads_of(matmul(h, a[4]), s, s.kv_heads);
-  const LazyTensor v = heads_of(matmul(h, a[5]), s, s.kv_heads);
+  LazyTensor q = heads_of(op(matmul(h, a[3])), s, s.heads), k = heads_of(op(matmul(h, a[4])), s, s.kv_heads);
+  const LazyTensor v = heads_of(op(matmul(h, a[5])), s, s.kv_heads);
   if (s.llama) {
     const LazyTensor zero = LazyTensor::scalar_int(0, lazuli::DType::i32);
-    q = rope(q, a[11], a[12], zero);
-    k = rope(k, a[11], a[12], zero);
+    q = op(rope(q, a[11], a[12], zero));
+    k = op(rope(k, a[11], a[12], zero));
   }
   lazuli::AttentionOptions options;
   options.causal = s.llama;
-  const LazyTensor attended = scaled_dot_product_attention(q, k, v, 1 / std::sqrt(static_cast<double>(s.head())), options);
-  const LazyTensor y = x + matmul(reshape(transpose(attended, 1, 2), {1, s.tokens, s.hidden}), a[6]);
+  const LazyTensor attended = op(scaled_dot_product_attention(q, k, v, 1 / std::sqrt(static_cast<double>(s.head())), options));
+  const LazyTensor y = op(x + op(matmul(reshape(transpose(attended, 1, 2), {1, s.tokens, s.hidden}), a[6])));
   const LazyTensor g = norm(y, 7);
-  const LazyTensor up = matmul(g, a[9]);
-  const LazyTensor inner = s.llama ? silu(matmul(g, a[13])) * up : gelu(up);
-  return {y + matmul(inner, a[10])};
+  const LazyTensor up = op(matmul(g, a[9]));
+  const LazyTensor inner = op(s.llama ? op(silu(op(matmul(g, a[13])))) * up : gelu(up));
+  return {op(y + op(matmul(inner, a[10])))};
 }
 
 Call layer_of(const LayerSizes& s) {
@@ -150,6 +155,11 @@ Call layer_of(const LayerSizes& s) {
                               filled({s.tokens, s.head() / 2}),
                               filled({s.hidden, s.inner}, w)};
   for (Tensor& t : args) t = lazuli::keep_packed(t);
+  if (s.op_by_op) {
+    std::vector<LazyTensor> leaves;
+    for (const Tensor& t : args) leaves.push_back(LazyTensor::from_tensor(t));
+    return [s, leaves] { layer(leaves, s); };
+  }
   return compiled([s](std::span<const LazyTensor> a) { return layer(a, s); }, std::move(args));
 }
 
@@ -185,6 +195,12 @@ Call embedding(const std::string& row, const std::string& folder, lazuli::Quanti
 }
 
 constexpr LayerSizes qwen(int64_t tokens) { return {tokens, 896, 14, 2, 4864, true}; }
+constexpr LayerSizes kBlock768 = {128, 768, 12, 12, 3072, false};
+constexpr LayerSizes kBlock64 = {8, 64, 4, 4, 256, false};
+constexpr LayerSizes op_by_op(LayerSizes s) {
+  s.op_by_op = true;
+  return s;
+}
 
 const std::vector<Row>& rows() {
   static const std::vector<Row> all = {
@@ -213,14 +229,11 @@ const std::vector<Row>& rows() {
       {"block_qwen_1", [] { return layer_of(qwen(1)); }},
       {"block_qwen_128", [] { return layer_of(qwen(128)); }},
       {"block_qwen_512", [] { return layer_of(qwen(512)); }},
-      {"block_768_128",
-       [] {
-         return layer_of({128, 768, 12, 12, 3072, false});
-       }},
-      {"block_64_8",
-       [] {
-         return layer_of({8, 64, 4, 4, 256, false});
-       }},
+      {"block_768_128", [] { return layer_of(kBlock768); }},
+      {"block_64_8", [] { return layer_of(kBlock64); }},
+      {"block_qwen_128_op_by_op", [] { return layer_of(op_by_op(qwen(128))); }},
+      {"block_768_128_op_by_op", [] { return layer_of(op_by_op(kBlock768)); }},
+      {"block_64_8_op_by_op", [] { return layer_of(op_by_op(kBlock64)); }},
       {"lora_chain", [] { return lora_chain(true); }},
       {"lora_chain_sync", [] { return lora_chain(false); }},
       {"minilm_100", {}, [](const std::string& model) { return embedding("minilm_100", model); }},
