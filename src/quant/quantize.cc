@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -21,6 +22,8 @@ constexpr std::array<std::string_view, 3> kNames = {"none", "int8", "int4"};
 
 // A thread is not worth starting for less.
 constexpr int64_t kNumbersOfAThread = 1 << 18;
+// As f32 at a time, so that a large weight is not in memory twice.
+constexpr int64_t kNumbersAtOnce = 4 << 20;
 
 /// Calls body(first, last) for parts of the rows on several threads.
 template <class Body>
@@ -30,6 +33,26 @@ void over_rows(int64_t rows, int64_t columns, const Body& body) {
   for (int64_t k = 1; k < parts; ++k) others.emplace_back([&, k] { body(rows * k / parts, rows * (k + 1) / parts); });
   body(0, rows / parts);
   for (std::thread& t : others) t.join();
+}
+
+/// Rounds x (f32, contiguous) into the rows of `to` from `first` on.
+void round_into(QuantizedWeight& to, const Tensor& from, int64_t start) {
+  const int64_t rows = from.dim(0), columns = from.dim(1);
+  const float* x = from.data<float>().data();
+  if (to.bits == 8) {
+    int8_t* values = to.values.mutable_data<int8_t>().data() + start * columns;
+    float* scales = to.scales.mutable_data<float>().data() + start;
+    over_rows(rows, columns, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) scales[i] = quant::round_row8(x + i * columns, columns, values + i * columns);
+    });
+    return;
+  }
+  const int64_t groups = columns / quant::kGroup, bytes = columns / 2;
+  uint8_t* values = to.values.mutable_data<uint8_t>().data() + start * bytes;
+  f16* scales = to.scales.mutable_data<f16>().data() + start * groups;
+  over_rows(rows, columns, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) quant::round_row4(x + i * columns, columns, values + i * bytes, scales + i * groups);
+  });
 }
 
 }  // namespace
@@ -49,30 +72,24 @@ QuantizedWeight quant::unfilled_weight(int64_t rows, int64_t columns, int bits) 
 }
 
 QuantizedWeight quantize(const Tensor& weight, int bits) {
+  return quant::round_weight(weight, bits, [](const Tensor&) {});
+}
+
+QuantizedWeight quant::round_weight(const Tensor& weight, int bits, const std::function<void(const Tensor& rows)>& done) {
   if (bits != 8 && bits != 4) throw ValueError(fmt::format("[quantize] 8 or 4 bits are expected, got {}", bits));
   if (weight.rank() != 2 || (bits == 4 && weight.dim(1) % quant::kGroup != 0)) {
     throw ShapeError(fmt::format("[quantize] a weight (rows, columns){} is expected, got {}",
                                  bits == 4 ? " with columns in groups of 32" : "", to_string(weight.shape())));
   }
   if (!is_float(weight.dtype())) throw DTypeError(fmt::format("[quantize] a float weight is expected, got {}", name_of(weight.dtype())));
-  const Tensor from = weight.to(DType::f32).contiguous();
-  const int64_t rows = from.dim(0), columns = from.dim(1);
-  const float* x = from.data<float>().data();
+  const int64_t rows = weight.dim(0), columns = weight.dim(1), at_once = std::max<int64_t>(kNumbersAtOnce / std::max<int64_t>(columns, 1), 1);
   QuantizedWeight to = quant::unfilled_weight(rows, columns, bits);
-  if (bits == 8) {
-    int8_t* values = to.values.mutable_data<int8_t>().data();
-    float* scales = to.scales.mutable_data<float>().data();
-    over_rows(rows, columns, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) scales[i] = quant::round_row8(x + i * columns, columns, values + i * columns);
-    });
-    return to;
+  for (int64_t first = 0; first < rows; first += at_once) {
+    const size_t offset = weight.offset_bytes() + static_cast<size_t>(first * weight.strides()[0]) * size_of(weight.dtype());
+    const Tensor part(weight.dtype(), {std::min(at_once, rows - first), columns}, weight.strides(), weight.buffer(), offset);
+    round_into(to, part.to(DType::f32).contiguous(), first);
+    done(part);
   }
-  const int64_t groups = columns / quant::kGroup, bytes = columns / 2;
-  uint8_t* values = to.values.mutable_data<uint8_t>().data();
-  f16* scales = to.scales.mutable_data<f16>().data();
-  over_rows(rows, columns, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) quant::round_row4(x + i * columns, columns, values + i * bytes, scales + i * groups);
-  });
   return to;
 }
 

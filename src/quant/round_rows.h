@@ -1,9 +1,11 @@
-// Declares the rounding of rows of weights to whole numbers.
+// Declares the rounding of weights to whole numbers.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "lazuli/dtype.h"
+#include "lazuli/quantize.h"
 
 namespace lazuli::quant {
 
@@ -13,5 +15,8 @@ inline constexpr int64_t kGroup = 32;
 float round_row8(const float* x, int64_t n, int8_t* values);
 /// Groups of 32 to halves of bytes, 8 above the numbers -8..7; one scale each.
 void round_row4(const float* x, int64_t n, uint8_t* values, f16* scales);
+
+/// As lazuli::quantize, some rows at a time; `done` gets those that will not be read again.
+QuantizedWeight round_weight(const Tensor& weight, int bits, const std::function<void(const Tensor& rows)>& done);
 
 }  // namespace lazuli::quant

@@ -9,9 +9,11 @@
 #include "backend/cpu/tile.h"
 #include "conformance/data.h"
 #include "conformance/harness.h"
+#include "exec/team.h"
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
 #include "lazuli/ops.h"
+#include "lazuli/transforms.h"
 #include "support/each_target.h"
 
 namespace lazuli::cpu {
@@ -199,6 +201,39 @@ TEST(CpuPackedWeight, RunsOfSeveralThreadsShareOne) {
   }
   for (std::thread& t : threads) t.join();
   EXPECT_TRUE(entry(w)->complete());
+}
+
+/// Restores the number of threads.
+class Threads {
+ public:
+  explicit Threads(int n) : before_(thread_count()) { set_thread_count(n); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+  ~Threads() { set_thread_count(before_); }
+
+ private:
+  int before_;
+};
+
+TEST(CpuPackedWeight, TheRunsThatFillPanelsGiveTheSameBits) {
+  const Threads threads(3);
+  const Tensor x = numbers({300, 256}, 1), plain = numbers({9000, 256}, 2);
+  std::vector<int32_t> ids(300);
+  for (size_t k = 0; k < ids.size(); ++k) ids[k] = static_cast<int32_t>(k * 299 % 9000);
+  const LazyTensor targets = LazyTensor::from_tensor(Tensor::from_vector(ids, {300}));
+  // The gradient's product reads panels that the same run may complete.
+  const auto step = [&](const Tensor& weight) {
+    const LazyTensor w = LazyTensor::from_tensor(weight), hidden = LazyTensor::from_tensor(x);
+    const auto loss = [&](std::span<const LazyTensor> a) { return cross_entropy(matmul(a[0], w, false, true), targets); };
+    const ValueAndGrad r = value_and_grad(loss, {0})(std::span(&hidden, 1));
+    return r.grads[0].eval();
+  };
+  const Tensor want = step(plain);
+  for (int round = 0; round < 3; ++round) {
+    const Tensor w = keep_packed(copy_of(plain));
+    for (int k = 0; k < 7; ++k) EXPECT_TRUE(conformance::identical(step(w), want)) << k;
+    EXPECT_TRUE(entry(w)->complete());
+  }
 }
 
 }  // namespace

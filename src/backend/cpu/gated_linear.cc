@@ -27,6 +27,7 @@ struct Half {
     p.times = args.out[0];
     p.shared = static_cast<float*>(args.scratch) + shared_floats;
     if (borrows) p.left = static_cast<float*>(args.scratch);
+    p.weight = gemm.weight_of(p);
     return p;
   }
   void run(const KernelArgs& args, int64_t begin, int64_t end) const { gemm.run(pointers(args), args.thread_scratch, begin, end); }
@@ -90,6 +91,7 @@ PreparedOp prepare_gated_linear(const KernelRequest& request) {
       up.shared_floats -= left;  // the part of its left side, which it leaves alone
       op.scratch_bytes -= static_cast<size_t>(left) * sizeof(float);
     }
+    op.takes_turns = gate.gemm.takes_turns() || up.gemm.takes_turns();
     const int64_t tasks = gate.gemm.tasks(), pack_tasks = gate.pack_tasks() + up.pack_tasks();
     op.thread_scratch_bytes = std::max(gate.gemm.thread_scratch_bytes(), up.gemm.thread_scratch_bytes());
     Kernel kernel = make_kernel(Gated{std::move(gate), std::move(up)}, tasks);

@@ -17,7 +17,7 @@ const void* advance(const void* data, DType dtype, int64_t elements) {
 }  // namespace
 
 void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t end) const {
-  PackedWeight* weight = weight_of(given);
+  PackedWeight* weight = given.weight;
   if (turns(weight)) {
     const Share share(begin, end, tasks(), turned_->straight_tasks());
     turned_->run_tasks(turned(given), weight, static_cast<float*>(scratch), share.begin, share.end);
@@ -26,7 +26,7 @@ void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t 
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
   if (weight != nullptr) {
-    if (begin == 0 && given.weight == nullptr && right_packs_ == 0 && row_blocks_ == 1) weight->count(by_, spec_.m);
+    if (begin == 0 && !given.is_part && right_packs_ == 0 && row_blocks_ == 1) weight->count(by_, spec_.m);
     if (weight->by() != by_) weight = nullptr;
   }
   const Share share(begin, end, tasks(), straight_tasks());
@@ -123,7 +123,7 @@ void Gemm::run_tiles(const GemmPointers& pointers, PackedWeight* weight, float* 
       accumulate = true;
     }
   }
-  for (int64_t k = 0; kept.claimed >> k != 0; ++k) {
+  for (int64_t k = 0; k * kPanel < block.columns && kept.claimed != 0; ++k) {
     if ((kept.claimed >> k & 1) != 0) weight->fill_done(pointers.first_panel + block.column / kPanel + k);
   }
   if (!accumulate) {
@@ -175,8 +175,8 @@ const float* Gemm::take_panel(const GemmPointers& pointers, const Kept& kept, Ne
   } else if (term + 1 < spec_.terms.size()) {
     if (packs(term + 1)) next.start(panel_at(pointers, kept, term + 1, block, 0, 0), other, shares);
   } else if (row_blocks_ == 1 && block.column + block.columns < spec_.n && packs(0)) {
-    const NextPanel::Source after =
-        panel_at(pointers, kept, 0, block, 0, block.columns);  // of the next task, most often of the same thread
+    // Of the next task, most often of the same thread; who fills a panel that is to be kept is not known yet.
+    const NextPanel::Source after = panel_at(pointers, kept, 0, block, 0, block.columns);
     if (kept.weight == nullptr || after.done) next.start(after, other, shares);
   }
   return panel;

@@ -54,8 +54,10 @@ struct GemmPointers {
   float* shared;          ///< shared_bytes(), 64-byte aligned
   float* left = nullptr;  ///< left sides as a product that packs_left_as this one packed them, in place of those in `shared`
   ///@{
-  /// The first term's right side is a part of this weight, from that panel on. Whoever gives it counts the rows.
+  /// What Gemm::weight_of found, the same in pack() and run(); or a weight of which the first term's right side is a part, from that panel
+  /// on, whose rows the caller counts.
   PackedWeight* weight = nullptr;
+  bool is_part = false;
   int64_t first_panel = 0;
   ///@}
 };
@@ -78,8 +80,10 @@ class Gemm {
   int64_t shared_left_floats() const;
   bool packs_left_as(const Gemm& other) const;
   ///@}
-  /// Whether its runs must not overlap with others.
-  bool takes_turns() const { return turned_ != nullptr; }
+  /// The weight that is the first term's right side, where its panels can be kept. Null: none.
+  PackedWeight* weight_of(const GemmPointers& pointers) const;
+  /// Whether it may complete a weight's panels. That must not happen between another product's pack() and run().
+  bool takes_turns() const { return by_ != PackedWeight::By::nothing; }
   double flops() const;
   /// Tasks [begin, end); what a task computes does not depend on the others. `scratch`: thread_scratch_bytes().
   void run(const GemmPointers& given, void* scratch, int64_t begin, int64_t end) const;
@@ -116,9 +120,7 @@ class Gemm {
   explicit Gemm(const TurnedOf& of);
   void choose_kept();
   void choose_turned_blocks();
-  PackedWeight* weight_of(const GemmPointers& pointers) const;
-  /// Whether the transposed product runs instead. The same during all phases: panels become complete in runs, of which there is one at a
-  /// time.
+  /// Whether the transposed product runs instead.
   bool turns(const PackedWeight* weight) const {
     return turned_ != nullptr && weight != nullptr && weight->complete() && weight->by() != by_;
   }

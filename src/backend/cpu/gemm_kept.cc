@@ -73,8 +73,7 @@ GemmPointers Gemm::turned(GemmPointers pointers) {
 }
 
 PackedWeight* Gemm::weight_of(const GemmPointers& pointers) const {
-  if (by_ == PackedWeight::By::nothing || pointers.weight != nullptr) return pointers.weight;
-  return PackedWeight::find(pointers.b[0], weight_rows_, weight_columns_);
+  return by_ == PackedWeight::By::nothing ? nullptr : PackedWeight::find(pointers.b[0], weight_rows_, weight_columns_);
 }
 
 /// The first term. A few rows of the weight stay in the first-level cache while all panels of the right side pass by.

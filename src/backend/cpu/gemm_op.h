@@ -58,6 +58,7 @@ struct GemmOp {
     if (has_residual) p.residual = args.in[residual];
     p.out = args.out[0];
     p.shared = static_cast<float*>(args.scratch);
+    p.weight = gemm.weight_of(p);
     return p;
   }
   void run(const KernelArgs& args, int64_t begin, int64_t end) const { gemm.run(pointers(args), args.thread_scratch, begin, end); }

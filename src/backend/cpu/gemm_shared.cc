@@ -72,7 +72,7 @@ float* Gemm::shared_right(const GemmPointers& pointers, size_t term, int64_t fir
 }
 
 void Gemm::pack(const GemmPointers& given, int64_t begin, int64_t end) const {
-  PackedWeight* weight = weight_of(given);
+  PackedWeight* weight = given.weight;
   if (turns(weight)) {
     const Share share(begin, end, pack_tasks(), turned_->right_packs_);
     turned_->pack_straight(turned(given), nullptr, share.begin, share.end);
@@ -81,7 +81,7 @@ void Gemm::pack(const GemmPointers& given, int64_t begin, int64_t end) const {
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
   if (weight != nullptr) {
-    if (begin == 0 && given.weight == nullptr && right_packs_ > 0) weight->count(by_, spec_.m);
+    if (begin == 0 && !given.is_part && right_packs_ > 0) weight->count(by_, spec_.m);
     if (weight->by() != by_) weight = nullptr;
   }
   const Share share(begin, end, pack_tasks(), left_packs_ + right_packs_);

@@ -142,6 +142,8 @@ void LossState::run_task(const KernelArgs& args, int64_t task) const {
   if (weight != nullptr && task == 0) weight->count(PackedWeight::By::rows, cut.rows);
   // A chunk is whole panels of rows alone.
   if (weight != nullptr && weight->by() != PackedWeight::By::rows) weight = nullptr;
+  // Another task may complete the panels at any time: the gradient's products read them only if they were complete before.
+  PackedWeight* const complete = weight != nullptr && weight->complete() ? weight : nullptr;
   const int64_t end = std::min((s + 1) * cut.segment, cut.classes);
   for (int64_t first = s * cut.segment; first < end; first += cut.chunk) {
     const int64_t width = std::min(cut.chunk, end - first);
@@ -150,6 +152,7 @@ void LossState::run_task(const KernelArgs& args, int64_t task) const {
     p.a[0] = element(args.in[0], x.layout.dtype, b * cut.block * x.layout.row);
     p.b[0] = element(args.in[1], w.dtype, first * w.column);
     p.weight = weight;
+    p.is_part = true;
     p.first_panel = first / kPanel;
     p.out = chunk_logits;
     multiply(*logits[i][j], p, args);
@@ -160,6 +163,7 @@ void LossState::run_task(const KernelArgs& args, int64_t task) const {
       update_row(parts_of_rows[r], row, width, gradient ? acc + r * cut.k : nullptr, smooth);
     }
     if (!gradient) continue;
+    p.weight = complete;
     p.a[0] = chunk_logits;
     p.out = acc;
     p.residual = acc;
@@ -268,6 +272,7 @@ PreparedOp prepare_linear_cross_entropy(const KernelRequest& request) {
   op.scratch_bytes = state->scratch_bytes;
   op.thread_scratch_bytes = std::max(state->task_bytes, state->row_bytes);
   if (state->needs_copy()) op.needs_contiguous |= 1;
+  op.takes_turns = state->logits[0][0].has_value() && state->logits[0][0]->takes_turns();
   op.phases.push_back(make_kernel(LossTasks{state}, state->cut.tasks()));
   op.phases.push_back(make_kernel(LossRows{state}, tasks_for(state->cut.rows, rows_per_finish(state->cut.k))));
   return op;

@@ -42,6 +42,7 @@ struct Expand {
     p.bias = bias < 0 ? nullptr : args.in[bias];
     p.out = args.out[0];
     p.shared = static_cast<float*>(args.scratch) + low_floats;
+    p.weight = gemm.weight_of(p);
     return p;
   }
   void run(const KernelArgs& args, int64_t begin, int64_t end) const { gemm.run(pointers(args), args.thread_scratch, begin, end); }
