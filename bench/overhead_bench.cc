@@ -1,6 +1,10 @@
 // Costs around the kernels: recording, evaluating a cached plan, compiled calls, asynchronous submission.
 #include <benchmark/benchmark.h>
 
+#include <atomic>
+#include <chrono>
+
+#include "exec/team.h"
 #include "lazuli/eager.h"
 #include "lazuli/future.h"
 #include "lazuli/ops.h"
@@ -139,6 +143,35 @@ void compiled_softmax_256x1024(benchmark::State& state) {
   for (auto _ : state) f.call(args, results);
 }
 BENCHMARK(compiled_softmax_256x1024)->UseRealTime();
+
+/// Work of 20 us that two threads share, some microseconds after the work before: the time beyond its half.
+void team_region(benchmark::State& state) {
+  using Clock = std::chrono::steady_clock;
+  const auto busy = [](std::chrono::nanoseconds time) {
+    for (const auto end = Clock::now() + time; Clock::now() < end;) {
+    }
+  };
+  Team team;
+  std::atomic<int> parts{0};
+  struct Shared {
+    decltype(busy)& wait;
+    std::atomic<int>& left;
+  } shared{busy, parts};
+  for (auto _ : state) {
+    busy(std::chrono::microseconds(state.range(0)));
+    parts = 2;
+    const auto start = Clock::now();
+    team.run(
+        2,
+        [](void* context, int) {
+          auto& s = *static_cast<Shared*>(context);
+          while (s.left.fetch_sub(1) > 0) s.wait(std::chrono::microseconds(10));
+        },
+        &shared);
+    state.SetIterationTime(std::chrono::duration<double>(Clock::now() - start - std::chrono::microseconds(10)).count());
+  }
+}
+BENCHMARK(team_region)->Arg(0)->Arg(50)->Arg(200)->Arg(1000)->Iterations(5000)->UseManualTime();
 
 }  // namespace
 }  // namespace lazuli

@@ -2,8 +2,10 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "base/spin.h"
@@ -42,7 +44,11 @@ void set_thread_count(int n) {
 
 void Team::start(int helpers) {
   const uint32_t seen = region_.load(std::memory_order_relaxed);
-  for (; helpers_ < helpers; ++helpers_) std::thread([this, k = helpers_ + 1, seen] { work(k, seen); }).detach();
+  try {
+    for (; helpers_ < std::min(helpers, most_helpers_); ++helpers_) std::thread([this, k = helpers_ + 1, seen] { work(k, seen); }).detach();
+  } catch (const std::system_error&) {
+    most_helpers_ = helpers_;  // the system has no more: those that there are do all the work
+  }
 }
 
 uint32_t Team::announce(int threads) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 
 namespace lazuli {
 
@@ -44,6 +45,7 @@ class Team {
   alignas(64) Body body_ = nullptr;
   void* context_ = nullptr;
   int helpers_ = 0;
+  int most_helpers_ = std::numeric_limits<int>::max();  ///< fewer where the system starts no more threads
 };
 
 }  // namespace lazuli
