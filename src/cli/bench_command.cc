@@ -51,10 +51,10 @@ struct Measurement {
 // Of one measurement, at most.
 constexpr int64_t kMostWarmUps = 8;
 
-/// Runs that do not count: the first one makes plans and memory, and products keep a weight packed after some rows.
+/// Runs that do not count: the first one makes plans and memory, and products begin to keep a weight packed after some rows.
 int64_t warm_ups(const Measurement& m) {
   if (!m.at_once) return 1;
-  return std::min(1 + (cpu::PackedWeight::kRowsBefore + m.tokens - 1) / m.tokens, kMostWarmUps);
+  return std::min(2 + (cpu::PackedWeight::kRowsBefore + m.tokens - 1) / m.tokens, kMostWarmUps);
 }
 
 struct Summary {

@@ -52,6 +52,7 @@ struct PackBoth {
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     const Half &gate = owner->gate, &up = owner->up;
     const int64_t first = gate.pack_tasks();
+    if (begin == 0 && up.borrows) up.gemm.count_rows(up.pointers(args));
     if (begin < first) gate.pack(args, begin, std::min(end, first));
     if (end > first) up.pack(args, std::max(begin, first) - first, end - first);
   }

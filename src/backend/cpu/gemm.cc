@@ -25,10 +25,8 @@ void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t 
   }
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
-  if (weight != nullptr) {
-    if (begin == 0 && !given.is_part && right_packs_ == 0 && row_blocks_ == 1) weight->count(by_, spec_.m);
-    if (weight->by() != by_) weight = nullptr;
-  }
+  if (begin == 0 && (right_packs_ > 0 || pack_tasks() == 0)) count_rows(given);
+  if (weight != nullptr && weight->by() != by_) weight = nullptr;
   const Share share(begin, end, tasks(), straight_tasks());
   run_tasks(pointers, weight, static_cast<float*>(scratch), share.begin, share.end);
 }

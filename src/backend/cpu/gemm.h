@@ -82,6 +82,9 @@ class Gemm {
   ///@}
   /// The weight that is the first term's right side, where its panels can be kept. Null: none.
   PackedWeight* weight_of(const GemmPointers& pointers) const;
+  /// Counts the product's rows for the weight. pack() and run() do that in the phase before the one that would fill panels, so that all of
+  /// them are filled in one run, but for a product that borrows its left side, which its caller counts in pack().
+  void count_rows(const GemmPointers& pointers) const;
   /// Whether it may complete a weight's panels. That must not happen between another product's pack() and run().
   bool takes_turns() const { return by_ != PackedWeight::By::nothing; }
   double flops() const;

@@ -76,6 +76,11 @@ PackedWeight* Gemm::weight_of(const GemmPointers& pointers) const {
   return by_ == PackedWeight::By::nothing ? nullptr : PackedWeight::find(pointers.b[0], weight_rows_, weight_columns_);
 }
 
+void Gemm::count_rows(const GemmPointers& pointers) const {
+  const bool fills = row_blocks_ == 1 || right_packs_ > 0;
+  if (pointers.weight != nullptr && !pointers.is_part && fills) pointers.weight->count(by_, spec_.m);
+}
+
 /// The first term. A few rows of the weight stay in the first-level cache while all panels of the right side pass by.
 void Gemm::run_turned(const GemmPointers& pointers, const PackedWeight& weight, const Sums& sums, const Block& block) const {
   const int64_t all = spec_.terms[0].k, piece = piece_of(all, tuning_.piece_of_k);

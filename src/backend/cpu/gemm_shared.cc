@@ -80,10 +80,8 @@ void Gemm::pack(const GemmPointers& given, int64_t begin, int64_t end) const {
   }
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
-  if (weight != nullptr) {
-    if (begin == 0 && !given.is_part && right_packs_ > 0) weight->count(by_, spec_.m);
-    if (weight->by() != by_) weight = nullptr;
-  }
+  if (begin == 0 && right_packs_ == 0) count_rows(given);
+  if (weight != nullptr && weight->by() != by_) weight = nullptr;
   const Share share(begin, end, pack_tasks(), left_packs_ + right_packs_);
   pack_straight(pointers, weight, share.begin, share.end);
 }

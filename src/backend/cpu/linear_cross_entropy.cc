@@ -115,6 +115,10 @@ int64_t LossState::target(const KernelArgs& args, int64_t r) const {
                    std::to_string(cut.classes) + " classes");
 }
 
+PackedWeight* LossState::weight_of(const KernelArgs& args) const {
+  return w.row == 1 && w.column == cut.k ? PackedWeight::find(args.in[1], cut.classes, cut.k) : nullptr;
+}
+
 /// Alone, on this thread.
 void LossState::multiply(const Gemm& gemm, GemmPointers pointers, const KernelArgs& args) const {
   pointers.factor = 1;
@@ -138,8 +142,7 @@ void LossState::run_task(const KernelArgs& args, int64_t task) const {
     std::fill_n(totals(args, s), cut.k, 0.0F);
     std::fill_n(ones, cut.chunk, 1.0F);
   }
-  PackedWeight* weight = w.row == 1 && w.column == cut.k ? PackedWeight::find(args.in[1], cut.classes, cut.k) : nullptr;
-  if (weight != nullptr && task == 0) weight->count(PackedWeight::By::rows, cut.rows);
+  PackedWeight* weight = weight_of(args);
   // A chunk is whole panels of rows alone.
   if (weight != nullptr && weight->by() != PackedWeight::By::rows) weight = nullptr;
   // Another task may complete the panels at any time: the gradient's products read them only if they were complete before.
@@ -255,6 +258,9 @@ struct LossTasks {
 struct LossRows {
   std::shared_ptr<const LossState> state;
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
+    // After all tasks of this run, so that those of another one fill all panels.
+    PackedWeight* const weight = begin == 0 ? state->weight_of(args) : nullptr;
+    if (weight != nullptr) weight->count(PackedWeight::By::rows, state->cut.rows);
     each_row(state->cut.rows, rows_per_finish(state->cut.k), begin, end, [&](int64_t r) { state->finish_row(args, r); });
   }
 };

@@ -58,6 +58,8 @@ struct LossState {
   float* totals(const KernelArgs& args, int64_t s) const {
     return reinterpret_cast<float*>(at(args.scratch, totals_at)) + s * round_to_line(cut.k);
   }
+  /// Whose panels products with w may read and keep; null: none.
+  PackedWeight* weight_of(const KernelArgs& args) const;
   static std::byte* at(void* base, size_t offset) { return static_cast<std::byte*>(base) + offset; }
   static int64_t round_to_line(int64_t floats) { return (floats + 15) / 16 * 16; }
 

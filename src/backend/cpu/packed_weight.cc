@@ -19,7 +19,7 @@ namespace cpu {
 
 namespace {
 
-constexpr uintptr_t kHugePage = size_t{2} << 20;
+constexpr uintptr_t kPage = 4096, kHugePage = size_t{2} << 20;
 
 /// Entries by address. Looked up by every large product, without a lock; a free place ends a search, a place that was left does not.
 class Table {
@@ -92,7 +92,10 @@ PackedWeight::PackedWeight(const float* values, int64_t rows, int64_t columns, b
   // Aligned, so that whole large pages fit in; what lies before is given back.
   const auto begin = reinterpret_cast<uintptr_t>(mapped), aligned = (begin + kHugePage - 1) / kHugePage * kHugePage;
   if (aligned > begin) munmap(mapped, aligned - begin);
-  mapped_bytes_ -= aligned - begin;
+  // Nothing beyond the panels: a large page there would be memory for nothing.
+  const uintptr_t end = begin + mapped_bytes_, needed = (aligned + static_cast<size_t>(floats) * sizeof(float) + kPage - 1) / kPage * kPage;
+  if (end > needed) munmap(reinterpret_cast<void*>(needed), end - needed);
+  mapped_bytes_ = needed - aligned;
   panels_ = reinterpret_cast<float*>(aligned);
   static_cast<void>(madvise(panels_, mapped_bytes_, MADV_HUGEPAGE));
   states_ = std::make_unique<std::atomic<State>[]>(static_cast<size_t>(divide_up(std::max(rows, columns), kPanel)));
