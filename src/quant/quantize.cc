@@ -82,7 +82,8 @@ QuantizedWeight quant::round_weight(const Tensor& weight, int bits, const std::f
                                  bits == 4 ? " with columns in groups of 32" : "", to_string(weight.shape())));
   }
   if (!is_float(weight.dtype())) throw DTypeError(fmt::format("[quantize] a float weight is expected, got {}", name_of(weight.dtype())));
-  const int64_t rows = weight.dim(0), columns = weight.dim(1), at_once = std::max<int64_t>(kNumbersAtOnce / std::max<int64_t>(columns, 1), 1);
+  const int64_t rows = weight.dim(0), columns = weight.dim(1),
+                at_once = std::max<int64_t>(kNumbersAtOnce / std::max<int64_t>(columns, 1), 1);
   QuantizedWeight to = quant::unfilled_weight(rows, columns, bits);
   for (int64_t first = 0; first < rows; first += at_once) {
     const size_t offset = weight.offset_bytes() + static_cast<size_t>(first * weight.strides()[0]) * size_of(weight.dtype());
