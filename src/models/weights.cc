@@ -97,7 +97,7 @@ QuantizedWeight WeightReader::rounded(const std::string& name, const Shape& shap
   const Tensor weight = stored(name, shape, meaning);
   const int possible = shape[1] % quant::kGroup == 0 ? bits : 8;
   if (without_values) return quant::unfilled_weight(shape[0], shape[1], possible);
-  // Pages of the checkpoint's file leave memory as they are read for the last time.
+  // Pages of the checkpoint's file leave memory as they are read for the last time; those that two parts share leave at the end.
   QuantizedWeight w = quant::round_weight(weight, possible, [](const Tensor& rows) { drop_pages(rows.raw(), rows.nbytes()); });
   drop_pages(weight.raw(), weight.nbytes());
   w.values = w.values.to(default_device());

@@ -35,7 +35,7 @@ void over_rows(int64_t rows, int64_t columns, const Body& body) {
   for (std::thread& t : others) t.join();
 }
 
-/// Rounds x (f32, contiguous) into the rows of `to` from `first` on.
+/// Rounds `from` (f32, contiguous) into the rows of `to` from `start` on.
 void round_into(QuantizedWeight& to, const Tensor& from, int64_t start) {
   const int64_t rows = from.dim(0), columns = from.dim(1);
   const float* x = from.data<float>().data();

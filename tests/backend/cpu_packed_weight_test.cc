@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "backend/cpu/packed_weight.h"
-#include "backend/cpu/tile.h"
 #include "conformance/data.h"
 #include "conformance/harness.h"
 #include "exec/team.h"

@@ -77,14 +77,7 @@ void Gemm::run_tiles(const GemmPointers& pointers, PackedWeight* weight, float* 
   bool packs_any = false;
   for (size_t t = 0; t < spec_.terms.size(); ++t) packs_any = packs_any || packs(t);
   const int64_t ragged = packs_any && block.columns % kChunk != 0 ? block.columns % kPanel : 0;
-  Kept kept{weight, 0};
-  // With several blocks of rows, pack() fills panels.
-  if (weight != nullptr && !is_turned_ && row_blocks_ == 1) {
-    for (int64_t j = 0; j < block.columns; j += kPanel) {
-      const int64_t k = pointers.first_panel + (block.column + j) / kPanel;
-      if (!weight->done(k) && weight->claim(k)) kept.claimed |= uint64_t{1} << (j / kPanel);
-    }
-  }
+  const Kept kept = claim_panels(pointers, weight, block);
   bool accumulate = is_turned_;
   if (is_turned_) run_turned(pointers, *weight, aside, block);
   if (way_ == Way::blocks) {
@@ -121,9 +114,7 @@ void Gemm::run_tiles(const GemmPointers& pointers, PackedWeight* weight, float* 
       accumulate = true;
     }
   }
-  for (int64_t k = 0; k * kPanel < block.columns && kept.claimed != 0; ++k) {
-    if ((kept.claimed >> k & 1) != 0) weight->fill_done(pointers.first_panel + block.column / kPanel + k);
-  }
+  panels_done(pointers, kept, block);
   if (!accumulate) {
     for (int64_t i = 0; i < block.rows; ++i) std::fill_n(result.data + i * result.ld, block.columns, 0.0f);
   }

@@ -131,6 +131,8 @@ class Gemm {
   void run_tasks(const GemmPointers& pointers, PackedWeight* weight, float* scratch, int64_t begin, int64_t end) const;
   void pack_straight(const GemmPointers& pointers, PackedWeight* weight, int64_t begin, int64_t end) const;
   int64_t straight_tasks() const;
+  Kept claim_panels(const GemmPointers& pointers, PackedWeight* weight, const Block& block) const;
+  static void panels_done(const GemmPointers& pointers, const Kept& kept, const Block& block);
   void run_turned(const GemmPointers& pointers, const PackedWeight& weight, const Sums& sums, const Block& block) const;
   void finish_turned(const GemmPointers& pointers, const Sums& sums, float* rows, const Block& block) const;
 

@@ -81,6 +81,23 @@ void Gemm::count_rows(const GemmPointers& pointers) const {
   if (pointers.weight != nullptr && !pointers.is_part && fills) pointers.weight->count(by_, spec_.m);
 }
 
+/// Those that the block will fill: the ones that nobody has filled. With several blocks of rows, pack() fills panels.
+Gemm::Kept Gemm::claim_panels(const GemmPointers& pointers, PackedWeight* weight, const Block& block) const {
+  Kept kept{weight, 0};
+  if (weight == nullptr || is_turned_ || row_blocks_ != 1) return kept;
+  for (int64_t j = 0; j < block.columns; j += kPanel) {
+    const int64_t k = pointers.first_panel + (block.column + j) / kPanel;
+    if (!weight->done(k) && weight->claim(k)) kept.claimed |= uint64_t{1} << (j / kPanel);
+  }
+  return kept;
+}
+
+void Gemm::panels_done(const GemmPointers& pointers, const Kept& kept, const Block& block) {
+  for (int64_t k = 0; k * kPanel < block.columns && kept.claimed != 0; ++k) {
+    if ((kept.claimed >> k & 1) != 0) kept.weight->fill_done(pointers.first_panel + block.column / kPanel + k);
+  }
+}
+
 /// The first term. A few rows of the weight stay in the first-level cache while all panels of the right side pass by.
 void Gemm::run_turned(const GemmPointers& pointers, const PackedWeight& weight, const Sums& sums, const Block& block) const {
   const int64_t all = spec_.terms[0].k, piece = piece_of(all, tuning_.piece_of_k);
