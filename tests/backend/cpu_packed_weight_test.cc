@@ -8,11 +8,11 @@
 #include "backend/cpu/packed_weight.h"
 #include "conformance/data.h"
 #include "conformance/harness.h"
-#include "exec/team.h"
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
+#include "support/cpu_settings.h"
 #include "support/each_target.h"
 
 namespace lazuli::cpu {
@@ -31,16 +31,9 @@ OpCall product(const Tensor& x, const Tensor& w, bool transposed) {
   return call;
 }
 
-/// Restores the number of threads.
-class Threads {
- public:
-  explicit Threads(int n) : before_(thread_count()) { set_thread_count(n); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-  ~Threads() { set_thread_count(before_); }
-
- private:
-  int before_;
+/// Products on a matrix unit read the weight itself.
+class CpuPackedWeight : public testing::Test {
+  WithoutMatrixUnit off_;
 };
 
 /// Products of a few rows more than it takes, until all panels are kept.
@@ -71,7 +64,7 @@ struct Sizes {
 };
 constexpr Sizes kSizes[] = {{40, 512, 512}, {300, 290, 420}, {129, 161, 555}, {700, 200, 310}, {1300, 333, 128}};
 
-TEST(CpuPackedWeight, ProductsKeepTheirBits) {
+TEST_F(CpuPackedWeight, ProductsKeepTheirBits) {
   on_every_target([](const std::string& target) {
     SCOPED_TRACE(target);
     for (const Sizes& s : kSizes) {
@@ -83,7 +76,7 @@ TEST(CpuPackedWeight, ProductsKeepTheirBits) {
   });
 }
 
-TEST(CpuPackedWeight, WhatIsAddedToProductsStays) {
+TEST_F(CpuPackedWeight, WhatIsAddedToProductsStays) {
   const Tensor x = numbers({200, 310}, 1), bias = numbers({405}, 3), residual = numbers({200, 405}, 4);
   for (const bool transposed : {false, true}) {
     SCOPED_TRACE(transposed);
@@ -98,7 +91,7 @@ TEST(CpuPackedWeight, WhatIsAddedToProductsStays) {
   }
 }
 
-TEST(CpuPackedWeight, LowRankPartsAreAddedToBothWays) {
+TEST_F(CpuPackedWeight, LowRankPartsAreAddedToBothWays) {
   const Tensor x = numbers({150, 310}, 1), scale = Tensor::from_vector(std::vector<float>{1.5F}, {});
   for (const bool transposed : {false, true}) {
     SCOPED_TRACE(transposed);
@@ -114,7 +107,7 @@ TEST(CpuPackedWeight, LowRankPartsAreAddedToBothWays) {
   }
 }
 
-TEST(CpuPackedWeight, GatedProducts) {
+TEST_F(CpuPackedWeight, GatedProducts) {
   const Tensor x = numbers({150, 310}, 1), up = numbers({400, 310}, 3);
   expect_same_bits(
       [&](const Tensor& w) {
@@ -125,7 +118,7 @@ TEST(CpuPackedWeight, GatedProducts) {
       numbers({400, 310}, 2));
 }
 
-TEST(CpuPackedWeight, CrossEntropyAndItsGradient) {
+TEST_F(CpuPackedWeight, CrossEntropyAndItsGradient) {
   for (const int64_t rows : {300, 560}) {
     SCOPED_TRACE(rows);
     const Tensor x = numbers({rows, 97}, 1), smoothing = Tensor::from_vector(std::vector<float>{0.1F}, {});
@@ -141,7 +134,7 @@ TEST(CpuPackedWeight, CrossEntropyAndItsGradient) {
   }
 }
 
-TEST(CpuPackedWeight, PanelsAreKeptAfterSomeRows) {
+TEST_F(CpuPackedWeight, PanelsAreKeptAfterSomeRows) {
   const Tensor x = numbers({512, 300}, 1), w = keep_packed(numbers({256, 300}, 2));
   const PackedWeight* weight = entry(w);
   ASSERT_NE(weight, nullptr);
@@ -154,8 +147,8 @@ TEST(CpuPackedWeight, PanelsAreKeptAfterSomeRows) {
   EXPECT_TRUE(weight->complete());
 }
 
-TEST(CpuPackedWeight, AllPanelsAreFilledInOneRun) {
-  const Threads threads(3);
+TEST_F(CpuPackedWeight, AllPanelsAreFilledInOneRun) {
+  const WithThreads threads(3);
   const Tensor x = numbers({256, 512}, 1), w = keep_packed(numbers({2048, 512}, 2));
   for (int k = 0; k < 8; ++k) {
     matmul(LazyTensor::from_tensor(x), LazyTensor::from_tensor(w), false, true).eval();
@@ -164,12 +157,12 @@ TEST(CpuPackedWeight, AllPanelsAreFilledInOneRun) {
   EXPECT_TRUE(entry(w)->complete());
 }
 
-TEST(CpuPackedWeight, OnlyMatricesOfFloatsOnTheHostAreKept) {
+TEST_F(CpuPackedWeight, OnlyMatricesOfFloatsOnTheHostAreKept) {
   const Tensor half = numbers({256, 256}, 1).to(DType::bf16), small = numbers({8, 8}, 1), row = numbers({65536}, 1);
   for (const Tensor& t : {half, small, row}) EXPECT_EQ(keep_packed(t).buffer().get(), t.buffer().get());
 }
 
-TEST(CpuPackedWeight, TheWeightLeavesWithItsTensor) {
+TEST_F(CpuPackedWeight, TheWeightLeavesWithItsTensor) {
   Tensor values = numbers({256, 256}, 1);
   const void* at = values.raw();
   {
@@ -182,7 +175,7 @@ TEST(CpuPackedWeight, TheWeightLeavesWithItsTensor) {
   EXPECT_EQ(values.to_vector<float>(), numbers({256, 256}, 1).to_vector<float>());
 }
 
-TEST(CpuPackedWeight, ManyComeAndGo) {
+TEST_F(CpuPackedWeight, ManyComeAndGo) {
   std::vector<Tensor> values, kept(200);
   for (size_t k = 0; k < 200; ++k) values.push_back(Tensor::zeros(DType::f32, {256, 128}));
   for (size_t round = 0; round < 20; ++round) {
@@ -197,7 +190,7 @@ TEST(CpuPackedWeight, ManyComeAndGo) {
   }
 }
 
-TEST(CpuPackedWeight, NoResultTakesItsMemory) {
+TEST_F(CpuPackedWeight, NoResultTakesItsMemory) {
   const Tensor x = numbers({256, 256}, 1);
   LazyTensor w = LazyTensor::from_tensor(keep_packed(numbers({256, 256}, 2)));
   const Tensor watched = w.eval();
@@ -208,7 +201,7 @@ TEST(CpuPackedWeight, NoResultTakesItsMemory) {
   EXPECT_EQ(watched.to_vector<float>(), before);
 }
 
-TEST(CpuPackedWeight, RunsOfSeveralThreadsShareOne) {
+TEST_F(CpuPackedWeight, RunsOfSeveralThreadsShareOne) {
   const Tensor x = numbers({200, 512}, 1), plain = numbers({512, 512}, 2), w = keep_packed(copy_of(plain));
   const auto step = [&](const Tensor& weight) {
     const LazyTensor a = LazyTensor::from_tensor(x), b = LazyTensor::from_tensor(weight);
@@ -225,8 +218,8 @@ TEST(CpuPackedWeight, RunsOfSeveralThreadsShareOne) {
   EXPECT_TRUE(entry(w)->complete());
 }
 
-TEST(CpuPackedWeight, TheRunsThatFillPanelsGiveTheSameBits) {
-  const Threads threads(3);
+TEST_F(CpuPackedWeight, TheRunsThatFillPanelsGiveTheSameBits) {
+  const WithThreads threads(3);
   const Tensor x = numbers({300, 256}, 1), plain = numbers({9000, 256}, 2);
   std::vector<int32_t> ids(300);
   for (size_t k = 0; k < ids.size(); ++k) ids[k] = static_cast<int32_t>(k * 299 % 9000);

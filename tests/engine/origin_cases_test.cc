@@ -4,7 +4,7 @@
 #include <cmath>
 #include <random>
 
-#include "exec/team.h"
+#include "support/cpu_settings.h"
 #include "lazuli/future.h"
 #include "lazuli/nn.h"
 #include "lazuli/ops.h"
@@ -189,15 +189,13 @@ TEST(OriginBlock, TwoAndFourLayersFusedEqualNaive) {
 
 TEST(OriginBlock, AnyNumberOfThreadsGivesTheSameBits) {
   const Block block(256, 4, 10);
-  const int threads = thread_count();
   std::vector<float> expected;
   for (int n : {1, 2, 3, 4}) {
-    set_thread_count(n);
+    const WithThreads threads(n);
     const auto got = block(lazy({4, 64, 256}, 1)).eval_async().get().to_vector<float>();
     if (n == 1) expected = got;
     EXPECT_EQ(got, expected) << n << " threads";
   }
-  set_thread_count(threads);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "backend/cpu/tuning.h"
-#include "exec/team.h"
+#include "support/cpu_settings.h"
 #include "lazuli/future.h"
 #include "lazuli/optimizer.h"
 #include "lazuli/plan_cache.h"
@@ -97,22 +97,19 @@ TEST(RandomGraphs, LazyEqualsEagerBitForBit) {
 }
 
 TEST(RandomGraphs, AnyNumberOfThreadsGivesTheSameBits) {
-  const int threads = thread_count();
   const auto expected = evaluate_all(0, kGraphs, DType::f32);
   for (int n : {1, 2, 3, 5}) {
-    set_thread_count(n);
+    const WithThreads threads(n);
     for (uint32_t seed = 0; seed < kGraphs; seed += 4) {
       std::vector<Tensor> got;
       for (auto& f : eval_async(testing::random_graph(seed, DType::f32).outputs)) got.push_back(f.get());
       for (size_t j = 0; j < got.size(); ++j) EXPECT_TRUE(same_bits(got[j], expected[seed][j])) << "graph " << seed << ", threads " << n;
     }
   }
-  set_thread_count(threads);
 }
 
 TEST(RandomGraphs, SmallStepsSideBySideGiveTheSameBits) {
   const cpu::Tuning before = cpu::tuning();
-  const int threads = thread_count();
   for (const bool fused : {true, false}) {
     if (!fused) set_optimizer(GraphOptimizer());
     clear_plan_cache();
@@ -121,7 +118,7 @@ TEST(RandomGraphs, SmallStepsSideBySideGiveTheSameBits) {
     tuning.inline_ns = tuning.threads_ns = 0;  // as if all of them were long
     cpu::set_tuning(tuning);
     for (int n : {1, 2, 3}) {
-      set_thread_count(n);
+      const WithThreads threads(n);
       clear_plan_cache();
       const auto got = evaluate_all(0, kGraphs / 8, DType::f32);
       for (size_t seed = 0; seed < got.size(); ++seed) {
@@ -130,7 +127,6 @@ TEST(RandomGraphs, SmallStepsSideBySideGiveTheSameBits) {
     }
     cpu::set_tuning(before);
   }
-  set_thread_count(threads);
   set_optimizer(GraphOptimizer::standard());
 }
 

@@ -25,6 +25,7 @@ void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t 
   }
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
+  if (way_ == Way::limbs && is_turned_) swap_sides(pointers);
   if (begin == 0 && (right_packs_ > 0 || pack_tasks() == 0)) count_rows(given);
   if (weight != nullptr && weight->by() != by_) weight = nullptr;
   const Share share(begin, end, tasks(), straight_tasks());
@@ -44,6 +45,8 @@ void Gemm::run_tasks(const GemmPointers& pointers, PackedWeight* weight, float* 
     for (block.batch = first; block.batch < last; ++block.batch) {
       if (way_ == Way::dots) {
         run_dots(pointers, scratch, block);
+      } else if (way_ == Way::limbs) {
+        run_limbs(pointers, scratch, block);
       } else {
         run_tiles(pointers, weight, scratch, block, next);
       }

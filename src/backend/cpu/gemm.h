@@ -97,6 +97,7 @@ class Gemm {
     direct,  ///< few rows, b row-major: panels of b are read where they are
     dots,    ///< few rows or columns, k contiguous: inner products
     blocks,  ///< the first term by oneDNN, block by block
+    limbs,   ///< by the matrix unit
   };
   /// Rows and columns of one matrix of the batch that a task computes.
   struct Block {
@@ -127,6 +128,7 @@ class Gemm {
   bool turns(const PackedWeight* weight) const {
     return turned_ != nullptr && weight != nullptr && weight->complete() && weight->by() != by_;
   }
+  static void swap_sides(GemmPointers& pointers);
   static GemmPointers turned(GemmPointers pointers);
   void run_tasks(const GemmPointers& pointers, PackedWeight* weight, float* scratch, int64_t begin, int64_t end) const;
   void pack_straight(const GemmPointers& pointers, PackedWeight* weight, int64_t begin, int64_t end) const;
@@ -137,6 +139,16 @@ class Gemm {
   void finish_turned(const GemmPointers& pointers, const Sums& sums, float* rows, const Block& block) const;
 
   void choose_way();
+  void choose_limbs();
+  void choose_limb_blocks();
+  /// As it lies in memory: the left side as given.
+  const MatrixLayout& shared_side(size_t term) const;
+  std::byte* shared_limbs(const GemmPointers& pointers, size_t term, int64_t first_k, int64_t line) const;
+  size_t limb_scratch_bytes() const;
+  void split_shared(const GemmPointers& pointers, int64_t task) const;
+  Ahead next_to_split(const GemmPointers& pointers, size_t term, const Block& block, int64_t next_k) const;
+  void run_limbs(const GemmPointers& pointers, float* scratch, const Block& block) const;
+  void mend(const GemmPointers& pointers, const Sums& sums, const Block& block) const;
   /// Tries Way::blocks.
   void choose_products();
   void choose_blocks();

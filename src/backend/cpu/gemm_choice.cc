@@ -23,6 +23,7 @@ constexpr int64_t kTaskBytes = 256 << 10;
 Gemm::Gemm(GemmSpec spec) : spec_(std::move(spec)), tuning_(tuning()), f32_(gemm_kernels(DType::f32)) {
   choose_way();
   choose_products();
+  choose_limbs();
   for (size_t t = 0; t < spec_.terms.size(); ++t) {
     const GemmTerm& term = spec_.terms[t];
     kernels_.push_back({gemm_kernels(term.a.dtype), gemm_kernels(term.b.dtype)});
@@ -53,6 +54,10 @@ void Gemm::choose_way() {
 }
 
 void Gemm::choose_blocks() {
+  if (way_ == Way::limbs) {
+    choose_limb_blocks();
+    return;
+  }
   const int64_t m = std::max<int64_t>(spec_.m, 1), n = std::max<int64_t>(spec_.n, 1);
   height_ = divide_up(m, divide_up(m, f32_.max_rows));
   if (way_ != Way::blocks) {
@@ -121,6 +126,7 @@ int64_t Gemm::right_floats() const {
 }
 
 size_t Gemm::thread_scratch_bytes() const {
+  if (way_ == Way::limbs) return limb_scratch_bytes();
   const int64_t sums = block_rows_ * round_up(block_columns_ * neighbours_, kPanel);
   const int64_t turned_rows = is_turned_ ? kChunk * round_up(block_rows_, kChunk) : 0;
   const int64_t floats = round_up(left_floats(), kChunk) + 2 * right_floats() + sums + turned_rows + kPanel;

@@ -66,8 +66,12 @@ void Gemm::choose_turned_blocks() {
   column_blocks_ = divide_up(spec_.n, block_columns_);
 }
 
-GemmPointers Gemm::turned(GemmPointers pointers) {
+void Gemm::swap_sides(GemmPointers& pointers) {
   for (int t = 0; t < 2; ++t) std::swap(pointers.a[t], pointers.b[t]);
+}
+
+GemmPointers Gemm::turned(GemmPointers pointers) {
+  swap_sides(pointers);
   pointers.left = nullptr;
   return pointers;
 }

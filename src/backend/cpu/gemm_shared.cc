@@ -48,17 +48,21 @@ void Gemm::choose_shared() {
 
 int64_t Gemm::shared_left_floats() const {
   if (left_packs_ == 0) return 0;
+  if (way_ == Way::limbs) return shared_floats_;
   int64_t floats = 0;
   for (const GemmTerm& term : spec_.terms) floats += spec_.m * round_up(term.k, kChunk);
   return floats;
 }
 
 bool Gemm::packs_left_as(const Gemm& other) const {
-  const auto same = [](const GemmTerm& x, const GemmTerm& y) {
-    return x.k == y.k && x.a.dtype == y.a.dtype && x.a.row == y.a.row && x.a.column == y.a.column;
+  if (way_ != other.way_ || is_turned_ != other.is_turned_) return false;
+  const bool right = way_ == Way::limbs && is_turned_;
+  const auto same = [&](const GemmTerm& x, const GemmTerm& y) {
+    const MatrixLayout &mine = right ? x.b : x.a, &its = right ? y.b : y.a;
+    return x.k == y.k && mine.dtype == its.dtype && mine.row == its.row && mine.column == its.column;
   };
   return left_packs_ > 0 && left_packs_ == other.left_packs_ && pack_rows_ == other.pack_rows_ && height_ == other.height_ &&
-         spec_.m == other.spec_.m && tuning_.piece_of_k == other.tuning_.piece_of_k &&
+         (right ? spec_.n == other.spec_.n : spec_.m == other.spec_.m) && tuning_.piece_of_k == other.tuning_.piece_of_k &&
          std::equal(spec_.terms.begin(), spec_.terms.end(), other.spec_.terms.begin(), other.spec_.terms.end(), same);
 }
 
@@ -80,6 +84,11 @@ void Gemm::pack(const GemmPointers& given, int64_t begin, int64_t end) const {
   }
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
+  if (way_ == Way::limbs) {
+    if (is_turned_) swap_sides(pointers);
+    for (int64_t task = begin; task < end; ++task) split_shared(pointers, task);
+    return;
+  }
   if (begin == 0 && right_packs_ == 0) count_rows(given);
   if (weight != nullptr && weight->by() != by_) weight = nullptr;
   const Share share(begin, end, pack_tasks(), left_packs_ + right_packs_);

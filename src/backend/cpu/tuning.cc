@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kMostBytes = 64 << 10;
 
-constexpr int64_t kPieces[] = {192, 256, 384, 512, 1024}, kRows[] = {252, 420, 616, 910}, kFew[] = {14, 28, 56}, kDots[] = {16, 32, 48, 96},
+constexpr int64_t kPieces[] = {192, 256, 384, 512, 1024}, kRows[] = {252, 420, 616, 910}, kFew[] = {14, 28, 56}, kDots[] = {16, 32, 48, 96}, kUnit[] = {32, 64, 128, 1 << 20},
                   kFlops[] = {1000, 2000, 4000, 8000}, kThreads[] = {4000, 8000, 16000, 32000}, kInline[] = {20000, 50000, 150000, 400000};
 
 constexpr TunedNumber kNumbers[] = {
@@ -26,6 +26,7 @@ constexpr TunedNumber kNumbers[] = {
     {"block_rows", &Tuning::block_rows, 14, 1 << 20, kRows},
     {"few_rows", &Tuning::few_rows, 1, 1 << 16, kFew},
     {"few_dots", &Tuning::few_dots, 1, 1 << 16, kDots},
+    {"matrix_unit_rows", &Tuning::matrix_unit_rows, 1, 1 << 20, kUnit},
     {"task_kiloflops", &Tuning::task_kiloflops, 1, 1 << 30, kFlops},
     {"threads_ns", &Tuning::threads_ns, 0, 1 << 30, kThreads},
     {"inline_ns", &Tuning::inline_ns, 0, 1 << 30, kInline},

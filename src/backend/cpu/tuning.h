@@ -13,6 +13,7 @@ struct Tuning {
   int64_t block_rows = 616;       ///< rows of a packed block, at most: a piece of them should stay in the second-level cache
   int64_t few_rows = 28;          ///< rows up to which a row-major right side is read where it is
   int64_t few_dots = 16;          ///< rows or columns up to which a product is made of inner products
+  int64_t matrix_unit_rows = 32;  ///< rows and columns from which a product goes through the processor's matrix unit, where it has one
   int64_t task_kiloflops = 4000;  ///< arithmetic that a product's task should have, in thousands of operations
   int64_t threads_ns = 8000;      ///< estimated time above which a wave of kernels is shared among threads
   int64_t inline_ns = 150000;     ///< estimated time below which a plan runs on the thread that asks for it
