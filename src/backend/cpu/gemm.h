@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "backend/cpu/gemm_kernels.h"
 #include "backend/cpu/gemm_next_panel.h"
+#include "backend/cpu/matrix_unit.h"
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/packed_weight.h"
 #include "backend/cpu/tile.h"

@@ -15,7 +15,7 @@ namespace {
 
 // Steps of k whose sums are made from zero and then added, a multiple of kUnitSteps: rounding errors grow with this and the number of such
 // pieces, not with k. Pieces of both sides and a block's sums stay in the second-level cache.
-constexpr int64_t kPiece = 256;
+constexpr int64_t kPiece = 128;
 constexpr int64_t kBlock = 256;
 // Smaller products are not worth the phase that splits a side.
 constexpr double kLeastFlops = 1e7;

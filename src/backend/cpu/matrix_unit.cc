@@ -75,11 +75,9 @@ HWY_INLINE __m512i take_limb(__m512& x, __m512& y) {
 /// x and y that are bf16 already.
 HWY_INLINE __m512i last_limb(__m512 x, __m512 y) { return pairs(_mm512_castps_si512(x), _mm512_castps_si512(y)); }
 
-/// 16 lines of 16 pairs each, the other way round.
-HWY_INLINE void transpose_pairs(const std::byte* in, std::byte* out) {
-  __m512i r[16], t[16];
-  HWY_UNROLL(16)
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(in + i * 64);
+/// r[i] of lane j becomes r[j] of lane i, of 16 lanes of 32 bits.
+HWY_INLINE void transpose(__m512i (&r)[16]) {
+  __m512i t[16];
   HWY_UNROLL(8)
   for (int i = 0; i < 16; i += 2) {
     t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
@@ -97,11 +95,21 @@ HWY_INLINE void transpose_pairs(const std::byte* in, std::byte* out) {
   for (int c = 0; c < 4; ++c) {
     const __m512i even_low = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88), odd_low = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xdd);
     const __m512i even_high = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88), odd_high = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xdd);
-    _mm512_store_si512(out + c * 64, _mm512_shuffle_i32x4(even_low, even_high, 0x88));
-    _mm512_store_si512(out + (4 + c) * 64, _mm512_shuffle_i32x4(odd_low, odd_high, 0x88));
-    _mm512_store_si512(out + (8 + c) * 64, _mm512_shuffle_i32x4(even_low, even_high, 0xdd));
-    _mm512_store_si512(out + (12 + c) * 64, _mm512_shuffle_i32x4(odd_low, odd_high, 0xdd));
+    r[c] = _mm512_shuffle_i32x4(even_low, even_high, 0x88);
+    r[4 + c] = _mm512_shuffle_i32x4(odd_low, odd_high, 0x88);
+    r[8 + c] = _mm512_shuffle_i32x4(even_low, even_high, 0xdd);
+    r[12 + c] = _mm512_shuffle_i32x4(odd_low, odd_high, 0xdd);
   }
+}
+
+/// 16 lines of 16 pairs each, the other way round.
+HWY_INLINE void transpose_pairs(const std::byte* in, std::byte* out) {
+  __m512i r[16];
+  HWY_UNROLL(16)
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(in + i * 64);
+  transpose(r);
+  HWY_UNROLL(16)
+  for (int i = 0; i < 16; ++i) _mm512_store_si512(out + i * 64, r[i]);
 }
 
 constexpr uint16_t lanes(int64_t n) { return static_cast<uint16_t>(n <= 0 ? 0 : n >= 16 ? 0xffff : (1 << n) - 1); }
@@ -254,6 +262,25 @@ void multiply(const LimbProduct& p) {
   _tile_release();
 }
 
+void transpose_squares(const float* in, int64_t ldi, int64_t rows, int64_t columns, float* out, int64_t ldo) {
+  // Whole lines are written one after the other.
+  for (int64_t j = 0; j < columns; j += 16) {
+    for (int64_t i = 0; i < rows; i += 16) {
+      const int64_t height = std::min<int64_t>(16, rows - i), width = std::min<int64_t>(16, columns - j);
+      __m512i r[16];
+      HWY_UNROLL(16)
+      for (int k = 0; k < 16; ++k) {
+        r[k] = k < height ? _mm512_castps_si512(load(in + (i + k) * ldi + j, lanes(width))) : _mm512_setzero_si512();
+      }
+      transpose(r);
+      HWY_UNROLL(16)
+      for (int k = 0; k < 16; ++k) {
+        if (k < width) _mm512_mask_storeu_ps(out + (j + k) * ldo + i, lanes(height), _mm512_castsi512_ps(r[k]));
+      }
+    }
+  }
+}
+
 bool find_nan(const float* values, int64_t ld, int64_t rows, int64_t columns) {
   __mmask16 found = 0;
   for (int64_t i = 0; i < rows; ++i) {
@@ -285,6 +312,10 @@ void multiply_limbs(const LimbProduct& product) {
   kBy[product.a_limbs - 1][product.b_limbs - 1](product);
 }
 
+void transpose_floats(const float* in, int64_t ldi, int64_t rows, int64_t columns, float* out, int64_t ldo) {
+  transpose_squares(in, ldi, rows, columns, out, ldo);
+}
+
 bool any_nan(const float* values, int64_t ld, int64_t rows, int64_t columns) { return find_nan(values, ld, rows, columns); }
 
 }  // namespace lazuli::cpu
@@ -296,6 +327,7 @@ namespace lazuli::cpu {
 bool has_matrix_unit() { return false; }
 void split_limbs(const LimbSource&, bool, int64_t, int64_t, std::byte*) { throw DeviceError("there is no matrix unit"); }
 void multiply_limbs(const LimbProduct&) { throw DeviceError("there is no matrix unit"); }
+void transpose_floats(const float*, int64_t, int64_t, int64_t, float*, int64_t) { throw DeviceError("there is no matrix unit"); }
 bool any_nan(const float*, int64_t, int64_t, int64_t) { throw DeviceError("there is no matrix unit"); }
 
 }  // namespace lazuli::cpu

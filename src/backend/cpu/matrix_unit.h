@@ -50,6 +50,8 @@ struct LimbProduct {
 };
 void multiply_limbs(const LimbProduct& product);
 
+/// GemmKernels::transpose, in larger squares.
+void transpose_floats(const float* in, int64_t ldi, int64_t rows, int64_t columns, float* out, int64_t ldo);
 /// Whether there is a NaN among them.
 bool any_nan(const float* values, int64_t ld, int64_t rows, int64_t columns);
 
