@@ -75,7 +75,7 @@ TEST_F(CpuMatrixUnit, NumbersOfAllMagnitudes) {
   // Only the limbs of both operands' leading bits matter to a product: its error must not depend on their size.
   const Tensor a = scaled({64, 320}, 1, [](int64_t i) { return std::ldexp(1.0F, static_cast<int>(i * 37 % 120) - 60); });
   const Tensor b = scaled({320, 512}, 2, [](int64_t i) { return std::ldexp(1.0F, static_cast<int>(i * 53 % 120) - 60); });
-  EXPECT_LE(worst_error(values_of(product(a, b)), a, b), 0x1p-21);
+  EXPECT_LE(worst_error(values_of(product(a, b)), a, b), 0x1p-22);
 }
 
 /// What the reference computes, within rounding.

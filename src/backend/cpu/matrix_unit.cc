@@ -192,13 +192,15 @@ class Waiting {
   alignas(64) float sums_[2][kUnitBlock * kUnitBlock];
 };
 
-// Products of limbs, the smallest first; neighbours share one side.
+// Products of limbs; neighbours share one side. Those but the last, the large one, are summed over all k before it, while sums are small:
+// then the large ones' sums are rounded as often as if there were no others.
 constexpr std::array<std::pair<int, int>, 6> kOrder = {{{0, 2}, {0, 1}, {1, 1}, {1, 0}, {2, 0}, {0, 0}}};
+constexpr int kLarge = 5;
 
-/// From step kStep of kOrder on. kA, kB: limbs that are in registers.
-template <int kLimbsA, int kLimbsB, int kStep = 0, int kA = -1, int kB = -1>
+/// From step kStep of kOrder on, before kEnd. kA, kB: limbs that are in registers.
+template <int kLimbsA, int kLimbsB, int kStep, int kEnd, int kA = -1, int kB = -1>
 HWY_INLINE void multiply_tiles(const std::byte* a, int64_t a_next, const std::byte* b, int64_t b_next) {
-  if constexpr (kStep < static_cast<int>(kOrder.size())) {
+  if constexpr (kStep < kEnd) {
     constexpr int i = kOrder[kStep].first, j = kOrder[kStep].second;
     if constexpr (i < kLimbsA && j < kLimbsB) {
       if constexpr (i != kA) {
@@ -213,9 +215,9 @@ HWY_INLINE void multiply_tiles(const std::byte* a, int64_t a_next, const std::by
       _tile_dpbf16ps(2, 5, 6);
       _tile_dpbf16ps(1, 4, 7);
       _tile_dpbf16ps(3, 5, 7);
-      multiply_tiles<kLimbsA, kLimbsB, kStep + 1, i, j>(a, a_next, b, b_next);
+      multiply_tiles<kLimbsA, kLimbsB, kStep + 1, kEnd, i, j>(a, a_next, b, b_next);
     } else {
-      multiply_tiles<kLimbsA, kLimbsB, kStep + 1, kA, kB>(a, a_next, b, b_next);
+      multiply_tiles<kLimbsA, kLimbsB, kStep + 1, kEnd, kA, kB>(a, a_next, b, b_next);
     }
   }
 }
@@ -232,7 +234,9 @@ void multiply(const LimbProduct& p) {
   const TileConfig config;
   _tile_loadconfig(&config);
   const int64_t chunks = (p.k + kUnitSteps - 1) / kUnitSteps, flushed = (kUnitBlock + chunks - 1) / chunks;
-  const int64_t a_next = chunks * kLimbsA * static_cast<int64_t>(kUnitBytes), b_next = chunks * kLimbsB * static_cast<int64_t>(kUnitBytes);
+  constexpr auto kTile = static_cast<int64_t>(kUnitBytes);
+  constexpr int64_t a_step = kLimbsA * kTile, b_step = kLimbsB * kTile;
+  const int64_t a_next = chunks * a_step, b_next = chunks * b_step;
   Waiting waiting;
   // The intrinsics do not say that they read and write memory.
   std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -244,11 +248,12 @@ void multiply(const LimbProduct& p) {
       _tile_zero(2);
       _tile_zero(3);
       for (int64_t q = 0; q < chunks; ++q) {
-        multiply_tiles<kLimbsA, kLimbsB>(a, a_next, b, b_next);
-        a += kLimbsA * kUnitBytes;
-        b += kLimbsB * kUnitBytes;
+        multiply_tiles<kLimbsA, kLimbsB, 0, kLarge>(a + q * a_step, a_next, b + q * b_step, b_next);
         waiting.flush(std::min(kUnitBlock, (q + 1) * flushed));
         if (p.ahead != nullptr) p.ahead->next();
+      }
+      for (int64_t q = 0; q < chunks; ++q) {
+        multiply_tiles<kLimbsA, kLimbsB, kLarge, kLarge + 1>(a + q * a_step, a_next, b + q * b_step, b_next);
       }
       float* const sums = waiting.next(p.c + i * p.ldc + j, p.ldc, p.accumulate);
       _tile_stored(0, sums, kUnitBlock * sizeof(float));
