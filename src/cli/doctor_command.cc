@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "backend/backend.h"
+#include "backend/cpu/matrix_unit.h"
 #include "backend/cpu/targets.h"
 #include "backend/cpu/tuning.h"
 #include "backend/cuda/runtime.h"
@@ -134,7 +135,7 @@ std::string as_json(const Diagnosis& d) {
   write_list(w, "features", d.system.features);
   w.field("target", cpu::target_in_use());
   write_list(w, "targets", cpu::usable_targets());
-  w.field("onednn_isa", cpu::onednn_isa())
+  w.field("matrix_unit", cpu::has_matrix_unit()).field("onednn_isa", cpu::onednn_isa())
       .field("profile", d.profile)
       .field("processors", d.system.logical_processors)
       .field("threads", thread_count());
@@ -159,8 +160,8 @@ std::string as_text(const Diagnosis& d) {
   fmt::format_to(to, "{}\n\n", version_text());
   fmt::format_to(to, "system        {}\nprocessor     {}\nfeatures      {}\n", d.system.kernel, d.system.processor,
                  fmt::join(d.system.features, " "));
-  fmt::format_to(to, "kernels       {} (of {}); oneDNN: {}\n", cpu::target_in_use(), fmt::join(cpu::usable_targets(), ", "),
-                 cpu::onednn_isa());
+  fmt::format_to(to, "kernels       {} (of {}), {} matrix unit; oneDNN: {}\n", cpu::target_in_use(), fmt::join(cpu::usable_targets(), ", "),
+                 cpu::has_matrix_unit() ? "with the" : "no", cpu::onednn_isa());
   fmt::format_to(to, "profile       {}\n", d.profile.empty() ? "none; scripts/tune_kernels.sh makes one for this machine" : d.profile);
   fmt::format_to(to, "threads       {} on {} processors\n", thread_count(), d.system.logical_processors);
   fmt::format_to(to, "memory        {} available of {}{}\n", size(d.system.memory_available), size(d.system.memory_total),
