@@ -135,7 +135,8 @@ std::string as_json(const Diagnosis& d) {
   write_list(w, "features", d.system.features);
   w.field("target", cpu::target_in_use());
   write_list(w, "targets", cpu::usable_targets());
-  w.field("matrix_unit", cpu::has_matrix_unit()).field("onednn_isa", cpu::onednn_isa())
+  w.field("matrix_unit", cpu::has_matrix_unit())
+      .field("onednn_isa", cpu::onednn_isa())
       .field("profile", d.profile)
       .field("processors", d.system.logical_processors)
       .field("threads", thread_count());

@@ -96,9 +96,8 @@ TEST_F(CpuMatrixUnit, EveryLayoutAndSize) {
     for (const bool ta : {false, true}) {
       for (const bool tb : {false, true}) {
         SCOPED_TRACE(to_string(Shape{s.m, s.n, s.k}) + (ta ? " a^T" : "") + (tb ? " b^T" : ""));
-        expect_as_reference(product(numbers(ta ? Shape{s.k, s.m} : Shape{s.m, s.k}, 1), numbers(tb ? Shape{s.n, s.k} : Shape{s.k, s.n}, 2),
-                                    ta, tb),
-                            64);
+        expect_as_reference(
+            product(numbers(ta ? Shape{s.k, s.m} : Shape{s.m, s.k}, 1), numbers(tb ? Shape{s.n, s.k} : Shape{s.k, s.n}, 2), ta, tb), 64);
       }
     }
   }

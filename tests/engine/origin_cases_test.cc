@@ -4,12 +4,12 @@
 #include <cmath>
 #include <random>
 
-#include "support/cpu_settings.h"
 #include "lazuli/future.h"
 #include "lazuli/nn.h"
 #include "lazuli/ops.h"
 #include "lazuli/optimizer.h"
 #include "lazuli/plan_cache.h"
+#include "support/cpu_settings.h"
 
 namespace lazuli {
 namespace {

@@ -5,10 +5,10 @@
 #include <cstring>
 
 #include "backend/cpu/tuning.h"
-#include "support/cpu_settings.h"
 #include "lazuli/future.h"
 #include "lazuli/optimizer.h"
 #include "lazuli/plan_cache.h"
+#include "support/cpu_settings.h"
 #include "support/random_graph.h"
 
 namespace lazuli {

@@ -10,8 +10,8 @@
 
 namespace lazuli {
 
-/// Runs `body` with each target in turn as the one that kernels prepared meanwhile use; skips what the machine lacks. A target with a matrix
-/// unit comes twice, with it and without.
+/// Runs `body` with each target in turn as the one that kernels prepared meanwhile use; skips what the machine lacks. A target with a
+/// matrix unit comes twice, with it and without.
 inline void on_every_target(const std::function<void(const std::string& target)>& body) {
   constexpr int64_t kPortable = HWY_EMU128 | HWY_SCALAR;
   for (int64_t target : {int64_t{HWY_AVX3}, int64_t{HWY_AVX2}, kPortable}) {

@@ -145,8 +145,17 @@ void Gemm::run_limbs(const GemmPointers& pointers, float* scratch, const Block& 
     const GemmTerm& term = spec_.terms[t];
     for (int64_t p = 0; p < term.k; p += kPiece) {
       const int64_t k = std::min(kPiece, term.k - p);
-      LimbProduct product{own, own, limbs_of(term.a.dtype), limbs_of(term.b.dtype), round_up(block.rows, kUnitBlock),
-                          round_up(block.columns, kUnitBlock), k, sums.data, sums.ld, accumulate, nullptr};
+      LimbProduct product{own,
+                          own,
+                          limbs_of(term.a.dtype),
+                          limbs_of(term.b.dtype),
+                          round_up(block.rows, kUnitBlock),
+                          round_up(block.columns, kUnitBlock),
+                          k,
+                          sums.data,
+                          sums.ld,
+                          accumulate,
+                          nullptr};
       if (is_turned_) {
         const MatrixRef a = left(pointers, t, block, p);
         split_limbs({a.data, term.a.dtype, a.row, a.column}, false, block.rows, k, own);

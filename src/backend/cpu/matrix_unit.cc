@@ -116,9 +116,9 @@ constexpr uint16_t lanes(int64_t n) { return static_cast<uint16_t>(n <= 0 ? 0 : 
 
 /// Where the two halves of a tile are: a pair is made of what lies at the same place of a line of each.
 struct Halves {
-  int64_t line, second;        ///< from line to line, and from the first half to the second
+  int64_t line, second;         ///< from line to line, and from the first half to the second
   int64_t lines, second_lines;  ///< that there are, of 16
-  uint16_t mask, second_mask;  ///< values of a line that there are
+  uint16_t mask, second_mask;   ///< values of a line that there are
 };
 
 /// The tiles of all limbs, each 16 lines of pairs, in `out`.

@@ -18,8 +18,9 @@ namespace {
 
 constexpr size_t kMostBytes = 64 << 10;
 
-constexpr int64_t kPieces[] = {192, 256, 384, 512, 1024}, kRows[] = {252, 420, 616, 910}, kFew[] = {14, 28, 56}, kDots[] = {16, 32, 48, 96}, kUnit[] = {32, 64, 128, 1 << 20},
-                  kFlops[] = {1000, 2000, 4000, 8000}, kThreads[] = {4000, 8000, 16000, 32000}, kInline[] = {20000, 50000, 150000, 400000};
+constexpr int64_t kPieces[] = {192, 256, 384, 512, 1024}, kRows[] = {252, 420, 616, 910}, kFew[] = {14, 28, 56}, kDots[] = {16, 32, 48, 96},
+                  kUnit[] = {32, 64, 128, 1 << 20}, kFlops[] = {1000, 2000, 4000, 8000}, kThreads[] = {4000, 8000, 16000, 32000},
+                  kInline[] = {20000, 50000, 150000, 400000};
 
 constexpr TunedNumber kNumbers[] = {
     {"piece_of_k", &Tuning::piece_of_k, 16, 1 << 16, kPieces},
