@@ -25,7 +25,7 @@ void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t 
   }
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
-  if (way_ == Way::limbs && is_turned_) swap_sides(pointers);
+  if (way_ == Way::limbs && is_turned_) pointers.swap_sides();
   if (begin == 0 && (right_packs_ > 0 || pack_tasks() == 0)) count_rows(given);
   if (weight != nullptr && weight->by() != by_) weight = nullptr;
   const Share share(begin, end, tasks(), straight_tasks());

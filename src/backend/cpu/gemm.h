@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
@@ -61,6 +62,10 @@ struct GemmPointers {
   bool is_part = false;
   int64_t first_panel = 0;
   ///@}
+  /// For the product of the transposes.
+  void swap_sides() {
+    for (int t = 0; t < 2; ++t) std::swap(a[t], b[t]);
+  }
 };
 
 class Gemm {
@@ -129,7 +134,6 @@ class Gemm {
   bool turns(const PackedWeight* weight) const {
     return turned_ != nullptr && weight != nullptr && weight->complete() && weight->by() != by_;
   }
-  static void swap_sides(GemmPointers& pointers);
   static GemmPointers turned(GemmPointers pointers);
   void run_tasks(const GemmPointers& pointers, PackedWeight* weight, float* scratch, int64_t begin, int64_t end) const;
   void pack_straight(const GemmPointers& pointers, PackedWeight* weight, int64_t begin, int64_t end) const;
@@ -191,14 +195,14 @@ class Gemm {
   std::vector<Kernels> kernels_;                        ///< of each term
   std::shared_ptr<const BlockProduct> products_[2][2];  ///< of whole and of last rows, of whole and of last columns
   size_t product_scratch_ = 0;
-  int64_t left_packs_ = 0, right_packs_ = 0;       ///< tasks of pack()
+  int64_t left_packs_ = 0, right_packs_ = 0;       ///< tasks of pack(); of Way::limbs, the former split the shared side
   int64_t pack_rows_ = 1, pack_columns_ = kPanel;  ///< of one such task
   int64_t left_start_[2] = {}, right_start_[2] = {};
   int64_t shared_floats_ = 0;
   GemmKernels f32_;
   PackedWeight::By by_ = PackedWeight::By::nothing;  ///< how it packs the first term's right side, where that may be kept
   int64_t weight_rows_ = 0, weight_columns_ = 0;     ///< of that side as it lies in memory
-  bool is_turned_ = false;
+  bool is_turned_ = false;  ///< spec_ is the product of the transposes, whose sums are turned back before they are finished
   std::shared_ptr<const Gemm> turned_;
 };
 

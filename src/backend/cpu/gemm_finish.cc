@@ -72,6 +72,23 @@ void Gemm::finish_row(const GemmPointers& pointers, float* sums, const Block& bl
   }
 }
 
+/// `rows`: room for kChunk rows of the result.
+void Gemm::finish_turned(const GemmPointers& pointers, const Sums& sums, float* rows, const Block& block) const {
+  const Transpose transpose = way_ == Way::limbs ? transpose_floats : f32_.transpose;
+  if (plain() && spec_.out == DType::f32 && !spec_.scaled) {
+    float* const out = static_cast<float*>(pointers.out) + block.column * spec_.m + block.row;
+    transpose(sums.data, sums.ld, block.rows, block.columns, out, spec_.m);
+    return;
+  }
+  const int64_t ld = round_up(block.rows, kChunk);
+  for (int64_t j = 0; j < block.columns; j += kChunk) {
+    const int64_t count = std::min(kChunk, block.columns - j);
+    transpose(sums.data + j, sums.ld, block.rows, count, rows, ld);
+    const Block straight{0, block.column + j, count, block.row, block.rows};
+    for (int64_t i = 0; i < count; ++i) finish_row(pointers, rows + i * ld, straight, straight.row + i);
+  }
+}
+
 void Gemm::scatter_column(const GemmPointers& pointers, const float* sums, const Block& block, int64_t row) const {
   void* out = element(pointers.out, spec_.out, (block.batch * spec_.n + block.column) * spec_.m + row);
   if (spec_.out == DType::f32) scatter(sums, block.columns, static_cast<float*>(out), spec_.m);

@@ -66,12 +66,8 @@ void Gemm::choose_turned_blocks() {
   column_blocks_ = divide_up(spec_.n, block_columns_);
 }
 
-void Gemm::swap_sides(GemmPointers& pointers) {
-  for (int t = 0; t < 2; ++t) std::swap(pointers.a[t], pointers.b[t]);
-}
-
 GemmPointers Gemm::turned(GemmPointers pointers) {
-  swap_sides(pointers);
+  pointers.swap_sides();
   pointers.left = nullptr;
   return pointers;
 }
@@ -125,23 +121,6 @@ void Gemm::run_turned(const GemmPointers& pointers, const PackedWeight& weight, 
                         k, p > 0, &ahead, weight.panel_floats()});
       }
     }
-  }
-}
-
-/// `rows`: room for kChunk rows of the result.
-void Gemm::finish_turned(const GemmPointers& pointers, const Sums& sums, float* rows, const Block& block) const {
-  const Transpose transpose = way_ == Way::limbs ? transpose_floats : f32_.transpose;
-  if (plain() && spec_.out == DType::f32 && !spec_.scaled) {
-    float* const out = static_cast<float*>(pointers.out) + block.column * spec_.m + block.row;
-    transpose(sums.data, sums.ld, block.rows, block.columns, out, spec_.m);
-    return;
-  }
-  const int64_t ld = round_up(block.rows, kChunk);
-  for (int64_t j = 0; j < block.columns; j += kChunk) {
-    const int64_t count = std::min(kChunk, block.columns - j);
-    transpose(sums.data + j, sums.ld, block.rows, count, rows, ld);
-    const Block straight{0, block.column + j, count, block.row, block.rows};
-    for (int64_t i = 0; i < count; ++i) finish_row(pointers, rows + i * ld, straight, straight.row + i);
   }
 }
 

@@ -22,14 +22,12 @@ constexpr double kLeastFlops = 1e7;
 constexpr int64_t kShortK = 64;
 constexpr size_t kMostSharedBytes = 96 << 20;
 
-int64_t element(const MatrixLayout& m, int64_t row, int64_t column) { return row * m.row + column * m.column; }
-
 const void* at(const void* data, DType dtype, int64_t element) {
   return static_cast<const std::byte*>(data) + element * static_cast<int64_t>(size_of(dtype));
 }
 
 float value(const void* data, const MatrixLayout& m, int64_t row, int64_t column) {
-  const void* const v = at(data, m.dtype, element(m, row, column));
+  const void* const v = at(data, m.dtype, row * m.row + column * m.column);
   if (m.dtype == DType::bf16) return *static_cast<const bf16*>(v);
   if (m.dtype == DType::f16) return *static_cast<const f16*>(v);
   return *static_cast<const float*>(v);
@@ -48,8 +46,8 @@ bool fills_squares(int64_t n) { return round_up(n, kUnitBlock) * 4 <= n * 5; }
 
 const MatrixLayout& Gemm::shared_side(size_t term) const { return is_turned_ ? spec_.terms[term].b : spec_.terms[term].a; }
 
-/// The left side as given is shared: its rows are the left side's here, or the right side's columns where the product is turned, which it
-/// is so that no side in memory has to be split across its lines by the tasks.
+/// The left side as given is shared. Where k runs along the other side, the product is turned: tiles of a left side are made of such lines
+/// as they are, tiles of a right side are not.
 void Gemm::choose_limbs() {
   if (way_ != Way::packed || swapped_ || spec_.a_offsets.size() != 1 || flops() < kLeastFlops || !has_matrix_unit()) return;
   if (std::min(spec_.m, spec_.n) < tuning_.matrix_unit_rows || !fills_squares(spec_.m) || !fills_squares(spec_.n)) return;
@@ -145,17 +143,16 @@ void Gemm::run_limbs(const GemmPointers& pointers, float* scratch, const Block& 
     const GemmTerm& term = spec_.terms[t];
     for (int64_t p = 0; p < term.k; p += kPiece) {
       const int64_t k = std::min(kPiece, term.k - p);
-      LimbProduct product{own,
-                          own,
-                          limbs_of(term.a.dtype),
-                          limbs_of(term.b.dtype),
-                          round_up(block.rows, kUnitBlock),
-                          round_up(block.columns, kUnitBlock),
-                          k,
-                          sums.data,
-                          sums.ld,
-                          accumulate,
-                          nullptr};
+      LimbProduct product{.a = own,
+                          .b = own,
+                          .a_limbs = limbs_of(term.a.dtype),
+                          .b_limbs = limbs_of(term.b.dtype),
+                          .rows = round_up(block.rows, kUnitBlock),
+                          .columns = round_up(block.columns, kUnitBlock),
+                          .k = k,
+                          .c = sums.data,
+                          .ldc = sums.ld,
+                          .accumulate = accumulate};
       if (is_turned_) {
         const MatrixRef a = left(pointers, t, block, p);
         split_limbs({a.data, term.a.dtype, a.row, a.column}, false, block.rows, k, own);

@@ -85,7 +85,7 @@ void Gemm::pack(const GemmPointers& given, int64_t begin, int64_t end) const {
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
   if (way_ == Way::limbs) {
-    if (is_turned_) swap_sides(pointers);
+    if (is_turned_) pointers.swap_sides();
     for (int64_t task = begin; task < end; ++task) split_shared(pointers, task);
     return;
   }

@@ -46,7 +46,7 @@ struct LimbProduct {
   float* c;
   int64_t ldc;
   bool accumulate;
-  Ahead* ahead;  ///< asked for meanwhile, for each tile of k of each kUnitBlock square; may be null
+  Ahead* ahead = nullptr;  ///< asked for meanwhile, for each tile of k of each kUnitBlock square; may be null
 };
 void multiply_limbs(const LimbProduct& product);
 
