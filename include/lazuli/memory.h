@@ -24,9 +24,9 @@ void set_memory_limit(size_t bytes, Device device = {});
 
 /// The same values, which from now on stay as they are: products of many rows with a matrix of f32 on the host then keep a second copy of
 /// it, in the order in which they read it, once it has been read often. They take a tenth to a quarter less time; gradients read the same
-/// copy. Where they go to a matrix unit of the processor they read the matrix itself, and nothing is kept. `in_file`: the memory is that of
-/// a mapped file, whose pages stop counting as this process's when the copy is whole. Anything else is returned as it is, as is a weight,
-/// not in a file, where twice the memory in use would not keep within the limit.
+/// copy. Products that go to a matrix unit of the processor read the matrix itself and keep nothing. `in_file`: the memory is that of a
+/// mapped file, whose pages stop counting as this process's when the copy is whole. Anything else is returned as it is, as is a weight, not
+/// in a file, where twice the memory in use would not keep within the limit.
 Tensor keep_packed(const Tensor& weight, bool in_file = false);
 
 /// What a computation takes beside what is in use already, in bytes as the allocator hands them out.
