@@ -121,24 +121,27 @@ struct Halves {
   uint16_t mask, second_mask;   ///< values of a line that there are
 };
 
+template <class T>
+constexpr int kLimbsOf = std::is_same_v<T, float> ? 3
+                         : std::is_same_v<T, f16> ? 2
+                                                  : 1;
+
 /// The tiles of all limbs, each 16 lines of pairs, in `out`.
 template <class T>
 HWY_INLINE void split_lines(const T* in, const Halves& h, std::byte* out) {
-  constexpr int kLimbs = std::is_same_v<T, float> ? 3 : std::is_same_v<T, f16> ? 2 : 1;
   for (int i = 0; i < 16; ++i) {
     const T* const at = in + i * h.line;
     __m512 x = i < h.lines ? load(at, h.mask) : _mm512_setzero_ps();
     __m512 y = i < h.second_lines ? load(at + h.second, h.second_mask) : _mm512_setzero_ps();
     std::byte* const to = out + i * 64;
-    if constexpr (kLimbs > 1) _mm512_store_si512(to, take_limb(x, y));
-    if constexpr (kLimbs > 2) _mm512_store_si512(to + kUnitBytes, take_limb(x, y));
-    _mm512_store_si512(to + (kLimbs - 1) * kUnitBytes, last_limb(x, y));
+    if constexpr (kLimbsOf < T >> 1) _mm512_store_si512(to, take_limb(x, y));
+    if constexpr (kLimbsOf < T >> 2) _mm512_store_si512(to + kUnitBytes, take_limb(x, y));
+    _mm512_store_si512(to + (kLimbsOf<T> - 1) * kUnitBytes, last_limb(x, y));
   }
 }
 
 template <class T>
 void split(const LimbSource& source, bool right, int64_t lines, int64_t k, std::byte* tiles) {
-  constexpr int kLimbs = std::is_same_v<T, float> ? 3 : std::is_same_v<T, f16> ? 2 : 1;
   const T* const values = static_cast<const T*>(source.values);
   const bool along = source.step == 1;  // what lies side by side are steps of k
   const bool turn = along == right;
@@ -151,8 +154,8 @@ void split(const LimbSource& source, bool right, int64_t lines, int64_t k, std::
       const Halves h = along ? Halves{source.line, 16, rows, rows, lanes(first), lanes(second)}
                              : Halves{source.step, 16 * source.step, first, second, lanes(rows), lanes(rows)};
       split_lines(values + i * source.line + p * source.step, h, turn ? other_way : tiles);
-      for (int limb = 0; turn && limb < kLimbs; ++limb) transpose_pairs(other_way + limb * kUnitBytes, tiles + limb * kUnitBytes);
-      tiles += kLimbs * kUnitBytes;
+      for (int limb = 0; turn && limb < kLimbsOf<T>; ++limb) transpose_pairs(other_way + limb * kUnitBytes, tiles + limb * kUnitBytes);
+      tiles += kLimbsOf<T> * kUnitBytes;
     }
   }
 }
