@@ -129,14 +129,15 @@ constexpr int kLimbsOf = std::is_same_v<T, float> ? 3
 /// The tiles of all limbs, each 16 lines of pairs, in `out`.
 template <class T>
 HWY_INLINE void split_lines(const T* in, const Halves& h, std::byte* out) {
+  constexpr int kLimbs = kLimbsOf<T>;
   for (int i = 0; i < 16; ++i) {
     const T* const at = in + i * h.line;
     __m512 x = i < h.lines ? load(at, h.mask) : _mm512_setzero_ps();
     __m512 y = i < h.second_lines ? load(at + h.second, h.second_mask) : _mm512_setzero_ps();
     std::byte* const to = out + i * 64;
-    if constexpr (kLimbsOf < T >> 1) _mm512_store_si512(to, take_limb(x, y));
-    if constexpr (kLimbsOf < T >> 2) _mm512_store_si512(to + kUnitBytes, take_limb(x, y));
-    _mm512_store_si512(to + (kLimbsOf<T> - 1) * kUnitBytes, last_limb(x, y));
+    if constexpr (kLimbs > 1) _mm512_store_si512(to, take_limb(x, y));
+    if constexpr (kLimbs > 2) _mm512_store_si512(to + kUnitBytes, take_limb(x, y));
+    _mm512_store_si512(to + (kLimbs - 1) * kUnitBytes, last_limb(x, y));
   }
 }
 
@@ -237,8 +238,7 @@ void multiply(const LimbProduct& p) {
   const TileConfig config;
   _tile_loadconfig(&config);
   const int64_t chunks = (p.k + kUnitSteps - 1) / kUnitSteps, flushed = (kUnitBlock + chunks - 1) / chunks;
-  constexpr auto kTile = static_cast<int64_t>(kUnitBytes);
-  constexpr int64_t a_step = kLimbsA * kTile, b_step = kLimbsB * kTile;
+  constexpr int64_t a_step = kLimbsA * kUnitBytes, b_step = kLimbsB * kUnitBytes;
   const int64_t a_next = chunks * a_step, b_next = chunks * b_step;
   Waiting waiting;
   // The intrinsics do not say that they read and write memory.

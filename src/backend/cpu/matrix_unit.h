@@ -16,7 +16,7 @@ bool has_matrix_unit();
 
 inline constexpr int64_t kUnitRows = 16;   ///< rows of a tile, or columns of one of the right side
 inline constexpr int64_t kUnitSteps = 32;  ///< steps of k in a tile
-inline constexpr size_t kUnitBytes = kUnitRows * kUnitSteps * 2;
+inline constexpr int64_t kUnitBytes = kUnitRows * kUnitSteps * 2;
 /// Products are made of so many rows and columns at once.
 inline constexpr int64_t kUnitBlock = 2 * kUnitRows;
 
@@ -24,7 +24,7 @@ inline constexpr int64_t kUnitBlock = 2 * kUnitRows;
 int limbs_of(DType dtype);
 /// The limbs of `groups` of 16 rows (columns) and k steps.
 inline size_t limb_bytes(int limbs, int64_t groups, int64_t k) {
-  return static_cast<size_t>(groups * ((k + kUnitSteps - 1) / kUnitSteps) * limbs) * kUnitBytes;
+  return static_cast<size_t>(groups * ((k + kUnitSteps - 1) / kUnitSteps) * limbs * kUnitBytes);
 }
 
 /// One side of a product in memory; one of the strides is 1.
