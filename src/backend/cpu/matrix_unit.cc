@@ -121,15 +121,10 @@ struct Halves {
   uint16_t mask, second_mask;   ///< values of a line that there are
 };
 
-template <class T>
-constexpr int kLimbsOf = std::is_same_v<T, float> ? 3
-                         : std::is_same_v<T, f16> ? 2
-                                                  : 1;
-
 /// The tiles of all limbs, each 16 lines of pairs, in `out`.
 template <class T>
 HWY_INLINE void split_lines(const T* in, const Halves& h, std::byte* out) {
-  constexpr int kLimbs = kLimbsOf<T>;
+  constexpr int kLimbs = limbs_of(dtype_of<T>);
   for (int i = 0; i < 16; ++i) {
     const T* const at = in + i * h.line;
     __m512 x = i < h.lines ? load(at, h.mask) : _mm512_setzero_ps();
@@ -143,6 +138,7 @@ HWY_INLINE void split_lines(const T* in, const Halves& h, std::byte* out) {
 
 template <class T>
 void split(const LimbSource& source, bool right, int64_t lines, int64_t k, std::byte* tiles) {
+  constexpr int kLimbs = limbs_of(dtype_of<T>);
   const T* const values = static_cast<const T*>(source.values);
   const bool along = source.step == 1;  // what lies side by side are steps of k
   const bool turn = along == right;
@@ -155,8 +151,8 @@ void split(const LimbSource& source, bool right, int64_t lines, int64_t k, std::
       const Halves h = along ? Halves{source.line, 16, rows, rows, lanes(first), lanes(second)}
                              : Halves{source.step, 16 * source.step, first, second, lanes(rows), lanes(rows)};
       split_lines(values + i * source.line + p * source.step, h, turn ? other_way : tiles);
-      for (int limb = 0; turn && limb < kLimbsOf<T>; ++limb) transpose_pairs(other_way + limb * kUnitBytes, tiles + limb * kUnitBytes);
-      tiles += kLimbsOf<T> * kUnitBytes;
+      for (int limb = 0; turn && limb < kLimbs; ++limb) transpose_pairs(other_way + limb * kUnitBytes, tiles + limb * kUnitBytes);
+      tiles += kLimbs * kUnitBytes;
     }
   }
 }
@@ -341,9 +337,3 @@ bool any_nan(const float*, int64_t, int64_t, int64_t) { throw DeviceError("there
 }  // namespace lazuli::cpu
 
 #endif
-
-namespace lazuli::cpu {
-
-int limbs_of(DType dtype) { return dtype == DType::f32 ? 3 : dtype == DType::f16 ? 2 : 1; }
-
-}  // namespace lazuli::cpu

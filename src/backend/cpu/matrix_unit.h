@@ -21,7 +21,7 @@ inline constexpr int64_t kUnitBytes = kUnitRows * kUnitSteps * 2;
 inline constexpr int64_t kUnitBlock = 2 * kUnitRows;
 
 /// bf16 that a value is the sum of: three for f32, two for f16, one for bf16.
-int limbs_of(DType dtype);
+constexpr int limbs_of(DType dtype) { return dtype == DType::f32 ? 3 : dtype == DType::f16 ? 2 : 1; }
 /// The limbs of `groups` of 16 rows (columns) and k steps.
 inline size_t limb_bytes(int limbs, int64_t groups, int64_t k) {
   return static_cast<size_t>(groups * ((k + kUnitSteps - 1) / kUnitSteps) * limbs * kUnitBytes);
