@@ -1,15 +1,19 @@
-// Implements JSON reading on simdjson, which no other file needs to know.
+// Implements JSON reading on simdjson, whose handles JsonValue keeps as bits so that its header stays in this file.
 #include "base/json.h"
 
 #include <fmt/format.h>
 #include <simdjson.h>
 
 #include <bit>
-#include <limits>
+#include <cmath>
+#include <map>
 #include <type_traits>
+#include <utility>
 
+#include "base/download_fault.h"
 #include "base/file.h"
 #include "base/human_size.h"
+#include "base/json_scan.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
@@ -21,6 +25,10 @@ struct JsonSource {
   std::string name;
   dom::parser parser;
   JsonValue::Bits root{};
+  // What the document has stand-ins for, by its element there; a key by the element of its value.
+  std::map<JsonValue::Bits, OddNumber> numbers;
+  std::map<JsonValue::Bits, std::string> strings;
+  std::map<JsonValue::Bits, std::string> keys;
 };
 
 namespace {
@@ -83,6 +91,56 @@ bool find_place(dom::element at, Bits wanted, std::string& place) {
   return false;
 }
 
+constexpr size_t kShown = 40;  // bytes of a number in a message
+
+std::string shortened(const std::string& text) {
+  return text.size() <= kShown ? text : fmt::format("{}... of {} characters", text.substr(0, kShown), text.size());
+}
+
+/// Finds the elements that stand in for odd values, which are known by how many of their kind stand before them.
+class OddFinder {
+ public:
+  OddFinder(JsonScan& scan, JsonSource& source) : scan_(scan), source_(source) {}
+
+  void visit(dom::element element) {
+    dom::array array;
+    dom::object object;
+    if (element.get(array) == simdjson::SUCCESS) {
+      for (dom::element e : array) visit(e);
+    } else if (element.get(object) == simdjson::SUCCESS) {
+      for (dom::key_value_pair member : object) {
+        string(to_bits(member.value), source_.keys);
+        visit(member.value);
+      }
+    } else if (element.is_string()) {
+      string(to_bits(element), source_.strings);
+    } else if (element.is_number()) {
+      if (number_ < scan_.numbers.size() && scan_.numbers[number_].place == numbers_++) {
+        source_.numbers.emplace(to_bits(element), std::move(scan_.numbers[number_++]));
+      }
+    }
+  }
+
+ private:
+  void string(Bits bits, std::map<Bits, std::string>& found) {
+    if (string_ < scan_.strings.size() && scan_.strings[string_].place == strings_++) {
+      found.emplace(bits, std::move(scan_.strings[string_++].text));
+    }
+  }
+
+  JsonScan& scan_;
+  JsonSource& source_;
+  size_t numbers_ = 0, strings_ = 0;  // seen
+  size_t number_ = 0, string_ = 0;    // the next ones of the scan
+};
+
+simdjson::error_code parse_into(JsonSource& source, std::string_view text, size_t max_depth, dom::element& root) {
+  simdjson::error_code error = source.parser.allocate(text.size() + 1, max_depth + 1);
+  if (error == simdjson::SUCCESS) error = source.parser.parse(text.data(), text.size(), true).get(root);
+  if (error == simdjson::MEMALLOC) throw OutOfMemory(fmt::format("{}: no memory to parse {}", source.name, human_bytes(text.size())));
+  return error;
+}
+
 template <class T>
 T get_as(const JsonValue& value, Bits bits, std::string_view expected) {
   const auto element = from_bits<dom::element>(bits);
@@ -101,19 +159,51 @@ bool JsonValue::is_object() const { return from_bits<dom::element>(bits_).is_obj
 bool JsonValue::is_int() const { return from_bits<dom::element>(bits_).is_int64(); }
 bool JsonValue::is_number() const { return from_bits<dom::element>(bits_).is_number(); }
 
+std::string_view JsonValue::odd_number() const {
+  const auto found = source_->numbers.find(bits_);
+  return found == source_->numbers.end() ? std::string_view() : found->second.text;
+}
+
 bool JsonValue::as_bool() const { return get_as<bool>(*this, bits_, "true or false"); }
-int64_t JsonValue::as_int() const { return get_as<int64_t>(*this, bits_, "an integer of 64 bits"); }
-uint64_t JsonValue::as_uint() const { return get_as<uint64_t>(*this, bits_, "an integer of at least 0"); }
-double JsonValue::as_double() const { return get_as<double>(*this, bits_, "a number"); }
-std::string_view JsonValue::as_string() const { return get_as<std::string_view>(*this, bits_, "a string"); }
+int64_t JsonValue::as_int() const {
+  constexpr std::string_view expected = "an integer of 64 bits";
+  refuse_odd_number(expected);
+  return get_as<int64_t>(*this, bits_, expected);
+}
+uint64_t JsonValue::as_uint() const {
+  constexpr std::string_view expected = "an integer from 0 to 2^64 - 1";
+  refuse_odd_number(expected);
+  return get_as<uint64_t>(*this, bits_, expected);
+}
+double JsonValue::as_double() const {
+  const auto odd = source_->numbers.find(bits_);
+  if (odd == source_->numbers.end()) return get_as<double>(*this, bits_, "a number");
+  if (!std::isfinite(odd->second.value)) refuse_odd_number("a finite number");
+  return odd->second.value;
+}
+std::string_view JsonValue::as_string() const {
+  if (source_->strings.contains(bits_)) fail("a string of whole characters expected, got one with half of a surrogate pair");
+  return get_as<std::string_view>(*this, bits_, "a string");
+}
+std::string_view JsonValue::loose_string() const {
+  const auto odd = source_->strings.find(bits_);
+  return odd == source_->strings.end() ? get_as<std::string_view>(*this, bits_, "a string") : std::string_view(odd->second);
+}
+void JsonValue::refuse_odd_number(std::string_view expected) const {
+  const auto odd = source_->numbers.find(bits_);
+  if (odd != source_->numbers.end()) fail(fmt::format("{} expected, got {}", expected, shortened(odd->second.text)));
+}
 JsonArray JsonValue::as_array() const { return {source_, to_bits(get_as<dom::array>(*this, bits_, "an array"))}; }
 JsonObject JsonValue::as_object() const { return {source_, to_bits(get_as<dom::object>(*this, bits_, "an object"))}; }
 
 std::optional<JsonValue> JsonValue::find(std::string_view key) const {
-  const auto object = get_as<dom::object>(*this, bits_, "an object");
-  dom::element found;
-  if (object.at_key(key).get(found) != simdjson::SUCCESS) return std::nullopt;
-  return JsonValue(source_, to_bits(found));
+  std::optional<JsonValue> found;
+  for (const dom::key_value_pair member : get_as<dom::object>(*this, bits_, "an object")) {
+    if (member.key == key) found = JsonValue(source_, to_bits(member.value));
+  }
+  // A stand-in for half of a surrogate pair is no part of a key.
+  if (found && source_->keys.contains(found->bits_)) found.reset();
+  return found;
 }
 
 JsonValue JsonValue::get(std::string_view key) const {
@@ -169,7 +259,9 @@ size_t JsonArray::size() const {
 
 JsonMember JsonObject::Iterator::operator*() const {
   const auto it = from_bits<dom::object::iterator>(bits_);
-  return {it.key(), JsonValue(source_, to_bits(it.value()))};
+  const JsonValue value(source_, to_bits(it.value()));
+  const auto odd = source_->keys.find(value.bits_);
+  return {odd == source_->keys.end() ? it.key() : std::string_view(odd->second), value};
 }
 JsonObject::Iterator& JsonObject::Iterator::operator++() {
   auto it = from_bits<dom::object::iterator>(bits_);
@@ -178,25 +270,34 @@ JsonObject::Iterator& JsonObject::Iterator::operator++() {
 }
 JsonObject::Iterator JsonObject::begin() const { return {source_, to_bits(from_bits<dom::object>(bits_).begin())}; }
 JsonObject::Iterator JsonObject::end() const { return {source_, to_bits(from_bits<dom::object>(bits_).end())}; }
+size_t JsonObject::size() const {
+  size_t count = 0;
+  for (auto it = begin(); it != end(); ++it) ++count;
+  return count;
+}
 
 JsonDocument JsonDocument::parse(std::string_view text, std::string name, size_t max_depth) {
+  constexpr std::string_view mark = "\xef\xbb\xbf";
+  if (text.starts_with(mark)) text.remove_prefix(mark.size());
   auto source = std::make_unique<JsonSource>();
   source->name = std::move(name);
   dom::element root;
-  simdjson::error_code error = source->parser.allocate(text.size() + 1, max_depth);
-  if (error == simdjson::SUCCESS) error = source->parser.parse(text.data(), text.size(), true).get(root);
-  if (error == simdjson::MEMALLOC) throw OutOfMemory(fmt::format("{}: no memory to parse {}", source->name, human_bytes(text.size())));
-  if (error == simdjson::DEPTH_ERROR) {
-    throw FormatError(fmt::format("{}: valid JSON of at most {} levels expected", source->name, max_depth));
-  }
-  if (error != simdjson::SUCCESS) {
-    throw FormatError(fmt::format("{}: valid JSON expected: {}", source->name, simdjson::error_message(error)));
+  if (parse_into(*source, text, max_depth, root) != simdjson::SUCCESS) {
+    JsonScan scan = scan_json(text, source->name, max_depth);
+    if (const auto error = parse_into(*source, scan.text, max_depth, root); error != simdjson::SUCCESS) {
+      throw FormatError(fmt::format("{}: valid JSON expected: {}", source->name, simdjson::error_message(error)));
+    }
+    OddFinder(scan, *source).visit(root);
   }
   source->root = to_bits(root);
   return JsonDocument(std::move(source));
 }
 
-JsonDocument JsonDocument::read(const std::string& path, size_t max_bytes) { return parse(read_file(path, max_bytes), path); }
+JsonDocument JsonDocument::read(const std::string& path, size_t max_bytes) {
+  const std::string text = read_file(path, max_bytes);
+  refuse_download_fault(path, text);
+  return parse(text, path);
+}
 
 JsonDocument::JsonDocument(std::unique_ptr<JsonSource> source) : source_(std::move(source)) {}
 JsonDocument::JsonDocument(JsonDocument&&) noexcept = default;

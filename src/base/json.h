@@ -16,7 +16,8 @@ class JsonObject;
 struct JsonSource;
 
 /// One value of a JsonDocument; small, copyable, and valid only as long as its document. Getters throw FormatError, naming
-/// the file and the place like `$.rope_parameters.factor`, when the value is of another kind.
+/// the file and the place like `$.rope_parameters.factor`, when the value is of another kind, or is one that the type cannot hold: an
+/// integer of more than 64 bits, NaN or an infinity, a string with half of a surrogate pair.
 class JsonValue {
  public:
   bool is_null() const;
@@ -26,22 +27,29 @@ class JsonValue {
   bool is_object() const;
   /// A number written without fraction and exponent that fits int64.
   bool is_int() const;
+  /// Also an integer of more than 64 bits, NaN and the infinities.
   bool is_number() const;
+  /// The text of a number that neither 64 bits nor a finite double hold; empty for all else.
+  std::string_view odd_number() const;
 
   bool as_bool() const;
   int64_t as_int() const;
   uint64_t as_uint() const;
-  /// Any number.
+  /// Any finite number, an integer of more than 64 bits rounded.
   double as_double() const;
   /// The unescaped text, valid UTF-8; lives as long as the document.
   std::string_view as_string() const;
+  /// The same with half of a surrogate pair as three bytes, which are no UTF-8.
+  std::string_view loose_string() const;
   JsonArray as_array() const;
   JsonObject as_object() const;
 
-  /// The value of `key` in this object; throws FormatError when it is missing.
+  /// The value of `key` in this object, the last one where the key occurs twice; throws FormatError when it is missing.
   JsonValue get(std::string_view key) const;
-  /// The value of `key` in this object; nothing when it is missing.
+  /// The same; nothing when it is missing.
   std::optional<JsonValue> find(std::string_view key) const;
+  /// The same; nothing when it is missing or null.
+  std::optional<JsonValue> find_set(std::string_view key) const;
 
   /// The value of `key`, or `fallback` when it is missing or null.
   bool bool_or(std::string_view key, bool fallback) const;
@@ -61,7 +69,7 @@ class JsonValue {
   friend struct JsonSource;
   using Bits = std::array<uint64_t, 2>;
   JsonValue(const JsonSource* source, Bits bits) : source_(source), bits_(bits) {}
-  std::optional<JsonValue> find_set(std::string_view key) const;
+  void refuse_odd_number(std::string_view expected) const;
 
   const JsonSource* source_;
   Bits bits_;
@@ -95,7 +103,7 @@ class JsonArray {
 };
 
 struct JsonMember {
-  std::string_view key;
+  std::string_view key;  ///< half of a surrogate pair as three bytes, which are no UTF-8
   JsonValue value;
 };
 
@@ -116,6 +124,8 @@ class JsonObject {
   };
   Iterator begin() const;
   Iterator end() const;
+  /// Counts the members.
+  size_t size() const;
 
  private:
   friend class JsonValue;
@@ -127,12 +137,15 @@ class JsonObject {
 /// A parsed JSON text. Movable; values stay valid when it moves.
 class JsonDocument {
  public:
-  static constexpr size_t kDefaultDepth = 64;
+  /// About what Python's json reads.
+  static constexpr size_t kDefaultDepth = 1000;
   static constexpr size_t kDefaultBytes = size_t{256} << 20;
 
-  /// Parses `text`; errors call it `name`. Throws FormatError for invalid JSON or UTF-8 and for nesting beyond `max_depth`.
+  /// Parses `text` as Python's json does, so NaN, Infinity, -Infinity, numbers of any size and halves of surrogate pairs may stand in it;
+  /// a byte order mark at its start is left out. Errors call it `name`. Throws FormatError for invalid JSON or UTF-8, with line and column,
+  /// and for nesting beyond `max_depth`.
   static JsonDocument parse(std::string_view text, std::string name, size_t max_depth = kDefaultDepth);
-  /// Reads and parses a file of at most `max_bytes`. Throws IoError or FormatError.
+  /// Reads and parses a file of at most `max_bytes`. Throws IoError or FormatError, which says so when the file is a Git LFS pointer.
   static JsonDocument read(const std::string& path, size_t max_bytes = kDefaultBytes);
 
   JsonDocument(JsonDocument&&) noexcept;

@@ -69,11 +69,14 @@ void write_json(JsonWriter& w, const JsonValue& value) {
     for (const JsonValue item : value.as_array()) write_json(w, item);
     w.end_array();
   } else if (value.is_string()) {
-    w.value(value.as_string());
+    w.value(value.loose_string());
   } else if (value.is_bool()) {
     w.value(value.as_bool());
   } else if (value.is_int()) {
     w.value(value.as_int());
+  } else if (!value.odd_number().empty()) {
+    // JSON itself has no NaN, and few readers have longer integers: as text nothing is lost.
+    w.value(value.odd_number());
   } else if (value.is_number()) {
     w.value(value.as_double());
   } else {

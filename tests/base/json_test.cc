@@ -9,6 +9,7 @@
 
 #include "base/json_writer.h"
 #include "lazuli/error.h"
+#include "support/temp_folder.h"
 
 namespace lazuli {
 namespace {
@@ -77,7 +78,33 @@ TEST(Json, ErrorsNameTheFileAndThePlace) {
 }
 
 TEST(Json, RefusesWhatIsNoJson) {
-  for (const char* text : {"", " ", "{", "[1,]", "{\"a\" 1}", "nul", "1 2", "\"\xff\"", "[1e999]", "\"\\ud800\"", "[01]"}) {
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "[1,]",
+                           "{\"a\" 1}",
+                           "nul",
+                           "1 2",
+                           "\"\xff\"",
+                           "[01]",
+                           "[nan]",
+                           "[-NaN]",
+                           "[+Infinity]",
+                           "[Infinit]",
+                           "[1.]",
+                           "[.5]",
+                           "[1e]",
+                           "[--1]",
+                           "[NaN1]",
+                           "{NaN: 1}",
+                           "{\"a\": NaN,}",
+                           "[NaN",
+                           "\"\\ud80\"",
+                           "\"\\x\"",
+                           "\"a\nb\"",
+                           "[NaN, \"\xed\xa0\x80\"]",
+                           "\xef\xbb\xbf",
+                           "\xef\xbb\xbf\xef\xbb\xbf[]"}) {
     EXPECT_THROW(JsonDocument::parse(text, "t"), FormatError) << text;
   }
   EXPECT_THROW(JsonDocument::read("/nonexistent/file.json"), IoError);
@@ -85,9 +112,95 @@ TEST(Json, RefusesWhatIsNoJson) {
 
 TEST(Json, RefusesDeepNesting) {
   const auto nested = [](size_t n) { return std::string(n, '[') + std::string(n, ']'); };
-  EXPECT_NO_THROW(JsonDocument::parse(nested(60), "t"));
-  EXPECT_THROW(JsonDocument::parse(nested(65), "t"), FormatError);
+  EXPECT_NO_THROW(JsonDocument::parse(nested(1000), "t"));
+  EXPECT_NO_THROW(JsonDocument::parse("[NaN," + nested(999) + "]", "t"));
+  EXPECT_THROW(JsonDocument::parse(nested(1002), "t"), FormatError);
   EXPECT_THROW(JsonDocument::parse(nested(1000000), "t"), FormatError);
+  EXPECT_THROW(JsonDocument::parse("[NaN," + nested(1000), "t"), FormatError);
+}
+
+TEST(Json, SaysWhereATextIsNoJson) {
+  const auto error = [](const std::string& text) { return format_error([&] { JsonDocument::parse(text, "t"); }); };
+  EXPECT_EQ(error("{\n  \"a\": 1,\n  \"\xc3\xa9\": nul\n}"), "t: valid JSON expected: line 3, column 8: a value expected, got 'n'");
+  EXPECT_EQ(error("[NaN, 1 2]"), "t: valid JSON expected: line 1, column 9: ',' or ']' expected, got '2'");
+  EXPECT_EQ(error("{\"a\" 1}"), "t: valid JSON expected: line 1, column 6: ':' expected, got '1'");
+  EXPECT_EQ(error("[\"ab"), "t: valid JSON expected: line 1, column 5: '\"' expected, got the end of the text");
+  EXPECT_EQ(error("\"a\xff\""), "t: valid JSON expected: line 1, column 3: UTF-8 expected, got byte 0xff");
+  EXPECT_EQ(error(std::string("\xff\xfe{\0}\0", 6)), "t: valid JSON expected: line 1, column 1: UTF-8 expected, got UTF-16");
+  EXPECT_EQ(error("[]]"), "t: valid JSON expected: line 1, column 3: the end of the text expected, got ']'");
+  EXPECT_EQ(error("[\"\\x\"]"), "t: valid JSON expected: line 1, column 4: one of \"\\/bfnrt, or u and four digits, expected, got 'x'");
+}
+
+// As Python's json writes and reads them.
+TEST(Json, ReadsNumbersThatNoTypeHoldsAndRefusesThemWhereOneIsAskedFor) {
+  const std::string digits(400, '7');
+  const JsonDocument d = JsonDocument::parse(
+      "{\"nan\": NaN, \"up\":[Infinity, -Infinity], \"big\": 1000000000000000019884624838656, \"minus\": "
+      "-9223372036854775809,\n\"text\": \"NaN \\\" 1e999\", \"huge\": 1e400, \"digits\": " +
+          digits + ", \"small\": 1e-400, \"exponent\": -2E+99999999999999999999, \"after\": [1, 2.5, true]}",
+      "t");
+  const JsonValue r = d.root();
+  for (const char* key : {"nan", "big", "minus", "huge", "digits", "exponent"}) {
+    EXPECT_TRUE(r.get(key).is_number()) << key;
+    EXPECT_FALSE(r.get(key).is_int()) << key;
+    EXPECT_THROW(r.get(key).as_int(), FormatError) << key;
+    EXPECT_THROW(r.get(key).as_uint(), FormatError) << key;
+    EXPECT_THROW(r.get(key).as_bool(), FormatError) << key;
+    EXPECT_FALSE(r.get(key).odd_number().empty()) << key;
+  }
+  EXPECT_EQ(r.get("big").as_double(), 1e30);
+  EXPECT_EQ(r.get("minus").as_double(), -0x1p63);
+  EXPECT_EQ(r.get("small").as_double(), 0.0);
+  EXPECT_EQ(r.get("text").as_string(), "NaN \" 1e999");
+  int64_t items = 0;
+  for (const JsonValue& v : r.get("after").as_array()) items += v.is_int() ? v.as_int() : 10;
+  EXPECT_EQ(items, 21);
+  EXPECT_EQ(r.get("after").odd_number(), "");
+  EXPECT_EQ(format_error([&] { r.get("nan").as_double(); }), "t: $.nan: a finite number expected, got NaN");
+  EXPECT_EQ(format_error([&] { (*++r.get("up").as_array().begin()).as_double(); }), "t: $.up[1]: a finite number expected, got -Infinity");
+  EXPECT_EQ(format_error([&] { r.get("huge").as_double(); }), "t: $.huge: a finite number expected, got 1e400");
+  EXPECT_EQ(format_error([&] { r.int_or("big", 1); }), "t: $.big: an integer of 64 bits expected, got 1000000000000000019884624838656");
+  EXPECT_EQ(format_error([&] { r.get("digits").as_int(); }),
+            "t: $.digits: an integer of 64 bits expected, got " + digits.substr(0, 40) + "... of 400 characters");
+}
+
+TEST(Json, TakesTheLastOfEqualKeys) {
+  const JsonDocument d = JsonDocument::parse(R"({"a": 1, "b": 2, "a": {"c": 3, "c": null}})", "t");
+  EXPECT_TRUE(d.root().get("a").get("c").is_null());
+  EXPECT_EQ(d.root().as_object().size(), 3U);
+}
+
+TEST(Json, LeavesOutAByteOrderMark) {
+  EXPECT_EQ(JsonDocument::parse("\xef\xbb\xbf{\"a\": 1}", "t").root().get("a").as_int(), 1);
+  EXPECT_THROW(JsonDocument::parse("{\"a\": \xef\xbb\xbf 1}", "t"), FormatError);
+}
+
+TEST(Json, ReadsHalvesOfSurrogatePairsWhereTheyDoNotMatter) {
+  const JsonDocument d = JsonDocument::parse(
+      R"({"whole": "\ud83d\ude00", "half": "a\ud83d", "low": "\ude00b", "turned": "\ude00\ud83d", "\ud83d": 1, "\ufffd": 2, "last": "x\u00e9"})",
+      "t");
+  const JsonValue r = d.root();
+  EXPECT_EQ(r.get("whole").as_string(), "\xf0\x9f\x98\x80");
+  EXPECT_EQ(r.get("last").as_string(), "x\xc3\xa9");
+  EXPECT_EQ(r.get("half").loose_string(), "a\xed\xa0\xbd");
+  EXPECT_EQ(r.get("turned").loose_string(), "\xed\xb8\x80\xed\xa0\xbd");
+  EXPECT_EQ(r.get("\xef\xbf\xbd").as_int(), 2);
+  EXPECT_EQ(format_error([&] { r.get("low").as_string(); }),
+            "t: $.low: a string of whole characters expected, got one with half of a surrogate pair");
+  std::vector<std::string> keys;
+  for (const JsonMember& m : r.as_object()) keys.emplace_back(m.key);
+  EXPECT_EQ(keys[4], "\xed\xa0\xbd");
+  EXPECT_EQ(keys[5], "\xef\xbf\xbd");
+}
+
+TEST(Json, SaysWhatADownloadLeftInTheFilesPlace) {
+  const test::TempFolder folder;
+  const auto error = [&](const std::string& text) {
+    folder.write("config.json", text);
+    return format_error([&] { JsonDocument::read(folder.path("config.json")); });
+  };
+  EXPECT_NE(error("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n").find("git lfs pull"), std::string::npos);
+  EXPECT_NE(error("\n<!DOCTYPE html>\n<html>").find("download the raw file"), std::string::npos);
 }
 
 TEST(Json, ValuesOutliveAMoveOfTheDocument) {

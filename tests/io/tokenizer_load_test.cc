@@ -90,7 +90,7 @@ TEST_F(TokenizerLoad, RefusesTextThatIsNoTokenizer) {
   expect_text_refused("", "JSON");
   expect_text_refused("{", "JSON");
   expect_text_refused("[]", "an object");
-  expect_text_refused("{}", "\"model\"");
+  expect_text_refused("{}", "'model'");
   expect_text_refused(R"({"model": 3})", "model");
   expect_text_refused("{\"model\": {\"vocab\": {\"\xFF\": 0}, \"merges\": []}}", "JSON");
   expect_text_refused(std::string(200'000, '['), "JSON");

@@ -12,45 +12,15 @@ namespace {
 
 namespace fs = std::filesystem;
 using tokenizer::AddedToken;
-using tokenizer::JsonNode;
 
-// A parsed file; nodes of it live as long.
-class JsonFile {
- public:
-  explicit JsonFile(const fs::path& path) : path_(path) {
-    simdjson::padded_string text;
-    if (simdjson::padded_string::load(path.string()).get(text) != simdjson::SUCCESS) {
-      throw IoError(fmt::format("[tokenizer] {}: cannot be read", path.string()));
-    }
-    const auto error = parser_.parse(text).get(root_);
-    if (error != simdjson::SUCCESS) {
-      throw FormatError(fmt::format("[tokenizer] {}: not valid JSON: {}", path.string(), simdjson::error_message(error)));
-    }
-  }
-
-  JsonNode root() const { return JsonNode(root_, path_.string() + ":"); }
-
- private:
-  fs::path path_;
-  simdjson::dom::parser parser_;
-  simdjson::dom::element root_;
-};
-
-std::size_t count_of(const std::optional<JsonNode>& node) {
+std::size_t count_of(const std::optional<JsonValue>& node) {
   if (!node) return 0;
-  std::size_t count = 0;
-  simdjson::dom::array array;
-  simdjson::dom::object object;
-  if (node->element().get(array) == simdjson::SUCCESS) {
-    for ([[maybe_unused]] const auto item : array) ++count;
-  } else if (node->element().get(object) == simdjson::SUCCESS) {
-    for ([[maybe_unused]] const auto field : object) ++count;
-  }
-  return count;
+  if (node->is_array()) return node->as_array().size();
+  return node->is_object() ? node->as_object().size() : 0;
 }
 
 // An added token is either the model's token of that id, or one that the model has neither the text nor the id of.
-void check_added(const std::vector<AddedToken>& tokens, const tokenizer::Vocabulary& vocabulary, const JsonNode& root) {
+void check_added(const std::vector<AddedToken>& tokens, const tokenizer::Vocabulary& vocabulary, const JsonValue& root) {
   std::set<std::string_view> contents;
   std::set<std::int32_t> ids;
   for (const AddedToken& token : tokens) {
@@ -67,19 +37,19 @@ void check_added(const std::vector<AddedToken>& tokens, const tokenizer::Vocabul
   }
 }
 
-std::optional<JsonFile> open_beside(const fs::path& file, const char* name) {
+std::optional<JsonDocument> open_beside(const fs::path& file, const char* name) {
   const fs::path path = file.parent_path() / name;
   std::error_code error;
-  if (!fs::is_regular_file(path, error)) return std::nullopt;
-  return std::optional<JsonFile>(std::in_place, path);
+  if (!fs::exists(path, error)) return std::nullopt;
+  return JsonDocument::read(path.string());
 }
 
 // The text of a token setting, which is a string or an object with its content.
-std::optional<std::string> token_setting(const JsonNode& root, std::string_view key) {
-  const auto node = root.find(key);
+std::optional<std::string> token_setting(const JsonValue& root, std::string_view key) {
+  const auto node = root.find_set(key);
   if (!node) return std::nullopt;
-  if (node->element().is_object()) return std::string(node->at("content").string());
-  return std::string(node->string());
+  if (node->is_object()) return std::string(node->get("content").as_string());
+  return std::string(node->as_string());
 }
 
 void add_eos(std::vector<std::int32_t>& ids, std::int32_t id) {
@@ -87,15 +57,16 @@ void add_eos(std::vector<std::int32_t>& ids, std::int32_t id) {
 }
 
 // `eos_token_id` is one id or a list.
-void read_eos_ids(const JsonNode& root, std::vector<std::int32_t>& ids) {
-  const auto node = root.find("eos_token_id");
+void read_eos_ids(const JsonValue& root, std::vector<std::int32_t>& ids) {
+  const auto node = root.find_set("eos_token_id");
   if (!node) return;
-  const auto add = [&](const JsonNode& item) {
-    const std::int64_t id = item.integer();
+  const auto add = [&](const JsonValue& item) {
+    const std::int64_t id = item.as_int();
     if (id < 0 || id > std::numeric_limits<std::int32_t>::max()) item.fail(fmt::format("id {} is not in 0 to 2^31 - 1", id));
     add_eos(ids, static_cast<std::int32_t>(id));
   };
-  node->element().is_array() ? node->each_item(add) : add(*node);
+  if (!node->is_array()) return add(*node);
+  for (const JsonValue& item : node->as_array()) add(item);
 }
 
 }  // namespace
@@ -103,18 +74,18 @@ void read_eos_ids(const JsonNode& root, std::vector<std::int32_t>& ids) {
 Tokenizer Tokenizer::load(const fs::path& path) {
   std::error_code error;
   const fs::path file = fs::is_directory(path, error) ? path / "tokenizer.json" : path;
-  const JsonFile json(file);
-  const JsonNode root = json.root();
-  const JsonNode model = root.at("model");
-  const auto added_node = root.find("added_tokens");
-  const std::size_t limit = tokenizer::id_limit(count_of(model.find("vocab")) + count_of(added_node));
+  const JsonDocument json = JsonDocument::read(file.string());
+  const JsonValue root = json.root();
+  const JsonValue model = root.get("model");
+  const auto added_node = root.find_set("added_tokens");
+  const std::size_t limit = tokenizer::id_limit(count_of(model.find_set("vocab")) + count_of(added_node));
 
-  tokenizer::PreTokenizer pre_tokenizer = tokenizer::read_pre_tokenizer(root.find("pre_tokenizer"));
+  tokenizer::PreTokenizer pre_tokenizer = tokenizer::read_pre_tokenizer(root.find_set("pre_tokenizer"));
   auto tables = std::make_shared<Tables>(tokenizer::read_model(model, pre_tokenizer, limit));
   tables->pre_tokenizer = std::move(pre_tokenizer);
-  tables->normalizer = tokenizer::read_normalizer(root.find("normalizer"));
-  tables->post_processor = tokenizer::read_post_processor(root.find("post_processor"), limit);
-  tables->decoder = tokenizer::read_decoder(root.find("decoder"));
+  tables->normalizer = tokenizer::read_normalizer(root.find_set("normalizer"));
+  tables->post_processor = tokenizer::read_post_processor(root.find_set("post_processor"), limit);
+  tables->decoder = tokenizer::read_decoder(root.find_set("decoder"));
 
   std::vector<AddedToken> added = tokenizer::read_added_tokens(added_node, limit);
   const tokenizer::Vocabulary& vocabulary =

@@ -1,3 +1,4 @@
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,27 +14,31 @@ struct Pair {
 };
 
 // A merge is ["a", "b"], or "a b" in older files.
-Pair read_pair(const JsonNode& node, const simdjson::dom::element& item, std::size_t index) {
-  std::string_view text;
-  if (item.get(text) == simdjson::SUCCESS) {
+Pair read_pair(const JsonValue& item, std::size_t index) {
+  if (item.is_string()) {
+    const std::string_view text = item.as_string();
     const std::size_t space = text.find(' ');
     if (space != std::string_view::npos && text.find(' ', space + 1) == std::string_view::npos) {
       return {text.substr(0, space), text.substr(space + 1)};
     }
   }
-  simdjson::dom::array array;
-  Pair pair;
-  if (item.get(array) == simdjson::SUCCESS && array.size() == 2 && array.at(0).get(pair.left) == simdjson::SUCCESS &&
-      array.at(1).get(pair.right) == simdjson::SUCCESS) {
-    return pair;
+  if (item.is_array()) {
+    std::array<std::string_view, 2> tokens;
+    std::size_t count = 0;
+    for (const JsonValue& token : item.as_array()) {
+      if (!token.is_string()) count = tokens.size();
+      if (count == tokens.size()) {
+        ++count;
+        break;
+      }
+      tokens[count++] = token.as_string();
+    }
+    if (count == tokens.size()) return {tokens[0], tokens[1]};
   }
-  node.fail(fmt::format("merge {} must be two tokens, as \"a b\" or [\"a\", \"b\"]", index));
+  item.fail(fmt::format("merge {} must be two tokens, as \"a b\" or [\"a\", \"b\"]", index));
 }
 
-bool is_version_line(const simdjson::dom::element& item) {
-  std::string_view text;
-  return item.get(text) == simdjson::SUCCESS && text.starts_with("#version");
-}
+bool is_version_line(const JsonValue& item) { return item.is_string() && item.as_string().starts_with("#version"); }
 
 // Merges that are looked up together, so that waits for memory overlap: their tokens are left, right and both joined, for each merge.
 class MergeBlock {
@@ -51,7 +56,7 @@ class MergeBlock {
   }
 
   // Moves the merges to `merges`; the first has rank `rank`.
-  void flush(const JsonNode& node, const Vocabulary& vocabulary, std::uint32_t& rank, FlatMap<Merge>& merges) {
+  void flush(const JsonValue& node, const Vocabulary& vocabulary, std::uint32_t& rank, FlatMap<Merge>& merges) {
     tokens_.clear();
     std::string_view joined = joined_;
     for (const Pair& pair : pairs_) {
@@ -78,18 +83,15 @@ class MergeBlock {
   std::vector<std::int32_t> ids_;
 };
 
-FlatMap<Merge> read_merges(const JsonNode& node, const Vocabulary& vocabulary, std::string_view prefix) {
-  simdjson::dom::array array;
-  if (node.element().get(array) != simdjson::SUCCESS) node.fail("must be an array");
-  std::size_t count = 0;
-  for ([[maybe_unused]] const auto item : array) ++count;
-  FlatMap<Merge> merges(count);
+FlatMap<Merge> read_merges(const JsonValue& node, const Vocabulary& vocabulary, std::string_view prefix) {
+  const JsonArray array = node.as_array();
+  FlatMap<Merge> merges(array.size());
   MergeBlock block(prefix.size());
   std::uint32_t rank = 0;
   std::size_t index = 0;
-  for (const auto item : array) {
+  for (const JsonValue& item : array) {
     if (is_version_line(item)) continue;
-    const Pair pair = read_pair(node, item, index++);
+    const Pair pair = read_pair(item, index++);
     if (!pair.right.starts_with(prefix)) {
       node.fail(fmt::format("merge {} needs \"{}\" to start with the prefix \"{}\"", index - 1, pair.right, prefix));
     }
@@ -100,35 +102,34 @@ FlatMap<Merge> read_merges(const JsonNode& node, const Vocabulary& vocabulary, s
   return merges;
 }
 
-std::string affix_of(const JsonNode& node, std::string_view key) {
-  const auto affix = node.find(key);
-  return affix ? std::string(affix->string()) : std::string();
+std::string affix_of(const JsonValue& node, std::string_view key) {
+  const auto affix = node.find_set(key);
+  return affix ? std::string(affix->as_string()) : std::string();
 }
 
-void refuse_dropout(const JsonNode& node) {
-  double dropout = 0;
-  if (const auto found = node.find("dropout"); found && (found->element().get(dropout) != simdjson::SUCCESS || dropout != 0)) {
+void refuse_dropout(const JsonValue& node) {
+  if (const auto found = node.find_set("dropout"); found && found->as_double() != 0) {
     found->fail("is not supported, must be null or 0");
   }
 }
 
 }  // namespace
 
-Bpe read_bpe(const JsonNode& node, PreTokenizer& pre_tokenizer, std::size_t limit) {
+Bpe read_bpe(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit) {
   refuse_dropout(node);
   BpeOptions options;
   options.prefix = affix_of(node, "continuing_subword_prefix");
   options.suffix = affix_of(node, "end_of_word_suffix");
-  options.byte_fallback = node.flag("byte_fallback", false);
-  options.ignore_merges = node.flag("ignore_merges", false);
-  options.fuse_unknown = node.flag("fuse_unk", false);
+  options.byte_fallback = node.bool_or("byte_fallback", false);
+  options.ignore_merges = node.bool_or("ignore_merges", false);
+  options.fuse_unknown = node.bool_or("fuse_unk", false);
   if (!options.prefix.empty() || !options.suffix.empty() || options.byte_fallback) pre_tokenizer.spell();
   options.byte_level = pre_tokenizer.leaves_spelling();
-  Vocabulary vocabulary = read_vocabulary(node.at("vocab"), limit);
-  FlatMap<Merge> merges = read_merges(node.at("merges"), vocabulary, options.prefix);
-  if (const auto unknown = node.find("unk_token"); unknown && !unknown->string().empty()) {
-    options.unknown = vocabulary.find(unknown->string());
-    if (!options.unknown) unknown->fail(fmt::format("\"{}\" is not in the vocabulary", unknown->string()));
+  Vocabulary vocabulary = read_vocabulary(node.get("vocab"), limit);
+  FlatMap<Merge> merges = read_merges(node.get("merges"), vocabulary, options.prefix);
+  if (const auto unknown = node.find_set("unk_token"); unknown && !unknown->as_string().empty()) {
+    options.unknown = vocabulary.find(unknown->as_string());
+    if (!options.unknown) unknown->fail(fmt::format("\"{}\" is not in the vocabulary", unknown->as_string()));
   }
   return Bpe(std::move(vocabulary), std::move(merges), std::move(options));
 }

@@ -14,52 +14,49 @@ constexpr std::size_t kAhead = 16;
 // Which bounds the time that finding the longest token takes.
 constexpr std::size_t kMaxTokenBytes = 4096;
 
-void check_lengths(const JsonNode& node, const Vocabulary& vocabulary) {
+void check_lengths(const JsonValue& node, const Vocabulary& vocabulary) {
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
     const std::size_t bytes = vocabulary.token(id).value_or("").size();
     if (bytes > kMaxTokenBytes) node.fail(fmt::format("token {} has {} bytes, at most {} are supported", id, bytes, kMaxTokenBytes));
   }
 }
 
-WordPiece read_word_piece(const JsonNode& node, std::size_t limit) {
+WordPiece read_word_piece(const JsonValue& node, std::size_t limit) {
   WordPiece::Options options;
-  Vocabulary vocabulary = read_vocabulary(node.at("vocab"), limit);
-  check_lengths(node.at("vocab"), vocabulary);
-  const auto unknown_node = node.find("unk_token");
-  const std::string_view unknown = unknown_node ? unknown_node->string() : "[UNK]";
+  Vocabulary vocabulary = read_vocabulary(node.get("vocab"), limit);
+  check_lengths(node.get("vocab"), vocabulary);
+  const auto unknown_node = node.find_set("unk_token");
+  const std::string_view unknown = unknown_node ? unknown_node->as_string() : "[UNK]";
   const auto unknown_id = vocabulary.find(unknown);
   if (!unknown_id) node.fail(fmt::format("unk_token \"{}\" is not in the vocabulary", unknown));
   options.unknown = *unknown_id;
-  if (const auto prefix = node.find("continuing_subword_prefix")) options.prefix = prefix->string();
-  if (const auto most = node.find("max_input_chars_per_word")) {
-    if (most->integer() < 0) most->fail("must not be negative");
-    options.most_characters = static_cast<std::size_t>(most->integer());
+  if (const auto prefix = node.find_set("continuing_subword_prefix")) options.prefix = prefix->as_string();
+  if (const auto most = node.find_set("max_input_chars_per_word")) {
+    if (most->as_int() < 0) most->fail("must not be negative");
+    options.most_characters = static_cast<std::size_t>(most->as_int());
   }
   return WordPiece(std::move(vocabulary), std::move(options));
 }
 
-WordLevel read_word_level(const JsonNode& node, std::size_t limit) {
-  const auto unknown = node.find("unk_token");
-  return WordLevel(read_vocabulary(node.at("vocab"), limit), unknown ? std::string(unknown->string()) : "<unk>");
+WordLevel read_word_level(const JsonValue& node, std::size_t limit) {
+  const auto unknown = node.find_set("unk_token");
+  return WordLevel(read_vocabulary(node.get("vocab"), limit), unknown ? std::string(unknown->as_string()) : "<unk>");
 }
 
 // [["<unk>", 0.0], ["a", -1.5], ...], ids in order.
-Unigram read_unigram(const JsonNode& node, std::size_t limit) {
-  const JsonNode list = node.at("vocab");
-  simdjson::dom::array entries;
-  if (list.element().get(entries) != simdjson::SUCCESS) list.fail("must be an array");
+Unigram read_unigram(const JsonValue& node, std::size_t limit) {
+  const JsonValue list = node.get("vocab");
   std::size_t bytes = 0;
   std::vector<std::pair<std::string_view, double>> tokens;
-  for (const auto entry : entries) {
-    simdjson::dom::array pair;
-    std::string_view token;
-    double score = 0;
-    if (entry.get(pair) != simdjson::SUCCESS || pair.size() != 2 || pair.at(0).get(token) != simdjson::SUCCESS ||
-        pair.at(1).get(score) != simdjson::SUCCESS) {
-      list.fail(fmt::format("entry {} must be a token and its score", tokens.size()));
-    }
-    bytes += token.size();
-    tokens.emplace_back(token, score);
+  for (const JsonValue& entry : list.as_array()) {
+    const auto fail = [&] { list.fail(fmt::format("entry {} must be a token and its score", tokens.size())); };
+    if (!entry.is_array() || entry.as_array().size() != 2) fail();
+    auto part = entry.as_array().begin();
+    const JsonValue token = *part;
+    const JsonValue score = *++part;
+    if (!token.is_string() || !score.is_number()) fail();
+    bytes += token.as_string().size();
+    tokens.emplace_back(token.as_string(), score.as_double());
   }
   Vocabulary vocabulary(tokens.size(), bytes);
   std::vector<double> scores;
@@ -70,16 +67,16 @@ Unigram read_unigram(const JsonNode& node, std::size_t limit) {
   }
   check_lengths(list, vocabulary);
   std::optional<std::int32_t> unknown;
-  if (const auto id = node.find("unk_id")) {
-    if (id->integer() < 0 || id->integer() >= vocabulary.size()) id->fail(fmt::format("{} is not in the vocabulary", id->integer()));
-    unknown = static_cast<std::int32_t>(id->integer());
+  if (const auto id = node.find_set("unk_id")) {
+    if (id->as_int() < 0 || id->as_int() >= vocabulary.size()) id->fail(fmt::format("{} is not in the vocabulary", id->as_int()));
+    unknown = static_cast<std::int32_t>(id->as_int());
   }
-  return Unigram(std::move(vocabulary), std::move(scores), unknown, node.flag("byte_fallback", false));
+  return Unigram(std::move(vocabulary), std::move(scores), unknown, node.bool_or("byte_fallback", false));
 }
 
 }  // namespace
 
-void add_token(const JsonNode& node, std::string_view token, std::int64_t id, std::size_t limit, Vocabulary& vocabulary) {
+void add_token(const JsonValue& node, std::string_view token, std::int64_t id, std::size_t limit, Vocabulary& vocabulary) {
   if (id < 0 || static_cast<std::uint64_t>(id) >= limit) {
     node.fail(fmt::format("id of \"{}\" must be an integer in 0 to {}", token, limit - 1));
   }
@@ -95,30 +92,31 @@ void add_token(const JsonNode& node, std::string_view token, std::int64_t id, st
 }
 
 // The tables have too many entries to give each a node with a place.
-Vocabulary read_vocabulary(const JsonNode& node, std::size_t limit) {
-  const simdjson::dom::object object = node.object();
+Vocabulary read_vocabulary(const JsonValue& node, std::size_t limit) {
+  const JsonObject object = node.as_object();
   std::size_t count = 0;
   std::size_t bytes = 0;
-  for (const auto field : object) {
+  for (const JsonMember& field : object) {
     ++count;
     bytes += field.key.size();
   }
   Vocabulary vocabulary(count, bytes);
   auto ahead = object.begin();
-  for (std::size_t i = 0; i < std::min(kAhead, count); ++i, ++ahead) vocabulary.prefetch(ahead.key());
-  for (const auto field : object) {
-    if (ahead != object.end()) vocabulary.prefetch((ahead++).key());
-    std::int64_t id = -1;
-    if (field.value.get(id) != simdjson::SUCCESS) id = -1;
-    add_token(node, field.key, id, limit, vocabulary);
+  for (std::size_t i = 0; i < std::min(kAhead, count); ++i, ++ahead) vocabulary.prefetch((*ahead).key);
+  for (const JsonMember& field : object) {
+    if (ahead != object.end()) {
+      vocabulary.prefetch((*ahead).key);
+      ++ahead;
+    }
+    add_token(node, field.key, field.value.is_int() ? field.value.as_int() : -1, limit, vocabulary);
   }
   return vocabulary;
 }
 
-Model read_model(const JsonNode& node, PreTokenizer& pre_tokenizer, std::size_t limit) {
+Model read_model(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit) {
   // Old files leave the type out.
-  const auto type_node = node.find("type");
-  const std::string_view type = type_node ? type_node->string() : "BPE";
+  const auto type_node = node.find_set("type");
+  const std::string_view type = type_node ? type_node->as_string() : "BPE";
   if (type == "BPE") return read_bpe(node, pre_tokenizer, limit);
   pre_tokenizer.spell();
   if (type == "WordPiece") return read_word_piece(node, limit);
