@@ -38,11 +38,14 @@ struct PackedBatch {
   Tensor pooled;     ///< (rows, tokens) bool: the tokens that pooling takes for each text
 };
 
+/// How two vectors are compared: more is closer, so distances count as negative.
+enum class Similarity : uint8_t { cosine, dot, euclidean, manhattan };
+
 /// A folder in the layout of sentence-transformers: an encoder, its tokenizer, and the modules after it. Immutable.
 class EmbeddingModel {
  public:
   /// Reads `modules.json` and what it names: Transformer, Pooling, Dense and Normalize. A folder without it gives the mean of the tokens'
-  /// states, normalised. Throws IoError, and FormatError naming the file and what was expected, for other modules too. `quantization`: of
+  /// states. Throws IoError, and FormatError naming the file and what was expected, for other modules too. `quantization`: of
   /// the encoder, as load_model says.
   static std::shared_ptr<const EmbeddingModel> load(const std::string& folder, DType dtype = DType::f32,
                                                     Quantization quantization = Quantization::none);
@@ -58,6 +61,8 @@ class EmbeddingModel {
   int64_t max_seq_length() const;  ///< tokens of a text, special ones included
   /// Texts to put before a text, by name.
   const std::map<std::string, std::string>& prompts() const;
+  /// How the model's vectors are meant to be compared.
+  Similarity similarity() const;
   /// The prompt of that name; the default one, or none, for an empty name. Throws ValueError naming those that exist.
   const std::string& prompt(const std::string& name) const;
 

@@ -26,22 +26,30 @@ struct EncodeOptions {
   bool allow_special = true;
   /// Adds what the file's post-processor puts around a text, such as BERT's `[CLS]` and `[SEP]`.
   bool add_special_tokens = true;
-  /// The most ids to give, those of the post-processor included: the text's own are cut at its end. Of a pair the longer text is cut
-  /// first, down to the other's length, then both alike.
+  /// The most ids to give, those of the post-processor included: the text's own are cut at its end, or at its start where the files say so.
+  /// Of a pair the longer text is cut first, down to the other's length, then both alike.
   std::size_t max_length = std::numeric_limits<std::size_t>::max();
+};
+
+/// What is done beside what the files say.
+struct TokenizerOptions {
+  /// Texts are lower-cased before the tokenizer's own steps, special tokens in them excepted, unless one of these steps does it.
+  bool lower_case = false;
 };
 
 /// A BPE, WordPiece or Unigram tokenizer, equal in its ids to the `tokenizers` package.
 ///
 /// Immutable after loading, so any threads may share one; a copy shares the tables. The `truncation` and `padding` sections of the file are
-/// not applied: a caller gives EncodeOptions::max_length, and pads itself.
+/// not applied: a caller gives EncodeOptions::max_length, and pads itself. Texts are cut at the side that the files say.
 class Tokenizer {
  public:
   class StreamDecoder;
 
-  /// Reads `tokenizer.json` from a folder, or the file itself. `tokenizer_config.json`, `generation_config.json` and `config.json` beside
-  /// it give the special ids, where they exist. Throws IoError or FormatError naming the file and what was expected there.
-  static Tokenizer load(const std::filesystem::path& path);
+  /// Reads `tokenizer.json` from a folder, or the file itself, and what is beside it, as transformers 5 puts them together:
+  /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` add tokens, name a class that builds the splits anew, and
+  /// give the special ids; `config.json` and `generation_config.json` give ids that end a text. Throws IoError or FormatError naming the
+  /// file and what was expected there.
+  static Tokenizer load(const std::filesystem::path& path, const TokenizerOptions& options = {});
 
   /// Ids of `text`, cut to the longest allowed. Throws ValueError when the special tokens alone exceed that, and as the other `encode`
   /// does.

@@ -60,10 +60,9 @@ FileDescriptor FileDescriptor::open_regular(const std::string& path, size_t& siz
   return file;
 }
 
-std::string read_file(const std::string& path, size_t limit) {
-  size_t size = 0;
-  const FileDescriptor file = FileDescriptor::open_regular(path, size);
-  if (size > limit) throw FormatError(fmt::format("{}: at most {} bytes expected, the file has {}", path, limit, size));
+namespace {
+
+std::string read_bytes(const FileDescriptor& file, const std::string& path, size_t size) {
   std::string content(size, '\0');
   size_t done = 0;
   while (done < size) {
@@ -75,6 +74,21 @@ std::string read_file(const std::string& path, size_t limit) {
   }
   content.resize(done);
   return content;
+}
+
+}  // namespace
+
+std::string read_file(const std::string& path, size_t limit) {
+  size_t size = 0;
+  const FileDescriptor file = FileDescriptor::open_regular(path, size);
+  if (size > limit) throw FormatError(fmt::format("{}: at most {} bytes expected, the file has {}", path, limit, size));
+  return read_bytes(file, path, size);
+}
+
+std::string read_start(const std::string& path, size_t count) {
+  size_t size = 0;
+  const FileDescriptor file = FileDescriptor::open_regular(path, size);
+  return read_bytes(file, path, std::min(size, count));
 }
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {

@@ -14,6 +14,9 @@ namespace lazuli {
 /// The bytes of a regular file. Throws IoError, and FormatError when it has more than `limit` bytes.
 std::string read_file(const std::string& path, size_t limit);
 
+/// The first bytes of a regular file, at most `count`. Throws IoError.
+std::string read_start(const std::string& path, size_t count);
+
 /// Makes renames in a folder durable. File systems that cannot sync a folder say EINVAL; that is no failure of the write. Throws IoError.
 void sync_folder(const std::string& folder);
 

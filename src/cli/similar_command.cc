@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <numeric>
@@ -29,13 +30,23 @@ struct Hit {
   double score;
 };
 
+double score(std::span<const float> a, std::span<const float> b, Similarity similarity) {
+  if (similarity == Similarity::cosine) return cosine_similarity(a, b);
+  double sum = 0;
+  for (size_t k = 0; k < a.size(); ++k) {
+    const double x = a[k], y = b[k];
+    sum += similarity == Similarity::dot ? x * y : similarity == Similarity::euclidean ? (x - y) * (x - y) : std::abs(x - y);
+  }
+  return similarity == Similarity::dot ? sum : similarity == Similarity::euclidean ? -std::sqrt(sum) : -sum;
+}
+
 /// The best first; equals in the order of the texts.
-std::vector<Hit> best(const Tensor& vectors, const Tensor& query, size_t top) {
+std::vector<Hit> best(const Tensor& vectors, const Tensor& query, Similarity similarity, size_t top) {
   const auto data = vectors.data<float>();
   const auto wanted = query.data<float>();
   std::vector<Hit> hits(static_cast<size_t>(vectors.dim(0)));
   for (size_t k = 0; k < hits.size(); ++k) {
-    hits[k] = {k, cosine_similarity(data.subspan(k * wanted.size(), wanted.size()), wanted)};
+    hits[k] = {k, score(data.subspan(k * wanted.size(), wanted.size()), wanted, similarity)};
   }
   top = std::min(top, hits.size());
   const auto better = [](const Hit& a, const Hit& b) { return a.score != b.score ? a.score > b.score : a.index < b.index; };
@@ -72,7 +83,8 @@ int run_similar(const SimilarFlags& flags, const Common& common) {
   const InterruptGuard guard;
   const EmbedResult result = embed_texts(embedder, texts, options, common);
   if (result.cancelled) return kInterrupted;
-  print_hits(flags, common, texts, best(result.embeddings, query.embeddings, static_cast<size_t>(flags.top)));
+  print_hits(flags, common, texts,
+             best(result.embeddings, query.embeddings, embedder.model().similarity(), static_cast<size_t>(flags.top)));
   return kOk;
 }
 
@@ -83,7 +95,9 @@ Command similar_command() {
   Command c;
   c.name = "similar";
   c.summary = "Find the texts that are closest in meaning to a query";
-  c.details = "Prints the cosine of the angle between the vectors of query and text, and the text, the closest first.";
+  c.details =
+      "Prints the cosine of the angle between the vectors of query and text, and the text, the closest first. Where the model's\n"
+      "similarity_fn_name says dot, euclidean or manhattan, it is the dot product or the distance, with a minus sign.";
   c.examples =
       "lazuli similar --model all-MiniLM-L6-v2 --query 'a pet on a carpet' --input sentences.txt --top 3\n"
       "lazuli similar --model all-MiniLM-L6-v2 --query 'how do I train?' --input texts.jsonl --json";

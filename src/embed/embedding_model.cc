@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "embed/lower_case.h"
 #include "embed/modules.h"
 #include "lazuli/embed.h"
 #include "lazuli/error.h"
@@ -22,7 +21,7 @@ EmbeddingModel::~EmbeddingModel() = default;
 
 std::shared_ptr<const EmbeddingModel> EmbeddingModel::load(const std::string& folder, DType dtype, Quantization quantization) {
   Modules modules = Modules::read(folder, dtype, quantization);
-  Tokenizer tokenizer = Tokenizer::load(modules.encoder_folder);
+  Tokenizer tokenizer = Tokenizer::load(modules.encoder_folder, {.lower_case = modules.lower_case});
   return std::shared_ptr<const EmbeddingModel>(new EmbeddingModel(std::make_unique<Impl>(std::move(modules), std::move(tokenizer))));
 }
 
@@ -31,6 +30,8 @@ const Tokenizer& EmbeddingModel::tokenizer() const { return impl_->tokenizer; }
 int64_t EmbeddingModel::dimensions() const { return impl_->modules.dimensions; }
 int64_t EmbeddingModel::max_seq_length() const { return impl_->modules.max_seq_length; }
 const std::map<std::string, std::string>& EmbeddingModel::prompts() const { return impl_->modules.prompts; }
+
+Similarity EmbeddingModel::similarity() const { return impl_->modules.similarity; }
 
 const std::string& EmbeddingModel::prompt(const std::string& name) const {
   static const std::string none;
@@ -48,14 +49,13 @@ const std::string& EmbeddingModel::prompt(const std::string& name) const {
 EmbeddingTokens EmbeddingModel::tokenize(std::string_view text, const std::string& prompt, int64_t max_length) const {
   const Modules& m = impl_->modules;
   const Tokenizer& tokenizer = impl_->tokenizer;
-  const auto prepared = [&](std::string_view part) { return m.lower_case ? to_lower_case(part) : std::string(part); };
   EmbeddingTokens out;
-  const std::string whole = prepared(prompt + std::string(text));
+  const std::string whole = prompt + std::string(text);
   EncodeOptions options;
   options.max_length = static_cast<size_t>(max_length > 0 ? std::min(max_length, m.max_seq_length) : m.max_seq_length);
   out.ids = tokenizer.encode(whole, options).ids;
   if (!prompt.empty()) {
-    const std::vector<int32_t> alone = tokenizer.encode(prepared(prompt));
+    const std::vector<int32_t> alone = tokenizer.encode(prompt);
     const bool ended = !alone.empty() && tokenizer.is_special(alone.back());
     out.prompt = static_cast<int64_t>(std::min(alone.size() - (ended ? 1 : 0), out.ids.size()));
   }
@@ -64,10 +64,12 @@ EmbeddingTokens EmbeddingModel::tokenize(std::string_view text, const std::strin
 
 namespace {
 
-void check_ids(const EmbeddingTokens& text, const ModelInfo& info) {
+void check_ids(const EmbeddingTokens& text, const Tokenizer& tokenizer, const ModelInfo& info) {
   for (const int32_t id : text.ids) {
     if (id >= 0 && id < info.vocab_size) continue;
-    throw ValueError(fmt::format("[embed] token {} is not below the vocabulary size {}", id, info.vocab_size));
+    const std::string_view spelled = tokenizer.id_to_token(id).value_or("");
+    throw ValueError(fmt::format("[embed] token '{}' of the text has id {}, which is not below the vocabulary size {} of the model",
+                                 spelled, id, info.vocab_size));
   }
 }
 
@@ -86,7 +88,7 @@ EmbeddingBatch EmbeddingModel::batch(std::span<const EmbeddingTokens* const> tex
     if (row >= count) continue;
     const EmbeddingTokens& text = *texts[static_cast<size_t>(row)];
     const int64_t skipped = impl_->modules.pooling.include_prompt ? 0 : text.prompt;
-    check_ids(text, encoder().info());
+    check_ids(text, tokenizer(), encoder().info());
     for (size_t k = 0; k < text.ids.size(); ++k) {
       ids[start + k] = text.ids[k];
       mask[start + k] = true;
@@ -114,7 +116,7 @@ PackedBatch EmbeddingModel::pack(std::span<const EmbeddingTokens* const> texts, 
     if (length > info.context) {
       throw ShapeError(fmt::format("[{}] at most {} tokens are expected, got {}", info.architecture, info.context, length));
     }
-    check_ids(*text, info);
+    check_ids(*text, tokenizer(), info);
     used += length;
   }
   rows = std::max(rows, static_cast<int64_t>(texts.size()));

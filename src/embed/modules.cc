@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "embed/transformer_settings.h"
 #include "lazuli/error.h"
 #include "models/model_folder.h"
 #include "models/weights.h"
@@ -28,6 +29,12 @@ std::optional<JsonDocument> read_if_there(const fs::path& path) {
   return JsonDocument::read(path.string(), kConfigLimit);
 }
 
+void need_sentence_embedding(const JsonValue& root) {
+  for (const char* key : {"module_input_name", "module_output_name"}) {
+    if (root.string_or(key, "sentence_embedding") != "sentence_embedding") root.get(key).fail("sentence_embedding expected");
+  }
+}
+
 class Normalize : public VectorModule {
  public:
   LazyTensor forward(const LazyTensor& x) const override { return unit_rows(x); }
@@ -45,17 +52,21 @@ class Dense : public VectorModule {
     }
     const int64_t out = root.get("out_features").as_int();
     if (out < 1 || out > kMaxSize) root.get("out_features").fail(fmt::format("a number from 1 to {} expected, got {}", kMaxSize, out));
-    for (const char* key : {"module_input_name", "module_output_name"}) {
-      if (root.string_or(key, "sentence_embedding") != "sentence_embedding") root.get(key).fail("sentence_embedding expected");
-    }
+    need_sentence_embedding(root);
     activation_ = activation_of(root);
     WeightReader weights(folder.string(), DType::f32);
     Tensor weight = weights.take("linear.weight", {out, in}, "out_features, in_features");
     linear_ = Linear(std::move(weight), root.bool_or("bias", true) ? weights.take("linear.bias", {out}, "out_features") : Tensor());
+    residual_ = root.bool_or("use_residual", false);
+    if (residual_ && in != out) shortcut_ = Linear(weights.take("residual.weight", {out, in}, "out_features, in_features"), Tensor());
     weights.finish({});
   }
   int64_t out_size() const { return linear_.out_size(); }
-  LazyTensor forward(const LazyTensor& x) const override { return activation_(linear_.forward(x), {}); }
+  LazyTensor forward(const LazyTensor& x) const override {
+    const LazyTensor y = activation_(linear_.forward(x), {});
+    if (!residual_) return y;
+    return add(y, linear_.in_size() == linear_.out_size() ? x : shortcut_.forward(x));
+  }
 
  private:
   using Activation = LazyTensor (*)(const LazyTensor&, Where);
@@ -70,6 +81,8 @@ class Dense : public VectorModule {
   }
 
   Linear linear_;
+  bool residual_ = false;
+  Linear shortcut_;  // where the sizes differ
   Activation activation_ = nullptr;
 };
 
@@ -77,23 +90,23 @@ void read_encoder(const fs::path& folder, DType dtype, Quantization quantization
   m.encoder_folder = folder.string();
   m.encoder = load_encoder(m.encoder_folder, dtype, quantization);
   m.dimensions = m.encoder->info().hidden_size;
-  m.max_seq_length = m.encoder->info().context;
-  if (const auto document = read_if_there(folder / "sentence_bert_config.json")) {
-    const JsonValue root = document->root();
-    const int64_t length = root.int_or("max_seq_length", m.max_seq_length);
-    if (length < 1) root.get("max_seq_length").fail(fmt::format("a number from 1 on expected, got {}", length));
-    m.max_seq_length = std::min(m.max_seq_length, length);
-    m.lower_case = root.bool_or("do_lower_case", false);
-    if (root.find("max_seq_length")) return;
-  }
-  // The tokenizer's own limit counts only where the model's file has none; transformers writes a huge number for none.
-  if (const auto document = read_if_there(folder / "tokenizer_config.json")) {
-    const auto limit = document->root().find("model_max_length");
-    if (limit && limit->is_int() && limit->as_int() > 0) m.max_seq_length = std::min(m.max_seq_length, limit->as_int());
-  }
+  const TransformerSettings settings = TransformerSettings::read(m.encoder_folder, m.encoder->info().context);
+  m.max_seq_length = settings.max_seq_length;
+  m.lower_case = settings.lower_case;
 }
 
+/// The first numbers of a vector.
+class Truncate : public VectorModule {
+ public:
+  explicit Truncate(int64_t size) : size_(size) {}
+  LazyTensor forward(const LazyTensor& x) const override { return slice(x, 1, 0, size_); }
+
+ private:
+  int64_t size_;
+};
+
 void read_prompts(const fs::path& folder, Modules& m) {
+  m.prompts = {{"query", ""}, {"document", ""}};  // which every model of sentence-transformers has
   const auto document = read_if_there(folder / "config_sentence_transformers.json");
   if (!document) return;
   const JsonValue root = document->root();
@@ -101,12 +114,32 @@ void read_prompts(const fs::path& folder, Modules& m) {
     root.get("model_type").fail(fmt::format("SentenceTransformer expected, got '{}'", type));
   }
   if (const auto prompts = root.find("prompts"); prompts && !prompts->is_null()) {
-    for (const JsonMember& member : prompts->as_object()) m.prompts[std::string(member.key)] = std::string(member.value.as_string());
+    for (const JsonMember& member : prompts->as_object()) {
+      m.prompts[std::string(member.key)] = member.value.is_null() ? "" : std::string(member.value.as_string());
+    }
   }
   m.default_prompt = root.string_or("default_prompt_name", "");
   if (!m.default_prompt.empty() && !m.prompts.contains(m.default_prompt)) {
     root.get("default_prompt_name").fail(fmt::format("the name of one of the prompts expected, got '{}'", m.default_prompt));
   }
+  // Names that sentence-transformers does not know mean the cosine, too.
+  static constexpr std::pair<std::string_view, Similarity> kinds[] = {
+      {"dot", Similarity::dot}, {"euclidean", Similarity::euclidean}, {"manhattan", Similarity::manhattan}};
+  const std::string similarity = root.string_or("similarity_fn_name", "cosine");
+  for (const auto& [name, kind] : kinds) {
+    if (name == similarity) m.similarity = kind;
+  }
+  const auto size = root.find_set("truncate_dim");
+  if (!size) return;
+  if (size->as_int() < 1) size->fail(fmt::format("a number from 1 on expected, got {}", size->as_int()));
+  m.dimensions = std::min(m.dimensions, size->as_int());
+  m.after.push_back(std::make_unique<Truncate>(m.dimensions));
+}
+
+/// Normalize has a file since sentence-transformers 5.
+void check_names(const fs::path& path) {
+  const auto document = read_if_there(path);
+  if (document) need_sentence_embedding(document->root());
 }
 
 void read_module(const ModuleEntry& entry, const fs::path& folder, DType dtype, Quantization quantization, Modules& m) {
@@ -120,6 +153,7 @@ void read_module(const ModuleEntry& entry, const fs::path& folder, DType dtype, 
     m.dimensions = dense->out_size();
     m.after.push_back(std::move(dense));
   } else {
+    check_names(folder / "config.json");
     m.after.push_back(std::make_unique<Normalize>());
   }
 }
@@ -130,10 +164,7 @@ Modules Modules::read(const std::string& folder, DType dtype, Quantization quant
   Modules m;
   const std::vector<ModuleEntry> entries = read_module_list(folder);
   for (const ModuleEntry& entry : entries) read_module(entry, fs::path(folder) / entry.path, dtype, quantization, m);
-  if (entries.empty()) {
-    read_encoder(folder, dtype, quantization, m);
-    m.after.push_back(std::make_unique<Normalize>());
-  }
+  if (entries.empty()) read_encoder(folder, dtype, quantization, m);
   read_prompts(folder, m);
   return m;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "embed/pooling.h"
+#include "lazuli/embed.h"
 #include "lazuli/encoder.h"
 #include "lazuli/nn.h"
 
@@ -28,6 +29,7 @@ struct Modules {
   int64_t dimensions = 0;
   int64_t max_seq_length = 0;
   bool lower_case = false;
+  Similarity similarity = Similarity::cosine;
   std::map<std::string, std::string> prompts;
   std::string default_prompt;  ///< its name; empty: none
 

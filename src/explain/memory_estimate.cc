@@ -1,9 +1,12 @@
 // Implements estimate_memory.
 #include "explain/memory_estimate.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "embed/batches.h"
+#include "lazuli/error.h"
 
 namespace lazuli {
 
@@ -42,6 +45,10 @@ MemoryEstimate estimate_memory(const AnyModel& model, const EstimateOptions& opt
   if (model.embedding()) {
     e.embed = embedding(model, tokens, device);
   } else {
+    if (context > 0 && options.context > context) {
+      throw ValueError(
+          fmt::format("[inspect] a context of at most {} positions, those of the model, is expected, got {}", context, options.context));
+    }
     e.generate = generating(model, options.context > 0 ? options.context : within(INT32_MAX), device);
   }
   e.rank = options.lora_rank;

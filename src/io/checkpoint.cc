@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/json.h"
+#include "io/model_files.h"
 #include "lazuli/safetensors.h"
 
 namespace lazuli {
@@ -27,14 +28,15 @@ Checkpoint Checkpoint::open(const std::string& path) {
   Checkpoint c;
   c.path_ = path;
   std::error_code ignored;
-  if (!fs::is_directory(path, ignored)) {
+  const bool is_file = fs::exists(path, ignored) ? !fs::is_directory(path, ignored) : fs::path(path).extension() == ".safetensors";
+  if (is_file) {
     c.add_file(path);
     return c;
   }
   const std::string single = (fs::path(path) / "model.safetensors").string();
   const std::string index = single + ".index.json";
   if (fs::exists(single, ignored) || !fs::exists(index, ignored)) {
-    c.add_file(single);
+    c.add_file(require_model_file(path, "model.safetensors"));
   } else {
     c.add_shards(path, index);
   }

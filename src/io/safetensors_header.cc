@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/checked.h"
+#include "base/download_fault.h"
 #include "base/json.h"
 #include "io/safetensors_dtypes.h"
 
@@ -21,6 +22,7 @@ static_assert(std::endian::native == std::endian::little, "safetensors data is l
 namespace {
 
 constexpr uint64_t kLengthBytes = 8;
+constexpr size_t kStart = 256;  // bytes that tell other files
 constexpr uint64_t kMaxHeader = 100'000'000;
 // Object, tensor, shape: anything deeper is no header.
 constexpr size_t kMaxDepth = 8;
@@ -137,7 +139,8 @@ class HeaderParser {
     if (count != 2) fail_tensor(name, fmt::format("two data_offsets expected, got {}", count));
     const auto [begin, end] = offsets;
     if (begin > end) fail_tensor(name, fmt::format("data_offsets [{}, {}] end before they begin", begin, end));
-    if (end > data_size_) fail_tensor(name, fmt::format("data_offsets [{}, {}] leave the {} bytes of data", begin, end, data_size_));
+    if (end > data_size_)
+      fail_tensor(name, fmt::format("data_offsets [{}, {}] leave the {} bytes of data: the file is cut short", begin, end, data_size_));
     return {begin, end};
   }
 
@@ -161,16 +164,28 @@ class HeaderParser {
   std::vector<Extent> extents_;
 };
 
+/// Other files that lie under names of safetensors files.
+void refuse_other_kinds(const std::string& path, std::string_view start) {
+  refuse_download_fault(path, start);
+  if (start.starts_with("GGUF")) fail(path, "a safetensors file expected, got GGUF");
+  if (start.starts_with("PK\x03\x04") || start.starts_with("\x80\x02")) {
+    fail(path, "a safetensors file expected, got pickled weights; convert them with safetensors.torch.save_file in Python");
+  }
+}
+
 }  // namespace
 
 SafetensorsHeader parse_safetensors_header(const std::string& path, std::span<const std::byte> file) {
-  if (file.size() < kLengthBytes)
-    fail(path, fmt::format("a header length of {} bytes expected, the file has {}", kLengthBytes, file.size()));
+  refuse_other_kinds(path, {reinterpret_cast<const char*>(file.data()), std::min<size_t>(file.size(), kStart)});
+  if (file.size() < kLengthBytes) {
+    fail(path, fmt::format("a header length of {} bytes expected, the file has {}; download it again", kLengthBytes, file.size()));
+  }
   uint64_t length = 0;
   std::memcpy(&length, file.data(), kLengthBytes);
   if (length > kMaxHeader) fail(path, fmt::format("a header of at most {} bytes expected, its length is {}", kMaxHeader, length));
   if (length > file.size() - kLengthBytes) {
-    fail(path, fmt::format("the header of {} bytes leaves the file of {} bytes", length, file.size()));
+    fail(path,
+         fmt::format("the header of {} bytes leaves the file of {} bytes, which is cut short or no safetensors file", length, file.size()));
   }
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + kLengthBytes, static_cast<size_t>(length));
   if (text.empty() || text.front() != '{') fail(path, "a header that begins with '{' expected");

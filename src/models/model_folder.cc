@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "io/model_config.h"
+#include "io/model_files.h"
 #include "lazuli/encoder.h"
 #include "lazuli/error.h"
 
@@ -55,7 +56,7 @@ std::string transformer_folder(const std::string& folder) {
 }
 
 bool holds_encoder(const std::string& folder) {
-  const ModelConfig config = ModelConfig::read((fs::path(transformer_folder(folder)) / "config.json").string());
+  const ModelConfig config = ModelConfig::read(require_model_file(transformer_folder(folder), "config.json"));
   const std::vector<std::string> known = encoder_architectures();
   return std::find(known.begin(), known.end(), config.model_type) != known.end();
 }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 
+#include "io/model_files.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
@@ -32,7 +33,7 @@ std::vector<std::string> names() {
 /// `Other` is the kind of model that the folder may hold by mistake.
 template <class Model, class Other>
 std::shared_ptr<const Model> load(const std::string& folder, DType dtype, Quantization quantization, std::string_view other) {
-  const std::string config_path = (std::filesystem::path(folder) / "config.json").string();
+  const std::string config_path = require_model_file(folder, "config.json");
   const ModelConfig config = ModelConfig::read(config_path);
   const auto entry = registry<Model>().find(config.model_type);
   if (entry == registry<Model>().end()) {

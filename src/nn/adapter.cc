@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "io/model_files.h"
 #include "lazuli/error.h"
 #include "lazuli/safetensors.h"
 #include "nn/adapter_config.h"
@@ -68,7 +69,7 @@ Adapter Adapter::create(std::span<const LinearInfo> layers, LoRAConfig config, u
 
 Adapter Adapter::load(const std::string& folder, std::span<const LinearInfo> layers) {
   Adapter adapter;
-  const std::string config_path = file_name(folder, "adapter_config.json");
+  const std::string config_path = require_model_file(folder, "adapter_config.json");
   adapter.config_ = read_adapter_config(config_path);
   adapter.layer_count_ = layers.size();
   std::vector<size_t> chosen;
@@ -78,7 +79,7 @@ Adapter Adapter::load(const std::string& folder, std::span<const LinearInfo> lay
     throw FormatError(fmt::format("{}: $.target_modules: {}", config_path, e.what()));
   }
   adapter.saved_targets_ = targets_to_save(layers, chosen);
-  const SafetensorsFile file = SafetensorsFile::open(file_name(folder, "adapter_model.safetensors"));
+  const SafetensorsFile file = SafetensorsFile::open(require_model_file(folder, "adapter_model.safetensors"));
   std::set<std::string> used;
   const int64_t rank = adapter.config_.rank;
   for (size_t k : chosen) {

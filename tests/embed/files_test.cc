@@ -6,7 +6,6 @@
 #include <sstream>
 
 #include "base/file.h"
-#include "embed/lower_case.h"
 #include "embed/text_list.h"
 #include "embed/vector_file.h"
 #include "lazuli/error.h"
@@ -59,8 +58,6 @@ TEST(VectorFile, LinesHaveTextAndShortestNumbers) {
   EXPECT_EQ(embedding_line("a\"b", std::vector<float>{0.1F, -2, 1e-7F}), "{\"text\":\"a\\\"b\",\"embedding\":[0.1,-2,1e-07]}\n");
   EXPECT_THROW(write_npy("/no/folder/v.npy", Tensor::zeros(DType::f32, {1, 1})), IoError);
 }
-
-TEST(LowerCase, GoesByUnicodeAndLeavesOtherBytes) { EXPECT_EQ(to_lower_case("ÀÉ Straße ΑΒ \xff X"), "àé straße αβ \xff x"); }
 
 }  // namespace
 }  // namespace lazuli

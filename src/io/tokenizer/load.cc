@@ -3,8 +3,12 @@
 #include <set>
 #include <utility>
 
+#include "io/model_files.h"
+#include "io/tokenizer/classes.h"
 #include "io/tokenizer/load_parts.h"
+#include "io/tokenizer/settings.h"
 #include "io/tokenizer/tables.h"
+#include "io/tokenizer/token_adder.h"
 #include "io/tokenizer/unicode.h"
 
 namespace lazuli {
@@ -37,21 +41,6 @@ void check_added(const std::vector<AddedToken>& tokens, const tokenizer::Vocabul
   }
 }
 
-std::optional<JsonDocument> open_beside(const fs::path& file, const char* name) {
-  const fs::path path = file.parent_path() / name;
-  std::error_code error;
-  if (!fs::exists(path, error)) return std::nullopt;
-  return JsonDocument::read(path.string());
-}
-
-// The text of a token setting, which is a string or an object with its content.
-std::optional<std::string> token_setting(const JsonValue& root, std::string_view key) {
-  const auto node = root.find_set(key);
-  if (!node) return std::nullopt;
-  if (node->is_object()) return std::string(node->get("content").as_string());
-  return std::string(node->as_string());
-}
-
 void add_eos(std::vector<std::int32_t>& ids, std::int32_t id) {
   if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
 }
@@ -69,43 +58,93 @@ void read_eos_ids(const JsonValue& root, std::vector<std::int32_t>& ids) {
   for (const JsonValue& item : node->as_array()) add(item);
 }
 
+/// The tokens of tokenizer.json, where it counts, and what the files beside it add, in transformers' order.
+std::vector<AddedToken> add_tokens(const tokenizer::Settings& settings, std::vector<AddedToken> in_file, tokenizer::TokenAdder adder) {
+  if (settings.kind == tokenizer::TokenizerClass::as_file) {
+    for (AddedToken& token : in_file) adder.add(std::move(token));
+  }
+  const auto is_named = [&](const AddedToken& token) {
+    return std::any_of(settings.named.begin(), settings.named.end(), [&](const auto& n) { return n.second.content == token.content; });
+  };
+  std::vector<AddedToken> more;
+  std::set<std::string_view> contents;
+  for (const auto& [index, token] : settings.decoder) {
+    more.push_back(token);
+    contents.insert(token.content);
+  }
+  const auto add_new = [&](const AddedToken& token) {
+    if (!adder.has(token.content) && contents.insert(token.content).second) more.push_back(token);
+  };
+  for (const auto& [name, token] : settings.named) add_new(token);
+  for (const AddedToken& token : settings.extra) add_new(token);
+  for (AddedToken& token : more) {
+    // The same token once more changes nothing, so that its flags stay those of the file.
+    if (!adder.has_same(token)) {
+      token.special = token.special || is_named(token);
+      adder.add(std::move(token));
+    }
+  }
+  if (settings.kind == tokenizer::TokenizerClass::qwen2) {
+    const auto plain = [&](const AddedToken& token) {
+      AddedToken special;
+      special.content = token.content;
+      special.special = true;
+      adder.add(std::move(special));
+    };
+    for (const auto& [name, token] : settings.named) plain(token);
+    for (const AddedToken& token : settings.extra) plain(token);
+  }
+  return adder.take();
+}
+
 }  // namespace
 
-Tokenizer Tokenizer::load(const fs::path& path) {
+Tokenizer Tokenizer::load(const fs::path& path, const TokenizerOptions& options) {
   std::error_code error;
-  const fs::path file = fs::is_directory(path, error) ? path / "tokenizer.json" : path;
+  const bool is_file = fs::is_regular_file(path, error) || path.filename() == "tokenizer.json";
+  const fs::path folder = is_file ? path.parent_path() : path;
+  const fs::path file = fs::is_regular_file(path, error) ? path : fs::path(require_model_file(folder.string(), "tokenizer.json"));
   const JsonDocument json = JsonDocument::read(file.string());
   const JsonValue root = json.root();
   const JsonValue model = root.get("model");
   const auto added_node = root.find_set("added_tokens");
-  const std::size_t limit = tokenizer::id_limit(count_of(model.find_set("vocab")) + count_of(added_node));
+  const std::size_t count = count_of(model.find_set("vocab"));
+  const std::size_t limit = tokenizer::id_limit(count + count_of(added_node));
+  const tokenizer::Settings settings = tokenizer::read_settings(file, root);
+  const bool as_file = settings.kind == tokenizer::TokenizerClass::as_file;
 
-  tokenizer::PreTokenizer pre_tokenizer = tokenizer::read_pre_tokenizer(root.find_set("pre_tokenizer"));
-  auto tables = std::make_shared<Tables>(tokenizer::read_model(model, pre_tokenizer, limit));
+  tokenizer::PreTokenizer pre_tokenizer =
+      as_file ? tokenizer::read_pre_tokenizer(root.find_set("pre_tokenizer")) : tokenizer::class_pre_tokenizer(settings);
+  auto tables = std::make_shared<Tables>(as_file ? tokenizer::read_model(model, pre_tokenizer, limit)
+                                                 : tokenizer::class_model(settings, model, pre_tokenizer, limit));
   tables->pre_tokenizer = std::move(pre_tokenizer);
-  tables->normalizer = tokenizer::read_normalizer(root.find_set("normalizer"));
-  tables->post_processor = tokenizer::read_post_processor(root.find_set("post_processor"), limit);
-  tables->decoder = tokenizer::read_decoder(root.find_set("decoder"));
+  tables->normalizer = as_file ? tokenizer::read_normalizer(root.find_set("normalizer")) : tokenizer::class_normalizer(settings, root);
+  if (options.lower_case) tables->normalizer.lower_first();
+  tables->decoder = as_file ? tokenizer::read_decoder(root.find_set("decoder")) : tokenizer::class_decoder(settings);
+  tables->cut_left = settings.cut_left;
+  tables->split_special = settings.split_special;
 
   std::vector<AddedToken> added = tokenizer::read_added_tokens(added_node, limit);
   const tokenizer::Vocabulary& vocabulary =
       std::visit([](const auto& kind) -> const tokenizer::Vocabulary& { return kind.vocabulary(); }, tables->model);
   check_added(added, vocabulary, root);
+  added = add_tokens(settings, std::move(added), tokenizer::TokenAdder(vocabulary, count));
   tables->vocab_size = vocabulary.size();
   for (const AddedToken& token : added) tables->vocab_size = std::max(tables->vocab_size, token.id + 1);
   tables->added = tokenizer::AddedTokens(std::move(added), tables->normalizer);
 
-  if (const auto config = open_beside(file, "tokenizer_config.json")) {
-    const auto id_of = [&](std::string_view key) -> std::optional<std::int32_t> {
-      const auto token = token_setting(config->root(), key);
-      return token ? tables->token_to_id(*token) : std::nullopt;
-    };
-    tables->bos = id_of("bos_token");
-    tables->pad = id_of("pad_token");
-    if (const auto eos = id_of("eos_token")) tables->eos.push_back(*eos);
-  }
+  const auto id_of = [&](std::string_view token) { return tables->token_to_id(token).value_or(-1); };
+  auto own = tokenizer::class_post_processor(settings, id_of, root);
+  tables->post_processor = own ? *std::move(own) : tokenizer::read_post_processor(root.find_set("post_processor"), limit);
+  const auto id_named = [&](std::string_view name) -> std::optional<std::int32_t> {
+    const AddedToken* token = settings.find(name);
+    return token == nullptr ? std::nullopt : tables->token_to_id(token->content);
+  };
+  tables->bos = id_named("bos_token");
+  tables->pad = id_named("pad_token");
+  if (const auto eos = id_named("eos_token")) tables->eos.push_back(*eos);
   for (const char* name : {"generation_config.json", "config.json"}) {
-    if (const auto config = open_beside(file, name)) read_eos_ids(config->root(), tables->eos);
+    if (const auto config = tokenizer::open_beside(file, name)) read_eos_ids(config->root(), tables->eos);
   }
   return Tokenizer(std::move(tables));
 }

@@ -113,9 +113,7 @@ void refuse_dropout(const JsonValue& node) {
   }
 }
 
-}  // namespace
-
-Bpe read_bpe(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit) {
+BpeOptions read_options(const JsonValue& node) {
   refuse_dropout(node);
   BpeOptions options;
   options.prefix = affix_of(node, "continuing_subword_prefix");
@@ -123,11 +121,18 @@ Bpe read_bpe(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t lim
   options.byte_fallback = node.bool_or("byte_fallback", false);
   options.ignore_merges = node.bool_or("ignore_merges", false);
   options.fuse_unknown = node.bool_or("fuse_unk", false);
+  return options;
+}
+
+}  // namespace
+
+Bpe read_bpe(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit, std::optional<BpeOptions> own) {
+  BpeOptions options = own ? std::move(*own) : read_options(node);
   if (!options.prefix.empty() || !options.suffix.empty() || options.byte_fallback) pre_tokenizer.spell();
   options.byte_level = pre_tokenizer.leaves_spelling();
   Vocabulary vocabulary = read_vocabulary(node.get("vocab"), limit);
   FlatMap<Merge> merges = read_merges(node.get("merges"), vocabulary, options.prefix);
-  if (const auto unknown = node.find_set("unk_token"); unknown && !unknown->as_string().empty()) {
+  if (const auto unknown = node.find_set("unk_token"); !own && unknown && !unknown->as_string().empty()) {
     options.unknown = vocabulary.find(unknown->as_string());
     if (!options.unknown) unknown->fail(fmt::format("\"{}\" is not in the vocabulary", unknown->as_string()));
   }

@@ -21,15 +21,22 @@ void check_lengths(const JsonValue& node, const Vocabulary& vocabulary) {
   }
 }
 
-WordPiece read_word_piece(const JsonValue& node, std::size_t limit) {
+WordLevel read_word_level(const JsonValue& node, std::size_t limit) {
+  const auto unknown = node.find_set("unk_token");
+  return WordLevel(read_vocabulary(node.get("vocab"), limit), unknown ? std::string(unknown->as_string()) : "<unk>");
+}
+
+}  // namespace
+
+WordPiece read_word_piece(const JsonValue& node, std::size_t limit, const std::optional<WordPieceSettings>& own) {
   WordPiece::Options options;
   Vocabulary vocabulary = read_vocabulary(node.get("vocab"), limit);
   check_lengths(node.get("vocab"), vocabulary);
-  const auto unknown_node = node.find_set("unk_token");
-  const std::string_view unknown = unknown_node ? unknown_node->as_string() : "[UNK]";
+  const std::string unknown = own ? own->unknown : node.string_or("unk_token", "[UNK]");
   const auto unknown_id = vocabulary.find(unknown);
   if (!unknown_id) node.fail(fmt::format("unk_token \"{}\" is not in the vocabulary", unknown));
   options.unknown = *unknown_id;
+  if (own) return WordPiece(std::move(vocabulary), std::move(options));
   if (const auto prefix = node.find_set("continuing_subword_prefix")) options.prefix = prefix->as_string();
   if (const auto most = node.find_set("max_input_chars_per_word")) {
     if (most->as_int() < 0) most->fail("must not be negative");
@@ -38,13 +45,8 @@ WordPiece read_word_piece(const JsonValue& node, std::size_t limit) {
   return WordPiece(std::move(vocabulary), std::move(options));
 }
 
-WordLevel read_word_level(const JsonValue& node, std::size_t limit) {
-  const auto unknown = node.find_set("unk_token");
-  return WordLevel(read_vocabulary(node.get("vocab"), limit), unknown ? std::string(unknown->as_string()) : "<unk>");
-}
-
 // [["<unk>", 0.0], ["a", -1.5], ...], ids in order.
-Unigram read_unigram(const JsonValue& node, std::size_t limit) {
+Unigram read_unigram(const JsonValue& node, std::size_t limit, const std::optional<UnigramSettings>& own) {
   const JsonValue list = node.get("vocab");
   std::size_t bytes = 0;
   std::vector<std::pair<std::string_view, double>> tokens;
@@ -67,14 +69,16 @@ Unigram read_unigram(const JsonValue& node, std::size_t limit) {
   }
   check_lengths(list, vocabulary);
   std::optional<std::int32_t> unknown;
+  if (own) {
+    if (own->unknown >= vocabulary.size()) list.fail(fmt::format("more than {} tokens expected", own->unknown));
+    return Unigram(std::move(vocabulary), std::move(scores), own->unknown, own->byte_fallback);
+  }
   if (const auto id = node.find_set("unk_id")) {
     if (id->as_int() < 0 || id->as_int() >= vocabulary.size()) id->fail(fmt::format("{} is not in the vocabulary", id->as_int()));
     unknown = static_cast<std::int32_t>(id->as_int());
   }
   return Unigram(std::move(vocabulary), std::move(scores), unknown, node.bool_or("byte_fallback", false));
 }
-
-}  // namespace
 
 void add_token(const JsonValue& node, std::string_view token, std::int64_t id, std::size_t limit, Vocabulary& vocabulary) {
   if (id < 0 || static_cast<std::uint64_t>(id) >= limit) {

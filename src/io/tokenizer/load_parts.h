@@ -49,6 +49,17 @@ Model read_model(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t
 /// Adds a token of `node`, whose id must be below `limit`; refuses one that is there already.
 void add_token(const JsonValue& node, std::string_view token, std::int64_t id, std::size_t limit, Vocabulary& vocabulary);
 Vocabulary read_vocabulary(const JsonValue& node, std::size_t limit);
-Bpe read_bpe(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit);
+
+/// What stands in the place of the file's options, where a class brings its own.
+struct WordPieceSettings {
+  std::string unknown;
+};
+struct UnigramSettings {
+  std::int32_t unknown;
+  bool byte_fallback;
+};
+WordPiece read_word_piece(const JsonValue& node, std::size_t limit, const std::optional<WordPieceSettings>& own = {});
+Unigram read_unigram(const JsonValue& node, std::size_t limit, const std::optional<UnigramSettings>& own = {});
+Bpe read_bpe(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit, std::optional<BpeOptions> own = {});
 
 }  // namespace lazuli::tokenizer

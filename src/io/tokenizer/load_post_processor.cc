@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "io/tokenizer/load_parts.h"
+#include "io/tokenizer/settings.h"
 
 namespace lazuli::tokenizer {
 namespace {
@@ -97,17 +98,8 @@ std::vector<AddedToken> read_added_tokens(const std::optional<JsonValue>& node, 
   std::vector<AddedToken> tokens;
   if (!node) return tokens;
   for (const JsonValue& item : node->as_array()) {
-    AddedToken token;
+    AddedToken token = read_token(item, false);
     token.id = read_id(item.get("id"), limit);
-    token.content = item.get("content").as_string();
-    token.single_word = item.bool_or("single_word", false);
-    token.lstrip = item.bool_or("lstrip", false);
-    token.rstrip = item.bool_or("rstrip", false);
-    token.special = item.bool_or("special", false);
-    token.normalized = item.bool_or("normalized", !token.special);
-    if (token.content.size() > AddedTokens::kMaxBytes) {
-      item.fail(fmt::format("content of {} bytes, at most {} are supported", token.content.size(), AddedTokens::kMaxBytes));
-    }
     if (!token.content.empty()) tokens.push_back(std::move(token));
   }
   return tokens;

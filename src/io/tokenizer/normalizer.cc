@@ -2,8 +2,10 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <functional>
 #include <type_traits>
+#include <variant>
 
 #include "io/tokenizer/byte_alphabet.h"
 #include "io/tokenizer/literal.h"
@@ -142,6 +144,11 @@ std::string_view SpellBytes::apply(std::string_view text, std::string& storage) 
   storage.clear();
   append_spelled(text, storage);
   return storage;
+}
+
+void Normalizer::lower_first() {
+  const bool there = std::any_of(steps_.begin(), steps_.end(), [](const auto& step) { return std::holds_alternative<Lowercase>(step); });
+  if (!there) steps_.insert(steps_.begin(), Lowercase());
 }
 
 std::string_view Normalizer::apply(std::string_view text, std::string& storage, MatchBudget& budget, bool* keeps_start) const {

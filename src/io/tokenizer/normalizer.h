@@ -83,6 +83,9 @@ class Normalizer {
   /// when what the text starts with goes, so that the result starts later in it.
   std::string_view apply(std::string_view text, std::string& storage, MatchBudget& budget, bool* keeps_start = nullptr) const;
 
+  /// Puts a Lowercase before the other steps, unless there is one.
+  void lower_first();
+
  private:
   std::vector<NormalizerStep> steps_;
 };

@@ -25,6 +25,9 @@ struct Tokenizer::Tables {
   /// How many of a text's own ids `options` leave room for. Throws ValueError when there is none even for what is put around them.
   std::size_t room(const EncodeOptions& options, bool pair) const;
 
+  /// Cuts a text's own ids to `size`.
+  void cut(std::vector<std::int32_t>& ids, std::size_t size) const;
+
   tokenizer::Normalizer normalizer;
   tokenizer::PreTokenizer pre_tokenizer;
   tokenizer::Model model;
@@ -32,6 +35,10 @@ struct Tokenizer::Tables {
   tokenizer::PostProcessor post_processor;
   tokenizer::Decoder decoder;
 
+  /// Texts that are too long lose their start.
+  bool cut_left = false;
+  /// Special tokens in a text are split like any text.
+  bool split_special = false;
   std::int32_t vocab_size = 0;
   std::optional<std::int32_t> bos;
   std::optional<std::int32_t> pad;

@@ -51,6 +51,15 @@ std::size_t Tokenizer::Tables::room(const EncodeOptions& options, bool pair) con
   return options.max_length - added_ids;
 }
 
+void Tokenizer::Tables::cut(std::vector<std::int32_t>& ids, std::size_t size) const {
+  if (ids.size() <= size) return;
+  if (cut_left) {
+    ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(size));
+  } else {
+    ids.resize(size);
+  }
+}
+
 Tokenizer::Tokenizer(std::shared_ptr<const Tables> tables) : tables_(std::move(tables)) {}
 
 // Encodes texts without what the post-processor adds; keeps its memory from text to text.
@@ -59,6 +68,7 @@ class Tokenizer::TextEncoder {
   explicit TextEncoder(const Tables& tables) : tables_(tables), asks_for_start_(tables.pre_tokenizer.asks_for_start()) {}
 
   std::vector<std::int32_t> encode(std::string_view text, bool allow_special) {
+    allow_special = allow_special && !tables_.split_special;
     ids_.clear();
     budget_ = tokenizer::MatchBudget(text.size());
     raw_parts_.clear();
@@ -113,7 +123,7 @@ class Tokenizer::TextEncoder {
 TokenizedText Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   std::vector<std::int32_t> ids = TextEncoder(*tables_).encode(text, options.allow_special);
   const std::size_t room = tables_->room(options, false);
-  if (ids.size() > room) ids.resize(room);
+  tables_->cut(ids, room);
   return tables_->post_processor.apply(std::move(ids), nullptr, options.add_special_tokens);
 }
 
@@ -124,8 +134,8 @@ TokenizedText Tokenizer::encode_pair(std::string_view first, std::string_view se
   std::size_t first_size = first_ids.size();
   std::size_t second_size = second_ids.size();
   cut_pair(tables_->room(options, true), first_size, second_size);
-  first_ids.resize(first_size);
-  second_ids.resize(second_size);
+  tables_->cut(first_ids, first_size);
+  tables_->cut(second_ids, second_size);
   return tables_->post_processor.apply(std::move(first_ids), &second_ids, options.add_special_tokens);
 }
 

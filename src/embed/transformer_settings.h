@@ -1,0 +1,18 @@
+// Defines TransformerSettings, what sentence-transformers' Transformer module says about its texts.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace lazuli {
+
+struct TransformerSettings {
+  int64_t max_seq_length = 0;  ///< tokens of a text, special ones included
+  bool lower_case = false;     ///< texts are lower-cased before the tokenizer's own steps
+
+  /// Reads `sentence_bert_config.json`, or the same file under its older names, and `tokenizer_config.json`. `context` is the most tokens
+  /// that the encoder takes. Throws IoError, and FormatError for settings that would change what is computed and are not supported.
+  static TransformerSettings read(const std::string& folder, int64_t context);
+};
+
+}  // namespace lazuli
