@@ -73,7 +73,8 @@ void Generator::Impl::check(std::span<const int32_t> prompt, const GenerateOptio
   }
   for (int32_t id : prompt) {
     if (id < 0 || id >= info.vocab_size) {
-      throw ValueError(fmt::format("[generate] token {} of the prompt is not below the vocabulary size {}", id, info.vocab_size));
+      throw ValueError(fmt::format("[generate] token '{}' of the prompt has id {}, which is not below the vocabulary size {} of the model",
+                                   tokenizer.id_to_token(id).value_or(""), id, info.vocab_size));
     }
   }
 }

@@ -97,13 +97,19 @@ std::vector<AddedToken> add_tokens(const tokenizer::Settings& settings, std::vec
   return adder.take();
 }
 
+/// tokenizer.json of a folder, or that file, or one of another name that lies alone.
+fs::path file_of(const fs::path& path) {
+  std::error_code error;
+  const bool alone = path.extension() == ".json" && !fs::exists(path.parent_path() / "tokenizer.json", error);
+  if (fs::is_regular_file(path, error) && (alone || path.filename() == "tokenizer.json")) return path;
+  const fs::path folder = path.filename() == "tokenizer.json" && !fs::is_directory(path, error) ? path.parent_path() : path;
+  return require_model_file(folder.string(), "tokenizer.json");
+}
+
 }  // namespace
 
 Tokenizer Tokenizer::load(const fs::path& path, const TokenizerOptions& options) {
-  std::error_code error;
-  const bool is_file = fs::is_regular_file(path, error) || path.filename() == "tokenizer.json";
-  const fs::path folder = is_file ? path.parent_path() : path;
-  const fs::path file = fs::is_regular_file(path, error) ? path : fs::path(require_model_file(folder.string(), "tokenizer.json"));
+  const fs::path file = file_of(path);
   const JsonDocument json = JsonDocument::read(file.string());
   const JsonValue root = json.root();
   const JsonValue model = root.get("model");
