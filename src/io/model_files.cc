@@ -64,14 +64,16 @@ bool is_hub_name(const std::string& path) {
   return characters && slashes <= 1 && !path.empty() && path.front() != '/' && path.front() != '.' && path.back() != '/';
 }
 
-std::string no_such_folder(const std::string& path) {
+std::string no_such_folder(const std::string& path, bool adapter) {
   if (path.starts_with('~')) return "no such folder; '~' stands for the home folder only where the shell reads it, outside quotes";
-  if (!is_hub_name(path)) return "no such folder";
-  const std::string name = path.substr(path.find('/') + 1);
+  const size_t slash = path.find('/');
+  if (!is_hub_name(path) || (adapter && slash == std::string::npos)) return "no such folder";
+  const std::string name = path.substr(slash + 1);  // the whole of it without a slash
   return fmt::format(
-      "no such folder; models are not downloaded from the Hugging Face hub by their name: 'hf download {} --local-dir {}' does that, then "
-      "give the folder {}",
-      path, name, name);
+      "no such folder; {} are not downloaded from the Hugging Face hub by their names: 'hf download {} --local-dir {}' does that, then "
+      "give "
+      "the folder {}",
+      adapter ? "adapters" : "models", path, name, name);
 }
 
 constexpr std::string_view kGguf =
@@ -237,7 +239,8 @@ std::string require_model_file(const std::string& folder, std::string_view name)
     return path.string();
   }
   if (is_folder(folder)) throw IoError(fmt::format("{}: {}", folder, what_is_there(folder, name)));
-  throw IoError(fmt::format("{}: {}", folder, is_there(folder) ? file_in_place(folder) : no_such_folder(folder)));
+  throw IoError(
+      fmt::format("{}: {}", folder, is_there(folder) ? file_in_place(folder) : no_such_folder(folder, name.starts_with("adapter_"))));
 }
 
 }  // namespace lazuli

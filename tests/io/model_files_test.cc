@@ -42,6 +42,8 @@ TEST_F(ModelFiles, NamesOfTheHubAreNotDownloaded) {
   EXPECT_THAT(error("Qwen/Qwen2.5-0.5B", "config.json"),
               AllOf(HasSubstr("no such folder"), HasSubstr("hf download Qwen/Qwen2.5-0.5B --local-dir Qwen2.5-0.5B")));
   EXPECT_THAT(error("gpt2", "config.json"), HasSubstr("hf download gpt2"));
+  EXPECT_THAT(error("owner/adapter", "adapter_config.json"), HasSubstr("hf download owner/adapter"));
+  EXPECT_THAT(error("adapters", "adapter_config.json"), Not(HasSubstr("hf download")));
   EXPECT_THAT(error("/no/such/folder", "config.json"), AllOf(HasSubstr("no such folder"), Not(HasSubstr("hf download"))));
   EXPECT_THAT(error("./gpt2", "config.json"), Not(HasSubstr("hf download")));
   EXPECT_THAT(error("~/model", "config.json"), HasSubstr("quotes"));

@@ -63,9 +63,8 @@ std::vector<AddedToken> add_tokens(const tokenizer::Settings& settings, std::vec
   if (settings.kind == tokenizer::TokenizerClass::as_file) {
     for (AddedToken& token : in_file) adder.add(std::move(token));
   }
-  const auto is_named = [&](const AddedToken& token) {
-    return std::any_of(settings.named.begin(), settings.named.end(), [&](const auto& n) { return n.second.content == token.content; });
-  };
+  std::set<std::string_view> names;
+  for (const auto& [name, token] : settings.named) names.insert(token.content);
   std::vector<AddedToken> more;
   std::set<std::string_view> contents;
   for (const auto& [index, token] : settings.decoder) {
@@ -80,7 +79,7 @@ std::vector<AddedToken> add_tokens(const tokenizer::Settings& settings, std::vec
   for (AddedToken& token : more) {
     // The same token once more changes nothing, so that its flags stay those of the file.
     if (!adder.has_same(token)) {
-      token.special = token.special || is_named(token);
+      token.special = token.special || names.contains(token.content);
       adder.add(std::move(token));
     }
   }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "lazuli/error.h"
 
@@ -14,16 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_own_name(std::string_view key) { return std::find(std::begin(kTokenNames), std::end(kTokenNames), key) == std::end(kTokenNames); }
-
-void set_named(Settings& s, std::string_view name, AddedToken token) {
-  for (auto& [known, value] : s.named) {
-    if (known == name) {
-      value = std::move(token);
-      return;
-    }
-  }
-  s.named.emplace_back(name, std::move(token));
-}
 
 /// The tokens of the files while they are put together.
 class TokenReader {
@@ -55,13 +47,23 @@ class TokenReader {
       for (const auto& [index, token] : s_.decoder) {
         if (token.content == tokens_[i]->content && given_[i]) tokens_[i] = token;
       }
-      set_named(s_, kTokenNames[i], *tokens_[i]);
+      name(kTokenNames[i], *tokens_[i]);
     }
-    for (auto& [name, token] : plain_names_) set_named(s_, name, std::move(token));
-    for (auto& [name, token] : own_names_) set_named(s_, name, std::move(token));
+    for (auto& [key, token] : plain_names_) name(key, std::move(token));
+    for (auto& [key, token] : own_names_) name(key, std::move(token));
   }
 
  private:
+  /// The last token of a name counts, in the first one's place.
+  void name(std::string_view key, AddedToken token) {
+    const auto [place, added] = places_.emplace(key, s_.named.size());
+    if (added) {
+      s_.named.emplace_back(key, std::move(token));
+    } else {
+      s_.named[place->second].second = std::move(token);
+    }
+  }
+
   static std::int64_t index_of(const JsonMember& m) {
     std::int64_t index = 0;
     for (const char c : m.key) {
@@ -91,8 +93,7 @@ class TokenReader {
   void add_list(const JsonValue& list) {
     for (const JsonValue& item : list.as_array()) {
       AddedToken token = read_token(item, true);
-      const bool there = std::any_of(s_.extra.begin(), s_.extra.end(), [&](const AddedToken& t) { return t.content == token.content; });
-      if (!there) s_.extra.push_back(std::move(token));
+      if (extra_contents_.insert(token.content).second) s_.extra.push_back(std::move(token));
     }
   }
   static bool is_empty(const JsonValue& v) {
@@ -101,11 +102,10 @@ class TokenReader {
 
   void read_config(const JsonValue& config) {
     for (const JsonMember& m : config.as_object()) {
-      const JsonValue last = config.get(m.key);
       if (!is_own_name(m.key)) {
-        set(m.key, last);
-      } else if (m.key.ends_with("_token") && (last.is_string() || (last.is_object() && last.find("__type")))) {
-        (last.is_string() ? own_names_ : plain_names_).emplace_back(m.key, read_token(last, true));
+        set(m.key, m.value);
+      } else if (m.key.ends_with("_token") && (m.value.is_string() || (m.value.is_object() && m.value.find("__type")))) {
+        (m.value.is_string() ? own_names_ : plain_names_).emplace_back(m.key, read_token(m.value, true));
       }
     }
     auto extra = config.find("extra_special_tokens");
@@ -139,7 +139,7 @@ class TokenReader {
       AddedToken token;
       token.content = std::string(m.key);
       const auto is_it = [&](const AddedToken& t) { return t.content == token.content; };
-      token.special = std::any_of(s_.extra.begin(), s_.extra.end(), is_it) ||
+      token.special = extra_contents_.contains(token.content) ||
                       std::any_of(tokens_.begin(), tokens_.end(), [&](const auto& t) { return t && is_it(*t); });
       token.normalized = !token.special;
       s_.decoder.insert_or_assign(m.value.as_int(), std::move(token));
@@ -197,6 +197,8 @@ class TokenReader {
   std::array<std::optional<AddedToken>, std::size(kTokenNames)> tokens_;
   std::array<bool, std::size(kTokenNames)> given_{};
   std::vector<std::pair<std::string, AddedToken>> plain_names_, own_names_;  // the former count first
+  std::unordered_set<std::string> extra_contents_;
+  std::unordered_map<std::string, std::size_t> places_;  // in Settings::named
   bool extra_set_ = false;
 };
 
