@@ -55,9 +55,9 @@ std::string transformer_folder(const std::string& folder) {
 }
 
 bool holds_encoder(const std::string& folder) {
-  const ModelConfig config = ModelConfig::read((fs::path(transformer_folder(folder)) / "config.json").string());
+  const JsonDocument document = read_config_json((fs::path(transformer_folder(folder)) / "config.json").string());
   const std::vector<std::string> known = encoder_architectures();
-  return std::find(known.begin(), known.end(), config.model_type) != known.end();
+  return std::find(known.begin(), known.end(), model_type_of(document)) != known.end();
 }
 
 DType stored_dtype(const Checkpoint& checkpoint) {
