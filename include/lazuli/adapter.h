@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lazuli/nn.h"
@@ -12,9 +13,11 @@ namespace lazuli {
 
 /// A linear layer of a model by the name that PEFT gives it, such as `model.layers.0.self_attn.q_proj`.
 struct LinearInfo {
-  std::string path;  ///< the name
-  int64_t in = 0;    ///< size of its inputs
-  int64_t out = 0;   ///< size of its outputs
+  std::string path;         ///< the name
+  int64_t in = 0;           ///< size of its inputs
+  int64_t out = 0;          ///< size of its outputs
+  bool used = true;         ///< false: nothing here computes with it, such as BERT's pooler, but PEFT adapts it like any other
+  std::string weight = {};  ///< the name of its weight in the model's files; empty where they have none
 };
 
 /// How an adapter changes the layers (Hu et al. 2021); the fields are those of PEFT's `LoraConfig`.
@@ -27,10 +30,28 @@ struct LoRAConfig {
   std::vector<std::string> target_modules = {"all-linear"};
   /// An expression that a whole path must match; used instead of the names when it is not empty.
   std::string target_pattern;
+  ///@{
+  /// Layers that are left out although they are named: names or ends of paths, or an expression.
+  std::vector<std::string> exclude_modules;
+  std::string exclude_pattern;
+  ///@}
+  ///@{
+  /// Numbers of the only blocks to adapt, where names are ends of paths; none: all. The list of blocks is what `layers_pattern` names, or
+  /// anything.
+  std::vector<int64_t> layers_to_transform;
+  std::vector<std::string> layers_pattern;
+  ///@}
+  ///@{
+  /// Ranks and alphas of layers whose path ends in what the expression matches, the first that does; others have `rank` and `alpha`.
+  std::vector<std::pair<std::string, int64_t>> rank_pattern;
+  std::vector<std::pair<std::string, double>> alpha_pattern;
+  ///@}
   std::string base_model;               ///< where the model came from, for the file
   std::string task_type = "CAUSAL_LM";  ///< PEFT's word for what the model does: this, or FEATURE_EXTRACTION
   /// What the low-rank part is multiplied by: alpha / rank, or as `use_rslora` says.
-  double scale() const;
+  double scale() const { return scale_of(rank, alpha); }
+  /// The same of a layer with a rank and alpha of its own.
+  double scale_of(int64_t layer_rank, double layer_alpha) const;
   /// Throws ValueError naming what is out of range.
   void check() const;
 };
@@ -47,12 +68,14 @@ class Adapter {
     std::string path;  ///< the layer's name
     Tensor a;          ///< (rank, in), f32
     Tensor b;          ///< (out, rank), f32
+    double alpha = 0;  ///< numerator of the scale
   };
 
   /// A new adapter that changes nothing yet: a random, b zero. Throws ValueError.
   static Adapter create(std::span<const LinearInfo> layers, LoRAConfig config, uint64_t seed);
   /// Reads `adapter_config.json` and `adapter_model.safetensors` of a folder as PEFT writes them. Throws IoError, and FormatError for
-  /// settings that are not supported and for tensors that do not fit the layers, by name.
+  /// settings that are not supported and for tensors that do not fit the layers, by name. What the model has no layer for, or does not
+  /// compute with, is told as a notice.
   static Adapter load(const std::string& folder, std::span<const LinearInfo> layers);
   /// Writes both files, each atomically; PEFT loads the folder. Throws IoError.
   void save(const std::string& folder) const;
@@ -61,6 +84,10 @@ class Adapter {
   const LoRAConfig& config() const { return config_; }
   /// The adapted layers, ascending.
   const std::vector<Pair>& pairs() const { return pairs_; }
+  /// Layers that the file adapts and nothing here computes with; they are kept for files.
+  const std::vector<Pair>& unused_pairs() const { return unused_pairs_; }
+  /// What the low-rank part of a layer is multiplied by.
+  double scale(const Pair& pair) const { return config_.scale_of(pair.a.dim(0), pair.alpha); }
   /// Linear layers of the model, adapted or not.
   size_t layer_count() const { return layer_count_; }
   /// a and b of every pair in turn: the order of all lists of an adapter's parameters.
@@ -72,7 +99,7 @@ class Adapter {
 
  private:
   LoRAConfig config_;
-  std::vector<Pair> pairs_;
+  std::vector<Pair> pairs_, unused_pairs_;
   std::vector<std::string> saved_targets_;
   size_t layer_count_ = 0;
 };

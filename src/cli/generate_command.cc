@@ -10,9 +10,11 @@
 #include "base/json_writer.h"
 #include "cli/command.h"
 #include "cli/human.h"
+#include "generate/generation_settings.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"
 #include "lazuli/generate.h"
+#include "lazuli/notice.h"
 
 namespace lazuli::cli {
 
@@ -50,6 +52,20 @@ GenerateOptions options_of(const GenerateFlags& flags, const Common& common) {
   return options;
 }
 
+/// Defaults are mlx-lm's and not the model's, so what the model's file would have changed is told.
+void tell_of_settings(const GenerateFlags& flags) {
+  const GenerationSettings settings = read_generation_settings(flags.model);
+  std::vector<std::string> missing;
+  if (!settings.sampling.empty() && flags.temp == 0) missing.push_back(settings.sampling);
+  if (!settings.repetition.empty() && flags.repetition_penalty == 1) missing.push_back(settings.repetition);
+  if (flags.stop.empty()) {
+    for (const std::string& text : settings.stop) missing.push_back(fmt::format("--stop '{}'", text));
+  }
+  if (!missing.empty()) notice(fmt::format("generation_config.json asks for {}, which only options turn on", fmt::join(missing, " ")));
+  if (settings.others.empty()) return;
+  notice(fmt::format("generation_config.json asks for {}, which is not supported and not done", fmt::join(settings.others, ", ")));
+}
+
 void print_result_json(const GenerateResult& result) {
   JsonWriter w;
   w.begin_object().field("text", result.text);
@@ -76,6 +92,7 @@ int run_generate(const GenerateFlags& flags, const Common& common) {
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
   const auto model = load_model(flags.model, common.dtype, parse_quantization(flags.quantize));
   Generator generator(model, tokenizer, load_adapter(flags.adapter_path, model->linears()));
+  if (!common.quiet) tell_of_settings(flags);
   // Ctrl-C ends the text and still shows the statistics.
   const InterruptGuard guard;
   const TextCallback stream = [&common](std::string_view piece) {

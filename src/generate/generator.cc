@@ -79,10 +79,12 @@ void Generator::Impl::check(std::span<const int32_t> prompt, const GenerateOptio
   }
 }
 
+// What the model's files say comes before what the tokenizer's say.
 bool Generator::Impl::ends(int32_t token) const {
-  const auto& own = tokenizer.eos_ids();
   const auto& models = model->info().eos_token_ids;
-  return std::find(own.begin(), own.end(), token) != own.end() || std::find(models.begin(), models.end(), int64_t{token}) != models.end();
+  if (!models.empty()) return std::find(models.begin(), models.end(), int64_t{token}) != models.end();
+  const auto& own = tokenizer.eos_ids();
+  return std::find(own.begin(), own.end(), token) != own.end();
 }
 
 /// Where runs go on behind the host's back, a token is fed before it is read, so that the device always has the next run; what was fed too

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "io/model_files.h"
+#include "lazuli/error.h"
 #include "lazuli/safetensors.h"
 
 namespace lazuli {
@@ -56,13 +57,22 @@ void Checkpoint::add_shards(const std::string& folder, const std::string& index)
     if (!inside_folder(shard)) entry.value.fail(fmt::format("a file inside the folder expected, got '{}'", shard));
     auto place = opened.find(shard);
     if (place == opened.end()) {
-      files_.push_back(SafetensorsFile::open((fs::path(folder) / shard).string()));
+      const std::string path = (fs::path(folder) / shard).string();
+      std::error_code ignored;
+      if (!fs::exists(path, ignored)) {
+        throw IoError(fmt::format("{}: {}: the file {} is listed and not there", index, entry.value.place(), shard));
+      }
+      files_.push_back(SafetensorsFile::open(path));
       place = opened.emplace(shard, files_.size() - 1).first;
     }
     if (!files_[place->second].contains(entry.key)) {
       entry.value.fail(fmt::format("tensor '{}' expected in {}, which has none of that name", entry.key, shard));
     }
     if (!file_of_.emplace(entry.key, place->second).second) entry.value.fail(fmt::format("tensor '{}' occurs twice", entry.key));
+  }
+  // What the index does not list is in the model, too.
+  for (size_t file = 0; file < files_.size(); ++file) {
+    for (std::string& name : files_[file].names()) file_of_.emplace(std::move(name), file);
   }
 }
 

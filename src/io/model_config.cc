@@ -4,10 +4,11 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cmath>
+#include <filesystem>
 #include <utility>
 
 #include "lazuli/error.h"
+#include "lazuli/notice.h"
 
 namespace lazuli {
 
@@ -16,13 +17,7 @@ namespace {
 constexpr int64_t kMaxCount = (int64_t{1} << 31) - 1;
 constexpr int64_t kMaxSize = int64_t{1} << 24;
 constexpr int64_t kMaxLayers = 1 << 16;
-
-/// The value of `key`, nothing when it is missing or null.
-std::optional<JsonValue> find_set(const JsonValue& object, std::string_view key) {
-  std::optional<JsonValue> v = object.find(key);
-  if (v && v->is_null()) v.reset();
-  return v;
-}
+constexpr size_t kFileLimit = size_t{16} << 20;
 
 int64_t in_range(const JsonValue& value, int64_t low, int64_t high) {
   const int64_t v = value.as_int();
@@ -30,111 +25,70 @@ int64_t in_range(const JsonValue& value, int64_t low, int64_t high) {
   return v;
 }
 
-int64_t get_count(const JsonValue& object, std::string_view key, int64_t high) { return in_range(object.get(key), 1, high); }
-
-int64_t count_or(const JsonValue& object, std::string_view key, int64_t high, int64_t fallback) {
-  const auto v = find_set(object, key);
-  return v ? in_range(*v, 1, high) : fallback;
+/// A fallback of 0 is none.
+int64_t count_key(const JsonValue& root, std::string_view key, int64_t high, int64_t fallback) {
+  return fallback > 0 ? int_key(root, key, 1, high, fallback) : in_range(root.get(key), 1, high);
 }
 
-/// A number in [low, high].
-double real_in_range(const JsonValue& value, double low, double high) {
-  const double v = value.as_double();
-  if (!(v >= low && v <= high)) value.fail(fmt::format("a number from {} to {} expected, got {}", low, high, v));
-  return v;
+int64_t read_key_value_heads(const JsonValue& root, const ConfigRules& rules, int64_t heads) {
+  constexpr const char* key = "num_key_value_heads";
+  const auto value = root.find(key);
+  if (value && value->is_null()) return heads;
+  const int64_t count = int_key(root, key, 1, kMaxLayers, rules.num_key_value_heads > 0 ? rules.num_key_value_heads : heads);
+  if (heads % count == 0) return count;
+  const std::string wanted = fmt::format("a divisor of num_attention_heads = {} expected, got {}", heads, count);
+  fail_key(root, key, value ? wanted : fmt::format("{}, which is what a missing {} means", wanted, key));
 }
 
-double real_or(const JsonValue& object, std::string_view key, double low, double high, double fallback) {
-  const auto v = find_set(object, key);
-  return v ? real_in_range(*v, low, high) : fallback;
-}
-
-void read_sizes(const JsonValue& root, ModelConfig& c) {
-  c.hidden_size = get_count(root, "hidden_size", kMaxSize);
-  c.intermediate_size = get_count(root, "intermediate_size", kMaxSize);
-  c.num_hidden_layers = get_count(root, "num_hidden_layers", kMaxLayers);
-  c.num_attention_heads = get_count(root, "num_attention_heads", kMaxLayers);
-  c.num_key_value_heads = count_or(root, "num_key_value_heads", kMaxLayers, c.num_attention_heads);
-  if (c.num_attention_heads % c.num_key_value_heads != 0) {
-    root.get("num_key_value_heads")
-        .fail(fmt::format("a divisor of num_attention_heads = {} expected, got {}", c.num_attention_heads, c.num_key_value_heads));
-  }
-  c.head_dim = count_or(root, "head_dim", kMaxLayers, 0);
-  if (c.head_dim == 0) {
-    if (c.hidden_size % c.num_attention_heads != 0) {
-      root.get("hidden_size")
-          .fail(fmt::format("a multiple of num_attention_heads = {} expected, got {}", c.num_attention_heads, c.hidden_size));
-    }
-    c.head_dim = c.hidden_size / c.num_attention_heads;
-  }
-  c.vocab_size = get_count(root, "vocab_size", kMaxCount);
-  c.max_position_embeddings = get_count(root, "max_position_embeddings", kMaxCount);
-}
-
-void read_llama3(const JsonValue& rope, RopeScaling& s) {
-  s.low_freq_factor = real_in_range(rope.get("low_freq_factor"), 1e-6, 1e6);
-  s.high_freq_factor = real_in_range(rope.get("high_freq_factor"), 1e-6, 1e6);
-  if (s.high_freq_factor <= s.low_freq_factor) {
-    rope.get("high_freq_factor")
-        .fail(fmt::format("more than low_freq_factor = {} expected, got {}", s.low_freq_factor, s.high_freq_factor));
-  }
-  s.original_max_position_embeddings = get_count(rope, "original_max_position_embeddings", kMaxCount);
-}
-
-/// `rope_parameters` of newer files or `rope_scaling` of older ones.
-void read_rope_object(const JsonValue& rope, ModelConfig& c) {
-  for (const JsonMember& m : rope.as_object()) {
-    if (m.value.is_object()) m.value.fail("rotary parameters that differ between layers are not supported");
-  }
-  c.rope_theta = real_or(rope, "rope_theta", 1.0, 1e12, c.rope_theta);
-  if (const auto part = find_set(rope, "partial_rotary_factor"); part && part->as_double() != 1.0) {
-    part->fail("rotary embeddings of a part of the head are not supported");
-  }
-  const auto type = find_set(rope, find_set(rope, "rope_type") ? "rope_type" : "type");
-  const std::string_view name = type ? type->as_string() : "default";
-  if (name == "default") return;
-  if (name != "linear" && name != "llama3") {
-    type->fail(fmt::format("rope_type default, linear or llama3 expected, got '{}'", name));
-  }
-  c.rope_scaling.kind = name == "linear" ? RopeScaling::Kind::linear : RopeScaling::Kind::llama3;
-  c.rope_scaling.factor = real_in_range(rope.get("factor"), 1.0, 1e6);
-  if (c.rope_scaling.kind == RopeScaling::Kind::llama3) read_llama3(rope, c.rope_scaling);
-}
-
-void read_rope(const JsonValue& root, ModelConfig& c) {
-  c.rope_theta = real_or(root, "rope_theta", 1.0, 1e12, c.rope_theta);
-  if (const auto part = find_set(root, "partial_rotary_factor"); part && part->as_double() != 1.0) {
-    part->fail("rotary embeddings of a part of the head are not supported");
-  }
-  const auto parameters = find_set(root, "rope_parameters");
-  const auto rope = parameters ? parameters : find_set(root, "rope_scaling");
-  if (rope) read_rope_object(*rope, c);
-}
-
-/// Attention over a window would silently give other results; say so instead.
-void refuse_windows(const JsonValue& root) {
-  if (const auto v = find_set(root, "use_sliding_window"); v && v->as_bool()) v->fail("sliding window attention is not supported");
-  const auto layers = find_set(root, "layer_types");
-  if (!layers) return;
-  for (const JsonValue& layer : layers->as_array()) {
-    if (layer.as_string() != "full_attention") layer.fail(fmt::format("layers of full_attention expected, got '{}'", layer.as_string()));
-  }
-}
-
-void read_tokens(const JsonValue& root, ModelConfig& c) {
-  if (const auto bos = find_set(root, "bos_token_id")) c.bos_token_id = in_range(*bos, 0, kMaxCount);
-  const auto eos = find_set(root, "eos_token_id");
-  if (!eos) return;
-  if (!eos->is_array()) {
-    c.eos_token_ids.push_back(in_range(*eos, 0, kMaxCount));
+/// Encoders have heads of the same size for queries, keys and values, whatever other keys say.
+void read_heads(const JsonValue& root, const ConfigRules& rules, ModelConfig& c) {
+  c.num_key_value_heads = rules.decoder ? read_key_value_heads(root, rules, c.num_attention_heads) : c.num_attention_heads;
+  const auto size = rules.decoder ? set_key(root, "head_dim") : std::nullopt;
+  if (size) {
+    c.head_dim = in_range(*size, 1, kMaxLayers);
     return;
   }
-  for (const JsonValue& id : eos->as_array()) c.eos_token_ids.push_back(in_range(id, 0, kMaxCount));
+  if (c.hidden_size % c.num_attention_heads != 0) {
+    fail_key(root, "hidden_size",
+             fmt::format("a multiple of num_attention_heads = {} expected, got {}", c.num_attention_heads, c.hidden_size));
+  }
+  c.head_dim = c.hidden_size / c.num_attention_heads;
+}
+
+void read_sizes(const JsonValue& root, const ConfigRules& rules, ModelConfig& c) {
+  c.hidden_size = count_key(root, "hidden_size", kMaxSize, rules.hidden_size);
+  c.intermediate_size = count_key(root, "intermediate_size", kMaxSize, rules.intermediate_size);
+  c.num_hidden_layers = count_key(root, "num_hidden_layers", kMaxLayers, rules.num_hidden_layers);
+  c.num_attention_heads = count_key(root, "num_attention_heads", kMaxLayers, rules.num_attention_heads);
+  c.vocab_size = count_key(root, "vocab_size", kMaxCount, rules.vocab_size);
+  c.max_position_embeddings = count_key(root, "max_position_embeddings", kMaxCount, rules.max_position_embeddings);
+  read_heads(root, rules, c);
+}
+
+/// One id, a list, or null for none. An id outside the vocabulary is what files say for "no token".
+std::vector<int64_t> read_ids(const JsonDocument& document, const JsonValue& value, int64_t vocab_size) {
+  std::vector<int64_t> ids;
+  const auto add = [&](const JsonValue& one) {
+    const int64_t id = one.as_int();
+    if (id >= 0 && id < vocab_size) {
+      ids.push_back(id);
+    } else {
+      notice(fmt::format("{}: {}: {} is no token of the vocabulary of {}, so no text ends with it", document.name(), one.place(), id,
+                         vocab_size));
+    }
+  };
+  if (value.is_null()) return ids;
+  if (!value.is_array()) {
+    add(value);
+    return ids;
+  }
+  for (const JsonValue& id : value.as_array()) add(id);
+  return ids;
 }
 
 std::optional<DType> read_dtype(const JsonValue& root) {
-  const auto current = find_set(root, "dtype");
-  const auto value = current ? current : find_set(root, "torch_dtype");
+  const auto current = set_key(root, "dtype");
+  const auto value = current ? current : set_key(root, "torch_dtype");
   if (!value) return std::nullopt;
   static constexpr std::array<std::pair<std::string_view, DType>, 4> names = {
       {{"float32", DType::f32}, {"bfloat16", DType::bf16}, {"float16", DType::f16}, {"float64", DType::f64}}};
@@ -144,32 +98,113 @@ std::optional<DType> read_dtype(const JsonValue& root) {
   value->fail(fmt::format("float32, bfloat16, float16 or float64 expected, got '{}'", value->as_string()));
 }
 
-ModelConfig from_document(JsonDocument document) {
-  ModelConfig c;
-  c.json = std::make_shared<const JsonDocument>(std::move(document));
-  const JsonValue root = c.json->root();
-  c.model_type = std::string(root.get("model_type").as_string());
-  if (const auto names = find_set(root, "architectures")) {
-    for (const JsonValue& name : names->as_array()) c.architectures.emplace_back(name.as_string());
+bool is_unset(const JsonValue& v) {
+  if (v.is_null() || (v.is_bool() && !v.as_bool())) return true;
+  if (v.is_array()) return v.as_array().size() == 0;
+  if (!v.is_object()) return false;
+  const JsonObject members = v.as_object();
+  return !(members.begin() != members.end());
+}
+
+/// Keys that change what is computed, or from what, in ways that no architecture here follows.
+void refuse_keys(const JsonValue& root) {
+  static constexpr std::string_view kStored = "weights that are stored rounded are not supported; take the original ones, and --quantize";
+  static constexpr std::pair<std::string_view, std::string_view> refused[] = {
+      {"per_layer_config", "layers of different configurations are not supported"},
+      {"transformers_weights", "weights under another name than model.safetensors are not supported"},
+      {"is_encoder_decoder", "a model of a decoder or an encoder alone is expected"},
+      {"add_cross_attention", "a model without attention to another model's states is expected"},
+      {"pruned_heads", "heads that are left out of layers are not supported"},
+  };
+  for (const char* key : {"quantization_config", "quantization"}) {
+    if (const auto v = set_key(root, key)) v->fail(kStored);
   }
-  read_sizes(root, c);
-  read_rope(root, c);
-  refuse_windows(root);
-  read_tokens(root, c);
-  c.rms_norm_eps = real_or(root, "rms_norm_eps", 0.0, 1.0, c.rms_norm_eps);
-  c.initializer_range = real_or(root, "initializer_range", 0.0, 1e6, c.initializer_range);
-  c.tie_word_embeddings = root.bool_or("tie_word_embeddings", false);
-  c.attention_bias = root.bool_or("attention_bias", false);
-  c.mlp_bias = root.bool_or("mlp_bias", false);
-  c.hidden_act = root.string_or("hidden_act", "silu");
-  c.dtype = read_dtype(root);
-  return c;
+  for (const auto& [key, why] : refused) {
+    if (const auto v = root.find(key); v && !is_unset(*v)) v->fail(why);
+  }
 }
 
 }  // namespace
 
-ModelConfig ModelConfig::read(const std::string& path) { return from_document(JsonDocument::read(path, size_t{16} << 20)); }
+std::optional<JsonValue> set_key(const JsonValue& root, std::string_view key) {
+  std::optional<JsonValue> v = root.find(key);
+  if (v && v->is_null()) v.reset();
+  return v;
+}
 
-ModelConfig ModelConfig::parse(std::string_view text, const std::string& name) { return from_document(JsonDocument::parse(text, name)); }
+void fail_key(const JsonValue& root, std::string_view key, std::string_view message) {
+  if (const auto v = root.find(key)) v->fail(message);
+  root.fail(fmt::format("{}: {}", key, message));
+}
+
+int64_t int_key(const JsonValue& root, std::string_view key, int64_t low, int64_t high, int64_t fallback) {
+  const auto v = root.find(key);
+  return v ? in_range(*v, low, high) : fallback;
+}
+
+double real_in_range(const JsonValue& value, double low, double high) {
+  const double v = value.as_double();
+  if (!(v >= low && v <= high)) value.fail(fmt::format("a number from {} to {} expected, got {}", low, high, v));
+  return v;
+}
+
+double real_key(const JsonValue& root, std::string_view key, double low, double high, double fallback) {
+  const auto v = root.find(key);
+  return v ? real_in_range(*v, low, high) : fallback;
+}
+
+bool bool_key(const JsonValue& root, std::string_view key, bool fallback) {
+  const auto v = root.find(key);
+  return v ? v->as_bool() : fallback;
+}
+
+void full_attention_only(const JsonValue& root, const ModelConfig&) {
+  const auto layers = set_key(root, "layer_types");
+  if (!layers) return;
+  for (const JsonValue& layer : layers->as_array()) {
+    const std::string_view kind = layer.as_string();
+    if (kind != "full_attention" && kind != "attention") layer.fail(fmt::format("layers of full_attention expected, got '{}'", kind));
+  }
+}
+
+JsonDocument read_config_json(const std::string& path) { return JsonDocument::read(path, kFileLimit); }
+
+std::string model_type_of(const JsonDocument& document) { return std::string(document.root().get("model_type").as_string()); }
+
+std::optional<std::vector<int64_t>> generation_eos_ids(const std::string& path, int64_t vocab_size) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+  const JsonDocument document = read_config_json(path);
+  const auto ids = set_key(document.root(), "eos_token_id");
+  return ids ? std::optional(read_ids(document, *ids, vocab_size)) : std::nullopt;
+}
+
+ModelConfig ModelConfig::from(JsonDocument document, const ConfigRules& rules) {
+  ModelConfig c;
+  c.json = std::make_shared<const JsonDocument>(std::move(document));
+  const JsonValue root = c.json->root();
+  c.model_type = model_type_of(*c.json);
+  if (const auto names = set_key(root, "architectures")) {
+    for (const JsonValue& name : names->as_array()) c.architectures.emplace_back(name.as_string());
+  }
+  refuse_keys(root);
+  read_sizes(root, rules, c);
+  if (rules.decoder) {
+    read_rope(root, c);
+    c.rms_norm_eps = real_key(root, "rms_norm_eps", 0.0, 1.0, c.rms_norm_eps);
+    c.tie_word_embeddings = bool_key(root, "tie_word_embeddings", false);
+  }
+  rules.windows(root, c);
+  if (const auto eos = root.find("eos_token_id")) c.eos_token_ids = read_ids(*c.json, *eos, c.vocab_size);
+  c.initializer_range = real_key(root, "initializer_range", 0.0, 1e6, c.initializer_range);
+  const auto act = root.find("hidden_act");
+  c.hidden_act = act ? std::string(act->as_string()) : rules.hidden_act;
+  c.dtype = read_dtype(root);
+  return c;
+}
+
+ModelConfig ModelConfig::parse(std::string_view text, const std::string& name, const ConfigRules& rules) {
+  return from(JsonDocument::parse(text, name), rules);
+}
 
 }  // namespace lazuli

@@ -24,6 +24,31 @@ struct RopeScaling {
   int64_t original_max_position_embeddings = 0;
 };
 
+struct ModelConfig;
+
+/// Decides whether layers of a model attend to fewer positions than its context has. Throws FormatError naming the key where they do, since
+/// full attention would silently give other results.
+using WindowRule = void(const JsonValue& root, const ModelConfig& config);
+
+/// What one architecture makes of config.json: the sizes that its class in transformers takes for missing keys (0: the key must be there),
+/// and the keys that it heeds. Keys of windows mean something else in each architecture, so none is entered without a rule for them.
+struct ConfigRules {
+  WindowRule& windows;
+  int64_t hidden_size = 0;
+  int64_t intermediate_size = 0;
+  int64_t num_hidden_layers = 0;
+  int64_t num_attention_heads = 0;
+  int64_t num_key_value_heads = 0;  ///< 0: as many as attention heads
+  int64_t vocab_size = 0;
+  int64_t max_position_embeddings = 0;
+  const char* hidden_act = "silu";
+  bool decoder = true;  ///< heeds rotary keys, head_dim, num_key_value_heads, tie_word_embeddings and rms_norm_eps
+};
+
+/// The rule of architectures without keys of windows: only `layer_types`, which newer files of any architecture may have, must not ask for
+/// anything but full attention.
+WindowRule full_attention_only;
+
 /// Hyper-parameters of a transformer in the words of Hugging Face's `config.json`. Every number is in a range where products
 /// of two of them fit int64.
 struct ModelConfig {
@@ -33,7 +58,7 @@ struct ModelConfig {
   int64_t intermediate_size = 0;
   int64_t num_hidden_layers = 0;
   int64_t num_attention_heads = 0;
-  int64_t num_key_value_heads = 0;  ///< divides num_attention_heads; as many as those when the file does not say
+  int64_t num_key_value_heads = 0;  ///< divides num_attention_heads
   int64_t head_dim = 0;             ///< hidden_size / num_attention_heads when the file does not say
   int64_t vocab_size = 0;
   int64_t max_position_embeddings = 0;
@@ -41,20 +66,42 @@ struct ModelConfig {
   double rope_theta = 10000.0;
   RopeScaling rope_scaling;
   bool tie_word_embeddings = false;
-  bool attention_bias = false;  ///< as in the file; some architectures have a bias of their own accord
-  bool mlp_bias = false;
-  std::string hidden_act = "silu";
-  std::vector<int64_t> eos_token_ids;
-  std::optional<int64_t> bos_token_id;
-  std::optional<DType> dtype;  ///< of the stored weights
+  std::string hidden_act;
+  std::vector<int64_t> eos_token_ids;  ///< ids of the vocabulary; others never come up
+  std::optional<DType> dtype;          ///< of the stored weights
   double initializer_range = 0.02;
 
   /// The whole file, for keys that only some architectures have.
   std::shared_ptr<const JsonDocument> json;
 
-  /// Throws IoError, and FormatError that names the file and the key.
-  static ModelConfig read(const std::string& path);
-  static ModelConfig parse(std::string_view text, const std::string& name);
+  /// Throws FormatError that names the file and the key.
+  static ModelConfig from(JsonDocument document, const ConfigRules& rules);
+  static ModelConfig parse(std::string_view text, const std::string& name, const ConfigRules& rules);
 };
+
+/// config.json of a folder. Throws IoError and FormatError.
+JsonDocument read_config_json(const std::string& path);
+/// Its `model_type`.
+std::string model_type_of(const JsonDocument& document);
+
+/// `eos_token_id` of generation_config.json, which comes before that of config.json where both have it; nothing where it has none, or is
+/// not there. Throws IoError and FormatError.
+std::optional<std::vector<int64_t>> generation_eos_ids(const std::string& path, int64_t vocab_size);
+
+// Values of keys as transformers takes them: a missing key has the fallback, while null is a value, and of the wrong kind.
+
+/// In [low, high]. Throws FormatError.
+int64_t int_key(const JsonValue& root, std::string_view key, int64_t low, int64_t high, int64_t fallback);
+double real_key(const JsonValue& root, std::string_view key, double low, double high, double fallback);
+bool bool_key(const JsonValue& root, std::string_view key, bool fallback);
+/// The value of `key`; nothing when it is missing or null, for keys where these are the same.
+std::optional<JsonValue> set_key(const JsonValue& root, std::string_view key);
+/// Throws FormatError about `key` where it stands, or about the whole file where it is missing.
+[[noreturn]] void fail_key(const JsonValue& root, std::string_view key, std::string_view message);
+/// A number in [low, high]. Throws FormatError.
+double real_in_range(const JsonValue& value, double low, double high);
+
+/// Fills in the rotary keys. Throws FormatError.
+void read_rope(const JsonValue& root, ModelConfig& config);
 
 }  // namespace lazuli

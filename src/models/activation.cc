@@ -6,15 +6,21 @@
 
 namespace lazuli {
 
-Activation activation_of(const ModelConfig& config, std::string_view fallback) {
-  static constexpr std::pair<std::string_view, Activation> table[] = {
-      {"silu", silu}, {"swish", silu}, {"gelu", gelu}, {"gelu_pytorch_tanh", gelu_tanh}, {"gelu_new", gelu_tanh}, {"relu", relu}};
-  const JsonValue root = config.json->root();
-  const std::string chosen = root.string_or("hidden_act", fallback);
+Activation activation_of(const ModelConfig& config) {
+  static constexpr std::pair<std::string_view, Activation> table[] = {{"silu", silu},
+                                                                      {"swish", silu},
+                                                                      {"gelu", gelu},
+                                                                      {"gelu_python", gelu},
+                                                                      {"gelu_new", gelu_tanh},
+                                                                      {"gelu_pytorch_tanh", gelu_tanh},
+                                                                      {"gelu_fast", gelu_tanh},
+                                                                      {"gelu_accurate", gelu_tanh},
+                                                                      {"gelu_python_tanh", gelu_tanh},
+                                                                      {"relu", relu}};
   for (const auto& [name, function] : table) {
-    if (name == chosen) return function;
+    if (name == config.hidden_act) return function;
   }
-  root.get("hidden_act").fail(fmt::format("silu, gelu, gelu_pytorch_tanh or relu expected, got '{}'", chosen));
+  fail_key(config.json->root(), "hidden_act", fmt::format("silu, gelu, gelu_pytorch_tanh or relu expected, got '{}'", config.hidden_act));
 }
 
 }  // namespace lazuli

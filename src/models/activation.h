@@ -10,7 +10,7 @@ namespace lazuli {
 
 using Activation = LazyTensor (*)(const LazyTensor&, Where);
 
-/// The function that `hidden_act` names, `fallback` where config.json has none. Throws FormatError for an unknown name.
-Activation activation_of(const ModelConfig& config, std::string_view fallback);
+/// The function that `hidden_act` names. Throws FormatError for an unknown name.
+Activation activation_of(const ModelConfig& config);
 
 }  // namespace lazuli

@@ -11,6 +11,16 @@ namespace {
 constexpr EncoderLayerNames kNames = {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
                                       "attention.output.LayerNorm"};
 
+constexpr ConfigRules kRules = {.windows = full_attention_only,
+                                .hidden_size = 768,
+                                .intermediate_size = 3072,
+                                .num_hidden_layers = 12,
+                                .num_attention_heads = 12,
+                                .vocab_size = 30522,
+                                .max_position_embeddings = 512,
+                                .hidden_act = "gelu",
+                                .decoder = false};
+
 class BertModel : public EncoderModel {
  public:
   BertModel(const ModelConfig& config, const std::string& folder, WeightReader& weights)
@@ -19,14 +29,13 @@ class BertModel : public EncoderModel {
     if (const std::string kind = root.string_or("position_embedding_type", "absolute"); kind != "absolute") {
       root.get("position_embedding_type").fail(fmt::format("absolute expected, got '{}'", kind));
     }
-    if (root.bool_or("is_decoder", false)) root.get("is_decoder").fail("a model that attends to both sides is expected");
-    const int64_t types = root.int_or("type_vocab_size", 2);
-    if (types < 1 || types > config.vocab_size) root.get("type_vocab_size").fail(fmt::format("a number from 1 on expected, got {}", types));
+    if (bool_key(root, "is_decoder", false)) root.get("is_decoder").fail("a model that attends to both sides is expected");
+    const int64_t types = int_key(root, "type_vocab_size", 1, config.vocab_size, 2);
     const LazyTensor table =
         LazyTensor::from_tensor(weights.take(fmt::format("{}embeddings.token_type_embeddings.weight", prefix_of(weights, "bert.")),
                                              {types, config.hidden_size}, "type_vocab_size, hidden_size"));
     type_ = LazyTensor::from_tensor(slice(table, 0, 0, 1).eval().contiguous());
-    finish(weights);
+    finish(weights, config, prefix_of(weights, "bert."));
     info_.parameters = weights.count();
   }
 
@@ -45,7 +54,7 @@ std::shared_ptr<const Encoder> make_bert(const ModelConfig& config, const std::s
   return std::make_shared<BertModel>(config, folder, weights);
 }
 
-const RegisterArchitecture kBert("bert", make_bert);
+const RegisterArchitecture kBert("bert", kRules, make_bert);
 
 }  // namespace
 

@@ -7,26 +7,62 @@
 #include <utility>
 
 #include "lazuli/error.h"
+#include "lazuli/notice.h"
 #include "models/activation.h"
 #include "models/recompute.h"
 
 namespace lazuli {
 
+namespace {
+
+const std::string kModel = "model.";
+const std::string kHead = "lm_head.weight";
+constexpr const char* kTableMeaning = "vocab_size, hidden_size";
+
+/// Checkpoints of the model without its head have names without the first part.
+std::string prefix_of_names(const WeightReader& weights) {
+  return weights.contains("norm.weight") && !weights.contains("model.norm.weight") ? std::string() : kModel;
+}
+
+SpareTensors spare_tensors(const std::string& prefix, int64_t layers) {
+  SpareTensors spare;
+  spare.parts = prefix.empty() ? std::vector<std::string>{"embed_tokens.", "layers.", "norm.", "lm_head."}
+                               : std::vector<std::string>{prefix, "lm_head."};
+  spare.silent = {"rotary_emb.inv_freq"};
+  spare.layers = prefix + "layers.";
+  spare.layer_count = layers;
+  return spare;
+}
+
+[[noreturn]] void fail_without_head(const WeightReader& weights, const std::string& prefix, const Shape& shape) {
+  const std::vector<std::string> others = weights.names_outside(spare_tensors(prefix, 0).parts, 1);
+  const std::string other = others.empty() ? "" : fmt::format(" (it has '{}', a part for another task)", others[0]);
+  throw FormatError(
+      fmt::format("{}: tensor '{}' of shape {} ({}) is missing, and config.json does not tie it to the embeddings: a model "
+                  "with the head that makes text is expected{}",
+                  weights.place(), kHead, to_string(shape), kTableMeaning, other));
+}
+
+}  // namespace
+
 /// Takes the weights of the layers in the model's order and lists the linear ones.
 struct DecoderModel::Builder {
   const ModelConfig& config;
   const DecoderTraits& traits;
+  const std::string& prefix;
   WeightReader& weights;
   std::vector<LinearInfo>& linears;
   Activation activation;
 
+  /// PEFT's names are those of a model with its head, whatever the file's are.
   AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, bool bias, const std::string& meaning, bool sensitive = false) {
-    Linear layer = weights.linear(path + ".weight", bias ? path + ".bias" : "", out, in, meaning, sensitive);
-    linears.push_back({path, in, out});
+    const std::string stored = prefix + path;
+    Linear layer = weights.linear(stored + ".weight", bias ? stored + ".bias" : "", out, in, meaning, sensitive);
+    linears.push_back({kModel + path, in, out, true, stored + ".weight"});
     return {std::move(layer), linears.size() - 1};
   }
   RMSNorm norm(const std::string& path) {
-    return {weights.take(path + ".weight", {config.hidden_size}, "hidden_size"), config.rms_norm_eps};
+    return {weights.take(prefix + path + ".weight", {config.hidden_size}, "hidden_size"), config.rms_norm_eps};
   }
   Attention attention(const std::string& path) {
     const int64_t hidden = config.hidden_size, queries = config.num_attention_heads * config.head_dim,
@@ -53,7 +89,7 @@ struct DecoderModel::Builder {
     return m;
   }
   Layer layer(int64_t k) {
-    const std::string path = fmt::format("model.layers.{}", k);
+    const std::string path = fmt::format("layers.{}", k);
     Layer l;
     l.attention_norm = norm(path + ".input_layernorm");
     l.attention = attention(path + ".self_attn");
@@ -63,18 +99,30 @@ struct DecoderModel::Builder {
   }
 };
 
+void DecoderModel::read_tables(const ModelConfig& config, const std::string& prefix, WeightReader& weights) {
+  const Shape shape{config.vocab_size, config.hidden_size};
+  const std::string table = prefix + "embed_tokens.weight";
+  const bool has_head = weights.contains(kHead);
+  if (config.tie_word_embeddings && (!has_head || !weights.contains(table) || weights.same(table, kHead))) {
+    embedding_ = weights.embedding(has_head && !weights.contains(table) ? kHead : table, shape, kTableMeaning, &output_);
+    if (has_head) weights.leave(kHead);
+    return;
+  }
+  if (!has_head) fail_without_head(weights, prefix, shape);
+  embedding_ = weights.embedding(table, shape, kTableMeaning);
+  output_ = weights.output(kHead, shape, kTableMeaning);
+  if (!config.tie_word_embeddings) return;
+  notice(fmt::format("{}: '{}' differs from the embeddings, to which config.json ties it: the file's own is used", weights.place(), kHead));
+}
+
 DecoderModel::DecoderModel(const ModelConfig& config, const DecoderTraits& traits, const std::string& folder, WeightReader& weights)
     : rope_(config.head_dim, config.rope_theta, config.rope_scaling) {
-  Builder builder{config, traits, weights, linears_, activation_of(config, "silu")};
-  const Shape table_shape{config.vocab_size, config.hidden_size};
-  const char* const meaning = "vocab_size, hidden_size";
-  embedding_ = weights.embedding("model.embed_tokens.weight", table_shape, meaning, config.tie_word_embeddings ? &output_ : nullptr);
+  const std::string prefix = prefix_of_names(weights);
+  Builder builder{config, traits, prefix, weights, linears_, activation_of(config)};
+  read_tables(config, prefix, weights);
   for (int64_t k = 0; k < config.num_hidden_layers; ++k) layers_.push_back(builder.layer(k));
-  norm_ = builder.norm("model.norm");
-  if (!config.tie_word_embeddings) output_ = weights.output("lm_head.weight", table_shape, meaning);
-  // Tied files may repeat the table, and old ones keep the rotary frequencies.
-  weights.finish(config.tie_word_embeddings ? std::initializer_list<std::string_view>{"rotary_emb.inv_freq", "lm_head.weight"}
-                                            : std::initializer_list<std::string_view>{"rotary_emb.inv_freq"});
+  norm_ = builder.norm("norm");
+  weights.finish(spare_tensors(prefix, config.num_hidden_layers));
   info_.architecture = config.model_type;
   info_.path = folder;
   info_.dtype = weights.dtype();

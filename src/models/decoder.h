@@ -37,6 +37,8 @@ class DecoderModel : public LanguageModel {
     LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const AdapterContext* adapter) const;
   };
   struct Builder;
+  /// The embedding, and the output layer: the same table, or one of its own.
+  void read_tables(const ModelConfig& config, const std::string& prefix, WeightReader& weights);
   void check_cache(const ForwardContext& context) const;
 
   Embedding embedding_;

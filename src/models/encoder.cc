@@ -42,12 +42,7 @@ void check_packed(const PackedInputs& inputs, const ModelInfo& info) {
                                to_string(shape), to_string(inputs.positions.shape()), to_string(inputs.starts.shape())));
 }
 
-double layer_norm_eps(const ModelConfig& config) {
-  const JsonValue root = config.json->root();
-  const double eps = root.double_or("layer_norm_eps", 1e-12);
-  if (!(eps >= 0 && eps <= 1)) root.get("layer_norm_eps").fail(fmt::format("a number from 0 to 1 expected, got {}", eps));
-  return eps;
-}
+const std::string kPooler = "pooler.dense";
 
 /// Takes the weights of the layers in the model's order and lists the linear ones, by their names in a model without head.
 struct LayerReader {
@@ -60,7 +55,7 @@ struct LayerReader {
   AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, const char* meaning) {
     const std::string stored = fmt::format("{}{}", prefix, path);
     Linear layer = weights.linear(stored + ".weight", stored + ".bias", out, in, meaning);
-    linears.push_back({path, in, out});
+    linears.push_back({path, in, out, true, stored + ".weight"});
     return {std::move(layer), linears.size() - 1};
   }
 };
@@ -76,13 +71,10 @@ LazyTensor EncoderLayer::forward(const LazyTensor& x, const Mixing& mixing, cons
 EncoderModel::EncoderModel(const ModelConfig& config, const std::string& folder, WeightReader& weights, const EncoderLayerNames& names,
                            std::string_view prefix, int64_t first_position) {
   const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
-  if (config.head_dim * config.num_attention_heads != hidden) {
-    config.json->root().get("head_dim").fail(fmt::format("hidden_size / num_attention_heads expected, got {}", config.head_dim));
-  }
   if (config.max_position_embeddings <= first_position) {
-    config.json->root().get("max_position_embeddings").fail(fmt::format("more than {} expected", first_position));
+    fail_key(config.json->root(), "max_position_embeddings", fmt::format("more than {} expected", first_position));
   }
-  const double eps = layer_norm_eps(config);
+  const double eps = real_key(config.json->root(), "layer_norm_eps", 0, 1, 1e-12);
   const std::string start = fmt::format("{}embeddings.", prefix);
   words_ = weights.embedding(start + "word_embeddings.weight", {config.vocab_size, hidden}, "vocab_size, hidden_size");
   positions_ = Embedding(
@@ -100,9 +92,12 @@ EncoderModel::EncoderModel(const ModelConfig& config, const std::string& folder,
     layer.inner = reader.linear(path + "intermediate.dense", inner, hidden, "intermediate_size, hidden_size");
     layer.outer = reader.linear(path + "output.dense", hidden, inner, "hidden_size, intermediate_size");
     layer.output_norm = read_norm(weights, fmt::format("{}{}output.LayerNorm", prefix, path), hidden, eps);
-    layer.activation = activation_of(config, "gelu");
+    layer.activation = activation_of(config);
     layers_.push_back(std::move(layer));
   }
+  // PEFT adapts it too, since transformers always builds it.
+  const std::string pooler = fmt::format("{}{}.weight", prefix, kPooler);
+  linears_.push_back({kPooler, hidden, hidden, false, weights.contains(pooler) ? pooler : std::string()});
   info_.architecture = config.model_type;
   info_.path = folder;
   info_.dtype = weights.dtype();
@@ -122,28 +117,14 @@ LayerNorm EncoderModel::read_norm(WeightReader& weights, const std::string& path
   return {std::move(weight), weights.take(path + (old ? ".beta" : ".bias"), {size}, "hidden_size"), eps};
 }
 
-void EncoderModel::finish(const WeightReader& weights) {
-  weights.finish({"embeddings.position_ids",
-                  "pooler.dense.weight",
-                  "pooler.dense.bias",
-                  "cls.predictions.bias",
-                  "cls.predictions.decoder.weight",
-                  "cls.predictions.decoder.bias",
-                  "cls.predictions.transform.dense.weight",
-                  "cls.predictions.transform.dense.bias",
-                  "cls.predictions.transform.LayerNorm.weight",
-                  "cls.predictions.transform.LayerNorm.bias",
-                  "cls.predictions.transform.LayerNorm.gamma",
-                  "cls.predictions.transform.LayerNorm.beta",
-                  "cls.seq_relationship.weight",
-                  "cls.seq_relationship.bias",
-                  "lm_head.bias",
-                  "lm_head.dense.weight",
-                  "lm_head.dense.bias",
-                  "lm_head.layer_norm.weight",
-                  "lm_head.layer_norm.bias",
-                  "lm_head.decoder.weight",
-                  "lm_head.decoder.bias"});
+void EncoderModel::finish(const WeightReader& weights, const ModelConfig& config, std::string_view prefix) {
+  SpareTensors spare;
+  spare.parts = {fmt::format("{}embeddings.", prefix), fmt::format("{}encoder.", prefix)};
+  // Tables of numbers from 0 on that old files kept, and what vectors of sentences are made without.
+  spare.silent = {"embeddings.position_ids", "embeddings.token_type_ids", kPooler + ".weight", kPooler + ".bias"};
+  spare.layers = fmt::format("{}encoder.layer.", prefix);
+  spare.layer_count = config.num_hidden_layers;
+  weights.finish(spare);
 }
 
 LazyTensor EncoderModel::embed(const LazyTensor& ids, const LazyTensor& positions) const {

@@ -51,8 +51,8 @@ class EncoderModel : public Encoder {
   /// The mask of every layer's attention, from `mask` (batch, tokens).
   virtual LazyTensor attention_mask(const LazyTensor& mask) const = 0;
 
-  /// Throws FormatError for a tensor that belongs to no part of the model; heads for other tasks may stay.
-  static void finish(const WeightReader& weights);
+  /// Throws FormatError for a tensor inside the encoder that it does not know; heads for other tasks are told of.
+  static void finish(const WeightReader& weights, const ModelConfig& config, std::string_view prefix);
   static LayerNorm read_norm(WeightReader& weights, const std::string& path, int64_t size, double eps);
 
  private:

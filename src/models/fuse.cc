@@ -7,6 +7,7 @@
 #include <array>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "base/atomic_folder.h"
@@ -62,24 +63,31 @@ void copy_other_files(const std::string& model, const AtomicFolder& target) {
   }
 }
 
-Adapter load_adapter_of(const std::string& model, const std::string& adapter, const Checkpoint& checkpoint) {
+/// An adapter with what its layers' weights are called in the model's files.
+struct NamedAdapter {
+  Adapter adapter;
+  std::vector<LinearInfo> layers;
+
+  /// The factors by the names of their weights; layers that the files do not have are left out.
+  PairsByWeight pairs() const {
+    PairsByWeight found;
+    for (const auto* list : {&adapter.pairs(), &adapter.unused_pairs()}) {
+      for (const Adapter::Pair& pair : *list) {
+        if (const std::string& weight = layers[pair.layer].weight; !weight.empty()) found.emplace(weight, &pair);
+      }
+    }
+    return found;
+  }
+};
+
+NamedAdapter load_adapter_of(const std::string& model, const std::string& adapter, const Checkpoint& checkpoint) {
   const DType dtype = stored_dtype(checkpoint);
   const std::string folder = transformer_folder(model);
-  if (holds_encoder(model)) return Adapter::load(adapter, load_encoder(folder, dtype)->linears());
-  return Adapter::load(adapter, load_model(folder, dtype)->linears());
-}
-
-/// The factors by the names of their weights. A checkpoint with more than an encoder has its weights below a name such as `bert.`.
-PairsByWeight pairs_by_weight(const Adapter& adapter, const Checkpoint& checkpoint) {
-  PairsByWeight pairs;
-  for (const Adapter::Pair& pair : adapter.pairs()) pairs[pair.path + ".weight"] = &pair;
-  PairsByWeight stored;
-  for (const std::string& name : checkpoint.names()) {
-    auto pair = pairs.find(name);
-    if (pair == pairs.end()) pair = pairs.find(name.substr(name.find('.') + 1));
-    if (pair != pairs.end()) stored.emplace(name, pair->second);
-  }
-  return stored;
+  const auto named = [&](std::span<const LinearInfo> layers) {
+    return NamedAdapter{Adapter::load(adapter, layers), {layers.begin(), layers.end()}};
+  };
+  if (holds_encoder(model)) return named(load_encoder(folder, dtype)->linears());
+  return named(load_model(folder, dtype)->linears());
 }
 
 }  // namespace
@@ -87,12 +95,9 @@ PairsByWeight pairs_by_weight(const Adapter& adapter, const Checkpoint& checkpoi
 FuseReport fuse_adapter(const std::string& model_folder, const std::string& adapter_folder, const std::string& save_path,
                         const FuseProgress& progress) {
   const Checkpoint checkpoint = Checkpoint::open(transformer_folder(model_folder));
-  const Adapter adapter = load_adapter_of(model_folder, adapter_folder, checkpoint);
-  const PairsByWeight pairs = pairs_by_weight(adapter, checkpoint);
-  const size_t total = adapter.pairs().size();
-  if (pairs.size() != total) {
-    throw FormatError(fmt::format("{}: {} layers of the adapter expected among the weights, found {}", model_folder, total, pairs.size()));
-  }
+  const NamedAdapter named = load_adapter_of(model_folder, adapter_folder, checkpoint);
+  const PairsByWeight pairs = named.pairs();
+  const size_t total = pairs.size();
   AtomicFolder folder(save_path);
   FuseReport report;
   for (const SafetensorsFile& file : checkpoint.files()) {
@@ -100,7 +105,7 @@ FuseReport fuse_adapter(const std::string& model_folder, const std::string& adap
     for (const std::string& name : file.names()) {
       Tensor tensor = file.tensor(name);
       if (const auto pair = pairs.find(name); pair != pairs.end()) {
-        tensor = fused(tensor, *pair->second, adapter.config().scale());
+        tensor = fused(tensor, *pair->second, named.adapter.scale(*pair->second));
         ++report.layers;
       }
       report.bytes += tensor.nbytes();

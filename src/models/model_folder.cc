@@ -56,9 +56,9 @@ std::string transformer_folder(const std::string& folder) {
 }
 
 bool holds_encoder(const std::string& folder) {
-  const ModelConfig config = ModelConfig::read(require_model_file(transformer_folder(folder), "config.json"));
+  const JsonDocument document = read_config_json(require_model_file(transformer_folder(folder), "config.json"));
   const std::vector<std::string> known = encoder_architectures();
-  return std::find(known.begin(), known.end(), config.model_type) != known.end();
+  return std::find(known.begin(), known.end(), model_type_of(document)) != known.end();
 }
 
 DType stored_dtype(const Checkpoint& checkpoint) {

@@ -38,28 +38,30 @@ Tensor buckets(int64_t tokens) {
   return t;
 }
 
-int64_t padding_of(const ModelConfig& config) {
-  const JsonValue root = config.json->root();
-  const int64_t id = root.int_or("pad_token_id", 1);
-  if (id < 0 || id >= config.vocab_size) {
-    root.get("pad_token_id").fail(fmt::format("an id below vocab_size = {} expected, got {}", config.vocab_size, id));
-  }
-  return id;
-}
+// transformers takes this id for padding whatever `pad_token_id` says; positions are counted from after it.
+constexpr int64_t kPadding = 1;
+
+constexpr ConfigRules kRules = {.windows = full_attention_only,
+                                .hidden_size = 768,
+                                .intermediate_size = 3072,
+                                .num_hidden_layers = 12,
+                                .num_attention_heads = 12,
+                                .vocab_size = 30527,
+                                .max_position_embeddings = 512,
+                                .hidden_act = "gelu",
+                                .decoder = false};
 
 class MpnetModel : public EncoderModel {
  public:
   MpnetModel(const ModelConfig& config, const std::string& folder, WeightReader& weights)
-      : EncoderModel(config, folder, weights, kNames, prefix_of(weights, "mpnet."), padding_of(config) + 1), padding_(padding_of(config)) {
+      : EncoderModel(config, folder, weights, kNames, prefix_of(weights, "mpnet."), kPadding + 1) {
     const JsonValue root = config.json->root();
     // Other numbers would change the table but not the buckets that transformers looks up.
-    if (const int64_t n = root.int_or("relative_attention_num_buckets", kBuckets); n != kBuckets) {
-      root.get("relative_attention_num_buckets").fail(fmt::format("{} expected, got {}", kBuckets, n));
-    }
+    int_key(root, "relative_attention_num_buckets", kBuckets, kBuckets, kBuckets);
     Tensor table = weights.take(fmt::format("{}encoder.relative_attention_bias.weight", prefix_of(weights, "mpnet.")),
                                 {kBuckets, config.num_attention_heads}, "relative_attention_num_buckets, num_attention_heads");
     bias_ = Embedding(std::move(table));
-    finish(weights);
+    finish(weights, config, prefix_of(weights, "mpnet."));
     info_.parameters = weights.count();
   }
 
@@ -67,11 +69,11 @@ class MpnetModel : public EncoderModel {
   /// padding id + how many ids other than padding come up to this one; the padding id itself where the id is padding.
   LazyTensor positions(const LazyTensor& ids) const override {
     const int64_t tokens = ids.dim(1);
-    const LazyTensor used = cast(not_equal(ids, LazyTensor::scalar_int(padding_)), DType::f32);
+    const LazyTensor used = cast(not_equal(ids, LazyTensor::scalar_int(kPadding)), DType::f32);
     const LazyTensor index = arange(0, tokens);
     // The sum up to each place, as a product with a triangle of ones: exact in f32.
     const LazyTensor triangle = cast(less_equal(reshape(index, {tokens, 1}), reshape(index, {1, tokens})), DType::f32);
-    return cast(add_scalar(mul(matmul(used, triangle), used), static_cast<double>(padding_)), DType::i32);
+    return cast(add_scalar(mul(matmul(used, triangle), used), static_cast<double>(kPadding)), DType::i32);
   }
   LazyTensor attention_mask(const LazyTensor& mask) const override {
     const int64_t tokens = mask.dim(1);
@@ -81,7 +83,6 @@ class MpnetModel : public EncoderModel {
   }
 
  private:
-  int64_t padding_;
   Embedding bias_;
 };
 
@@ -89,7 +90,7 @@ std::shared_ptr<const Encoder> make_mpnet(const ModelConfig& config, const std::
   return std::make_shared<MpnetModel>(config, folder, weights);
 }
 
-const RegisterArchitecture kMpnet("mpnet", make_mpnet);
+const RegisterArchitecture kMpnet("mpnet", kRules, make_mpnet);
 
 }  // namespace
 

@@ -5,16 +5,24 @@
 
 #include <filesystem>
 #include <map>
+#include <utility>
 
 #include "io/model_files.h"
 #include "lazuli/error.h"
+#include "lazuli/notice.h"
 
 namespace lazuli {
 
 namespace {
 
 template <class Model>
-using Registry = std::map<std::string, MakeModel<Model>, std::less<>>;
+struct Entry {
+  ConfigRules rules;
+  MakeModel<Model> make;
+};
+
+template <class Model>
+using Registry = std::map<std::string, Entry<Model>, std::less<>>;
 
 // A function's static: it exists whenever the first file enters itself.
 template <class Model>
@@ -26,32 +34,66 @@ Registry<Model>& registry() {
 template <class Model>
 std::vector<std::string> names() {
   std::vector<std::string> out;
-  for (const auto& [name, make] : registry<Model>()) out.push_back(name);
+  for (const auto& [name, entry] : registry<Model>()) out.push_back(name);
   return out;
+}
+
+template <class Model>
+const Entry<Model>* find_entry(std::string_view model_type) {
+  const auto found = registry<Model>().find(model_type);
+  return found == registry<Model>().end() ? nullptr : &found->second;
+}
+
+ModelConfig read_config(const std::string& folder, JsonDocument document, const ConfigRules& rules) {
+  ModelConfig config = ModelConfig::from(std::move(document), rules);
+  const std::string beside = (std::filesystem::path(folder) / "generation_config.json").string();
+  if (auto ids = generation_eos_ids(beside, config.vocab_size)) config.eos_token_ids = std::move(*ids);
+  return config;
+}
+
+/// transformers loads such a folder with its adapter; here an adapter is named.
+void tell_of_adapter(const std::string& folder) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(std::filesystem::path(folder) / "adapter_config.json", ignored)) return;
+  notice(fmt::format("{}: the adapter in the model's folder is not used unless --adapter-path names it", folder));
 }
 
 /// `Other` is the kind of model that the folder may hold by mistake.
 template <class Model, class Other>
 std::shared_ptr<const Model> load(const std::string& folder, DType dtype, Quantization quantization, std::string_view other) {
   const std::string config_path = require_model_file(folder, "config.json");
-  const ModelConfig config = ModelConfig::read(config_path);
-  const auto entry = registry<Model>().find(config.model_type);
-  if (entry == registry<Model>().end()) {
-    const bool mistaken = registry<Other>().contains(config.model_type);
+  JsonDocument document = read_config_json(config_path);
+  const std::string model_type = model_type_of(document);
+  const Entry<Model>* entry = find_entry<Model>(model_type);
+  if (entry == nullptr) {
+    const bool mistaken = find_entry<Other>(model_type) != nullptr;
     throw FormatError(fmt::format("{}: $.model_type: one of {} expected, got '{}'{}", config_path, fmt::join(names<Model>(), ", "),
-                                  config.model_type, mistaken ? other : ""));
+                                  model_type, mistaken ? other : ""));
   }
+  const ModelConfig config = read_config(folder, std::move(document), entry->rules);
   WeightReader weights(folder, dtype, quantization);
-  return entry->second(config, folder, weights);
+  tell_of_adapter(folder);
+  return entry->make(config, folder, weights);
 }
 
 }  // namespace
 
-RegisterArchitecture::RegisterArchitecture(std::string_view model_type, MakeModel<LanguageModel> make) {
-  registry<LanguageModel>().emplace(model_type, make);
+RegisterArchitecture::RegisterArchitecture(std::string_view model_type, const ConfigRules& rules, MakeModel<LanguageModel> make) {
+  registry<LanguageModel>().emplace(model_type, Entry<LanguageModel>{rules, make});
 }
-RegisterArchitecture::RegisterArchitecture(std::string_view model_type, MakeModel<Encoder> make) {
-  registry<Encoder>().emplace(model_type, make);
+RegisterArchitecture::RegisterArchitecture(std::string_view model_type, const ConfigRules& rules, MakeModel<Encoder> make) {
+  registry<Encoder>().emplace(model_type, Entry<Encoder>{rules, make});
+}
+
+ModelConfig read_model_config(const std::string& folder) {
+  JsonDocument document = read_config_json((std::filesystem::path(folder) / "config.json").string());
+  const std::string model_type = model_type_of(document);
+  if (const auto* decoder = find_entry<LanguageModel>(model_type)) return read_config(folder, std::move(document), decoder->rules);
+  if (const auto* encoder = find_entry<Encoder>(model_type)) return read_config(folder, std::move(document), encoder->rules);
+  document.root()
+      .get("model_type")
+      .fail(fmt::format("one of {}, {} expected, got '{}'", fmt::join(names<LanguageModel>(), ", "), fmt::join(names<Encoder>(), ", "),
+                        model_type));
 }
 
 std::vector<std::string> architectures() { return names<LanguageModel>(); }

@@ -15,10 +15,14 @@ namespace lazuli {
 template <class Model>
 using MakeModel = std::shared_ptr<const Model> (*)(const ModelConfig& config, const std::string& folder, WeightReader& weights);
 
-/// A static object of this type enters an architecture when the program starts.
+/// A static object of this type enters an architecture when the program starts, with what it makes of config.json.
 struct RegisterArchitecture {
-  RegisterArchitecture(std::string_view model_type, MakeModel<LanguageModel> make);
-  RegisterArchitecture(std::string_view model_type, MakeModel<Encoder> make);
+  RegisterArchitecture(std::string_view model_type, const ConfigRules& rules, MakeModel<LanguageModel> make);
+  RegisterArchitecture(std::string_view model_type, const ConfigRules& rules, MakeModel<Encoder> make);
 };
+
+/// The configuration of a model, by the rules of its architecture; those of generation_config.json beside it where they come before. Throws
+/// IoError and FormatError, also for an architecture that is not built in.
+ModelConfig read_model_config(const std::string& folder);
 
 }  // namespace lazuli

@@ -4,12 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cstring>
 #include <utility>
 
 #include "base/pages.h"
 #include "lazuli/error.h"
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
+#include "lazuli/notice.h"
 #include "quant/round_rows.h"
 #include "quant/unfilled.h"
 #include "tensor/device_memory.h"
@@ -51,9 +54,7 @@ void WeightReader::require_room() const {
       need.weights += allocated_bytes(rounded_bytes(info, name, quantization_));
       continue;
     }
-    // A head beside tied embeddings is not loaded.
-    if (converted && !name.ends_with("lm_head.weight"))
-      need.weights += allocated_bytes(static_cast<size_t>(info.shape.numel()) * size_of(dtype_));
+    if (converted) need.weights += allocated_bytes(static_cast<size_t>(info.shape.numel()) * size_of(dtype_));
   }
   require_memory(fmt::format("{}: to load the weights in {}", folder_, name_of(dtype_)), need, default_device());
 }
@@ -67,8 +68,7 @@ const std::string& WeightReader::file_of(std::string_view name) const {
 
 Tensor WeightReader::stored(const std::string& name, const Shape& shape, std::string_view meaning) {
   if (!checkpoint_.contains(name)) {
-    const std::string& where = checkpoint_.files().size() == 1 ? checkpoint_.files()[0].path() : folder_;
-    throw FormatError(fmt::format("{}: tensor '{}' of shape {} ({}) is missing", where, name, to_string(shape), meaning));
+    throw FormatError(fmt::format("{}: tensor '{}' of shape {} ({}) is missing", place(), name, to_string(shape), meaning));
   }
   const TensorInfo& info = checkpoint_.info(name);
   if (info.shape != shape) {
@@ -132,11 +132,72 @@ Linear WeightReader::output(const std::string& name, const Shape& shape, std::st
   return Linear(rounded(name, shape, meaning, 8));
 }
 
-void WeightReader::finish(std::initializer_list<std::string_view> ignored) const {
+bool WeightReader::same(const std::string& one, const std::string& other) const {
+  if (!checkpoint_.contains(one) || !checkpoint_.contains(other)) return false;
+  const TensorInfo &a = checkpoint_.info(one), &b = checkpoint_.info(other);
+  if (a.dtype_name != b.dtype_name || a.shape != b.shape || !a.dtype) return false;
+  const Tensor x = checkpoint_.tensor(one), y = checkpoint_.tensor(other);
+  return x.nbytes() == 0 || std::memcmp(x.raw(), y.raw(), x.nbytes()) == 0;
+}
+
+namespace {
+
+bool begins_with_any(std::string_view name, const std::vector<std::string>& starts) {
+  return std::any_of(starts.begin(), starts.end(), [&](const std::string& start) { return name.starts_with(start); });
+}
+
+bool ends_with_any(std::string_view name, const std::vector<std::string>& ends) {
+  return std::any_of(ends.begin(), ends.end(), [&](const std::string& end) { return name.ends_with(end); });
+}
+
+/// Whether a name is that of a layer after the model's last one.
+bool is_later_layer(std::string_view name, const SpareTensors& spare) {
+  if (spare.layers.empty() || !name.starts_with(spare.layers)) return false;
+  const std::string_view rest = name.substr(spare.layers.size());
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+  return error == std::errc() && end != rest.data() + rest.size() && *end == '.' && number >= spare.layer_count;
+}
+
+std::string counted(const std::vector<std::string>& names) {
+  return fmt::format("{} tensor{}", names.size(), names.size() == 1 ? "" : "s");
+}
+
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 3;
+  const std::vector<std::string> shown(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), kShown)));
+  const std::string more = names.size() > kShown ? fmt::format("' and {} more", names.size() - kShown) : "'";
+  return fmt::format("'{}{}", fmt::join(shown, "', '"), more);
+}
+
+}  // namespace
+
+std::vector<std::string> WeightReader::names_outside(const std::vector<std::string>& parts, size_t most) const {
+  std::vector<std::string> found;
   for (const std::string& name : checkpoint_.names()) {
-    const bool known =
-        taken_.contains(name) || std::any_of(ignored.begin(), ignored.end(), [&](std::string_view end) { return name.ends_with(end); });
-    if (!known) throw FormatError(fmt::format("{}: tensor '{}' is not one that config.json calls for", file_of(name), name));
+    if (found.size() < most && !begins_with_any(name, parts)) found.push_back(name);
+  }
+  return found;
+}
+
+void WeightReader::finish(const SpareTensors& spare) const {
+  std::vector<std::string> outside, later;
+  for (const std::string& name : checkpoint_.names()) {
+    if (taken_.contains(name) || ends_with_any(name, spare.silent)) continue;
+    if (is_later_layer(name, spare)) {
+      later.push_back(name);
+    } else if (begins_with_any(name, spare.parts)) {
+      throw FormatError(fmt::format("{}: tensor '{}' is not one that config.json calls for", file_of(name), name));
+    } else {
+      outside.push_back(name);
+    }
+  }
+  if (!later.empty()) {
+    notice(fmt::format("{}: left out: {} of layers beyond num_hidden_layers = {} ({})", place(), counted(later), spare.layer_count,
+                       some_of(later)));
+  }
+  if (!outside.empty()) {
+    notice(fmt::format("{}: left out: {} that no part of the model needs ({})", place(), counted(outside), some_of(outside)));
   }
 }
 

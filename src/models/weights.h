@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lazuli/nn.h"
 #include "lazuli/quantize.h"
@@ -24,6 +25,14 @@ class WithoutValues {
   bool before_;
 };
 
+/// What a checkpoint may hold beside the tensors that a model takes.
+struct SpareTensors {
+  std::vector<std::string> parts = {""};  ///< beginnings of names inside the model: one that nobody took would change its results
+  std::vector<std::string> silent = {};   ///< ends of names that say nothing: what old files kept, and parts that are known and unused
+  std::string layers = {};                ///< what names of numbered layers begin with
+  int64_t layer_count = 0;                ///< layers from this number on are not the model's
+};
+
 class WeightReader {
  public:
   /// `folder` has the safetensors files; tensors are given out in `dtype`, and weights of layers as `quantization` says.
@@ -40,8 +49,16 @@ class WeightReader {
   /// The layer that makes logits by a table of its own.
   Linear output(const std::string& name, const Shape& shape, std::string_view meaning);
   bool contains(std::string_view name) const { return checkpoint_.contains(name); }
-  /// Throws FormatError naming a tensor that nobody took. Those that end in one of `ignored` may stay.
-  void finish(std::initializer_list<std::string_view> ignored) const;
+  /// Whether both are there and hold the same.
+  bool same(const std::string& one, const std::string& other) const;
+  /// Counts a tensor as taken that repeats another.
+  void leave(const std::string& name) { taken_.insert(name); }
+  /// Names of all tensors that begin with none of `parts`, at most `most`.
+  std::vector<std::string> names_outside(const std::vector<std::string>& parts, size_t most) const;
+  /// Tells how many tensors nobody took. Throws FormatError naming one inside the model's own parts.
+  void finish(const SpareTensors& spare) const;
+  /// The file, or the folder of several, for messages.
+  const std::string& place() const { return checkpoint_.files().size() == 1 ? checkpoint_.files()[0].path() : folder_; }
   DType dtype() const { return dtype_; }
   Quantization quantization() const { return quantization_; }
   /// Numbers in all tensors taken so far.

@@ -6,12 +6,15 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "base/file.h"
 #include "io/model_files.h"
 #include "lazuli/error.h"
+#include "lazuli/notice.h"
 #include "lazuli/safetensors.h"
 #include "nn/adapter_config.h"
+#include "nn/adapter_targets.h"
 
 namespace lazuli {
 
@@ -22,23 +25,22 @@ constexpr std::string_view kPrefix = "base_model.model.";
 std::string file_name(const std::string& folder, const char* name) { return (std::filesystem::path(folder) / name).string(); }
 std::string key_of(const std::string& path, const char* factor) { return fmt::format("{}{}.lora_{}.weight", kPrefix, path, factor); }
 
-std::string_view leaf(std::string_view path) { return path.substr(path.rfind('.') + 1); }
-
-/// Short names where they choose the same layers, else whole paths; sorted.
-std::vector<std::string> targets_to_save(std::span<const LinearInfo> layers, const std::vector<size_t>& chosen) {
-  std::set<std::string> names, paths;
-  for (size_t k : chosen) {
-    names.emplace(leaf(layers[k].path));
-    paths.insert(layers[k].path);
+/// What the file has instead of a tensor that is missing.
+std::string names_instead(const SafetensorsFile& file, const std::string& key) {
+  const std::string prefix = std::string(kPrefix);
+  const std::string inside = key.substr(prefix.size());
+  const std::string last = inside.substr(0, inside.find(".lora_"));
+  for (const std::string& name : file.names()) {
+    if (name != key && name.find(last) != std::string::npos) return fmt::format("; the file has '{}'", name);
   }
-  LoRAConfig by_name;
-  by_name.target_modules.assign(names.begin(), names.end());
-  if (select_targets(by_name, layers) == chosen) return by_name.target_modules;
-  return {paths.begin(), paths.end()};
+  return "";
 }
 
 Tensor read_factor(const SafetensorsFile& file, const std::string& key, const Shape& shape, std::set<std::string>& used) {
-  if (!file.contains(key)) throw FormatError(fmt::format("{}: tensor '{}' of shape {} is missing", file.path(), key, to_string(shape)));
+  if (!file.contains(key)) {
+    throw FormatError(
+        fmt::format("{}: tensor '{}' of shape {} is missing{}", file.path(), key, to_string(shape), names_instead(file, key)));
+  }
   const TensorInfo& info = file.info(key);
   if (info.shape != shape) {
     throw FormatError(fmt::format("{}: tensor '{}': shape {} expected, got {}", file.path(), key, to_string(shape), to_string(info.shape)));
@@ -48,6 +50,43 @@ Tensor read_factor(const SafetensorsFile& file, const std::string& key, const Sh
   }
   used.insert(key);
   return file.tensor(key).to(DType::f32);
+}
+
+Adapter::Pair read_pair(const SafetensorsFile& file, const LoRAConfig& config, const LinearInfo& layer, size_t index,
+                        std::set<std::string>& used) {
+  const int64_t rank = by_pattern(config.rank_pattern, layer.path, config.rank);
+  Adapter::Pair pair{index, layer.path, read_factor(file, key_of(layer.path, "A"), {rank, layer.in}, used),
+                     read_factor(file, key_of(layer.path, "B"), {layer.out, rank}, used), 0};
+  pair.alpha = by_pattern(config.alpha_pattern, layer.path, config.alpha);
+  return pair;
+}
+
+void refuse_spare(const SafetensorsFile& file, const std::set<std::string>& used) {
+  for (const std::string& name : file.names()) {
+    if (used.contains(name)) continue;
+    const bool table = name.find("embed") != std::string::npos || name.find("lm_head") != std::string::npos;
+    throw FormatError(fmt::format("{}: tensor '{}' belongs to no layer that target_modules names{}", file.path(), name,
+                                  table ? "; adapters of embeddings and output layers are not supported" : ""));
+  }
+}
+
+ChosenLayers chosen_in_file(const std::string& config_path, const LoRAConfig& config, std::span<const LinearInfo> layers) {
+  ChosenLayers chosen;
+  try {
+    chosen = choose_layers(config, layers);
+  } catch (const ValueError& e) {
+    throw FormatError(fmt::format("{}: $.target_modules: {}", config_path, e.what()));
+  }
+  if (chosen.layers.empty()) {
+    const std::string names =
+        config.target_pattern.empty() ? fmt::format("{}", fmt::join(config.target_modules, ", ")) : config.target_pattern;
+    throw FormatError(fmt::format("{}: $.target_modules: '{}' with the other settings chooses no layer of the model; its layers are {}",
+                                  config_path, names, known_names(layers)));
+  }
+  for (const std::string& name : chosen.absent) {
+    notice(fmt::format("{}: $.target_modules: '{}' names no layer of the model", config_path, name));
+  }
+  return chosen;
 }
 
 }  // namespace
@@ -61,8 +100,9 @@ Adapter Adapter::create(std::span<const LinearInfo> layers, LoRAConfig config, u
   adapter.saved_targets_ = targets_to_save(layers, chosen);
   for (size_t k : chosen) {
     const LinearInfo& layer = layers[k];
-    adapter.pairs_.push_back(
-        {k, layer.path, new_lora_a(adapter.config_.rank, layer.in, seed, k), Tensor::zeros(DType::f32, {layer.out, adapter.config_.rank})});
+    const int64_t rank = by_pattern(adapter.config_.rank_pattern, layer.path, adapter.config_.rank);
+    adapter.pairs_.push_back({k, layer.path, new_lora_a(rank, layer.in, seed, k), Tensor::zeros(DType::f32, {layer.out, rank}),
+                              by_pattern(adapter.config_.alpha_pattern, layer.path, adapter.config_.alpha)});
   }
   return adapter;
 }
@@ -72,25 +112,21 @@ Adapter Adapter::load(const std::string& folder, std::span<const LinearInfo> lay
   const std::string config_path = require_model_file(folder, "adapter_config.json");
   adapter.config_ = read_adapter_config(config_path);
   adapter.layer_count_ = layers.size();
-  std::vector<size_t> chosen;
-  try {
-    chosen = select_targets(adapter.config_, layers);
-  } catch (const ValueError& e) {
-    throw FormatError(fmt::format("{}: $.target_modules: {}", config_path, e.what()));
-  }
-  adapter.saved_targets_ = targets_to_save(layers, chosen);
+  const ChosenLayers chosen = chosen_in_file(config_path, adapter.config_, layers);
   const SafetensorsFile file = SafetensorsFile::open(require_model_file(folder, "adapter_model.safetensors"));
   std::set<std::string> used;
-  const int64_t rank = adapter.config_.rank;
-  for (size_t k : chosen) {
+  std::vector<size_t> saved;
+  for (size_t k : chosen.layers) {
     const LinearInfo& layer = layers[k];
-    adapter.pairs_.push_back({k, layer.path, read_factor(file, key_of(layer.path, "A"), {rank, layer.in}, used),
-                              read_factor(file, key_of(layer.path, "B"), {layer.out, rank}, used)});
+    // Adapters that were made without such a layer choose it by accident.
+    if (!layer.used && !file.contains(key_of(layer.path, "A"))) continue;
+    saved.push_back(k);
+    (layer.used ? adapter.pairs_ : adapter.unused_pairs_).push_back(read_pair(file, adapter.config_, layer, k, used));
   }
-  for (const std::string& name : file.names()) {
-    if (!used.contains(name)) {
-      throw FormatError(fmt::format("{}: tensor '{}' belongs to no layer that target_modules names", file.path(), name));
-    }
+  refuse_spare(file, used);
+  adapter.saved_targets_ = targets_to_save(layers, saved);
+  for (const Pair& pair : adapter.unused_pairs_) {
+    notice(fmt::format("{}: the adapter's part for '{}' is without effect: results are made without that layer", file.path(), pair.path));
   }
   return adapter;
 }
@@ -100,12 +136,14 @@ void Adapter::save(const std::string& folder) const {
   std::filesystem::create_directories(folder, error);
   if (error) throw IoError(fmt::format("cannot create folder {}: {}", folder, error.message()));
   std::map<std::string, Tensor> tensors;
-  for (const Pair& pair : pairs_) {
+  std::vector<Pair> all = pairs_;
+  all.insert(all.end(), unused_pairs_.begin(), unused_pairs_.end());
+  for (const Pair& pair : all) {
     tensors[key_of(pair.path, "A")] = pair.a;
     tensors[key_of(pair.path, "B")] = pair.b;
   }
   save_safetensors(file_name(folder, "adapter_model.safetensors"), tensors, {{"format", "pt"}});
-  write_file(file_name(folder, "adapter_config.json"), write_adapter_config(config_, saved_targets_));
+  write_file(file_name(folder, "adapter_config.json"), write_adapter_config(config_, saved_targets_, all));
 }
 
 std::vector<Tensor> Adapter::parameters() const {
@@ -147,7 +185,7 @@ AdapterContext::AdapterContext(const Adapter& adapter, std::span<const LazyTenso
   LazyTensor seeds;
   if (dropout_seed.defined() && adapter.config().dropout > 0) seeds = random_bits({static_cast<int64_t>(pairs.size())}, dropout_seed);
   for (size_t k = 0; k < pairs.size(); ++k) {
-    LowRank part{parameters[2 * k], parameters[2 * k + 1], adapter.config().scale(), adapter.config().dropout, {}};
+    LowRank part{parameters[2 * k], parameters[2 * k + 1], adapter.scale(pairs[k]), adapter.config().dropout, {}};
     const auto at = static_cast<int64_t>(k);
     if (seeds.defined()) part.seed = reshape(slice(seeds, 0, at, at + 1), Shape{});
     slot_[pairs[k].layer] = static_cast<int32_t>(k);

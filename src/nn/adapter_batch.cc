@@ -22,6 +22,7 @@ LazyTensor filled_up(const LazyTensor& x, int64_t rows, int64_t columns) {
 struct Layer {
   int64_t in = 0, out = 0;
   std::map<size_t, std::pair<LazyTensor, LazyTensor>> factors;  ///< by number of the adapter
+  std::vector<float> scales;                                    ///< of all adapters
 };
 
 std::map<size_t, Layer> layers_of(std::span<const Adapter> adapters, std::span<const std::vector<LazyTensor>> parameters) {
@@ -45,6 +46,8 @@ std::map<size_t, Layer> layers_of(std::span<const Adapter> adapters, std::span<c
       layer.in = a.dim(1);
       layer.out = b.dim(0);
       layer.factors[n] = {a, b};
+      layer.scales.resize(adapters.size());
+      layer.scales[n] = static_cast<float>(adapters[n].scale(pairs[k]));
     }
   }
   return layers;
@@ -90,16 +93,13 @@ AdapterContext::AdapterContext(std::span<const Adapter> adapters, std::span<cons
         fmt::format("[lora] a choice (batch) of i32 is expected, got {} of {}", to_string(choice.shape()), name_of(choice.dtype())));
   }
   slot_.assign(adapters[0].layer_count(), -1);
-  std::vector<float> factors;
-  for (const Adapter& adapter : adapters) factors.push_back(static_cast<float>(adapter.config().scale()));
-  const LazyTensor scales = LazyTensor::from_tensor(Tensor::from_vector(factors, {static_cast<int64_t>(factors.size())}));
   for (const auto& [index, layer] : layers_of(adapters, parameters)) {
     auto [a, b] = stacked(layer, adapters.size());
     LowRank part;
     part.a = std::move(a);
     part.b = std::move(b);
     part.choice = choice;
-    part.scales = scales;
+    part.scales = LazyTensor::from_tensor(Tensor::from_vector(layer.scales, {static_cast<int64_t>(layer.scales.size())}));
     slot_[index] = static_cast<int32_t>(pairs_.size());
     pairs_.push_back(std::move(part));
   }

@@ -1,90 +1,108 @@
-// Implements the choice of the layers that an adapter changes, by PEFT's rules.
-#define PCRE2_CODE_UNIT_WIDTH 8
+// Implements the choice of the layers that an adapter changes.
+#include "nn/adapter_targets.h"
+
 #include <fmt/format.h>
-#include <pcre2.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
-#include <memory>
+#include <optional>
 #include <set>
 #include <string_view>
 
-#include "lazuli/adapter.h"
 #include "lazuli/error.h"
+#include "nn/path_pattern.h"
 
 namespace lazuli {
 
 namespace {
 
-constexpr uint32_t kMatchLimit = 100000;
-
-bool names_layer(std::string_view name, std::string_view path) {
-  if (path == name) return true;
+bool ends_in_name(std::string_view path, std::string_view name) {
   return path.size() > name.size() + 1 && path.ends_with(name) && path[path.size() - name.size() - 1] == '.';
 }
+
+bool names_layer(std::string_view name, std::string_view path) { return path == name || ends_in_name(path, name); }
 
 /// Last part of a path.
 std::string_view leaf(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 
-std::string known_names(std::span<const LinearInfo> layers) {
-  std::set<std::string_view> names;
-  for (const LinearInfo& layer : layers) names.insert(leaf(layer.path));
-  return fmt::format("{}", fmt::join(names, ", "));
+bool is_number(std::string_view part) {
+  return !part.empty() && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-struct FreeCode {
-  void operator()(pcre2_code* p) const { pcre2_code_free(p); }
-};
-struct FreeData {
-  void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
-};
-struct FreeContext {
-  void operator()(pcre2_match_context* p) const { pcre2_match_context_free(p); }
-};
-
-/// An expression that must match a whole path, with a bound on its work.
-class PathPattern {
+/// Which blocks of a list may be adapted.
+class Blocks {
  public:
-  explicit PathPattern(const std::string& text) : text_(text) {
-    int code = 0;
-    PCRE2_SIZE at = 0;
-    code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED, &code,
-                              &at, nullptr));
-    if (!code_) throw ValueError(fmt::format("[lora] target_modules '{}' is not a regular expression: error at character {}", text, at));
-    data_.reset(pcre2_match_data_create_from_pattern(code_.get(), nullptr));
-    context_.reset(pcre2_match_context_create(nullptr));
-    pcre2_set_match_limit(context_.get(), kMatchLimit);
-  }
-  bool matches(std::string_view path) const {
-    const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(path.data()), path.size(), 0, 0, data_.get(), context_.get());
-    if (found < 0 && found != PCRE2_ERROR_NOMATCH) {
-      throw ValueError(fmt::format("[lora] target_modules '{}' takes too long on '{}'", text_, path));
+  explicit Blocks(const LoRAConfig& config) : numbers_(config.layers_to_transform) {
+    if (numbers_.empty()) return;
+    if (config.layers_pattern.empty()) patterns_.emplace_back("layers_pattern", R"(.*?\.[^.]*\.(\d+)\.)");
+    for (const std::string& name : config.layers_pattern) {
+      patterns_.emplace_back("layers_pattern", fmt::format(R"((?:^|.*?\.)(?:{})\.(\d+)\.)", name));
     }
-    return found >= 0;
+  }
+  bool has(std::string_view path) const {
+    if (numbers_.empty()) return true;
+    for (const PathPattern& pattern : patterns_) {
+      const auto digits = pattern.first_group(path);
+      if (!digits) continue;
+      int64_t number = 0;
+      const auto [end, error] = std::from_chars(digits->data(), digits->data() + digits->size(), number);
+      return error == std::errc() && std::find(numbers_.begin(), numbers_.end(), number) != numbers_.end();
+    }
+    return false;
   }
 
  private:
-  std::string text_;
-  std::unique_ptr<pcre2_code, FreeCode> code_;
-  std::unique_ptr<pcre2_match_data, FreeData> data_;
-  std::unique_ptr<pcre2_match_context, FreeContext> context_;
+  const std::vector<int64_t>& numbers_;
+  std::vector<PathPattern> patterns_;
 };
 
-std::vector<size_t> select_by_pattern(const std::string& text, std::span<const LinearInfo> layers) {
-  const PathPattern pattern(text);
-  std::vector<size_t> out;
-  for (size_t k = 0; k < layers.size(); ++k) {
-    if (pattern.matches(layers[k].path)) out.push_back(k);
+/// Layers that are left out whatever else names them.
+class Excluded {
+ public:
+  explicit Excluded(const LoRAConfig& config) : names_(config.exclude_modules) {
+    if (!config.exclude_pattern.empty()) pattern_.emplace("exclude_modules", config.exclude_pattern);
   }
-  if (out.empty()) throw ValueError(fmt::format("[lora] target_modules '{}' matches no layer of the model", text));
-  return out;
+  bool has(std::string_view path) const {
+    if (pattern_) return pattern_->matches(path);
+    return std::any_of(names_.begin(), names_.end(), [&](const std::string& name) { return names_layer(name, path); });
+  }
+
+ private:
+  const std::vector<std::string>& names_;
+  std::optional<PathPattern> pattern_;
+};
+
+std::vector<bool> chosen_by_names(const LoRAConfig& config, std::span<const LinearInfo> layers, std::vector<std::string>& absent) {
+  const Blocks blocks(config);
+  std::vector<bool> chosen(layers.size());
+  for (const std::string& name : config.target_modules) {
+    bool any = false;
+    for (size_t k = 0; k < layers.size(); ++k) {
+      const std::string& path = layers[k].path;
+      const bool whole = name == "all-linear" || path == name;
+      if (!whole && !ends_in_name(path, name)) continue;
+      any = true;
+      // A whole path names its layer in any block.
+      if (whole || blocks.has(path)) chosen[k] = true;
+    }
+    if (!any) absent.push_back(name);
+  }
+  return chosen;
+}
+
+std::vector<bool> chosen_by_pattern(const std::string& text, std::span<const LinearInfo> layers) {
+  const PathPattern pattern("target_modules", text);
+  std::vector<bool> chosen(layers.size());
+  for (size_t k = 0; k < layers.size(); ++k) chosen[k] = pattern.matches(layers[k].path);
+  return chosen;
 }
 
 }  // namespace
 
-double LoRAConfig::scale() const {
-  const auto r = static_cast<double>(rank);
-  return alpha / (use_rslora ? std::sqrt(r) : r);
+double LoRAConfig::scale_of(int64_t layer_rank, double layer_alpha) const {
+  const auto r = static_cast<double>(layer_rank);
+  return layer_alpha / (use_rslora ? std::sqrt(r) : r);
 }
 
 void LoRAConfig::check() const {
@@ -94,24 +112,69 @@ void LoRAConfig::check() const {
   if (target_modules.empty() && target_pattern.empty()) throw ValueError("[lora] at least one target module is expected");
 }
 
-std::vector<size_t> select_targets(const LoRAConfig& config, std::span<const LinearInfo> layers) {
-  if (!config.target_pattern.empty()) return select_by_pattern(config.target_pattern, layers);
-  std::vector<bool> chosen(layers.size());
-  for (const std::string& name : config.target_modules) {
-    bool any = false;
-    for (size_t k = 0; k < layers.size(); ++k) {
-      if (name != "all-linear" && !names_layer(name, layers[k].path)) continue;
-      chosen[k] = any = true;
-    }
-    if (!any) {
-      throw ValueError(fmt::format("[lora] target module '{}' names no layer of the model; its layers are {}", name, known_names(layers)));
-    }
+std::string known_names(std::span<const LinearInfo> layers) {
+  std::set<std::string_view> names;
+  for (const LinearInfo& layer : layers) {
+    if (layer.used) names.insert(leaf(layer.path));
   }
-  std::vector<size_t> out;
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+ChosenLayers choose_layers(const LoRAConfig& config, std::span<const LinearInfo> layers) {
+  ChosenLayers out;
+  const bool by_name = config.target_pattern.empty();
+  const std::vector<bool> named = by_name ? chosen_by_names(config, layers, out.absent) : chosen_by_pattern(config.target_pattern, layers);
+  const Excluded excluded(config);
   for (size_t k = 0; k < layers.size(); ++k) {
-    if (chosen[k]) out.push_back(k);
+    if (named[k] && !excluded.has(layers[k].path)) out.layers.push_back(k);
   }
   return out;
+}
+
+std::vector<size_t> select_targets(const LoRAConfig& config, std::span<const LinearInfo> layers) {
+  ChosenLayers chosen = choose_layers(config, layers);
+  std::vector<size_t> used;
+  for (size_t k : chosen.layers) {
+    if (layers[k].used) used.push_back(k);
+  }
+  const std::vector<std::string>& names = chosen.absent.empty() ? config.target_modules : chosen.absent;
+  const std::string name = config.target_pattern.empty() && !names.empty() ? names[0] : config.target_pattern;
+  if (!chosen.absent.empty() || (used.empty() && config.target_pattern.empty())) {
+    throw ValueError(fmt::format("[lora] target module '{}' names no layer of the model; its layers are {}", name, known_names(layers)));
+  }
+  if (used.empty()) throw ValueError(fmt::format("[lora] target_modules '{}' matches no layer of the model", name));
+  return used;
+}
+
+template <class T>
+T by_pattern(const std::vector<std::pair<std::string, T>>& patterns, const std::string& path, T otherwise) {
+  for (const auto& [text, value] : patterns) {
+    if (PathPattern("rank_pattern or alpha_pattern", fmt::format(R"((?:.*\.)?(?:{}))", text)).matches(path)) return value;
+  }
+  return otherwise;
+}
+template int64_t by_pattern(const std::vector<std::pair<std::string, int64_t>>&, const std::string&, int64_t);
+template double by_pattern(const std::vector<std::pair<std::string, double>>&, const std::string&, double);
+
+std::vector<std::string> targets_to_save(std::span<const LinearInfo> layers, const std::vector<size_t>& chosen) {
+  const auto chooses_only_these = [&](std::string_view name) {
+    for (size_t k = 0; k < layers.size(); ++k) {
+      if (names_layer(name, layers[k].path) && !std::binary_search(chosen.begin(), chosen.end(), k)) return false;
+    }
+    return true;
+  };
+  std::set<std::string, std::less<>> names;
+  for (size_t k : chosen) {
+    const std::string_view path = layers[k].path;
+    size_t start = path.rfind('.') + 1;
+    // Ends that begin with a block's number would not tell where it stands.
+    while (start > 0 && names.find(path.substr(start)) == names.end() && !chooses_only_these(path.substr(start))) {
+      start = start < 2 ? 0 : path.rfind('.', start - 2) + 1;
+      if (is_number(path.substr(start, path.find('.', start) - start))) start = 0;
+    }
+    names.emplace(path.substr(start));
+  }
+  return {names.begin(), names.end()};
 }
 
 }  // namespace lazuli

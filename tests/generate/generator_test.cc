@@ -131,6 +131,27 @@ class TinyGenerator : public TinyModel {
   }
 };
 
+TEST_F(TinyGenerator, TheModelsEndOfTextComesBeforeTheTokenizers) {
+  const std::vector<int32_t> all = run(tokens(6)).tokens;
+  ASSERT_EQ(all.size(), 6U);
+  const auto ended = [&](const std::string& ids) {
+    folder_.write("generation_config.json", "{\"eos_token_id\": " + ids + "}");
+    model_ = load_model(folder_.path());
+    GenerateOptions options = tokens(6);
+    options.stop_at_eos = true;
+    return run(options);
+  };
+  const auto place = static_cast<size_t>(std::find(all.begin(), all.end(), all[3]) - all.begin());
+  const GenerateResult r = ended(std::to_string(all[3]));
+  EXPECT_EQ(r.finish, FinishReason::eos);
+  EXPECT_EQ(r.tokens.size(), place);
+  EXPECT_EQ(ended("[63, " + std::to_string(all[3]) + "]").tokens.size(), place);
+  // The tokenizer's own ends no text where the model says another.
+  folder_.write("generation_config.json", "{}");
+  const ModelInfo& info = model_->info();
+  EXPECT_THAT(info.eos_token_ids, ElementsAre(63, all[3]));
+}
+
 TEST_F(TinyGenerator, StreamedPiecesMakeTheText) {
   std::string streamed;
   const GenerateResult result = run(tokens(30), [&](std::string_view piece) {

@@ -1,18 +1,28 @@
-// Tests of reading config.json: defaults, both spellings of rotary parameters, and refusals.
+// Tests of reading config.json: missing keys and null, both spellings of rotary parameters with their precedence, and refusals.
 #include "io/model_config.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lazuli/error.h"
+#include "models/registry.h"
+#include "support/notices.h"
+#include "support/temp_folder.h"
 
 namespace lazuli {
 namespace {
 
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr ConfigRules kRules = {.windows = full_attention_only};
+
 constexpr const char* kBase = R"("model_type":"llama","hidden_size":64,"intermediate_size":96,"num_hidden_layers":2,
     "num_attention_heads":8,"vocab_size":100,"max_position_embeddings":128)";
 
-ModelConfig with(const std::string& more) {
-  return ModelConfig::parse(std::string("{") + kBase + (more.empty() ? "" : ",") + more + "}", "config.json");
+ModelConfig with(const std::string& more, const ConfigRules& rules = kRules) {
+  return ModelConfig::parse(std::string("{") + kBase + (more.empty() ? "" : ",") + more + "}", "config.json", rules);
 }
 
 /// Replaces the value of one key of the base.
@@ -20,7 +30,7 @@ ModelConfig replaced(const std::string& from, const std::string& to) {
   std::string text = std::string("{") + kBase + "}";
   const size_t place = text.find(from);
   if (place == std::string::npos) throw std::logic_error(from);
-  return ModelConfig::parse(text.replace(place, from.size(), to), "config.json");
+  return ModelConfig::parse(text.replace(place, from.size(), to), "config.json", kRules);
 }
 
 template <class F>
@@ -34,7 +44,7 @@ std::string format_error(F&& call) {
 }
 
 TEST(ModelConfig, ReadsTheShippedModel) {
-  const ModelConfig c = ModelConfig::read(LAZULI_SOURCE_DIR "/models/pycoder-16m/config.json");
+  const ModelConfig c = read_model_config(LAZULI_SOURCE_DIR "/models/pycoder-16m");
   EXPECT_EQ(c.model_type, "qwen2");
   EXPECT_EQ(c.architectures, std::vector<std::string>{"Qwen2ForCausalLM"});
   EXPECT_EQ(c.hidden_size, 384);
@@ -56,8 +66,55 @@ TEST(ModelConfig, FillsInDefaults) {
   EXPECT_EQ(c.hidden_act, "silu");
   EXPECT_FALSE(c.tie_word_embeddings);
   EXPECT_FALSE(c.dtype);
-  EXPECT_FALSE(c.bos_token_id);
   EXPECT_TRUE(c.eos_token_ids.empty());
+}
+
+TEST(ModelConfig, AMissingKeyIsWhatTheArchitecturesClassTakes) {
+  const ConfigRules rules = {.windows = full_attention_only,
+                             .hidden_size = 16,
+                             .intermediate_size = 24,
+                             .num_hidden_layers = 3,
+                             .num_attention_heads = 4,
+                             .num_key_value_heads = 2,
+                             .vocab_size = 50,
+                             .max_position_embeddings = 32,
+                             .hidden_act = "relu"};
+  const ModelConfig c = ModelConfig::parse(R"({"model_type": "any"})", "config.json", rules);
+  EXPECT_EQ(c.hidden_size, 16);
+  EXPECT_EQ(c.intermediate_size, 24);
+  EXPECT_EQ(c.num_hidden_layers, 3);
+  EXPECT_EQ(c.num_attention_heads, 4);
+  EXPECT_EQ(c.num_key_value_heads, 2);
+  EXPECT_EQ(c.head_dim, 4);
+  EXPECT_EQ(c.vocab_size, 50);
+  EXPECT_EQ(c.max_position_embeddings, 32);
+  EXPECT_EQ(c.rms_norm_eps, 1e-6);
+  EXPECT_EQ(c.rope_theta, 10000.0);
+  EXPECT_EQ(c.hidden_act, "relu");
+  // null is not missing: as many as attention heads.
+  EXPECT_EQ(ModelConfig::parse(R"({"model_type": "any", "num_key_value_heads": null})", "config.json", rules).num_key_value_heads, 4);
+  EXPECT_EQ(format_error([&] { ModelConfig::parse(R"({"model_type": "any", "num_attention_heads": 1})", "config.json", rules); }),
+            "config.json: $: num_key_value_heads: a divisor of num_attention_heads = 1 expected, got 2, which is what a missing "
+            "num_key_value_heads means");
+}
+
+TEST(ModelConfig, NullIsNoValueOfAKeyThatMustHaveOne) {
+  for (const char* key : {"hidden_act", "rms_norm_eps", "rope_theta", "tie_word_embeddings", "initializer_range"}) {
+    EXPECT_THAT(format_error([&] { with(std::string("\"") + key + "\":null"); }), HasSubstr(std::string("$.") + key)) << key;
+  }
+  for (const char* key : {"vocab_size\":100", "hidden_size\":64", "max_position_embeddings\":128", "num_hidden_layers\":2"}) {
+    const std::string from = key;
+    EXPECT_THAT(format_error([&] { replaced(from, from.substr(0, from.find(':')) + ":null"); }), HasSubstr("null")) << key;
+  }
+}
+
+TEST(ModelConfig, AnEncoderHeedsNoKeysOfDecoders) {
+  const ConfigRules rules = {.windows = full_attention_only, .hidden_act = "gelu", .decoder = false};
+  const ModelConfig c =
+      with(R"("num_key_value_heads":3,"head_dim":5,"rope_theta":null,"rms_norm_eps":null,"tie_word_embeddings":null)", rules);
+  EXPECT_EQ(c.num_key_value_heads, 8);
+  EXPECT_EQ(c.head_dim, 8);
+  EXPECT_EQ(c.hidden_act, "gelu");
 }
 
 TEST(ModelConfig, ReadsRotaryParametersInBothSpellings) {
@@ -73,6 +130,82 @@ TEST(ModelConfig, ReadsRotaryParametersInBothSpellings) {
   const ModelConfig linear = with(R"("rope_scaling":{"type":"linear","factor":2})");
   EXPECT_EQ(linear.rope_scaling.kind, RopeScaling::Kind::linear);
   EXPECT_EQ(linear.rope_scaling.factor, 2.0);
+}
+
+TEST(ModelConfig, RopeScalingComesBeforeRopeParametersUnlessItIsEmpty) {
+  const std::string parameters = R"("rope_parameters":{"rope_type":"default","rope_theta":500.0})";
+  const ModelConfig both = with(parameters + R"(,"rope_scaling":{"type":"linear","factor":2.0})");
+  EXPECT_EQ(both.rope_scaling.kind, RopeScaling::Kind::linear);
+  EXPECT_EQ(both.rope_theta, 10000.0);  // of the object that is not read
+  for (const char* empty : {"null", "{}"}) {
+    const ModelConfig c = with(parameters + ",\"rope_scaling\":" + empty);
+    EXPECT_EQ(c.rope_scaling.kind, RopeScaling::Kind::none) << empty;
+    EXPECT_EQ(c.rope_theta, 500.0) << empty;
+  }
+}
+
+TEST(ModelConfig, TheInnerRopeThetaAndTypeComeFirst) {
+  EXPECT_EQ(with(R"("rope_theta":7.0,"rope_parameters":{"rope_theta":500.0})").rope_theta, 500.0);
+  EXPECT_EQ(with(R"("rope_theta":7.0,"rope_parameters":{"rope_type":"default"})").rope_theta, 7.0);
+  EXPECT_EQ(with(R"("rope_theta":null,"rope_parameters":{"rope_theta":500.0})").rope_theta, 500.0);
+  EXPECT_EQ(with(R"("rope_scaling":{"rope_type":"default","type":"linear","factor":2})").rope_scaling.kind, RopeScaling::Kind::none);
+  EXPECT_THAT(format_error([] { with(R"("rope_scaling":{"rope_type":null,"type":"linear","factor":2})"); }), HasSubstr("rope_type"));
+}
+
+TEST(ModelConfig, DynamicScalingIsNoneWithinTheContext) {
+  EXPECT_EQ(with(R"("rope_scaling":{"type":"dynamic","factor":2.0})").rope_scaling.kind, RopeScaling::Kind::none);
+}
+
+TEST(ModelConfig, TheOriginalContextOfLlama3IsTheOutermost) {
+  const std::string llama3 = R"("rope_scaling":{"factor":8.0,"high_freq_factor":4.0,"low_freq_factor":1.0,"rope_type":"llama3")";
+  EXPECT_EQ(with(llama3 + "}").rope_scaling.original_max_position_embeddings, 128);
+  const std::string inner = llama3 + R"(,"original_max_position_embeddings":64})";
+  EXPECT_EQ(with(inner).rope_scaling.original_max_position_embeddings, 64);
+  EXPECT_EQ(with(inner + R"(,"original_max_position_embeddings":32)").rope_scaling.original_max_position_embeddings, 32);
+}
+
+TEST(ModelConfig, APartOfTheHeadCountsOnlyWhereFrequenciesAreStretched) {
+  EXPECT_EQ(with("\"partial_rotary_factor\":0.5").rope_scaling.kind, RopeScaling::Kind::none);
+  EXPECT_THAT(format_error([] { with(R"("partial_rotary_factor":0.5,"rope_scaling":{"type":"linear","factor":2})"); }),
+              HasSubstr("$.partial_rotary_factor"));
+}
+
+TEST(ModelConfig, IdsOutsideTheVocabularyEndNoText) {
+  const test::Notices notices;
+  EXPECT_THAT(with("\"eos_token_id\":-1,\"bos_token_id\":-1,\"pad_token_id\":-1").eos_token_ids, IsEmpty());
+  EXPECT_THAT(with("\"eos_token_id\":[5,100,-1]").eos_token_ids, ElementsAre(5));
+  EXPECT_THAT(with("\"eos_token_id\":null").eos_token_ids, IsEmpty());
+  EXPECT_THAT(notices.told(),
+              ElementsAre(HasSubstr("$.eos_token_id: -1"), HasSubstr("$.eos_token_id[1]: 100"), HasSubstr("$.eos_token_id[2]: -1")));
+}
+
+TEST(ModelConfig, EosOfTheGenerationConfigIsNothingWithoutTheFileOrTheKey) {
+  const test::TempFolder folder;
+  const std::string path = folder.path("generation_config.json");
+  EXPECT_FALSE(generation_eos_ids(path, 100));
+  folder.write("generation_config.json", R"({"do_sample": true})");
+  EXPECT_FALSE(generation_eos_ids(path, 100));
+  folder.write("generation_config.json", R"({"eos_token_id": null})");
+  EXPECT_FALSE(generation_eos_ids(path, 100));
+  folder.write("generation_config.json", R"({"eos_token_id": [7, 9]})");
+  EXPECT_THAT(generation_eos_ids(path, 100).value(), ElementsAre(7, 9));
+  folder.write("generation_config.json", R"({"eos_token_id": 3})");
+  EXPECT_THAT(generation_eos_ids(path, 100).value(), ElementsAre(3));
+}
+
+TEST(ModelConfig, WhatNoArchitectureHereFollowsIsRefusedByName) {
+  for (const char* more :
+       {"\"quantization_config\":{\"quant_method\":\"gptq\"}", "\"quantization_config\":{}", "\"quantization\":{\"bits\":4}",
+        "\"per_layer_config\":{\"0\":{\"head_dim\":8}}", "\"transformers_weights\":\"other.safetensors\"", "\"is_encoder_decoder\":true",
+        "\"add_cross_attention\":true", "\"pruned_heads\":{\"0\":[1]}"}) {
+    const std::string key(more + 1, std::string_view(more).find('"', 1) - 1);
+    EXPECT_THAT(format_error([&] { with(more); }), HasSubstr("$." + key)) << more;
+  }
+  for (const char* more : {"\"quantization_config\":null", "\"per_layer_config\":{}", "\"is_encoder_decoder\":false", "\"pruned_heads\":{}",
+                           "\"pretraining_tp\":2", "\"use_cache\":false", "\"attention_dropout\":0.5",
+                           "\"auto_map\":{\"AutoModel\":\"x.Y\"}", "\"sliding_window\":4"}) {
+    EXPECT_NO_THROW(with(more)) << more;
+  }
 }
 
 TEST(ModelConfig, ReadsListsAndBothNamesOfTheDType) {
@@ -92,9 +225,7 @@ TEST(ModelConfig, RefusalsNameTheFileAndTheKey) {
   EXPECT_EQ(format_error([] { with("\"num_key_value_heads\":3"); }),
             "config.json: $.num_key_value_heads: a divisor of num_attention_heads = 8 expected, got 3");
   EXPECT_EQ(format_error([] { with("\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2}"); }),
-            "config.json: $.rope_scaling.rope_type: rope_type default, linear or llama3 expected, got 'yarn'");
-  EXPECT_EQ(format_error([] { with("\"use_sliding_window\":true"); }),
-            "config.json: $.use_sliding_window: sliding window attention is not supported");
+            "config.json: $.rope_scaling.rope_type: rope_type default, linear, llama3 or dynamic expected, got 'yarn'");
 }
 
 TEST(ModelConfig, RefusesValuesOutOfRange) {
@@ -105,13 +236,13 @@ TEST(ModelConfig, RefusesValuesOutOfRange) {
            "\"rms_norm_eps\":-1e-6",
            "\"rms_norm_eps\":\"small\"",
            "\"rope_theta\":0",
-           "\"eos_token_id\":-1",
-           "\"eos_token_id\":[1,-1]",
-           "\"bos_token_id\":4294967296",
+           "\"eos_token_id\":\"</s>\"",
+           "\"eos_token_id\":[1.5]",
            "\"dtype\":\"int8\"",
+           "\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":null}",
+           "\"rope_parameters\":{\"rope_theta\":null}",
            "\"tie_word_embeddings\":1",
            "\"layer_types\":[\"full_attention\",\"sliding_attention\"]",
-           "\"partial_rotary_factor\":0.5",
            "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"}}",
            "\"rope_scaling\":{\"rope_type\":\"linear\"}",
            "\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":0}",
@@ -123,8 +254,8 @@ TEST(ModelConfig, RefusesValuesOutOfRange) {
   }
   EXPECT_THROW(replaced("\"hidden_size\":64", "\"hidden_size\":64.0"), FormatError);
   EXPECT_THROW(replaced("\"model_type\":\"llama\"", "\"model_type\":null"), FormatError);
-  EXPECT_THROW(ModelConfig::parse("[]", "config.json"), FormatError);
-  EXPECT_THROW(ModelConfig::read("/nonexistent/config.json"), IoError);
+  EXPECT_THROW(ModelConfig::parse("[]", "config.json", kRules), FormatError);
+  EXPECT_THROW(read_config_json("/nonexistent/config.json"), IoError);
 }
 
 }  // namespace

@@ -142,6 +142,38 @@ TEST_F(Fuse, AnEncoderKeepsItsModulesAndItsNames) {
   EXPECT_GT(change, 1e-3);
 }
 
+// PEFT's merge changes the pooler, too, which nothing here computes with.
+TEST_F(Fuse, APartThatIsNotUsedIsMergedWhereTheFilesHaveIt) {
+  test::make_tiny_sentences(model(), "");
+  std::map<std::string, Tensor> weights;
+  for (const Checkpoint plain = Checkpoint::open(model()); const std::string& name : plain.names()) {
+    weights.emplace(name, plain.tensor(name).to(DType::f32));
+  }
+  std::map<std::string, Tensor> factors;
+  for (const char* path : {"encoder.layer.0.output.dense", "pooler.dense"}) {
+    const int64_t in = std::string(path) == "pooler.dense" ? 32 : 48;
+    factors[fmt::format("base_model.model.{}.lora_A.weight", path)] =
+        Tensor::from_vector(std::vector<float>(static_cast<size_t>(in), 0.5F), {1, in});
+    factors[fmt::format("base_model.model.{}.lora_B.weight", path)] = Tensor::from_vector(std::vector<float>(32, 2.0F), {32, 1});
+  }
+  fs::create_directories(folder_.path("adapter"));
+  save_safetensors(folder_.path("adapter/adapter_model.safetensors"), factors);
+  folder_.write("adapter/adapter_config.json", R"({"peft_type": "LORA", "r": 1, "lora_alpha": 3,
+    "target_modules": ["encoder.layer.0.output.dense", "pooler.dense"]})");
+  for (const bool with_pooler : {true, false}) {
+    weights.erase("pooler.dense.weight");
+    weights.erase("pooler.dense.bias");
+    if (with_pooler) {
+      weights["pooler.dense.weight"] = Tensor::zeros(DType::f32, {32, 32});
+      weights["pooler.dense.bias"] = Tensor::zeros(DType::f32, {32});
+    }
+    save_safetensors(model() + "/model.safetensors", weights);
+    fs::remove_all(fused());
+    EXPECT_EQ(fuse_adapter(model(), folder_.path("adapter"), fused(), {}).layers, with_pooler ? 2 : 1);
+    if (with_pooler) EXPECT_EQ(Checkpoint::open(fused()).tensor("pooler.dense.weight").to_vector<float>()[5], 3.0F);
+  }
+}
+
 TEST_F(Fuse, NothingIsLeftOfAWorkThatEnded) {
   write_model(DType::f32);
   write_adapter();

@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <string_view>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "lazuli/error.h"
 #include "lazuli/safetensors.h"
+#include "support/notices.h"
 #include "support/temp_folder.h"
 
 namespace lazuli {
@@ -19,6 +21,7 @@ using test::message_of;
 using test::TempFolder;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 const std::vector<LinearInfo> kLayers = {{"model.layers.0.self_attn.q_proj", 8, 8},
                                          {"model.layers.0.mlp.up_proj", 8, 12},
@@ -127,10 +130,6 @@ TEST_F(AdapterFiles, SavedModulesAreRefusedByName) {
   replace("\"modules_to_save\": null", "\"modules_to_save\": [\"lm_head\"]");
   EXPECT_THAT(error(), HasSubstr("modules_to_save"));
 }
-TEST_F(AdapterFiles, RankPatternsAreRefusedByName) {
-  replace("\"rank_pattern\": {}", "\"rank_pattern\": {\"q_proj\": 4}");
-  EXPECT_THAT(error(), HasSubstr("rank_pattern"));
-}
 TEST_F(AdapterFiles, BiasIsRefused) {
   replace("\"bias\": \"none\"", "\"bias\": \"all\"");
   EXPECT_THAT(error(), HasSubstr("bias"));
@@ -153,10 +152,200 @@ TEST_F(AdapterFiles, MissingAndSpareTensorsAreNamed) {
   replace("\"q_proj\", \"up_proj\"", "\"0.self_attn.q_proj\"");
   EXPECT_THAT(error(), HasSubstr("layers.1.self_attn.q_proj.lora_A.weight"));
 }
-TEST_F(AdapterFiles, TargetsThatTheModelLacksAreRefused) {
+TEST_F(AdapterFiles, TargetsOfWhichTheModelHasNoneAreRefused) {
   replace("\"q_proj\"", "\"c_attn\"");
   EXPECT_THAT(error(), testing::AllOf(HasSubstr("adapter_config.json"), HasSubstr("c_attn")));
 }
+TEST_F(AdapterFiles, TargetsThatTheModelLacksBesideOnesThatItHasAreTold) {
+  const test::Notices notices;
+  replace("\"q_proj\"", "\"q_proj\", \"c_attn\"");
+  EXPECT_EQ(Adapter::load(folder_.path(), kLayers).pairs().size(), 2U);
+  EXPECT_THAT(notices.told(), ElementsAre(testing::AllOf(HasSubstr("adapter_config.json"), HasSubstr("'c_attn' names no layer"))));
+}
+TEST_F(AdapterFiles, AllLinearInAListIsNoName) {
+  replace("\"q_proj\"", "\"all-linear\"");
+  EXPECT_THAT(error(), HasSubstr("$.target_modules"));
+}
+TEST_F(AdapterFiles, TargetsMustBeThere) {
+  replace("[\n    \"q_proj\"\n  ]", "null");
+  EXPECT_THAT(error(), HasSubstr("$.target_modules"));
+}
+TEST_F(AdapterFiles, WhatTheFileDoesNotSayIsAsPeftTakesIt) {
+  replace("\"r\": 2,", "");
+  EXPECT_THAT(error(), HasSubstr("(8, 8)"));
+  replace("\"lora_bias\"", "\"r\": 2, \"lora_bias\"");
+  replace("\"lora_alpha\": 16,", "");
+  EXPECT_EQ(Adapter::load(folder_.path(), kLayers).config().alpha, 8);
+}
+TEST_F(AdapterFiles, SettingsOfTrainingAndOriginAreWithoutMeaning) {
+  const test::Notices notices;
+  replace("\"fan_in_fan_out\": false", "\"fan_in_fan_out\": true, \"peft_version\": \"0.21.2\", \"megatron_core\": \"megatron.core\"");
+  replace("\"inference_mode\": true", "\"inference_mode\": false");
+  replace("\"init_lora_weights\": true", "\"init_lora_weights\": \"gaussian\"");
+  EXPECT_EQ(Adapter::load(folder_.path(), kLayers).pairs().size(), 2U);
+  EXPECT_THAT(notices.told(), IsEmpty());
+}
+TEST_F(AdapterFiles, SettingsOfALaterPeftAreTold) {
+  const test::Notices notices;
+  replace("\"lora_bias\"", "\"new_rule\": {\"x\": 1}, \"new_unset_rule\": null, \"lora_bias\"");
+  Adapter::load(folder_.path(), kLayers);
+  EXPECT_THAT(notices.told(), ElementsAre(HasSubstr("'new_rule' is not a known setting")));
+}
+TEST_F(AdapterFiles, OtherSettingsThatChangeResultsAreRefusedByName) {
+  for (const char* key : {"lora_bias\": true", "trainable_token_indices\": [1]", "target_parameters\": [\"a\"]", "use_qalora\": true",
+                          "layer_replication\": [[0, 1]]", "alora_invocation_tokens\": [1]", "megatron_config\": {\"a\": 1}"}) {
+    const std::string text = read_file(folder_.path("adapter_config.json"), 1 << 20);
+    const std::string name(key, std::string_view(key).find('"'));
+    folder_.write("adapter_config.json", "{\"" + std::string(key) + "," + text.substr(1));
+    EXPECT_THAT(error(), HasSubstr(name)) << key;
+    folder_.write("adapter_config.json", text);
+  }
+}
+TEST_F(AdapterFiles, TablesThatAreAdaptedAreRefusedByName) {
+  const SafetensorsFile file = SafetensorsFile::open(folder_.path("adapter_model.safetensors"));
+  for (const char* name : {"base_model.model.lm_head.lora_A.weight", "base_model.model.model.embed_tokens.lora_embedding_A",
+                           "base_model.model.model.embed_tokens.base_layer.weight"}) {
+    std::map<std::string, Tensor> tensors = {{name, Tensor::zeros(DType::f32, {2, 8})}};
+    for (const std::string& own : file.names()) tensors[own] = file.tensor(own);
+    save_safetensors(folder_.path("adapter_model.safetensors"), tensors);
+    EXPECT_THAT(error(), testing::AllOf(HasSubstr(name), HasSubstr("embeddings and output layers are not supported"))) << name;
+  }
+}
+TEST_F(AdapterFiles, OtherNamesOfTensorsAreShown) {
+  const SafetensorsFile file = SafetensorsFile::open(folder_.path("adapter_model.safetensors"));
+  std::map<std::string, Tensor> tensors;
+  for (const std::string& own : file.names()) tensors[own.substr(0, own.size() - 6) + "default.weight"] = file.tensor(own);
+  save_safetensors(folder_.path("adapter_model.safetensors"), tensors);
+  EXPECT_THAT(error(), testing::AllOf(HasSubstr("is missing"), HasSubstr("the file has"), HasSubstr("lora_A.default.weight")));
+}
+TEST_F(AdapterFiles, FactorsOfAnyFloatDtypeAreRead) {
+  const std::vector<float> before = Adapter::load(folder_.path(), kLayers).pairs()[0].a.to_vector<float>();
+  const SafetensorsFile file = SafetensorsFile::open(folder_.path("adapter_model.safetensors"));
+  for (DType dtype : {DType::f64, DType::bf16, DType::f16}) {
+    std::map<std::string, Tensor> tensors;
+    for (const std::string& own : file.names()) tensors[own] = file.tensor(own).to(dtype);
+    save_safetensors(folder_.path("adapter_model.safetensors"), tensors);
+    const Tensor a = Adapter::load(folder_.path(), kLayers).pairs()[0].a;
+    EXPECT_EQ(a.dtype(), DType::f32);
+    for (size_t k = 0; k < before.size(); ++k) EXPECT_NEAR(a.to_vector<float>()[k], before[k], 2e-3F);
+  }
+}
+
+/// The paths that a file with these settings chooses, of which the last is one that nothing computes with.
+class AdapterChoice : public testing::Test {
+ protected:
+  static std::vector<LinearInfo> layers() {
+    std::vector<LinearInfo> all;
+    for (int k = 0; k < 3; ++k) {
+      for (const char* name : {"attention.self.query", "attention.output.dense", "output.dense"}) {
+        all.push_back({"encoder.layer." + std::to_string(k) + "." + name, 4, 4});
+      }
+    }
+    all.push_back({"pooler.dense", 4, 4, false});
+    return all;
+  }
+  /// Writes factors for all layers that `paths` name, with the settings.
+  Adapter load(const std::string& settings, const std::vector<std::string>& paths, int64_t rank = 2) const {
+    std::map<std::string, Tensor> tensors;
+    for (const std::string& path : paths) {
+      tensors["base_model.model." + path + ".lora_A.weight"] = Tensor::zeros(DType::f32, {rank, 4});
+      tensors["base_model.model." + path + ".lora_B.weight"] = Tensor::zeros(DType::f32, {4, rank});
+    }
+    save_safetensors(folder_.path("adapter_model.safetensors"), tensors);
+    folder_.write("adapter_config.json", R"({"peft_type": "LORA", "r": 2, "lora_alpha": 4, )" + settings + "}");
+    return Adapter::load(folder_.path(), layers());
+  }
+  static std::vector<std::string> paths_of(const std::vector<Adapter::Pair>& pairs) {
+    std::vector<std::string> paths;
+    for (const Adapter::Pair& pair : pairs) paths.push_back(pair.path);
+    return paths;
+  }
+  TempFolder folder_;
+};
+
+TEST_F(AdapterChoice, OfBlocksByTheirNumbers) {
+  const std::vector<std::string> one = {"encoder.layer.1.attention.self.query"};
+  for (const char* more :
+       {R"("layers_to_transform": [1])", R"("layers_to_transform": 1)", R"("layers_to_transform": [1], "layers_pattern": "layer")",
+        R"("layers_to_transform": [1, 7], "layers_pattern": ["block", "layer"])"}) {
+    EXPECT_EQ(paths_of(load(R"("target_modules": ["query"], )" + std::string(more), one).pairs()), one) << more;
+  }
+  // A whole path names its layer in any block, and an empty list is none.
+  const std::string whole = R"("target_modules": ["encoder.layer.2.attention.self.query"], "layers_to_transform": [1])";
+  EXPECT_EQ(load(whole, {"encoder.layer.2.attention.self.query"}).pairs().size(), 1U);
+  const std::vector<std::string> all = {one[0], "encoder.layer.0.attention.self.query", "encoder.layer.2.attention.self.query"};
+  EXPECT_EQ(load(R"("target_modules": ["query"], "layers_to_transform": [])", all).pairs().size(), 3U);
+}
+
+TEST_F(AdapterChoice, OfBlocksNeedsNamesAndNumbers) {
+  const auto error = [&](const std::string& settings) { return message_of<FormatError>([&] { load(settings, {}); }); };
+  EXPECT_THAT(error(R"("target_modules": ".*query", "layers_to_transform": [1])"), HasSubstr("layers_to_transform"));
+  EXPECT_THAT(error(R"("target_modules": ["query"], "layers_pattern": "layer")"), HasSubstr("layers_pattern"));
+  EXPECT_THAT(error(R"("target_modules": ["query"], "layers_to_transform": [9])"), HasSubstr("chooses no layer"));
+  EXPECT_THAT(error(R"("target_modules": ["query"], "layers_to_transform": [1], "layers_pattern": "(")"), HasSubstr("layers_pattern"));
+}
+
+TEST_F(AdapterChoice, LeavesOutWhatIsExcluded) {
+  const std::vector<std::string> left = {"encoder.layer.0.attention.self.query", "encoder.layer.2.attention.self.query"};
+  for (const char* more : {R"(["encoder.layer.1.attention.self.query"])", R"(["1.attention.self.query"])", R"(".*\\.1\\..*")"}) {
+    EXPECT_EQ(paths_of(load(R"("target_modules": ["query"], "exclude_modules": )" + std::string(more), left).pairs()), left) << more;
+  }
+}
+
+TEST_F(AdapterChoice, RanksAndAlphasMayDifferBetweenLayers) {
+  std::map<std::string, Tensor> tensors;
+  for (const auto& [path, rank] :
+       {std::pair<std::string, int64_t>{"encoder.layer.0.output.dense", 3}, {"encoder.layer.1.output.dense", 2}}) {
+    tensors["base_model.model." + path + ".lora_A.weight"] = Tensor::zeros(DType::f32, {rank, 4});
+    tensors["base_model.model." + path + ".lora_B.weight"] = Tensor::zeros(DType::f32, {4, rank});
+  }
+  save_safetensors(folder_.path("adapter_model.safetensors"), tensors);
+  folder_.write("adapter_config.json",
+                R"({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "exclude_modules": ".*(2.output|attention|pooler).*",
+    "target_modules": ["output.dense"], "rank_pattern": {"layer.0.output.dense": 3, "dense": 2},
+    "alpha_pattern": {"0.*": 9, "other": 1}})");
+  const Adapter adapter = Adapter::load(folder_.path(), layers());
+  ASSERT_EQ(adapter.pairs().size(), 2U);
+  EXPECT_EQ(adapter.pairs()[0].a.dim(0), 3);
+  EXPECT_EQ(adapter.scale(adapter.pairs()[0]), 3.0);
+  EXPECT_EQ(adapter.scale(adapter.pairs()[1]), 2.0);
+  const TempFolder again;
+  adapter.save(again.path("copy"));
+  const Adapter back = Adapter::load(again.path("copy"), layers());
+  ASSERT_EQ(back.pairs().size(), 2U);
+  EXPECT_EQ(back.scale(back.pairs()[0]), 3.0);
+  EXPECT_EQ(back.scale(back.pairs()[1]), 2.0);
+}
+
+TEST_F(AdapterChoice, APartThatNothingComputesWithIsToldAndKept) {
+  const std::vector<std::string> dense = {"encoder.layer.0.attention.output.dense", "encoder.layer.0.output.dense",
+                                          "encoder.layer.1.attention.output.dense", "encoder.layer.1.output.dense",
+                                          "encoder.layer.2.attention.output.dense", "encoder.layer.2.output.dense"};
+  std::vector<std::string> with_pooler = dense;
+  with_pooler.emplace_back("pooler.dense");
+  const test::Notices notices;
+  const Adapter adapter = load(R"("target_modules": ["dense"])", with_pooler);
+  EXPECT_EQ(paths_of(adapter.pairs()), dense);
+  EXPECT_EQ(paths_of(adapter.unused_pairs()), std::vector<std::string>{"pooler.dense"});
+  EXPECT_EQ(adapter.parameters().size(), 12U);
+  EXPECT_THAT(notices.told(), ElementsAre(HasSubstr("'pooler.dense' is without effect")));
+  const TempFolder again;
+  adapter.save(again.path("copy"));
+  const Adapter back = Adapter::load(again.path("copy"), layers());
+  EXPECT_EQ(paths_of(back.unused_pairs()), std::vector<std::string>{"pooler.dense"});
+  EXPECT_THAT(back.config().target_modules, ElementsAre("dense"));
+  // An adapter without that part chooses it by accident.
+  EXPECT_THAT(load(R"("target_modules": ["dense"])", dense).unused_pairs(), IsEmpty());
+}
+
+TEST_F(AdapterChoice, SavedNamesChooseNoLayerThatNothingComputesWith) {
+  const Adapter adapter = Adapter::create(layers(), targets({"all-linear"}), 1);
+  EXPECT_EQ(adapter.pairs().size(), 9U);
+  adapter.save(folder_.path());
+  EXPECT_THAT(Adapter::load(folder_.path(), layers()).config().target_modules, ElementsAre("output.dense", "query"));
+  EXPECT_THAT(message_of<ValueError>([] { Adapter::create(layers(), targets({"pooler.dense"}), 1); }), HasSubstr("pooler.dense"));
+}
+
 TEST_F(AdapterFiles, ExpressionsAreRead) {
   replace("[\n    \"q_proj\"\n  ]", "\".*q_proj\"");
   EXPECT_EQ(Adapter::load(folder_.path(), kLayers).pairs().size(), 2U);

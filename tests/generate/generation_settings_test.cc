@@ -1,0 +1,62 @@
+// Checks what generation_config.json asks for beyond the tokens that end a text.
+#include "generate/generation_settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lazuli/error.h"
+#include "support/temp_folder.h"
+
+namespace lazuli {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class Settings : public testing::Test {
+ protected:
+  GenerationSettings read(const std::string& text) const {
+    folder_.write("generation_config.json", text);
+    return read_generation_settings(folder_.path());
+  }
+  test::TempFolder folder_;
+};
+
+TEST_F(Settings, OfDrawsAreOptions) {
+  const GenerationSettings s = read(R"({"do_sample": true, "temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.05})");
+  EXPECT_EQ(s.sampling, "--temp 0.7 --top-k 20 --top-p 0.8");
+  EXPECT_EQ(s.repetition, "--repetition-penalty 1.05");
+  EXPECT_EQ(read(R"({"do_sample": true})").sampling, "--temp 1 --top-k 50");
+  EXPECT_EQ(read(R"({"do_sample": true, "top_k": 0, "min_p": 0.1})").sampling, "--temp 1 --min-p 0.1");
+}
+
+TEST_F(Settings, OfDrawsAreNoneWithoutDraws) {
+  EXPECT_EQ(read(R"({"temperature": 0.7, "top_p": 0.8, "top_k": 20})").sampling, "");
+  EXPECT_EQ(read(R"({"do_sample": false, "temperature": 0.7})").sampling, "");
+  EXPECT_EQ(read(R"({"do_sample": null, "repetition_penalty": 1.0})").repetition, "");
+}
+
+TEST_F(Settings, WithoutAnOptionAreNamed) {
+  const GenerationSettings s = read(R"({"suppress_tokens": [1], "no_repeat_ngram_size": 3, "min_new_tokens": 2, "num_beams": 4,
+    "forced_eos_token_id": 2, "bad_words_ids": [[3]], "sequence_bias": [[[1], 2.0]], "stop_strings": ["END"]})");
+  EXPECT_THAT(s.others, ElementsAre("no_repeat_ngram_size", "min_new_tokens", "num_beams", "forced_eos_token_id", "bad_words_ids",
+                                    "sequence_bias", "suppress_tokens"));
+  EXPECT_THAT(s.stop, ElementsAre("END"));
+}
+
+TEST_F(Settings, ThatChangeNothingAreNotNamed) {
+  const GenerationSettings s = read(R"({"no_repeat_ngram_size": 0, "num_beams": 1, "guidance_scale": 1.0, "suppress_tokens": [],
+    "max_length": 4096, "max_new_tokens": 100, "use_cache": true, "pad_token_id": 0, "eos_token_id": 2, "bad_words_ids": null,
+    "token_healing": false, "stop_strings": null, "transformers_version": "5.0"})");
+  EXPECT_THAT(s.others, IsEmpty());
+  EXPECT_THAT(s.stop, IsEmpty());
+}
+
+TEST_F(Settings, AreNoneWithoutTheFile) {
+  EXPECT_EQ(read_generation_settings(folder_.path()).sampling, "");
+  EXPECT_THAT(test::message_of<FormatError>([&] { read(R"({"do_sample": 3})"); }), HasSubstr("$.do_sample"));
+}
+
+}  // namespace
+}  // namespace lazuli

@@ -1,0 +1,100 @@
+// Checks what each architecture makes of config.json: windows, missing keys, and the tokens that end a text.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lazuli/error.h"
+#include "models/registry.h"
+#include "support/notices.h"
+#include "support/temp_folder.h"
+
+namespace lazuli {
+namespace {
+
+using test::message_of;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class ConfigOf : public testing::Test {
+ protected:
+  ModelConfig read(const std::string& model_type, const std::string& more) const {
+    folder_.write("config.json", fmt::format(R"({{"model_type": "{}", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4,
+      "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 64, "max_position_embeddings": 128{}{}}})",
+                                             model_type, more.empty() ? "" : ", ", more));
+    return read_model_config(folder_.path());
+  }
+  std::string error(const std::string& model_type, const std::string& more) const {
+    return message_of<FormatError>([&] { read(model_type, more); });
+  }
+  test::TempFolder folder_;
+};
+
+TEST_F(ConfigOf, Qwen2WithoutALayerThatSlidesIsFullAttention) {
+  for (const char* more : {
+           R"("sliding_window": 4)",                                                                 // not used
+           R"("use_sliding_window": false, "sliding_window": 4, "max_window_layers": 0)",            // not used
+           R"("use_sliding_window": true, "sliding_window": 4, "max_window_layers": 4)",             // from the layer after the last
+           R"("use_sliding_window": true, "sliding_window": 4)",                                     // from layer 28 on
+           R"("use_sliding_window": true, "sliding_window": null, "max_window_layers": 0)",          // no window
+           R"("use_sliding_window": true, "sliding_window": 128, "max_window_layers": 0)",           // of the whole context
+           R"("use_sliding_window": true, "max_window_layers": 0)",                                  // 4,096, of more than the context
+           R"("use_sliding_window": true, "sliding_window": 4, "max_window_layers": 0,
+              "layer_types": ["full_attention", "attention", "full_attention", "full_attention"])",  // which comes first
+       }) {
+    EXPECT_NO_THROW(read("qwen2", more)) << more;
+  }
+}
+
+TEST_F(ConfigOf, Qwen2WithALayerThatSlidesIsRefusedByName) {
+  EXPECT_THAT(error("qwen2", R"("use_sliding_window": true, "sliding_window": 4, "max_window_layers": 3)"),
+              AllOf(HasSubstr("$.use_sliding_window"), HasSubstr("layer 3"), HasSubstr("4 positions of a context of 128")));
+  EXPECT_THAT(error("qwen2", R"("use_sliding_window": true, "sliding_window": 127, "max_window_layers": -1)"), HasSubstr("layer 0"));
+  EXPECT_THAT(error("qwen2", R"("use_sliding_window": true, "sliding_window": 4, "max_window_layers": 9,
+    "layer_types": ["full_attention", "sliding_attention", "full_attention", "full_attention"])"),
+              HasSubstr("layer 1"));
+  EXPECT_THAT(error("qwen2", R"("layer_types": ["full_attention", "full_attention", "sliding_attention", "full_attention"])"),
+              AllOf(HasSubstr("$.layer_types"), HasSubstr("layer 2 slides without a window")));
+  EXPECT_THAT(error("qwen2", R"("layer_types": ["full_attention"])"), HasSubstr("num_hidden_layers = 4"));
+  EXPECT_THAT(error("qwen2", R"("layer_types": ["linear_attention"])"), HasSubstr("linear_attention"));
+  EXPECT_THAT(error("qwen2", R"("use_sliding_window": null)"), HasSubstr("$.use_sliding_window"));
+}
+
+TEST_F(ConfigOf, OtherArchitecturesHaveNoWindows) {
+  for (const char* type : {"llama", "bert", "mpnet"}) {
+    EXPECT_NO_THROW(read(type, R"("sliding_window": 4, "use_sliding_window": true)")) << type;
+    EXPECT_THAT(error(type, R"("layer_types": ["sliding_attention"])"), HasSubstr("$.layer_types[0]")) << type;
+  }
+}
+
+TEST_F(ConfigOf, MissingKeysAreThoseOfTheArchitecturesClass) {
+  const auto sizes = [&](const std::string& type) {
+    folder_.write("config.json", fmt::format(R"({{"model_type": "{}"}})", type));
+    const ModelConfig c = read_model_config(folder_.path());
+    return std::vector<int64_t>{c.vocab_size,          c.hidden_size,         c.intermediate_size,      c.num_hidden_layers,
+                                c.num_attention_heads, c.num_key_value_heads, c.max_position_embeddings};
+  };
+  EXPECT_THAT(sizes("llama"), ElementsAre(32000, 4096, 11008, 32, 32, 32, 2048));
+  EXPECT_THAT(sizes("qwen2"), ElementsAre(151936, 4096, 22016, 32, 32, 32, 32768));
+  EXPECT_THAT(sizes("bert"), ElementsAre(30522, 768, 3072, 12, 12, 12, 512));
+  EXPECT_THAT(sizes("mpnet"), ElementsAre(30527, 768, 3072, 12, 12, 12, 512));
+}
+
+TEST_F(ConfigOf, TheGenerationConfigsEndOfTextComesBeforeTheModels) {
+  folder_.write("generation_config.json", R"({"eos_token_id": [5, 6]})");
+  EXPECT_THAT(read("llama", R"("eos_token_id": 2)").eos_token_ids, ElementsAre(5, 6));
+  EXPECT_THAT(read("llama", "").eos_token_ids, ElementsAre(5, 6));
+  folder_.write("generation_config.json", R"({"temperature": 0.6})");
+  EXPECT_THAT(read("llama", R"("eos_token_id": [2, 3])").eos_token_ids, ElementsAre(2, 3));
+  EXPECT_THAT(read("llama", R"("eos_token_id": null)").eos_token_ids, IsEmpty());
+  folder_.write("generation_config.json", R"({"eos_token_id": "x"})");
+  EXPECT_THAT(error("llama", ""), AllOf(HasSubstr("generation_config.json"), HasSubstr("$.eos_token_id")));
+}
+
+TEST_F(ConfigOf, AnArchitectureThatIsNotBuiltInIsNamed) {
+  EXPECT_THAT(error("gpt2", ""), AllOf(HasSubstr("'gpt2'"), HasSubstr("llama"), HasSubstr("mpnet")));
+}
+
+}  // namespace
+}  // namespace lazuli
