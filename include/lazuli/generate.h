@@ -46,14 +46,17 @@ class Sampler {
 
 /// How long a text goes on, and how its tokens are chosen.
 struct GenerateOptions {
-  int64_t max_tokens = 100;       ///< made at most
+  int64_t max_tokens = 100;       ///< made at most; fewer where the model's context ends before
   SamplerOptions sampler;         ///< how a token is drawn
   std::vector<std::string> stop;  ///< texts that end the generation; they are not part of the result
   bool stop_at_eos = true;        ///< end where the model says that the text ends
 };
 
-/// Why a text ended: so many tokens were asked for, the model ended it, a stop text came, the callback returned false.
-enum class FinishReason : uint8_t { length, eos, stop, cancelled };
+/// Why a text ended: so many tokens were asked for, the model ended it, a stop text came, the callback returned false, or prompt and text
+/// fill the model's context.
+enum class FinishReason : uint8_t { length, eos, stop, cancelled, context };
+/// The reason as one word.
+const char* name_of(FinishReason reason);
 
 /// A text and what it took.
 struct GenerateResult {
@@ -82,7 +85,8 @@ class Generator {
   /// Leaves the other empty.
   Generator(Generator&&) noexcept;
 
-  /// Continues a text. Throws ValueError for an empty prompt and where prompt and max_tokens exceed the model's context.
+  /// Continues a text, at most to the end of the model's context. Throws ValueError for an empty prompt and for one longer than the
+  /// context.
   GenerateResult run(std::string_view prompt, const GenerateOptions& options, const TextCallback& on_text = {});
   /// Continues token ids.
   GenerateResult run(std::span<const int32_t> prompt, const GenerateOptions& options, const TextCallback& on_text = {});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -111,8 +112,9 @@ class Trainer {
   /// Bytes of workspace that one step's plan leases.
   size_t workspace_bytes() const;
 
-  /// Writes everything that `load_state` needs to go on exactly from here: factors, moments and step. Throws IoError.
-  void save_state(const std::string& path) const;
+  /// Writes everything that `load_state` needs to go on exactly from here: factors, moments and step, and `notes` beside them as metadata.
+  /// Throws IoError.
+  void save_state(const std::string& path, const std::map<std::string, std::string>& notes = {}) const;
   /// Throws IoError, and FormatError when the file is not the state of such an adapter.
   void load_state(const std::string& path);
 

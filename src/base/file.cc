@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <system_error>
 
 #include "base/temporary.h"
@@ -26,6 +27,30 @@ std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+/// Where the links end that `path` may be, the file itself being there or not. A rename would replace a link instead of its file.
+std::string behind_links(const std::string& path) {
+  constexpr int kMostLinks = 40;
+  std::filesystem::path at = path;
+  for (int k = 0; k < kMostLinks; ++k) {
+    std::error_code error;
+    const std::filesystem::path link = std::filesystem::read_symlink(at, error);
+    if (error) return at.string();
+    at = link.is_absolute() ? link : at.parent_path() / link;
+  }
+  throw_io("write", path, ELOOP);
+}
+
+/// A device, a pipe or the like: it is written to as it is, for a file in its place would be no such thing.
+bool is_special(const struct stat& info) { return !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode); }
+
+/// Whether there is something at `path`, and then what.
+bool look_at(const std::string& path, struct stat& info) {
+  if (path.empty()) throw_io("write", "''", ENOENT);
+  if (stat(path.c_str(), &info) != 0) return false;
+  if (S_ISDIR(info.st_mode)) throw_io("write", path, EISDIR);
+  return true;
 }
 
 }  // namespace
@@ -93,15 +118,33 @@ std::string read_start(const std::string& path, size_t count) {
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   static std::atomic<unsigned> counter{0};
-  remove_abandoned(path_);
+  struct stat old {};
+  const bool exists = look_at(path_, old);
+  if (exists && is_special(old)) {
+    file_ = FileDescriptor(open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+    if (file_.get() < 0) throw_io("write", path_, errno);
+    return;
+  }
+  target_ = behind_links(path_);
+  remove_abandoned(target_);
   for (int attempt = 0; attempt < 100 && file_.get() < 0; ++attempt) {
-    temporary_ = fmt::format("{}.{}-{}.tmp", path_, getpid(), counter.fetch_add(1));
+    temporary_ = fmt::format("{}.{}-{}.tmp", target_, getpid(), counter.fetch_add(1));
     const int fd = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno != EEXIST) throw_io("write", path_, errno);
+    if (fd < 0 && errno != EEXIST) {
+      const int code = errno;
+      temporary_.clear();
+      throw_io("write", path_, code);
+    }
     file_ = FileDescriptor(fd);
     if (fd >= 0 && !lock_temporary(fd)) file_.close();
   }
   if (file_.get() < 0) throw_io("write", path_, EEXIST);
+  // What nobody else could read must not become readable by being written again. Some file systems know no modes.
+  if (exists && fchmod(file_.get(), old.st_mode & 0777) != 0 && errno != EPERM && errno != ENOTSUP) {
+    const int code = errno;
+    unlink(temporary_.c_str());
+    throw_io("write", path_, code);
+  }
 }
 
 AtomicFile::~AtomicFile() {
@@ -120,12 +163,24 @@ void AtomicFile::write(const void* data, size_t bytes) {
 }
 
 void AtomicFile::commit() {
-  if (fsync(file_.get()) != 0) throw_io("write", path_, errno);
+  // Devices and pipes cannot be synced.
+  if (fsync(file_.get()) != 0 && !(target_.empty() && (errno == EINVAL || errno == EROFS || errno == ENOTSUP))) {
+    throw_io("write", path_, errno);
+  }
   // Before the file is closed: then it is no longer locked, and would be taken for abandoned.
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) throw_io("write", path_, errno);
+  if (!target_.empty() && rename(temporary_.c_str(), target_.c_str()) != 0) throw_io("write", path_, errno);
   temporary_.clear();
   if (::close(file_.release()) != 0) throw_io("write", path_, errno);
-  sync_folder(folder_of(path_));
+  if (!target_.empty()) sync_folder(folder_of(target_));
+}
+
+void require_writable(const std::string& path) {
+  struct stat info {};
+  if (!look_at(path, info) || !is_special(info)) {
+    const AtomicFile probe(path);
+  } else if (access(path.c_str(), W_OK) != 0) {
+    throw_io("write", path, errno);
+  }
 }
 
 void write_file(const std::string& path, std::string_view content) {

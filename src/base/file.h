@@ -47,10 +47,11 @@ class FileDescriptor {
 
 /// A file that appears under its name complete or not at all: the bytes go to a temporary file in the same folder, which
 /// `commit` makes durable and renames. Without `commit` the temporary file is removed and the old file stays; that of a process that was
-/// killed is removed when the same file is written again.
+/// killed is removed when the same file is written again. A link stays, and the file behind it is replaced; a device or a pipe is written
+/// to as it is.
 class AtomicFile {
  public:
-  /// Throws IoError.
+  /// Throws IoError, also when `path` is a folder.
   explicit AtomicFile(std::string path);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -61,11 +62,15 @@ class AtomicFile {
 
  private:
   std::string path_;
-  std::string temporary_;
+  std::string target_;     ///< the file behind `path_`; empty: written to as it is
+  std::string temporary_;  ///< empty: nothing to remove
   FileDescriptor file_;
 };
 
 /// Replaces the file at `path` by `content`, atomically. Throws IoError.
 void write_file(const std::string& path, std::string_view content);
+
+/// Throws IoError where an AtomicFile of that path could not be begun now, so that work whose result could not be kept is not begun.
+void require_writable(const std::string& path);
 
 }  // namespace lazuli

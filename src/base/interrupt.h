@@ -3,7 +3,8 @@
 
 namespace lazuli {
 
-/// Catches SIGINT and SIGTERM while it lives: the first one sets the flag, a second one ends the process at once. Not nested.
+/// Catches SIGINT, SIGTERM and SIGHUP while it lives: the first one sets the flag, a second SIGINT or SIGTERM ends the process at once. A
+/// SIGHUP that was ignored before, as below nohup, stays so. Not nested.
 class InterruptGuard {
  public:
   InterruptGuard();
@@ -14,5 +15,8 @@ class InterruptGuard {
 
 /// True once a signal came in the life of the present guard.
 bool interrupted();
+
+/// What a program that such a signal ended returns, 128 plus its number: of the last signal that a guard caught; SIGINT's before any.
+int interrupt_exit_code();
 
 }  // namespace lazuli

@@ -8,6 +8,7 @@
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "backend/cpu/packed_weight.h"
 #include "base/interrupt.h"
@@ -34,8 +35,8 @@ struct BenchFlags {
   bool deterministic = false, roofline = false;
   std::string quantize = "none";
   std::string model, adapter_path, target_modules = "all-linear";
-  int64_t prompt_tokens = 512, generate_tokens = 128, train_tokens = 512;
-  int64_t embed_tokens = 128, embed_batch = 32;
+  int64_t prompt_tokens = 512, generate_tokens = 128, train_tokens = 512, embed_tokens = 128;
+  int64_t embed_batch = 32;
   int64_t batch_size = 4, lora_rank = 8, repeats = 5;
 };
 
@@ -96,9 +97,20 @@ std::vector<int32_t> some_ids(int64_t count, int64_t vocabulary) {
   return ids;
 }
 
-void check_context(const ModelInfo& info, const char* option, int64_t tokens) {
-  if (info.context > 0 && tokens > info.context) {
-    throw ValueError(fmt::format("{}: at most {} is expected (the model's context), got {}", option, info.context, tokens));
+/// Sizes that were not asked for are at most the model's context; one that was asked for must fit.
+void fit_context(BenchFlags& flags, const Common& common, const AnyModel& model) {
+  const int64_t context = model.context();
+  std::vector<std::pair<const char*, int64_t*>> sizes = {{"--embed-tokens", &flags.embed_tokens}};
+  if (model.language()) {
+    sizes = {
+        {"--prompt-tokens", &flags.prompt_tokens}, {"--generate-tokens", &flags.generate_tokens}, {"--train-tokens", &flags.train_tokens}};
+  }
+  for (const auto& [option, tokens] : sizes) {
+    if (context == 0 || *tokens <= context) continue;
+    if (common.has(option)) {
+      throw ValueError(fmt::format("{}: at most {} is expected (the model's context), got {}", option, context, *tokens));
+    }
+    *tokens = context;
   }
 }
 
@@ -138,7 +150,7 @@ Measurement train(const std::shared_ptr<const LanguageModel>& model, const Bench
 }
 
 Measurement embed(const std::shared_ptr<const EmbeddingModel>& model, std::optional<Adapter> adapter, const BenchFlags& flags) {
-  const int64_t tokens = std::min(flags.embed_tokens, model->max_seq_length());
+  const int64_t tokens = flags.embed_tokens;
   const std::vector<int32_t> ids = some_ids(tokens, model->encoder().info().vocab_size);
   std::vector<EmbeddingTokens> texts(static_cast<size_t>(flags.embed_batch), EmbeddingTokens{ids, 0});
   EmbedOptions options;
@@ -151,9 +163,6 @@ Measurement embed(const std::shared_ptr<const EmbeddingModel>& model, std::optio
 std::vector<Measurement> measurements(const BenchFlags& flags, const Common& common, const std::shared_ptr<const LanguageModel>& model,
                                       std::optional<Adapter> adapter) {
   const ModelInfo& info = model->info();
-  check_context(info, "--prompt-tokens", flags.prompt_tokens);
-  check_context(info, "--generate-tokens", flags.generate_tokens);
-  check_context(info, "--train-tokens", flags.train_tokens);
   const auto session = std::make_shared<DecodeSession>(model, std::move(adapter));
   std::vector<Measurement> all;
   if (flags.prompt_tokens > 0) all.push_back(prefill(session, flags.prompt_tokens, info.vocab_size));
@@ -246,13 +255,14 @@ int measure_and_print(const BenchFlags& flags, const Common& common, const Subje
   return kOk;
 }
 
-int run_bench(const BenchFlags& flags, const Common& common) {
+int run_bench(BenchFlags flags, const Common& common) {
   if (flags.roofline && common.device.kind != DeviceKind::cpu) {
     throw UsageError(fmt::format("--roofline: kernels are timed one by one on the cpu alone, --device is {}", to_string(common.device)));
   }
   set_deterministic(flags.deterministic);
   const AnyModel model = AnyModel::load(flags.model, common.dtype, parse_quantization(flags.quantize));
   std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.linears());
+  fit_context(flags, common, model);
   if (model.embedding()) return measure_and_print(flags, common, subject_of(model), {embed(model.embedding(), std::move(adapter), flags)});
   return measure_and_print(flags, common, subject_of(model), measurements(flags, common, model.language(), std::move(adapter)));
 }
@@ -279,11 +289,27 @@ Command bench_command() {
       model_option(&flags->model),
       adapter_option(&flags->adapter_path),
       quantize_option(&flags->quantize),
-      {.name = "--prompt-tokens", .target = &flags->prompt_tokens, .help = "Tokens of the prompt", .low = 0, .high = 1e9},
-      {.name = "--generate-tokens", .target = &flags->generate_tokens, .help = "Tokens to write", .low = 0, .high = 1e9},
-      {.name = "--train-tokens", .target = &flags->train_tokens, .help = "Tokens of a training window", .low = 0, .high = 1e9},
+      {.name = "--prompt-tokens",
+       .target = &flags->prompt_tokens,
+       .help = "Tokens of the prompt; when not given at most the context",
+       .low = 0,
+       .high = 1e9},
+      {.name = "--generate-tokens",
+       .target = &flags->generate_tokens,
+       .help = "Tokens to write; when not given at most the context",
+       .low = 0,
+       .high = 1e9},
+      {.name = "--train-tokens",
+       .target = &flags->train_tokens,
+       .help = "Tokens of a training window; when not given at most the context",
+       .low = 0,
+       .high = 1e9},
       {.name = "--batch-size", .target = &flags->batch_size, .help = "Windows in a training step", .low = 1, .high = 65536},
-      {.name = "--embed-tokens", .target = &flags->embed_tokens, .help = "Tokens of a text, for encoders", .low = 1, .high = 1e9},
+      {.name = "--embed-tokens",
+       .target = &flags->embed_tokens,
+       .help = "Tokens of a text, for encoders; when not given at most the context",
+       .low = 1,
+       .high = 1e9},
       {.name = "--embed-batch", .target = &flags->embed_batch, .help = "Texts in a batch, for encoders", .low = 1, .high = 65536},
       {.name = "--lora-rank", .target = &flags->lora_rank, .help = "Rank of the adapter that is trained", .low = 1, .high = 65536},
       {.name = "--target-modules",

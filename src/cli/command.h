@@ -1,12 +1,14 @@
 // Defines what a command of the program is: its name, help, options and the function that runs it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <limits>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -25,7 +27,10 @@ struct Common {
   std::string trace;        ///< file for the trace; empty: none
   uint64_t max_memory = 0;  ///< bytes that tensors may take; 0: what the system has available
   DType dtype = DType::f32;
-  std::string command_line;  ///< as it was typed, quoted for a shell
+  std::string command_line;             ///< as it was typed, quoted for a shell
+  std::vector<std::string> given = {};  ///< the names of the options that stand in it
+  /// Whether an option stands there; else it holds its default.
+  bool has(std::string_view option) const { return std::find(given.begin(), given.end(), option) != given.end(); }
 };
 
 /// Where an option's value goes. A `bool` is a flag without value; a vector collects the values of repeated options.
@@ -44,8 +49,8 @@ struct Option {
   double high = std::numeric_limits<double>::infinity();  ///< numbers must lie in [low, high]
 };
 
-/// Exit codes of the program.
-enum ExitCode : int { kOk = 0, kFailed = 1, kUsage = 2, kInterrupted = 130 };
+/// Exit codes of the program, beside those of base/interrupt.h for signals.
+enum ExitCode : int { kOk = 0, kFailed = 1, kUsage = 2 };
 
 /// One command. `run` returns an exit code; it reports failures by throwing.
 struct Command {
@@ -100,13 +105,13 @@ class UsageError : public Error {
   using Error::Error;
 };
 
-/// A signal ended the command before its work was done; ends with exit code 130.
+/// A signal ended the command before its work was done; ends with interrupt_exit_code().
 class Interrupted : public Error {
  public:
   using Error::Error;
 };
 
-/// Write to stdout: one line of JSON, or text as it is. Throw IoError.
+/// Write to standard output, at once: one line of JSON, or text as it is. Throw IoError. Nothing else writes there.
 void print_json(const std::string& text);
 void print_text(const std::string& text);
 

@@ -1,13 +1,16 @@
 // Defines the command `embed`, which writes one vector for each text.
 #include <fmt/format.h>
 
-#include <filesystem>
+#include <algorithm>
 #include <iostream>
 #include <memory>
+#include <span>
 
+#include "base/file.h"
 #include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "base/memory_usage.h"
+#include "base/progress.h"
 #include "cli/command.h"
 #include "cli/embedding.h"
 #include "cli/human.h"
@@ -42,40 +45,66 @@ void check_output(const EmbedFlags& flags, const Common& common) {
     throw UsageError(fmt::format("--output: a name that ends in .npy or .jsonl, or -, is expected, got '{}'", flags.output));
   }
   // Better now than after the work.
-  const std::filesystem::path folder = std::filesystem::path(flags.output).parent_path();
-  std::error_code ignored;
-  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {
-    throw IoError(fmt::format("{}: cannot write: there is no folder {}", flags.output, folder.string()));
-  }
+  require_writable(flags.output);
 }
 
+/// What was embedded.
+struct Totals {
+  int64_t count = 0, dimensions = 0, tokens = 0;
+  double seconds = 0;
+  void add(const EmbedResult& result) {
+    count += result.embeddings.dim(0);
+    dimensions = result.embeddings.dim(1);
+    tokens += result.tokens;
+    seconds += result.seconds;
+  }
+};
+
 void write_vectors(const EmbedFlags& flags, const std::vector<std::string>& texts, const Tensor& vectors) {
-  if (flags.output == "-") {
-    const auto data = vectors.data<float>();
-    const size_t size = data.size() / texts.size();
-    for (size_t k = 0; k < texts.size() && std::cout; ++k) std::cout << embedding_line(texts[k], data.subspan(k * size, size));
-    if (!std::cout.flush()) throw IoError("cannot write to standard output");
-  } else if (flags.output.ends_with(".npy")) {
+  if (flags.output.ends_with(".npy")) {
     write_npy(flags.output, vectors);
   } else {
     write_embedding_lines(flags.output, texts, vectors);
   }
 }
 
-void print_report(const EmbedFlags& flags, const Common& common, const EmbedResult& result) {
-  const int64_t count = result.embeddings.dim(0), dimensions = result.embeddings.dim(1);
-  const double rate = result.seconds > 0 ? static_cast<double>(result.tokens) / result.seconds : 0;
+/// Each batch's rows as soon as they are there, so in the order of the texts and not of their lengths.
+Totals print_vectors(Embedder& embedder, std::span<const std::string> texts, EmbedOptions options, const Common& common) {
+  Progress progress(0, static_cast<int64_t>(texts.size()), common.quiet);
+  options.on_progress = [](int64_t, int64_t) { return !interrupted(); };
+  Totals totals;
+  const auto most = static_cast<size_t>(options.batch_size);
+  for (size_t first = 0; first < texts.size(); first += most) {
+    const auto part = texts.subspan(first, std::min(most, texts.size() - first));
+    const EmbedResult result = embedder.run(part, options);
+    if (result.cancelled) throw Interrupted(fmt::format("stopped after {} of {} texts", first, texts.size()));
+    const auto data = result.embeddings.data<float>();
+    const size_t size = data.size() / part.size();
+    std::string rows;
+    for (size_t k = 0; k < part.size(); ++k) rows += embedding_line(part[k], data.subspan(k * size, size));
+    progress.clear();
+    print_text(rows);
+    totals.add(result);
+    progress.update(static_cast<int64_t>(first + part.size()), "texts");
+    if (interrupted()) throw Interrupted(fmt::format("stopped after {} of {} texts", first + part.size(), texts.size()));
+  }
+  return totals;
+}
+
+void print_report(const EmbedFlags& flags, const Common& common, const Totals& totals) {
+  const int64_t count = totals.count, dimensions = totals.dimensions;
+  const double rate = totals.seconds > 0 ? static_cast<double>(totals.tokens) / totals.seconds : 0;
   const uint64_t peak = peak_memory_bytes();
   if (common.json) {
     JsonWriter w;
-    w.begin_object().field("count", count).field("dimensions", dimensions).field("tokens", result.tokens);
-    w.field("tokens_per_second", rate).field("seconds", result.seconds).field("peak_memory_bytes", peak);
+    w.begin_object().field("count", count).field("dimensions", dimensions).field("tokens", totals.tokens);
+    w.field("tokens_per_second", rate).field("seconds", totals.seconds).field("peak_memory_bytes", peak);
     w.field("output", flags.output);
     write_allocator(w);
     w.end_object();
     print_json(w.text());
   } else if (!common.quiet) {
-    std::cerr << fmt::format("{} texts, {} dimensions, {} tokens, {:.0f} tokens/s, peak memory {}\n", count, dimensions, result.tokens,
+    std::cerr << fmt::format("{} texts, {} dimensions, {} tokens, {:.0f} tokens/s, peak memory {}\n", count, dimensions, totals.tokens,
                              rate, human_bytes(peak));
   }
 }
@@ -89,10 +118,16 @@ int run_embed(const EmbedFlags& flags, const Common& common) {
   options.batch_size = flags.batch_size;
   options.prompt_name = flags.prompt_name;
   const InterruptGuard guard;
-  const EmbedResult result = embed_texts(embedder, texts, options, common);
-  if (result.cancelled) return kInterrupted;
-  write_vectors(flags, texts, result.embeddings);
-  print_report(flags, common, result);
+  Totals totals;
+  if (flags.output == "-") {
+    totals = print_vectors(embedder, texts, options, common);
+  } else {
+    const EmbedResult result = embed_texts(embedder, texts, options, common);
+    if (result.cancelled) throw Interrupted(fmt::format("stopped; {} was not written", flags.output));
+    write_vectors(flags, texts, result.embeddings);
+    totals.add(result);
+  }
+  print_report(flags, common, totals);
   return kOk;
 }
 
@@ -105,7 +140,8 @@ Command embed_command() {
   c.summary = "Turn texts into vectors with an encoder";
   c.details =
       "The folder is one of sentence-transformers, or has an encoder alone: then a vector is the mean of the tokens' states, normalised.\n"
-      "Vectors come in the order of the texts. A file of vectors appears complete or not at all.";
+      "Vectors come in the order of the texts. A file of vectors appears complete or not at all; with --output - each batch's rows are\n"
+      "printed as soon as they are there.";
   c.examples =
       "lazuli embed --model all-MiniLM-L6-v2 --input sentences.txt --output vectors.npy\n"
       "lazuli embed --model all-MiniLM-L6-v2 --input texts.jsonl --output vectors.jsonl --batch-size 64 --json\n"

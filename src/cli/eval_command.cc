@@ -1,10 +1,10 @@
 // Defines the command `eval`, which measures a model's loss on texts.
 #include <fmt/format.h>
 
-#include <iostream>
 #include <memory>
 #include <optional>
 
+#include "base/file.h"
 #include "base/json_writer.h"
 #include "base/progress.h"
 #include "cli/command.h"
@@ -27,6 +27,7 @@ struct EvalFlags {
 
 int run_eval(const EvalFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
+  if (!flags.dump_logits.empty()) require_writable(flags.dump_logits);
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
   const auto model = load_model(flags.model, common.dtype, parse_quantization(flags.quantize));
   const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->linears());
@@ -45,7 +46,7 @@ int run_eval(const EvalFlags& flags, const Common& common) {
     w.end_object();
     print_json(w.text());
   } else {
-    std::cout << fmt::format("loss {:.5f}, perplexity {:.4f}, {} tokens\n", result.loss, result.perplexity, result.tokens);
+    print_text(fmt::format("loss {:.5f}, perplexity {:.4f}, {} tokens\n", result.loss, result.perplexity, result.tokens));
   }
   return kOk;
 }

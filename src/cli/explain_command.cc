@@ -42,6 +42,7 @@ std::string text_of(const Explanation& e, const ExplainFlags& flags) {
 int run_explain(const ExplainFlags& flags, const Common& common) {
   const bool one_graph = flags.format == "text" || flags.format == "dot";
   if (!flags.graph.empty() && !one_graph) throw UsageError("--graph goes with --format text or dot (see lazuli explain --help)");
+  if (!flags.output.empty()) require_writable(flags.output);
   const AnyModel model = AnyModel::load(flags.model, common.dtype, parse_quantization(flags.quantize));
   const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.linears());
   WorkloadOptions options;

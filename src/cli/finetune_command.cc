@@ -10,9 +10,13 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/json_writer.h"
+#include "base/output_folder.h"
 #include "base/terminal.h"
 #include "cli/command.h"
+#include "cli/finetune_flags.h"
+#include "cli/finetune_resume.h"
 #include "cli/finetune_task.h"
 #include "cli/human.h"
 #include "cli/input.h"
@@ -24,34 +28,8 @@
 namespace lazuli::cli {
 namespace {
 
-struct FinetuneFlags {
-  bool deterministic = false;
-  std::string model, data, adapter_path;
-  std::string task = "text";
-  int64_t iters = 1000;
-  int64_t batch_size = 4;
-  double learning_rate = 1e-5;
-  int64_t lora_rank = 8;
-  double lora_alpha = 16;
-  double lora_dropout = 0;
-  std::string target_modules = "all-linear";
-  int64_t max_seq_length = 2048;
-  int64_t steps_per_report = 10;
-  int64_t steps_per_eval = 200;
-  int64_t val_batches = 25;
-  int64_t save_every = 100;
-  double max_grad_norm = 1.0;
-  double weight_decay = 0.01;
-  int64_t warmup_steps = 0;
-  std::string lr_schedule = "constant";
-  std::string on_nonfinite = "stop";
-  std::string quantize = "none";
-  bool resume = false;
-};
-
 FineTuneOptions loop_options(const FinetuneFlags& flags, const Common& common) {
   FineTuneOptions o;
-  o.folder = flags.adapter_path;
   o.train.iterations = flags.iters;
   o.train.learning_rate = flags.learning_rate;
   o.train.schedule = parse_rate_schedule(flags.lr_schedule);
@@ -111,9 +89,11 @@ std::string report_json(const FinetuneFlags& flags, const FineTuneReport& r, con
       .field("loss_curve", curves)
       .field("quantization", flags.quantize)
       .field("iterations", r.iterations)
-      .field("interrupted", r.interrupted);
+      .field("interrupted", r.interrupted)
+      .field("saved", r.saved);
   add_optional(w, "train_loss_before", r.train_loss_before);
   add_optional(w, "train_loss_after", r.train_loss_after);
+  w.field("train_loss_after_steps", r.train_loss_after_steps);
   add_optional(w, "val_loss_before", r.val_loss_before);
   add_optional(w, "val_loss_after", r.val_loss_after);
   w.field("trainable_parameters", adapter.parameter_count())
@@ -128,35 +108,82 @@ std::string report_json(const FinetuneFlags& flags, const FineTuneReport& r, con
   return w.text();
 }
 
-std::string change(const std::optional<double>& before, const std::optional<double>& after) {
-  if (!before) return "not measured";
-  return after ? fmt::format("{:.4f} before, {:.4f} after", *before, *after) : fmt::format("{:.4f} before", *before);
+std::string validation_change(const FineTuneReport& r) {
+  if (!r.val_loss_before) return "not measured";
+  const std::string before = fmt::format("{:.4f} before", *r.val_loss_before);
+  return r.val_loss_after ? fmt::format("{}, {:.4f} after", before, *r.val_loss_after) : before;
+}
+
+std::string training_change(const FineTuneReport& r) {
+  if (!r.train_loss_before) return "not measured";
+  const std::string before = fmt::format("{:.4f} in the first step", *r.train_loss_before);
+  if (!r.train_loss_after) return before;
+  return fmt::format("{}, {:.4f} in the mean of the last {}", before, *r.train_loss_after, r.train_loss_after_steps);
+}
+
+/// The command line that goes on with what this one began.
+std::string resuming(const Common& common, const FinetuneFlags& flags) {
+  constexpr std::string_view kOverwrite = " --overwrite";
+  std::string line = common.command_line;
+  if (const size_t at = line.find(kOverwrite); flags.overwrite && at != std::string::npos) line.erase(at, kOverwrite.size());
+  return line + (flags.resume ? "" : " --resume");
 }
 
 void say_summary(const Common& common, const FinetuneFlags& flags, const FineTuneReport& r) {
-  say(common, fmt::format("training loss {}; validation loss {}", change(r.train_loss_before, r.train_loss_after),
-                          change(r.val_loss_before, r.val_loss_after)));
+  say(common, fmt::format("training loss {}; validation loss {}", training_change(r), validation_change(r)));
   say(common, fmt::format("{} tokens in {}, {:.0f} tokens/s, peak memory {}", r.trained_tokens, format_duration(r.seconds),
                           r.tokens_per_second, human_bytes(r.peak_memory_bytes)));
   if (r.skipped > 0) say(common, fmt::format("{} iterations without a finite loss were left out", r.skipped));
+  if (!r.saved) {
+    say(common, fmt::format("stopped before the first iteration; {} holds what it held before", flags.adapter_path));
+    return;
+  }
   say(common, fmt::format("{} {}", coloured(STDERR_FILENO, Colour::green, "adapter saved:"), flags.adapter_path));
   if (!r.interrupted) return;
-  const std::string again = common.command_line + (flags.resume ? "" : " --resume");
-  say(common, fmt::format("stopped after iteration {} of {}; to go on: {}", r.iterations, flags.iters, again));
+  say(common, fmt::format("stopped after iteration {} of {}; to go on: {}", r.iterations, flags.iters, resuming(common, flags)));
 }
 
 /// Curves of the whole training, runs before --resume included.
-std::string draw_curves(const Common& common, const FinetuneFlags& flags) {
+std::string draw_curves(const Common& common, const FinetuneFlags& flags, const OutputFolder& folder) {
   constexpr int kMostColumns = 100;
-  const LossCurves curves = read_loss_curves(metrics_path(flags.adapter_path));
-  const std::string path = (std::filesystem::path(flags.adapter_path) / "loss.svg").string();
-  write_file(path, plot_svg(curves, flags.model + ", " + flags.data));
+  const LossCurves curves = read_loss_curves(folder.file(kMetricsFile));
+  write_file(folder.file(kCurvesFile), plot_svg(curves, flags.model + ", " + flags.data));
   const std::string plot = plot_text(curves, std::min(terminal_width(STDERR_FILENO), kMostColumns));
   if (!plot.empty()) say(common, "\n" + plot);
-  return path;
+  return (std::filesystem::path(flags.adapter_path) / kCurvesFile).string();
 }
 
-int run_finetune(const FinetuneFlags& flags, const Common& common) {
+/// Takes what was not given from the training in the folder, and says what will be different from now on.
+TrainingNotes go_on(const OutputFolder& folder, FinetuneFlags& flags, Common& common) {
+  TrainingNotes notes = read_notes(folder);
+  const std::vector<std::string> changed = restore_options(notes, flags, common, folder);
+  if (!notes.complete) {
+    say(common, fmt::format("{}: of a version that kept no options; those that this command line does not give have their defaults, and "
+                            "whether model and data are the same is not known",
+                            folder.path()));
+  }
+  if (!changed.empty()) say(common, fmt::format("from now on: {}", fmt::join(changed, ", ")));
+  return notes;
+}
+
+void check_flags(const FinetuneFlags& flags, const Common& common) {
+  if (flags.resume && flags.overwrite) throw UsageError("--resume and --overwrite exclude each other (see lazuli finetune --help)");
+  loop_options(flags, common).train.check();
+  split_names("--target-modules", flags.target_modules);
+}
+
+void start_trainer(Trainer& trainer, const FinetuneFlags& flags, const OutputFolder& folder, const Common& common) {
+  if (!flags.resume) return;
+  trainer.load_state(folder.file(kStateFile));
+  say(common, fmt::format("going on after iteration {} of {}", trainer.steps_done(), flags.iters));
+  if (trainer.steps_done() >= flags.iters) say(common, "all iterations are done already; a larger --iters goes on");
+}
+
+int run_finetune(FinetuneFlags flags, Common common) {
+  check_flags(flags, common);
+  OutputFolder folder(flags.adapter_path, training_files());
+  check_folder(folder, flags);
+  const TrainingNotes before = flags.resume ? go_on(folder, flags, common) : TrainingNotes();
   set_deterministic(flags.deterministic);
   FineTuneOptions options = loop_options(flags, common);
   options.train.check();
@@ -165,30 +192,42 @@ int run_finetune(const FinetuneFlags& flags, const Common& common) {
       flags.model, flags.data, flags.max_seq_length, static_cast<uint64_t>(common.seed), common.dtype, parse_quantization(flags.quantize)};
   const FinetuneTask task = flags.task == "similarity" ? similarity_task(sources) : text_task(sources);
   options.perplexity = task.perplexity;
+  options.overwrite = flags.overwrite && (folder.has(kAdapterFile) || folder.has(kFactorsFile));
+  const TrainingNotes now = notes_of(flags, common, task);
+  options.notes = as_metadata(now);
   const Adapter adapter = first_adapter(flags, common, targets, task);
+  if (flags.resume) {
+    check_adapter(before, adapter, common.has("--target-modules") ? targets : std::vector<std::string>(), task, folder);
+    for (const std::string& what : compare_inputs(before, now, folder)) say(common, what);
+  }
   say_what_is_trained(common, task, adapter);
   Trainer trainer(task.objective, adapter, options.train, common.device);
-  if (flags.resume) {
-    trainer.load_state(training_state_path(flags.adapter_path));
-    say(common, fmt::format("going on after iteration {}", trainer.steps_done()));
-  }
-  const FineTuneReport report = fine_tune(trainer, *task.train, task.validation.get(), options);
-  const std::string curves = draw_curves(common, flags);
-  if (common.json) print_json(report_json(flags, report, adapter, curves));
+  start_trainer(trainer, flags, folder, common);
+  const FineTuneReport report = fine_tune(trainer, *task.train, task.validation.get(), folder, options);
+  const std::string curves = report.saved ? draw_curves(common, flags, folder) : "";
   say_summary(common, flags, report);
-  return report.interrupted ? kInterrupted : kOk;
+  if (common.json) print_json(report_json(flags, report, adapter, curves));
+  return report.interrupted ? interrupt_exit_code() : kOk;
 }
 
 constexpr const char* kDetails =
     "The data is a text or source file, a folder of them (split by file into training and validation), or a folder with train.jsonl and\n"
     "valid.jsonl of {\"text\": ...} rows. The adapter's folder gets adapter_config.json and adapter_model.safetensors in PEFT's layout,\n"
-    "metrics.jsonl, loss.svg, and training_state.safetensors, from which --resume goes on. Ctrl-C finishes the step, saves, and ends\n"
-    "with code 130; a second Ctrl-C ends at once.\n"
+    "metrics.jsonl, loss.svg, and training_state.safetensors. Ctrl-C, SIGTERM or a closed terminal (SIGHUP) finish the step, save, and "
+    "end\n"
+    "with 128 and the signal's number; a second Ctrl-C ends at once.\n"
+    "A folder that holds an adapter already needs one of two options. --resume goes on from it: options that are not given have the "
+    "values\n"
+    "that the training was begun with. --iters (at least what is done), --learning-rate, --lr-schedule, --warmup-steps, --weight-decay,\n"
+    "--max-grad-norm, --on-nonfinite, --steps-per-report, --steps-per-eval, --val-batches, --save-every and --deterministic may be given\n"
+    "anew, which is said; --device, --threads and --max-memory are those of each run. Every other value that differs is refused, and so\n"
+    "are other layers, another model and other data. --overwrite trains a new adapter: the old one stays whole until the new one is saved\n"
+    "after its first steps, and then all files are replaced. Two runs cannot share a folder.\n"
     "Where a step would take more than --max-memory, as few layers as it needs keep nothing for the backward pass, which computes them\n"
     "again: slower, with the same result.\n"
     "With --quantize the model's weights are rounded, which takes a quarter or an eighth of their memory; the adapter is trained in f32 "
     "on\n"
-    "what is left of them (Dettmers et al. 2023) and saved as always. Use it with the same --quantize, and give that to --resume, too.\n"
+    "what is left of them (Dettmers et al. 2023) and saved as always. Use it with the same --quantize.\n"
     "With --task similarity the model is an encoder and the data are pairs of texts: rows {\"anchor\", \"positive\"}, of which each\n"
     "learns to tell its own second text from those of its batch, or rows {\"sentence1\", \"sentence2\", \"score\"} with the cosine\n"
     "that is wanted. lazuli embed and lazuli similar take the adapter.";
@@ -196,54 +235,11 @@ constexpr const char* kDetails =
 constexpr const char* kExamples =
     "lazuli finetune --model models/pycoder-16m --data src --adapter-path my-adapter --iters 300 --learning-rate 1e-3\n"
     "lazuli finetune --model MODEL --data rows --adapter-path OUT --target-modules q_proj,v_proj --lora-rank 16 --lora-alpha 32\n"
-    "lazuli finetune --model MODEL --data notes.txt --adapter-path OUT --lr-schedule cosine --warmup-steps 20 --json > result.json\n"
     "lazuli finetune --model MODEL --data rows --adapter-path OUT --resume\n"
-    "lazuli finetune --model MODEL --data rows --adapter-path OUT --quantize int4 --learning-rate 1e-4\n"
-    "lazuli finetune --task similarity --model all-MiniLM-L6-v2 --data pairs.jsonl --adapter-path OUT2 --batch-size 32 --learning-rate "
+    "lazuli finetune --model MODEL --data notes.txt --adapter-path OUT2 --lr-schedule cosine --warmup-steps 20 --json > result.json\n"
+    "lazuli finetune --model MODEL --data rows --adapter-path OUT --overwrite --quantize int4 --learning-rate 1e-4\n"
+    "lazuli finetune --task similarity --model all-MiniLM-L6-v2 --data pairs.jsonl --adapter-path OUT3 --batch-size 32 --learning-rate "
     "1e-4";
-
-std::vector<Option> finetune_options(FinetuneFlags& f) {
-  return {
-      model_option(&f.model),
-      {.name = "--data", .target = &f.data, .help = "Texts to train on", .value = "PATH", .required = true},
-      {.name = "--adapter-path", .target = &f.adapter_path, .help = "Folder for the adapter", .value = "DIR", .required = true},
-      {.name = "--task",
-       .target = &f.task,
-       .help = "What the model learns: to continue texts, or to tell which are similar",
-       .choices = {"text", "similarity"}},
-      {.name = "--iters", .target = &f.iters, .help = "Training steps", .low = 0, .high = 1e9},
-      {.name = "--batch-size", .target = &f.batch_size, .help = "Windows or pairs in each step", .low = 1, .high = 65536},
-      {.name = "--learning-rate", .target = &f.learning_rate, .help = "Of AdamW", .low = 0},
-      {.name = "--lora-rank", .target = &f.lora_rank, .help = "Rank of the adapter", .low = 1, .high = 65536},
-      {.name = "--lora-alpha", .target = &f.lora_alpha, .help = "The adapter's part is scaled by alpha / rank", .low = 0},
-      {.name = "--lora-dropout",
-       .target = &f.lora_dropout,
-       .help = "Probability of a zero in the adapter's input",
-       .low = 0,
-       .high = 0.999},
-      {.name = "--target-modules", .target = &f.target_modules, .help = "all-linear, or names such as q_proj,v_proj", .value = "NAMES"},
-      {.name = "--max-seq-length",
-       .target = &f.max_seq_length,
-       .help = "Tokens in a window or text, at most the context",
-       .low = 1,
-       .high = 1e9},
-      {.name = "--steps-per-report", .target = &f.steps_per_report, .help = "Steps between reports of the loss", .low = 1},
-      {.name = "--steps-per-eval", .target = &f.steps_per_eval, .help = "Steps between validations", .low = 1},
-      {.name = "--val-batches", .target = &f.val_batches, .help = "Batches in a validation; -1: all", .low = -1},
-      {.name = "--save-every", .target = &f.save_every, .help = "Steps between saves", .low = 1},
-      {.name = "--max-grad-norm", .target = &f.max_grad_norm, .help = "Gradients are scaled down to this norm; 0: never", .low = 0},
-      {.name = "--weight-decay", .target = &f.weight_decay, .help = "Of AdamW", .low = 0},
-      {.name = "--warmup-steps", .target = &f.warmup_steps, .help = "Steps in which the learning rate rises", .low = 0, .high = 1e9},
-      {.name = "--lr-schedule", .target = &f.lr_schedule, .help = "After the warm-up", .choices = {"constant", "cosine", "linear"}},
-      {.name = "--on-nonfinite",
-       .target = &f.on_nonfinite,
-       .help = "What a loss or gradient that is not finite does: end the training, or leave that step out",
-       .choices = {"stop", "skip"}},
-      quantize_option(&f.quantize),
-      {.name = "--resume", .target = &f.resume, .help = "Go on from what --adapter-path holds"},
-      deterministic_option(&f.deterministic),
-  };
-}
 
 }  // namespace
 

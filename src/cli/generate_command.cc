@@ -72,6 +72,7 @@ void print_result_json(const GenerateResult& result) {
   w.key("tokens").begin_array();
   for (int32_t id : result.tokens) w.value(id);
   w.end_array();
+  w.field("finish_reason", name_of(result.finish));
   w.field("prompt_tokens", result.prompt_tokens).field("generation_tokens", result.generation_tokens);
   w.field("prompt_tps", result.prompt_tps).field("generation_tps", result.generation_tps);
   w.field("peak_memory_bytes", result.peak_memory_bytes);
@@ -81,6 +82,7 @@ void print_result_json(const GenerateResult& result) {
 }
 
 void print_statistics(const GenerateResult& result) {
+  if (result.finish == FinishReason::context) std::cerr << "Ended by the model's context, which prompt and text fill\n";
   std::cerr << fmt::format("Prompt: {} tokens, {:.1f} tokens/s\nGeneration: {} tokens, {:.1f} tokens/s\nPeak memory: {}\n",
                            result.prompt_tokens, result.prompt_tps, result.generation_tokens, result.generation_tps,
                            human_bytes(result.peak_memory_bytes));
@@ -96,17 +98,17 @@ int run_generate(const GenerateFlags& flags, const Common& common) {
   // Ctrl-C ends the text and still shows the statistics.
   const InterruptGuard guard;
   const TextCallback stream = [&common](std::string_view piece) {
-    if (!common.json) std::cout << piece << std::flush;
-    return static_cast<bool>(std::cout) && !interrupted();
+    if (!common.json) print_text(std::string(piece));
+    return !interrupted();
   };
   const GenerateResult result = generator.run(prompt, options_of(flags, common), stream);
   if (common.json) {
     print_result_json(result);
   } else {
-    std::cout << std::endl;
+    print_text("\n");
     if (!common.quiet) print_statistics(result);
   }
-  return interrupted() ? kInterrupted : kOk;
+  return interrupted() ? interrupt_exit_code() : kOk;
 }
 
 }  // namespace
@@ -129,7 +131,10 @@ Command generate_command() {
        .required = true},
       adapter_option(&flags->adapter_path),
       quantize_option(&flags->quantize),
-      {.name = "--max-tokens", .target = &flags->max_tokens, .help = "How many tokens to make at most", .low = 1},
+      {.name = "--max-tokens",
+       .target = &flags->max_tokens,
+       .help = "How many tokens to make at most; the model's context ends a text too",
+       .low = 1},
       {.name = "--temp", .target = &flags->temp, .help = "Sampling temperature; 0 takes the most probable token", .low = 0},
       {.name = "--top-p",
        .target = &flags->top_p,

@@ -17,9 +17,11 @@ using Out = fmt::memory_buffer;
 
 constexpr const char* kExitCodes[][2] = {
     {"0", "Done."},
-    {"1", "It failed; stderr says why, and with --json stdout has an object with the key error."},
+    {"1",
+     "It failed; stderr says why, and with --json stdout has an object with the key error. Output that could not be written is a failure."},
     {"2", "The command line is wrong."},
-    {"130", "Ended by a signal, in order."},
+    {"130", "Ended by Ctrl-C (SIGINT), in order; 143 by SIGTERM, 129 by SIGHUP."},
+    {"141", "Nobody reads stdout any more: ended by SIGPIPE, without a word. Where SIGPIPE is ignored that is an error like others."},
 };
 
 /// Text for roff: backslashes and hyphens as they are, and no line that looks like a request.

@@ -140,6 +140,9 @@ std::variant<Invocation, Answer> parse_command_line(const std::vector<Command>& 
   chosen.common.dtype = dtype_by_name(target.dtype);
   chosen.common.threads = static_cast<int>(target.threads);
   if (!target.max_memory.empty()) chosen.common.max_memory = parse_bytes("--max-memory", target.max_memory);
+  for (const CLI::Option* option : app.get_subcommands().front()->get_options()) {
+    if (option->count() > 0) chosen.common.given.push_back(option->get_name());
+  }
   for (int k = 0; k < argc; ++k) chosen.common.command_line += (k == 0 ? "" : " ") + quoted_for_shell(argv[k]);
   return chosen;
 }

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <limits>
@@ -10,12 +9,14 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "base/system_info.h"
 #include "base/terminal.h"
 #include "base/trace.h"
 #include "cli/command.h"
 #include "cli/human.h"
+#include "cli/output.h"
 #include "cli/parser.h"
 #include "exec/team.h"
 #include "lazuli/lazy_tensor.h"
@@ -25,20 +26,17 @@
 namespace lazuli::cli {
 namespace {
 
-void write_stdout(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) throw_io("write", "stdout", errno);
-}
-
 int report(std::string_view message, bool json, int code) {
   const std::string text = fmt::format("{} {}\n", coloured(STDERR_FILENO, Colour::red, "lazuli: error:"), message);
   std::fwrite(text.data(), 1, text.size(), stderr);
   if (json) {
     JsonWriter w;
     w.begin_object().field("error", message).end_object();
-    const std::string line = w.text() + "\n";
-    // A stdout that cannot be written to leaves the message on stderr.
-    std::fwrite(line.data(), 1, line.size(), stdout);
-    std::fflush(stdout);
+    try {
+      print_json(w.text());
+    } catch (const IoError&) {
+      // A stdout that cannot be written to leaves the message on stderr.
+    }
   }
   return code;
 }
@@ -70,7 +68,11 @@ int run_command(const Invocation& invocation) {
   set_memory_limit(memory_limit(common));
   // The card's own memory bounds what is not bounded by the option.
   if (!on_host(common.device) && common.max_memory > 0) set_memory_limit(common.max_memory, common.device);
-  if (!common.trace.empty()) trace::start(common.trace);
+  if (common.json) require_stdout();
+  if (!common.trace.empty()) {
+    require_writable(common.trace);
+    trace::start(common.trace);
+  }
   try {
     const int code = run_with_hint(*invocation.command, common);
     finish_trace();
@@ -95,22 +97,25 @@ bool asks_for_json(int argc, char** argv) {
 
 }  // namespace
 
-void print_json(const std::string& text) { write_stdout(text + "\n"); }
-void print_text(const std::string& text) { write_stdout(text); }
-
 int run_program(const std::vector<Command>& commands, int argc, char** argv) {
+  prepare_standard_streams();
   const bool json = asks_for_json(argc, argv);
   try {
     const auto parsed = parse_command_line(commands, argc, argv);
+    int code = kOk;
     if (const auto* answer = std::get_if<Answer>(&parsed)) {
       write_stdout(answer->text);
-      return kOk;
+    } else {
+      code = run_command(std::get<Invocation>(parsed));
     }
-    return run_command(std::get<Invocation>(parsed));
+    finish_stdout();
+    return code;
+  } catch (const ClosedPipe&) {
+    return end_by_broken_pipe();
   } catch (const UsageError& error) {
     return report(error.what(), json, kUsage);
   } catch (const Interrupted& error) {
-    return report(error.what(), json, kInterrupted);
+    return report(error.what(), json, interrupt_exit_code());
   } catch (const std::bad_alloc&) {
     return report("out of memory", json, kFailed);
   } catch (const std::exception& error) {

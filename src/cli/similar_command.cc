@@ -57,8 +57,9 @@ std::vector<Hit> best(const Tensor& vectors, const Tensor& query, Similarity sim
 
 void print_hits(const SimilarFlags& flags, const Common& common, const std::vector<std::string>& texts, const std::vector<Hit>& hits) {
   if (!common.json) {
-    for (const Hit& hit : hits) std::cout << fmt::format("{:7.4f}  {}\n", hit.score, texts[hit.index]);
-    std::cout.flush();
+    std::string lines;
+    for (const Hit& hit : hits) lines += fmt::format("{:7.4f}  {}\n", hit.score, texts[hit.index]);
+    print_text(lines);
     return;
   }
   JsonWriter w;
@@ -82,7 +83,7 @@ int run_similar(const SimilarFlags& flags, const Common& common) {
   options.prompt_name = flags.prompt_name;
   const InterruptGuard guard;
   const EmbedResult result = embed_texts(embedder, texts, options, common);
-  if (result.cancelled) return kInterrupted;
+  if (result.cancelled) throw Interrupted("stopped; the texts were not all compared");
   print_hits(flags, common, texts,
              best(result.embeddings, query.embeddings, embedder.model().similarity(), static_cast<size_t>(flags.top)));
   return kOk;

@@ -60,6 +60,8 @@ struct Generator::Impl {
   void check(std::span<const int32_t> prompt, const GenerateOptions& options) const;
   bool ends(int32_t token) const;
   FinishReason decode(const GenerateOptions& options, int32_t token, TextStream& stream, GenerateResult& result);
+  /// Prefill and decoding of as many tokens as `options` asks for, all of which the context holds.
+  void generate(std::span<const int32_t> prompt, const GenerateOptions& options, TextStream& stream, GenerateResult& result);
 };
 
 void Generator::Impl::check(std::span<const int32_t> prompt, const GenerateOptions& options) const {
@@ -67,9 +69,8 @@ void Generator::Impl::check(std::span<const int32_t> prompt, const GenerateOptio
   const auto count = static_cast<int64_t>(prompt.size());
   if (count == 0) throw ValueError("[generate] a prompt of at least one token is expected");
   if (options.max_tokens < 1) throw ValueError(fmt::format("[generate] max_tokens of at least 1 is expected, got {}", options.max_tokens));
-  if (options.max_tokens > info.context - count) {
-    throw ValueError(fmt::format("[generate] {} prompt tokens and {} new ones exceed the model's context of {} tokens", count,
-                                 options.max_tokens, info.context));
+  if (info.context > 0 && count > info.context) {
+    throw ValueError(fmt::format("[generate] a prompt of {} tokens exceeds the model's context of {} tokens", count, info.context));
   }
   for (int32_t id : prompt) {
     if (id < 0 || id >= info.vocab_size) {
@@ -120,29 +121,55 @@ GenerateResult Generator::run(std::string_view prompt, const GenerateOptions& op
   return run(impl_->tokenizer.encode(prompt), options, on_text);
 }
 
-GenerateResult Generator::run(std::span<const int32_t> prompt, const GenerateOptions& options, const TextCallback& on_text) {
-  options.sampler.check();
-  impl_->check(prompt, options);
-  GenerateResult result;
-  TextStream stream(impl_->tokenizer, options, on_text, result.text);
-  result.prompt_tokens = static_cast<int64_t>(prompt.size());
-  impl_->session.require_memory(result.prompt_tokens, result.prompt_tokens + options.max_tokens);
-  impl_->session.reset(result.prompt_tokens + options.max_tokens, options.sampler, result.prompt_tokens);
+void Generator::Impl::generate(std::span<const int32_t> prompt, const GenerateOptions& options, TextStream& stream,
+                               GenerateResult& result) {
+  session.require_memory(result.prompt_tokens, result.prompt_tokens + options.max_tokens);
+  session.reset(result.prompt_tokens + options.max_tokens, options.sampler, result.prompt_tokens);
   auto start = std::chrono::steady_clock::now();
-  impl_->session.feed(prompt);
-  const int32_t first = impl_->session.next_token();
+  session.feed(prompt);
+  const int32_t first = session.next_token();
   result.prompt_tps = rate(result.prompt_tokens, seconds_since(start));
   start = std::chrono::steady_clock::now();
-  result.finish = impl_->decode(options, first, stream, result);
-  impl_->session.drop_unread();
+  result.finish = decode(options, first, stream, result);
+  session.drop_unread();
   const double seconds = seconds_since(start);
   stream.end();
   if (stream.stopped()) result.finish = FinishReason::stop;
   result.generation_tokens = static_cast<int64_t>(result.tokens.size());
   result.generation_tps = rate(result.generation_tokens - 1, seconds);
+}
+
+GenerateResult Generator::run(std::span<const int32_t> prompt, const GenerateOptions& options, const TextCallback& on_text) {
+  options.sampler.check();
+  impl_->check(prompt, options);
+  GenerateResult result;
+  result.prompt_tokens = static_cast<int64_t>(prompt.size());
+  const int64_t context = impl_->model->info().context;
+  const int64_t room = context > 0 ? context - result.prompt_tokens : options.max_tokens;
+  GenerateOptions fitting = options;
+  fitting.max_tokens = std::min(options.max_tokens, room);
+  TextStream stream(impl_->tokenizer, fitting, on_text, result.text);
+  if (room > 0) impl_->generate(prompt, fitting, stream, result);
+  if (result.finish == FinishReason::length && fitting.max_tokens < options.max_tokens) result.finish = FinishReason::context;
   result.peak_memory_bytes = peak_memory_bytes();
   result.pool_peak_bytes = BufferPool::host().stats().peak_bytes;
   return result;
+}
+
+const char* name_of(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::length:
+      return "length";
+    case FinishReason::eos:
+      return "eos";
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::cancelled:
+      return "cancelled";
+    case FinishReason::context:
+      return "context";
+  }
+  return "";
 }
 
 }  // namespace lazuli

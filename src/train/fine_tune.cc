@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <vector>
 
 #include "base/interrupt.h"
@@ -33,21 +32,24 @@ struct Tally {
 
 class Loop {
  public:
-  Loop(Trainer& trainer, const Examples& train, const Examples* validation, const FineTuneOptions& options)
+  Loop(Trainer& trainer, const Examples& train, const Examples* validation, OutputFolder& folder, const FineTuneOptions& options)
       : trainer_(trainer),
         train_(train),
         validation_(validation),
+        folder_(folder),
         options_(options),
         order_(train.count(), options.batch_size, options.train.seed),
-        metrics_(metrics_path(options.folder), options.resume ? std::optional(trainer.steps_done()) : std::nullopt),
-        progress_(trainer.steps_done(), options.train.iterations, options.quiet) {}
+        metrics_(folder.file(kMetricsFile), options.resume ? std::optional(trainer.steps_done()) : std::nullopt),
+        progress_(trainer.steps_done(), options.train.iterations, options.quiet) {
+    if (options.resume) saved_at_ = trainer.steps_done();
+  }
 
   FineTuneReport run() {
     const InterruptGuard guard;
     if (const int64_t layers = trainer_.recomputed_layers(); layers > 0) {
       progress_.line(fmt::format("to stay within the memory limit {} layers are computed again in the backward pass", layers));
     }
-    if (!options_.resume) save();
+    if (!options_.resume && !options_.overwrite) save();
     report_.val_loss_before = validate(trainer_.steps_done());
     while (trainer_.steps_done() < options_.train.iterations && !interrupted()) step();
     finish();
@@ -72,6 +74,7 @@ class Loop {
       if (last() || interrupted()) after_step(result);
       return;
     }
+    if (!report_.train_loss_before) report_.train_loss_before = result.loss;
     const int64_t tokens = train_.tokens(batch);
     for (Tally* tally : {&recent_, &all_}) {
       tally->loss += result.loss;
@@ -90,9 +93,10 @@ class Loop {
       progress_.line(what + "; skipped");
       return;
     }
-    throw ValueError(fmt::format("{}{}; a lower --learning-rate may help ({} holds the adapter of iteration {})", what,
+    const std::string kept = saved_at_ < 0 ? "what it held before" : fmt::format("the adapter of iteration {}", saved_at_);
+    throw ValueError(fmt::format("{}{}; a lower --learning-rate may help ({} holds {})", what,
                                  skipped_in_row_ > 1 ? fmt::format(", as in {} iterations before", skipped_in_row_ - 1) : "",
-                                 options_.folder, saved_at_));
+                                 folder_.path(), kept));
   }
 
   void after_step(const StepResult& result) {
@@ -107,8 +111,8 @@ class Loop {
   void report(const StepResult& result) {
     if (recent_.steps == 0) return;  // all were skipped
     const double loss = recent_.mean_loss();
-    if (!report_.train_loss_before) report_.train_loss_before = loss;
     report_.train_loss_after = loss;
+    report_.train_loss_after_steps = recent_.steps;
     const int64_t at = trainer_.steps_done();
     metrics_.write({at, loss, result.learning_rate, recent_.rate(), result.grad_norm, std::nullopt, peak_memory_bytes(), elapsed()});
     progress_.line(fmt::format("iteration {}: train loss {:.4f}, learning rate {:.3e}, gradient norm {:.3f}, {:.0f} tokens/s, {} left", at,
@@ -137,13 +141,18 @@ class Loop {
 
   void save() {
     const trace::Scope scope("train", "save");
-    trainer_.adapter().save(options_.folder);
-    trainer_.save_state(training_state_path(options_.folder));
+    trainer_.adapter().save(folder_.folder());
+    trainer_.save_state(folder_.file(kStateFile), options_.notes);
+    metrics_.sync();
+    if (folder_.staged()) folder_.publish();
     saved_at_ = trainer_.steps_done();
   }
 
   void finish() {
-    if (saved_at_ != trainer_.steps_done()) save();
+    // An adapter that learned nothing takes no other's place, unless that was asked for.
+    const bool begun = trainer_.steps_done() > 0 || last();
+    if (saved_at_ != trainer_.steps_done() && begun) save();
+    report_.saved = saved_at_ >= 0;
     progress_.clear();
     report_.iterations = trainer_.steps_done();
     report_.interrupted = !last() && trainer_.steps_done() < options_.train.iterations;
@@ -160,6 +169,7 @@ class Loop {
   Trainer& trainer_;
   const Examples& train_;
   const Examples* validation_;
+  OutputFolder& folder_;
   const FineTuneOptions& options_;
   BatchOrder order_;
   MetricsFile metrics_;
@@ -171,21 +181,17 @@ class Loop {
   int64_t skipped_in_row_ = 0;
 };
 
-std::string in_folder(const std::string& folder, const char* name) { return (std::filesystem::path(folder) / name).string(); }
-
 }  // namespace
 
-std::string training_state_path(const std::string& folder) { return in_folder(folder, "training_state.safetensors"); }
-std::string metrics_path(const std::string& folder) { return in_folder(folder, "metrics.jsonl"); }
+std::vector<std::string> training_files() { return {kStateFile, kMetricsFile, kCurvesFile, kFactorsFile, kAdapterFile}; }
 
-FineTuneReport fine_tune(Trainer& trainer, const Examples& train, const Examples* validation, const FineTuneOptions& options) {
+FineTuneReport fine_tune(Trainer& trainer, const Examples& train, const Examples* validation, OutputFolder& folder,
+                         const FineTuneOptions& options) {
   if (trainer.steps_done() < options.train.iterations) {
     trainer.require_memory(train.batch(train.largest_batch(options.batch_size)), validation != nullptr);
   }
-  std::error_code error;
-  std::filesystem::create_directories(options.folder, error);
-  if (error) throw IoError(fmt::format("cannot create folder {}: {}", options.folder, error.message()));
-  return Loop(trainer, train, validation, options).run();
+  if (!options.resume) folder.stage();
+  return Loop(trainer, train, validation, folder, options).run();
 }
 
 }  // namespace lazuli

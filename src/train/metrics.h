@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <optional>
 #include <string>
+
+#include "base/file.h"
 
 namespace lazuli {
 
@@ -22,17 +23,21 @@ struct Metrics {
 
 std::string to_json(const Metrics& metrics);
 
-/// Appends lines, each flushed as it is written.
+/// Appends lines, each written at once and whole or not at all.
 class MetricsFile {
  public:
   /// Begins the file anew, or, to go on with a run that stopped after `keep_until` iterations, drops the lines of later ones.
   /// Throws IoError.
   MetricsFile(const std::string& path, std::optional<int64_t> keep_until);
+  /// Throws IoError. A second validation of the iteration with which the file begins is left out.
   void write(const Metrics& metrics);
+  /// Makes what was written durable. Throws IoError.
+  void sync();
 
  private:
   std::string path_;
-  std::ofstream file_;
+  FileDescriptor file_;
+  std::optional<int64_t> validated_;  ///< the last iteration of the kept lines, if it has a validation
 };
 
 }  // namespace lazuli

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "lazuli/error.h"
@@ -192,12 +193,14 @@ Adapter Trainer::adapter() const {
   return out;
 }
 
-void Trainer::save_state(const std::string& path) const {
+void Trainer::save_state(const std::string& path, const std::map<std::string, std::string>& notes) const {
   std::map<std::string, Tensor> tensors;
   for (size_t g = 0; g < std::size(kGroupNames); ++g) {
     for (size_t k = 0; k < impl_->at.n; ++k) tensors[impl_->key(g, k)] = impl_->group(g)[k];
   }
-  save_safetensors(path, tensors, {{kStepKey, std::to_string(impl_->steps_done)}});
+  std::map<std::string, std::string> metadata = notes;
+  metadata[kStepKey] = std::to_string(impl_->steps_done);
+  save_safetensors(path, tensors, metadata);
 }
 
 void Trainer::load_state(const std::string& path) {
@@ -208,6 +211,7 @@ void Trainer::load_state(const std::string& path) {
     throw FormatError(fmt::format("{}: the state of a training is expected, but its metadata has no {}", path, kStepKey));
   }
   std::vector<Tensor> loaded;
+  std::set<std::string> known;
   for (size_t g = 0; g < std::size(kGroupNames); ++g) {
     for (size_t k = 0; k < impl_->at.n; ++k) {
       const std::string key = impl_->key(g, k);
@@ -218,10 +222,11 @@ void Trainer::load_state(const std::string& path) {
                                       to_string(info.shape)));
       }
       loaded.push_back(own_copy(file.tensor(key), impl_->device));
+      known.insert(key);
     }
   }
-  if (file.names().size() != loaded.size()) {
-    throw FormatError(fmt::format("{}: {} tensors are expected, got {}", path, loaded.size(), file.names().size()));
+  for (const std::string& name : file.names()) {
+    if (!known.contains(name)) throw FormatError(fmt::format("{}: tensor '{}' is no part of this training's state", path, name));
   }
   std::move(loaded.begin(), loaded.end(), impl_->arguments.begin());
   impl_->steps_done = std::stoll(step->second);

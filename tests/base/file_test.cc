@@ -1,6 +1,7 @@
 // Tests of file reading and atomic writing.
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -66,6 +67,51 @@ TEST_F(FileTest, ErrorsNameThePathAndTheReason) {
   EXPECT_EQ(message([&] { read_file(folder_.string(), 1); }), folder_.string() + ": cannot read: Is a directory");
   ASSERT_EQ(mkfifo(path("pipe").c_str(), 0600), 0);
   EXPECT_NE(message([&] { read_file(path("pipe"), 1); }).find("a regular file is expected"), std::string::npos);
+}
+
+TEST_F(FileTest, ALinkStaysAndItsFileIsReplaced) {
+  write_file(path("file"), "old");
+  fs::create_symlink("file", path("link"));
+  fs::create_symlink(path("link"), path("link of a link"));
+  fs::create_symlink("later", path("dangling"));
+  write_file(path("link of a link"), "new");
+  write_file(path("dangling"), "made");
+  EXPECT_TRUE(fs::is_symlink(path("link")));
+  EXPECT_EQ(read_file(path("file"), 9), "new");
+  EXPECT_EQ(read_file(path("later"), 9), "made");
+  EXPECT_EQ(entries(), 5);
+  fs::create_symlink("round", path("round"));
+  EXPECT_THROW(write_file(path("round"), ""), IoError);
+}
+
+TEST_F(FileTest, WhatIsNoFileIsNotReplaced) {
+  EXPECT_THROW(write_file(folder_.string(), "x"), IoError);
+  ASSERT_EQ(mkfifo(path("pipe").c_str(), 0600), 0);
+  const FileDescriptor reader(open(path("pipe").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  write_file(path("pipe"), "abc");
+  EXPECT_TRUE(fs::is_fifo(path("pipe")));
+  char bytes[4] = {};
+  EXPECT_EQ(read(reader.get(), bytes, sizeof bytes), 3);
+  EXPECT_EQ(entries(), 1);
+}
+
+TEST_F(FileTest, AFileKeepsWhoMayReadIt) {
+  write_file(path("private"), "old");
+  ASSERT_EQ(chmod(path("private").c_str(), 0600), 0);
+  write_file(path("private"), "new");
+  EXPECT_EQ(fs::status(path("private")).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+}
+
+TEST_F(FileTest, WhetherAFileCanBeWrittenIsKnownBefore) {
+  require_writable(path("new"));
+  EXPECT_EQ(entries(), 0);
+  write_file(path("there"), "content");
+  require_writable(path("there"));
+  EXPECT_EQ(read_file(path("there"), 9), "content");
+  EXPECT_THROW(require_writable(path("none/new")), IoError);
+  EXPECT_THROW(require_writable(path("there/new")), IoError);
+  EXPECT_THROW(require_writable(folder_.string()), IoError);
+  EXPECT_THROW(require_writable(""), IoError);
 }
 
 TEST_F(FileTest, RefusesFilesAboveTheLimit) {

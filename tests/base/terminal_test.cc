@@ -57,6 +57,33 @@ TEST(Interrupt, TheFirstSignalSetsTheFlag) {
   EXPECT_FALSE(interrupted());
 }
 
+TEST(Interrupt, TheExitCodeNamesTheSignal) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const InterruptGuard guard;
+    raise(signal);
+    EXPECT_TRUE(interrupted());
+    EXPECT_EQ(interrupt_exit_code(), 128 + signal);
+  }
+}
+
+// A terminal that is closed sends it more than once.
+TEST(Interrupt, ASecondHangUpIsNoReasonToEndAtOnce) {
+  const InterruptGuard guard;
+  raise(SIGHUP);
+  raise(SIGHUP);
+  EXPECT_TRUE(interrupted());
+}
+
+TEST(Interrupt, AHangUpThatWasIgnoredStaysSo) {
+  const auto before = std::signal(SIGHUP, SIG_IGN);
+  {
+    const InterruptGuard guard;
+    raise(SIGHUP);
+    EXPECT_FALSE(interrupted());
+  }
+  std::signal(SIGHUP, before);
+}
+
 TEST(Interrupt, TheSecondSignalEndsTheProgram) {
   EXPECT_EXIT(
       {

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "cli/program.h"
+#include "support/tiny_folder.h"
 #include "support/tiny_sentences.h"
 
 namespace lazuli {
@@ -103,6 +104,17 @@ TEST_F(BenchCommand, WhatCannotBeMeasuredIsNamed) {
   EXPECT_EQ(longer.code, 1);
   EXPECT_THAT(longer.err, HasSubstr("--prompt-tokens: at most 1024"));
   EXPECT_EQ(bench({"--prompt-tokens", "0", "--generate-tokens", "0", "--train-tokens", "0"}).code, 2);
+}
+
+TEST_F(BenchCommand, SizesThatAreNotGivenFitTheContext) {
+  test::write_tiny_llama(folder_ / "llama");
+  const Program program(folder_, {"bench", "--model", folder_ / "llama", "--repeats", "1", "--batch-size", "1"});
+  EXPECT_EQ(program.wait(), 0) << program.err();
+  EXPECT_THAT(program.out(), testing::AllOf(HasSubstr("| pp128 "), HasSubstr("| tg128 "), HasSubstr("| train1x128 ")));
+  test::make_tiny_sentences(folder_ / "encoder", "");
+  const Program encoder(folder_, {"bench", "--model", folder_ / "encoder", "--repeats", "1", "--embed-tokens", "100000"});
+  EXPECT_EQ(encoder.wait(), 1);
+  EXPECT_THAT(encoder.err(), HasSubstr("--embed-tokens: at most "));
 }
 
 TEST_F(BenchCommand, EncodersEmbed) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -52,6 +53,7 @@ class FinetuneCommand : public testing::Test {
                                     "--threads",
                                     "1"};
     all.insert(all.end(), more.begin(), more.end());
+    if (std::find(more.begin(), more.end(), "--resume") == more.end()) all.emplace_back("--overwrite");
     return all;
   }
   std::string adapter() const { return folder_ / "adapter"; }
@@ -75,6 +77,7 @@ TEST_F(FinetuneCommand, WritesAdapterMetricsTraceAndOneJsonObject) {
   EXPECT_FALSE(root.get("interrupted").as_bool());
   EXPECT_EQ(root.get("trained_tokens").as_int(), 4 * 2 * 16);
   EXPECT_LT(root.get("val_loss_after").as_double(), root.get("val_loss_before").as_double());
+  EXPECT_EQ(root.get("train_loss_after_steps").as_int(), 2);
   EXPECT_EQ(root.get("loss_curve").as_string(), adapter() + "/loss.svg");
   EXPECT_THAT(read_file(adapter() + "/loss.svg", 1 << 20), HasSubstr("<polyline"));
   for (const char* key :
@@ -150,6 +153,17 @@ TEST_F(FinetuneCommand, RoundedWeightsTrainAPlainAdapterAndGoOn) {
   }
 }
 
+// Before the first step an adapter changes nothing, so the loss is the model's own, not a mean over steps that learned.
+TEST_F(FinetuneCommand, TheLossBeforeIsThatOfTheFirstStep) {
+  const auto before = [&](const char* iterations, const char* rate) {
+    const Program program(folder_, arguments({"--iters", iterations, "--learning-rate", rate, "--json"}));
+    EXPECT_EQ(program.wait(), 0) << program.err();
+    EXPECT_THAT(program.err(), HasSubstr(std::string("in the first step, ")));
+    return JsonDocument::parse(program.out(), "stdout").root().get("train_loss_before").as_double();
+  };
+  EXPECT_EQ(before("1", "0"), before("12", "0.1"));
+}
+
 TEST_F(FinetuneCommand, ResumeNeedsAnEarlierRun) {
   const Program program(folder_, arguments({"--resume"}));
   EXPECT_EQ(program.wait(), 1);
@@ -166,6 +180,7 @@ TEST_F(FinetuneCommand, InterruptFinishesTheStepAndSaysHowToGoOn) {
   const std::string said = program.err();
   EXPECT_THAT(said, HasSubstr("to go on: "));
   EXPECT_TRUE(said.ends_with("--resume\n")) << said;
+  EXPECT_THAT(said, testing::Not(HasSubstr("--overwrite")));
   const SafetensorsFile state = SafetensorsFile::open(adapter() + "/training_state.safetensors");
   EXPECT_EQ(std::stoll(state.metadata().at("lazuli_step")), metrics().back().root().get("iteration").as_int());
 }

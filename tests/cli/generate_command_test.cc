@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "cli/program.h"
 #include "lazuli/safetensors.h"
+#include "support/tiny_folder.h"
 
 namespace lazuli {
 namespace {
@@ -76,12 +77,39 @@ TEST_F(GenerateCommand, StopsBeforeAText) {
   EXPECT_EQ(run({"generate", "--prompt", kPrompt, "--stop", "(n", "--stop", "zzz"}).out, "    return n * \n");
 }
 
-TEST_F(GenerateCommand, MoreThanTheContextIsAnError) {
-  const Result r = run({"generate", "--prompt", kPrompt, "--max-tokens", "1020"});
-  EXPECT_EQ(r.code, 1);
-  EXPECT_THAT(r.err, HasSubstr("context of 1024"));
+TEST_F(GenerateCommand, WrongValuesAreErrorsOfUsage) {
   EXPECT_EQ(run({"generate", "--prompt", kPrompt, "--top-p", "0"}).code, 2);
   EXPECT_EQ(run({"generate"}).code, 2);
+}
+
+class GenerateToTheEnd : public testing::Test {
+ protected:
+  GenerateToTheEnd() { test::write_tiny_llama(folder_ / "llama"); }
+  /// A prompt of so many tokens, in a context of 128.
+  JsonDocument run(int prompt, const std::string& more, int code = 0) const {
+    const Program program(folder_, {"generate", "--model", folder_ / "llama", "--prompt", std::string(static_cast<size_t>(prompt), 'c'),
+                                    "--max-tokens", more, "--ignore-eos", "--json", "--threads", "1"});
+    EXPECT_EQ(program.wait(), code) << program.err();
+    return JsonDocument::parse(program.out(), "stdout");
+  }
+  TestFolder folder_;
+};
+
+TEST_F(GenerateToTheEnd, TheContextEndsATextAndIsTheReason) {
+  const auto outcome = [&](int prompt, const std::string& more) {
+    const JsonDocument result = run(prompt, more);
+    return std::pair(result.root().get("generation_tokens").as_int(), std::string(result.root().get("finish_reason").as_string()));
+  };
+  EXPECT_EQ(outcome(120, "7"), std::pair(int64_t{7}, std::string("length")));
+  EXPECT_EQ(outcome(120, "8"), std::pair(int64_t{8}, std::string("length")));
+  EXPECT_EQ(outcome(120, "9"), std::pair(int64_t{8}, std::string("context")));
+  EXPECT_EQ(outcome(120, "1000000000"), std::pair(int64_t{8}, std::string("context")));
+  EXPECT_EQ(outcome(127, "5"), std::pair(int64_t{1}, std::string("context")));
+  EXPECT_EQ(outcome(128, "5"), std::pair(int64_t{0}, std::string("context")));
+}
+
+TEST_F(GenerateToTheEnd, APromptThatIsLongerIsAnError) {
+  EXPECT_THAT(std::string(run(129, "1", 1).root().get("error").as_string()), HasSubstr("context of 128"));
 }
 
 TEST_F(GenerateCommand, EvalGivesLossPerplexityAndTokens) {

@@ -64,6 +64,7 @@ class Killed : public testing::Test {
             "1",
             "--target-modules",
             "q_proj,v_proj",
+            "--overwrite",
             "--quiet"};
   }
   std::vector<std::string> fuse(const std::string& target) const {

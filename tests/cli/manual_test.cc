@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -159,6 +160,12 @@ class Examples : public testing::Test {
     ASSERT_EQ(shell(similarity + " --adapter-path pair-adapter --iters 0 --quiet"), 0);
   }
   int shell(const std::string& line) const {
+    // Each example of a new training begins in a folder of its own; the document before has made one of that name.
+    std::smatch adapter;
+    if (line.find("lazuli finetune") == 0 && line.find(" --resume") == std::string::npos &&
+        std::regex_search(line, adapter, std::regex("--adapter-path ([^ ]+)"))) {
+      if (line.find(" --overwrite") == std::string::npos) fs::remove_all(folder_ / adapter[1].str());
+    }
     const std::string all = "cd '" + folder_ / "." + "' && PATH=\"$PWD/bin:$PATH\" && { " + line + "; } > shell.out 2> shell.err";
     const int status = std::system(all.c_str());
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128;

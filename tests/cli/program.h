@@ -40,9 +40,11 @@ class TestFolder {
 };
 
 /// The program, started with its output going to files in a folder. `before`: a program that is to start it, with its arguments.
+/// `instead`: a descriptor for its standard output.
 class Program {
  public:
-  Program(const TestFolder& folder, const std::vector<std::string>& arguments, const std::vector<std::string>& before = {})
+  Program(const TestFolder& folder, const std::vector<std::string>& arguments, const std::vector<std::string>& before = {},
+          int instead = -1)
       : out_(folder / "stdout"), err_(folder / "stderr") {
     std::vector<std::string> words = before;
     words.push_back(LAZULI_PROGRAM);
@@ -57,7 +59,7 @@ class Program {
       close(err);
       return;
     }
-    dup2(out, STDOUT_FILENO);
+    dup2(instead >= 0 ? instead : out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
     execvp(argv[0], argv.data());
     _exit(127);

@@ -195,12 +195,19 @@ TEST_F(TinyGenerator, SampledTextDependsOnTheSeed) {
 }
 
 TEST_F(TinyGenerator, LimitsAreChecked) {
-  EXPECT_THAT(message_of<ValueError>([&] { run(tokens(126)); }), HasSubstr("context of 128"));
   EXPECT_EQ(run(tokens(125)).tokens.size(), 125U);
   EXPECT_THROW(run(tokens(0)), ValueError);
   Generator generator(model_, Tokenizer::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m"));
   EXPECT_THROW(generator.run("", {}), ValueError);
   EXPECT_THROW(generator.run(std::vector<int32_t>{64}, {}), ValueError);
+  EXPECT_THAT(message_of<ValueError>([&] { generator.run(std::vector<int32_t>(129, 1), {}); }), HasSubstr("context of 128"));
+}
+
+TEST_F(TinyGenerator, TheContextEndsAText) {
+  EXPECT_EQ(run(tokens(125)).finish, FinishReason::length);
+  const GenerateResult result = run(tokens(126));
+  EXPECT_EQ(result.finish, FinishReason::context);
+  EXPECT_EQ(result.tokens, run(tokens(125)).tokens);
 }
 
 }  // namespace

@@ -122,5 +122,15 @@ TEST(MetricsFile, GoingOnDropsLaterAndBrokenLines) {
   EXPECT_EQ(iterations, (std::vector<int64_t>{10, 11}));
 }
 
+TEST(MetricsFile, AValidationThatIsThereAlreadyIsNotWrittenAgain) {
+  const std::string path = testing::TempDir() + "lazuli_metrics_twice.jsonl";
+  MetricsFile(path, std::nullopt).write({.iteration = 10, .val_loss = 2.5});
+  MetricsFile file(path, 10);
+  file.write({.iteration = 10, .val_loss = 2.5});
+  file.write({.iteration = 20, .val_loss = 2.25});
+  const std::string text = read_file(path, 1 << 20);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
+}
+
 }  // namespace
 }  // namespace lazuli

@@ -5,16 +5,18 @@
 #include <pcre2.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "io/tokenizer/run_guards.h"
 #include "io/tokenizer/unicode.h"
 #include "lazuli/error.h"
 
 namespace lazuli::tokenizer {
 namespace {
 
-// A sane expression needs a few steps for each character of a word; these allow words of tens of thousands and stop runaways in
-// milliseconds.
-constexpr std::uint32_t kMatchLimit = 1'000'000;
+// A sane expression needs a few steps for each character of what it looks at; these stop runaways in milliseconds.
+constexpr std::uint64_t kMatchLimit = 1'000'000;
+constexpr std::uint64_t kStepsForEachByte = 16;
 constexpr std::uint32_t kHeapLimitKib = 65'536;
 // PCRE2 does not say how much it did, so a search sees a bounded part of the text, and more of it, for a price, only when the part does not
 // decide whether there is a match.
@@ -81,6 +83,8 @@ struct MatchMemory {
 struct Regex::Code {
   CodePtr anywhere;
   CodePtr at_start;  // matches only where the search starts
+  // The same for where the character before was tried in vain; null where that makes no difference.
+  CodePtr anywhere_after, at_start_after;
 };
 
 /// Looks for the matches of an expression in one text.
@@ -91,9 +95,16 @@ class Regex::Search {
 
   /// The first match that starts at `pos` or later.
   std::optional<TextSpan> from(std::size_t pos) {
+    after_failure_ = false;
+    if (code_.anywhere_after) {
+      if (const auto match = starting_at(pos)) return match;
+      if (pos == subject_.size()) return std::nullopt;
+      pos = next(pos);
+      after_failure_ = true;
+    }
     while (true) {
       const std::size_t end = window_end(pos, kWindow);
-      const int status = run(*code_.anywhere, pos, end, kWindowSteps);
+      const int status = run(after_failure_ ? *code_.anywhere_after : *code_.anywhere, pos, end, kWindowSteps);
       if (status >= 0) {
         // What starts at the end of the window has not seen what follows.
         if (end == subject_.size() || found().begin < end) return found();
@@ -121,28 +132,29 @@ class Regex::Search {
   /// The match that starts at `pos`, whatever it costs that the budget has.
   std::optional<TextSpan> starting_at(std::size_t pos) {
     std::size_t seen = kFirstSteps;
-    std::uint32_t steps = kFirstSteps;
+    std::uint64_t steps = kFirstSteps;
     while (true) {
       const std::size_t end = window_end(pos, seen);
       if (!budget_.spend(end - pos + steps)) {
         throw ValueError(
             fmt::format("[tokenizer] split expression {}: takes too many steps for a text of {} bytes", expression_, subject_.size()));
       }
-      const int status = run(*code_.at_start, pos, end, steps);
+      const int status = run(after_failure_ ? *code_.at_start_after : *code_.at_start, pos, end, steps);
       if (status >= 0) return found();
       if (status == PCRE2_ERROR_NOMATCH) return std::nullopt;
+      const std::uint64_t most = kMatchLimit + kStepsForEachByte * (end - pos);
       if (status == PCRE2_ERROR_PARTIAL) {
         seen *= kGrowth;
-      } else if (status == PCRE2_ERROR_MATCHLIMIT && steps < kMatchLimit) {
-        steps = std::min(steps * kGrowth, kMatchLimit);
+      } else if (status == PCRE2_ERROR_MATCHLIMIT && steps < most) {
+        steps = std::min(steps * kGrowth, most);
       } else {
         fail(status, pos);
       }
     }
   }
 
-  int run(const pcre2_code& code, std::size_t pos, std::size_t end, std::uint32_t steps) {
-    pcre2_set_match_limit(memory_.limits.get(), steps);
+  int run(const pcre2_code& code, std::size_t pos, std::size_t end, std::uint64_t steps) {
+    pcre2_set_match_limit(memory_.limits.get(), static_cast<std::uint32_t>(std::min<std::uint64_t>(steps, UINT32_MAX)));
     const std::uint32_t options = PCRE2_NO_UTF_CHECK | (end < subject_.size() ? PCRE2_PARTIAL_HARD : 0U);
     const auto match = [&](std::uint32_t more) {
       return pcre2_match(&code, reinterpret_cast<PCRE2_SPTR>(subject_.data()), end, pos, options | more, memory_.found.get(),
@@ -177,6 +189,7 @@ class Regex::Search {
   std::string_view subject_;
   MatchBudget& budget_;
   MatchMemory& memory_ = MatchMemory::of_this_thread();
+  bool after_failure_ = false;  // whether every start before the present one, from that of the search on, was in vain
 };
 
 Regex::Regex(std::string_view expression) : expression_(expression) {
@@ -184,7 +197,12 @@ Regex::Regex(std::string_view expression) : expression_(expression) {
     throw FormatError(fmt::format("split expression {}: class intersection (&&) is not supported", expression));
   }
   if (asks_for_search_start(expression)) throw FormatError(fmt::format("split expression {}: \\G is not supported", expression));
-  code_ = std::make_shared<const Code>(Code{compile(expression, 0), compile(expression, PCRE2_ANCHORED)});
+  Code code{compile(expression, 0), compile(expression, PCRE2_ANCHORED), nullptr, nullptr};
+  if (const std::string guarded = with_run_guards(expression); guarded != expression) {
+    code.anywhere_after = compile(guarded, 0);
+    code.at_start_after = compile(guarded, PCRE2_ANCHORED);
+  }
+  code_ = std::make_shared<const Code>(std::move(code));
 }
 
 void Regex::matches(std::string_view text, TextSpan range, std::vector<TextSpan>& out, MatchBudget& budget) const {

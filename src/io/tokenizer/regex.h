@@ -16,6 +16,7 @@ namespace lazuli::tokenizer {
 class MatchBudget {
  public:
   explicit MatchBudget(std::size_t text_bytes) : left_(kAnyText + kEachByte * text_bytes) {}
+  std::uint64_t left() const { return left_; }
   /// False when so many are not left.
   bool spend(std::uint64_t steps) {
     if (steps > left_) return false;
@@ -24,7 +25,8 @@ class MatchBudget {
   }
 
  private:
-  // An expression that looks ahead to the end of a run takes quadratic time: this is enough for runs of ten thousand.
+  // An expression that matches a part of a run after it looked ahead to its end takes quadratic time: this is enough for runs of ten
+  // thousand.
   static constexpr std::uint64_t kAnyText = 256'000'000;
   static constexpr std::uint64_t kEachByte = 256;
 
