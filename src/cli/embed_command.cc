@@ -9,6 +9,7 @@
 #include "base/json_writer.h"
 #include "base/memory_usage.h"
 #include "cli/command.h"
+#include "cli/data_line.h"
 #include "cli/embedding.h"
 #include "cli/human.h"
 #include "embed/text_list.h"
@@ -62,7 +63,7 @@ void write_vectors(const EmbedFlags& flags, const std::vector<std::string>& text
   }
 }
 
-void print_report(const EmbedFlags& flags, const Common& common, const EmbedResult& result) {
+void print_report(const EmbedFlags& flags, const Common& common, const EmbedResult& result, const DataReport& data) {
   const int64_t count = result.embeddings.dim(0), dimensions = result.embeddings.dim(1);
   const double rate = result.seconds > 0 ? static_cast<double>(result.tokens) / result.seconds : 0;
   const uint64_t peak = peak_memory_bytes();
@@ -72,6 +73,7 @@ void print_report(const EmbedFlags& flags, const Common& common, const EmbedResu
     w.field("tokens_per_second", rate).field("seconds", result.seconds).field("peak_memory_bytes", peak);
     w.field("output", flags.output);
     write_allocator(w);
+    write_data(w, data);
     w.end_object();
     print_json(w.text());
   } else if (!common.quiet) {
@@ -83,16 +85,17 @@ void print_report(const EmbedFlags& flags, const Common& common, const EmbedResu
 int run_embed(const EmbedFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
   check_output(flags, common);
-  const std::vector<std::string> texts = read_texts(flags.input, std::cin, format_of(flags.format));
+  DataReport data;
+  const std::vector<std::string> texts = read_texts(flags.input, std::cin, format_of(flags.format), data);
   Embedder embedder = load_embedder(flags.model, flags.adapter_path, parse_quantization(flags.quantize), common);
   EmbedOptions options;
   options.batch_size = flags.batch_size;
   options.prompt_name = flags.prompt_name;
   const InterruptGuard guard;
-  const EmbedResult result = embed_texts(embedder, texts, options, common);
+  const EmbedResult result = embed_texts(embedder, texts, options, common, data);
   if (result.cancelled) return kInterrupted;
   write_vectors(flags, texts, result.embeddings);
-  print_report(flags, common, result);
+  print_report(flags, common, result, data);
   return kOk;
 }
 
@@ -114,7 +117,7 @@ Command embed_command() {
       model_option(&flags->model),
       {.name = "--input",
        .target = &flags->input,
-       .help = "One text a line, or JSON lines of {\"text\"} rows; - reads standard input",
+       .help = "One text a line, or rows of {\"text\"} (.jsonl, .json, .csv); - reads standard input",
        .value = "FILE",
        .required = true},
       {.name = "--output",
@@ -124,7 +127,7 @@ Command embed_command() {
        .required = true},
       {.name = "--input-format",
        .target = &flags->format,
-       .help = "What the input is; auto: JSON lines if its name ends in .jsonl, or its first line is such a row on standard input",
+       .help = "What the input is; auto: rows if its name ends so, or, where the name does not tell, if it begins with such a row",
        .choices = {"auto", "lines", "jsonl"}},
       {.name = "--batch-size", .target = &flags->batch_size, .help = "Texts of one pass", .low = 1, .high = 65536},
       {.name = "--prompt-name",
