@@ -21,6 +21,7 @@ namespace lazuli {
 struct EmbeddingTokens {
   std::vector<int32_t> ids;  ///< special tokens included
   int64_t prompt = 0;        ///< how many of the first ids belong to the prompt
+  int64_t cut = 0;           ///< how many more the whole text would have
 };
 
 /// Texts of one batch, filled up to the same length.

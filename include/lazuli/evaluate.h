@@ -32,7 +32,8 @@ struct EvaluateResult {
 EvaluateResult evaluate(const LanguageModel& model, const Adapter* adapter, std::span<const int32_t> tokens,
                         const EvaluateOptions& options = {});
 
-/// The tokens of a text file, a `.jsonl` file or a folder, the end-of-text token before each document.
+/// The tokens of a text file, of rows of {"text"} or of a folder, which of its files being what `lazuli eval` measures: of each text those
+/// that Tokenizer::encode gives, and the end-of-text token after it where they do not end with it.
 std::vector<int32_t> read_tokens(const std::string& path, const Tokenizer& tokenizer, int32_t end_of_text);
 
 }  // namespace lazuli

@@ -31,13 +31,15 @@ class Objective {
 };
 
 /// Mean cross entropy of the next tokens, in nats. A batch is ids (batch, tokens + 1), i32: each token but the first of a row is predicted
-/// from those before it.
+/// from those before it. Ids of -100 at the end of a row are padding, which is not predicted and does not count in the mean.
 std::shared_ptr<const Objective> next_token_objective(std::shared_ptr<const LanguageModel> model);
 
 /// What a pair of texts says: that the second belongs to the first and those of the other pairs do not (van den Oord et al. 2018, with
-/// cosines times 20), or what cosine the two should have (squared error).
-enum class PairLoss : uint8_t { contrastive, scores };
-/// A batch is ids, mask and pooled of EmbeddingBatch, first texts before second ones, and with PairLoss::scores one f32 a pair.
+/// cosines times 20), what cosine the two should have (squared error), or the first with further texts that belong to none (`negatives`).
+enum class PairLoss : uint8_t { contrastive, scores, negatives };
+/// A batch is ids, mask and pooled of EmbeddingBatch, first texts before second ones; with PairLoss::scores then one f32 a pair. With
+/// PairLoss::negatives further texts stand behind the second ones, and one i32 a pair is the index of its own second text among all but the
+/// first texts.
 std::shared_ptr<const Objective> pair_objective(std::shared_ptr<const EmbeddingModel> model, PairLoss kind);
 
 /// How the learning rate goes on after the warm-up: as it is, down to 0 along half a cosine, or down to 0 along a line.

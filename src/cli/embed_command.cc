@@ -12,6 +12,7 @@
 #include "base/memory_usage.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/data_line.h"
 #include "cli/embedding.h"
 #include "cli/human.h"
 #include "embed/text_list.h"
@@ -69,19 +70,20 @@ void write_vectors(const EmbedFlags& flags, const std::vector<std::string>& text
 }
 
 /// Each batch's rows as soon as they are there, so in the order of the texts and not of their lengths.
-Totals print_vectors(Embedder& embedder, std::span<const std::string> texts, EmbedOptions options, const Common& common) {
+Totals print_vectors(Embedder& embedder, std::span<const std::string> texts, EmbedOptions options, const Common& common, DataReport& data) {
+  const std::vector<EmbeddingTokens> tokens = tokenize_texts(embedder.model(), texts, options, common, data);
   Progress progress(0, static_cast<int64_t>(texts.size()), common.quiet);
   options.on_progress = [](int64_t, int64_t) { return !interrupted(); };
   Totals totals;
   const auto most = static_cast<size_t>(options.batch_size);
   for (size_t first = 0; first < texts.size(); first += most) {
     const auto part = texts.subspan(first, std::min(most, texts.size() - first));
-    const EmbedResult result = embedder.run(part, options);
+    const EmbedResult result = embedder.run(std::span(tokens).subspan(first, part.size()), options);
     if (result.cancelled) throw Interrupted(fmt::format("stopped after {} of {} texts", first, texts.size()));
-    const auto data = result.embeddings.data<float>();
-    const size_t size = data.size() / part.size();
+    const auto vectors = result.embeddings.data<float>();
+    const size_t size = vectors.size() / part.size();
     std::string rows;
-    for (size_t k = 0; k < part.size(); ++k) rows += embedding_line(part[k], data.subspan(k * size, size));
+    for (size_t k = 0; k < part.size(); ++k) rows += embedding_line(part[k], vectors.subspan(k * size, size));
     progress.clear();
     print_text(rows);
     totals.add(result);
@@ -91,7 +93,7 @@ Totals print_vectors(Embedder& embedder, std::span<const std::string> texts, Emb
   return totals;
 }
 
-void print_report(const EmbedFlags& flags, const Common& common, const Totals& totals) {
+void print_report(const EmbedFlags& flags, const Common& common, const Totals& totals, const DataReport& data) {
   const int64_t count = totals.count, dimensions = totals.dimensions;
   const double rate = totals.seconds > 0 ? static_cast<double>(totals.tokens) / totals.seconds : 0;
   const uint64_t peak = peak_memory_bytes();
@@ -101,6 +103,7 @@ void print_report(const EmbedFlags& flags, const Common& common, const Totals& t
     w.field("tokens_per_second", rate).field("seconds", totals.seconds).field("peak_memory_bytes", peak);
     w.field("output", flags.output);
     write_allocator(w);
+    write_data(w, data);
     w.end_object();
     print_json(w.text());
   } else if (!common.quiet) {
@@ -112,7 +115,8 @@ void print_report(const EmbedFlags& flags, const Common& common, const Totals& t
 int run_embed(const EmbedFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
   check_output(flags, common);
-  const std::vector<std::string> texts = read_texts(flags.input, std::cin, format_of(flags.format));
+  DataReport data;
+  const std::vector<std::string> texts = read_texts(flags.input, std::cin, format_of(flags.format), data);
   Embedder embedder = load_embedder(flags.model, flags.adapter_path, parse_quantization(flags.quantize), common);
   EmbedOptions options;
   options.batch_size = flags.batch_size;
@@ -120,14 +124,14 @@ int run_embed(const EmbedFlags& flags, const Common& common) {
   const InterruptGuard guard;
   Totals totals;
   if (flags.output == "-") {
-    totals = print_vectors(embedder, texts, options, common);
+    totals = print_vectors(embedder, texts, options, common, data);
   } else {
-    const EmbedResult result = embed_texts(embedder, texts, options, common);
+    const EmbedResult result = embed_texts(embedder, texts, options, common, data);
     if (result.cancelled) throw Interrupted(fmt::format("stopped; {} was not written", flags.output));
     write_vectors(flags, texts, result.embeddings);
     totals.add(result);
   }
-  print_report(flags, common, totals);
+  print_report(flags, common, totals, data);
   return kOk;
 }
 
@@ -150,7 +154,7 @@ Command embed_command() {
       model_option(&flags->model),
       {.name = "--input",
        .target = &flags->input,
-       .help = "One text a line, or JSON lines of {\"text\"} rows; - reads standard input",
+       .help = "One text a line, or rows of {\"text\"} (.jsonl, .json, .csv); - reads standard input",
        .value = "FILE",
        .required = true},
       {.name = "--output",
@@ -160,7 +164,7 @@ Command embed_command() {
        .required = true},
       {.name = "--input-format",
        .target = &flags->format,
-       .help = "What the input is; auto: JSON lines if its name ends in .jsonl, or its first line is such a row on standard input",
+       .help = "What the input is; auto: rows if its name ends so, or, where the name does not tell, if it begins with such a row",
        .choices = {"auto", "lines", "jsonl"}},
       {.name = "--batch-size", .target = &flags->batch_size, .help = "Texts of one pass", .low = 1, .high = 65536},
       {.name = "--prompt-name",

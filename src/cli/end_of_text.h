@@ -1,4 +1,4 @@
-// Declares which token the commands put before each document.
+// Declares which token the commands put after each document.
 #pragma once
 
 #include <cstdint>

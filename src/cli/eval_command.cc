@@ -8,8 +8,10 @@
 #include "base/json_writer.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/data_line.h"
 #include "cli/end_of_text.h"
 #include "cli/human.h"
+#include "io/text_data.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"
 #include "lazuli/evaluate.h"
@@ -31,7 +33,10 @@ int run_eval(const EvalFlags& flags, const Common& common) {
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
   const auto model = load_model(flags.model, common.dtype, parse_quantization(flags.quantize));
   const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->linears());
-  const std::vector<int32_t> tokens = read_tokens(flags.data, tokenizer, end_of_text(tokenizer, *model));
+  DataReport data;
+  const std::vector<int32_t> tokens = encode_documents(read_documents(flags.data, data), tokenizer, end_of_text(tokenizer, *model));
+  data.tokens = static_cast<int64_t>(tokens.size());
+  say_data(common, data);
   EvaluateOptions options;
   options.max_seq_length = flags.max_seq_length;
   options.dump_logits = flags.dump_logits;
@@ -43,6 +48,7 @@ int run_eval(const EvalFlags& flags, const Common& common) {
     JsonWriter w;
     w.begin_object().field("loss", result.loss).field("perplexity", result.perplexity).field("tokens", result.tokens);
     write_allocator(w);
+    write_data(w, data);
     w.end_object();
     print_json(w.text());
   } else {
@@ -58,7 +64,11 @@ Command eval_command() {
   Command c;
   c.name = "eval";
   c.summary = "Measure a model's loss and perplexity on texts";
-  c.details = "The texts are joined, the end-of-text token before each, and cut into windows that do not overlap.";
+  c.details =
+      "Each text has the tokens that the tokenizer puts around it and the end-of-text token behind it. They are joined and cut into "
+      "windows\n"
+      "that do not overlap; the first token of each window is not predicted. Of a folder with rows for a test (test.jsonl) those are\n"
+      "measured, else those for validation, else those for training, else all texts; the first line says which.";
   c.examples =
       "lazuli eval --model models/pycoder-16m --data src --json\n"
       "lazuli eval --model models/pycoder-16m --adapter-path adapters --data valid.jsonl";
@@ -66,7 +76,7 @@ Command eval_command() {
       model_option(&flags->model),
       {.name = "--data",
        .target = &flags->data,
-       .help = "A text or source file, a .jsonl file of {\"text\"} rows, or a folder of them",
+       .help = "A text or source file, rows of {\"text\"} (.jsonl, .json, .csv), a folder of them, or - for standard input",
        .value = "PATH",
        .required = true},
       adapter_option(&flags->adapter_path),

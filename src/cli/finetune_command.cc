@@ -15,6 +15,7 @@
 #include "base/output_folder.h"
 #include "base/terminal.h"
 #include "cli/command.h"
+#include "cli/data_line.h"
 #include "cli/finetune_flags.h"
 #include "cli/finetune_resume.h"
 #include "cli/finetune_task.h"
@@ -70,6 +71,7 @@ void say_what_is_trained(const Common& common, const FinetuneTask& task, const A
   say(common, fmt::format("{}: {}, {:.1f} M parameters{}; adapter of rank {} on {} layers, {:.2f} M parameters", info.path,
                           info.architecture, static_cast<double>(info.parameters) / 1e6, rounded, adapter.config().rank,
                           adapter.pairs().size(), static_cast<double>(adapter.parameter_count()) / 1e6));
+  say_data(common, task.data);
   say(common, task.examples);
 }
 
@@ -82,7 +84,8 @@ void add_optional(JsonWriter& w, std::string_view name, const std::optional<doub
   }
 }
 
-std::string report_json(const FinetuneFlags& flags, const FineTuneReport& r, const Adapter& adapter, const std::string& curves) {
+std::string report_json(const FinetuneFlags& flags, const FinetuneTask& task, const FineTuneReport& r, const Adapter& adapter,
+                        const std::string& curves) {
   JsonWriter w;
   w.begin_object()
       .field("adapter_path", flags.adapter_path)
@@ -104,6 +107,7 @@ std::string report_json(const FinetuneFlags& flags, const FineTuneReport& r, con
       .field("peak_memory_bytes", r.peak_memory_bytes)
       .field("recomputed_layers", r.recomputed_layers);
   write_allocator(w);
+  write_data(w, task.data);
   w.end_object();
   return w.text();
 }
@@ -188,8 +192,10 @@ int run_finetune(FinetuneFlags flags, Common common) {
   FineTuneOptions options = loop_options(flags, common);
   options.train.check();
   const std::vector<std::string> targets = split_names("--target-modules", flags.target_modules);
-  const TaskSources sources{
-      flags.model, flags.data, flags.max_seq_length, static_cast<uint64_t>(common.seed), common.dtype, parse_quantization(flags.quantize)};
+  const TaskSources sources{flags.model,          flags.data,
+                            flags.max_seq_length, static_cast<uint64_t>(common.seed),
+                            common.dtype,         parse_quantization(flags.quantize),
+                            flags.batch_size,     flags.adapter_path};
   const FinetuneTask task = flags.task == "similarity" ? similarity_task(sources) : text_task(sources);
   options.perplexity = task.perplexity;
   options.overwrite = flags.overwrite && (folder.has(kAdapterFile) || folder.has(kFactorsFile));
@@ -206,13 +212,17 @@ int run_finetune(FinetuneFlags flags, Common common) {
   const FineTuneReport report = fine_tune(trainer, *task.train, task.validation.get(), folder, options);
   const std::string curves = report.saved ? draw_curves(common, flags, folder) : "";
   say_summary(common, flags, report);
-  if (common.json) print_json(report_json(flags, report, adapter, curves));
+  if (common.json) print_json(report_json(flags, task, report, adapter, curves));
   return report.interrupted ? interrupt_exit_code() : kOk;
 }
 
 constexpr const char* kDetails =
-    "The data is a text or source file, a folder of them (split by file into training and validation), or a folder with train.jsonl and\n"
-    "valid.jsonl of {\"text\": ...} rows. The adapter's folder gets adapter_config.json and adapter_model.safetensors in PEFT's layout,\n"
+    "The data is a file, - for standard input, or a folder: rows of {\"text\": ...} (.jsonl, .ndjson, .json, .csv, .tsv), text or source\n"
+    "files. Of a folder's rows those called train are trained on and those called valid, validation, val or dev are for validation; test\n"
+    "data are never read. Without such names a tenth of the files or rows is held out, of a single text file its last tenth. Each text\n"
+    "has the tokens that the tokenizer puts around it and the end-of-text token behind it; texts are joined and cut into windows, of\n"
+    "which the last one is filled up. The first line says what was read and what was left out.\n"
+    "The adapter's folder gets adapter_config.json and adapter_model.safetensors in PEFT's layout,\n"
     "metrics.jsonl, loss.svg, and training_state.safetensors. Ctrl-C, SIGTERM or a closed terminal (SIGHUP) finish the step, save, and "
     "end\n"
     "with 128 and the signal's number; a second Ctrl-C ends at once.\n"
@@ -229,8 +239,9 @@ constexpr const char* kDetails =
     "on\n"
     "what is left of them (Dettmers et al. 2023) and saved as always. Use it with the same --quantize.\n"
     "With --task similarity the model is an encoder and the data are pairs of texts: rows {\"anchor\", \"positive\"}, of which each\n"
-    "learns to tell its own second text from those of its batch, or rows {\"sentence1\", \"sentence2\", \"score\"} with the cosine\n"
-    "that is wanted. lazuli embed and lazuli similar take the adapter.";
+    "learns to tell its own second text from those of its batch and from the negatives of all its rows (columns whose name begins with\n"
+    "negative), or rows {\"sentence1\", \"sentence2\", \"score\"} with the cosine that is wanted. No text stands twice in a batch of the\n"
+    "first kind. lazuli embed and lazuli similar take the adapter.";
 
 constexpr const char* kExamples =
     "lazuli finetune --model models/pycoder-16m --data src --adapter-path my-adapter --iters 300 --learning-rate 1e-3\n"

@@ -3,31 +3,66 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <span>
 
 #include "base/trace.h"
 #include "cli/end_of_text.h"
 #include "io/text_data.h"
 #include "lazuli/embed.h"
+#include "lazuli/error.h"
 #include "lazuli/tokenizer.h"
 #include "train/pairs.h"
 
 namespace lazuli::cli {
 
+namespace {
+
+/// A pair alone in its batch has nothing to be told apart from: its loss is 0 whatever the model does.
+void require_contrast(const Pairs& train, int64_t batch_size) {
+  if (batch_size < 2) {
+    throw ValueError(
+        "[train] each pair is told apart from the others of its batch: --batch-size of at least 2 is expected, or rows with a negative");
+  }
+  if (train.most_in_batch() >= 2) return;
+  throw ValueError(fmt::format(
+      "[train] each pair is told apart from the others of its batch: at least two pairs without a common text are expected, got {} pair{}",
+      train.count(), train.count() == 1 ? "" : "s that all have one"));
+}
+
+std::string describe_validation(const Pairs& train, const Pairs& held_out, PairLoss loss, int64_t batch_size) {
+  if (loss != PairLoss::contrastive || held_out.count() == 0) return "";
+  const int64_t trained = std::min(batch_size, train.most_in_batch()), among = std::min(batch_size, held_out.most_in_batch());
+  if (among < 2) return " (no two of these can be told apart, so that nothing is measured)";
+  if (among >= trained) return "";
+  return fmt::format(" (a choice among {}, in training among {}: this loss is lower by its kind)", among, trained);
+}
+
+std::string describe_pairs(const Pairs& train, const Pairs& held_out, PairLoss loss, int64_t batch_size) {
+  std::string text = fmt::format("{} pairs to train on, {} to validate{}, ", train.count(), held_out.count(),
+                                 describe_validation(train, held_out, loss, batch_size));
+  if (loss == PairLoss::scores) return text + "with scores";
+  text += loss == PairLoss::negatives ? "each against the others and the negatives of its batch" : "each against the others of its batch";
+  const int64_t size = std::min(batch_size, train.most_in_batch());
+  if (size < batch_size) text += fmt::format(", which are at most {}, so that no text stands in it twice", size);
+  return text;
+}
+
+}  // namespace
+
 FinetuneTask text_task(const TaskSources& sources) {
   const auto model = load_model(sources.model, sources.dtype, sources.quantization);
   const Tokenizer tokenizer = Tokenizer::load(sources.model);
   const trace::Scope scope("train", "read data");
-  const TextSplit split = read_split(sources.data, sources.seed);
-  const int64_t context = model->info().context;
-  const int32_t eos = end_of_text(tokenizer, *model);
-  const int64_t tokens = context > 0 ? std::min(sources.max_seq_length, context) : sources.max_seq_length;
   FinetuneTask task;
-  auto train = std::make_unique<Windows>(encode_documents(split.train, tokenizer, eos), tokens);
-  std::vector<int32_t> held_out = encode_documents(split.validation, tokenizer, eos);
-  if (held_out.size() >= 2) task.validation = std::make_unique<Windows>(std::move(held_out), tokens);
-  task.examples = fmt::format("{} windows of {} tokens to train on, {} to validate", train->count(), train->tokens(),
-                              task.validation ? task.validation->count() : 0);
+  const TextSplit split = read_split(sources.data, sources.seed, task.data, std::span(&sources.adapter_path, 1));
+  const int64_t context = model->info().context;
+  const int64_t tokens = context > 0 ? std::min(sources.max_seq_length, context) : sources.max_seq_length;
+  TokenSplit parts = encode_split(split, tokenizer, end_of_text(tokenizer, *model));
+  task.data.tokens = parts.tokens;
+  auto train = std::make_unique<Windows>(std::move(parts.train), tokens);
+  if (parts.validation.size() >= 2) task.validation = std::make_unique<Windows>(std::move(parts.validation), tokens);
+  task.examples = fmt::format("{} windows of {} tokens to train on, {} to validate ({})", train->count(), train->tokens(),
+                              task.validation ? task.validation->count() : 0, parts.held_out);
   task.train = std::move(train);
   task.model = model;
   task.info = &model->info();
@@ -41,12 +76,18 @@ FinetuneTask text_task(const TaskSources& sources) {
 FinetuneTask similarity_task(const TaskSources& sources) {
   const auto model = EmbeddingModel::load(sources.model, sources.dtype, sources.quantization);
   const trace::Scope scope("train", "read data");
-  const PairSplit split = read_pairs(sources.data, sources.seed);
   FinetuneTask task;
-  task.train = std::make_unique<Pairs>(*model, split.train, split.loss, sources.max_seq_length);
-  if (!split.validation.empty()) task.validation = std::make_unique<Pairs>(*model, split.validation, split.loss, sources.max_seq_length);
-  task.examples = fmt::format("{} pairs to train on, {} to validate, {}", split.train.size(), split.validation.size(),
-                              split.loss == PairLoss::scores ? "with scores" : "each against the others of its batch");
+  const PairSplit split = read_pairs(sources.data, sources.seed, task.data, std::span(&sources.adapter_path, 1));
+  auto train = std::make_unique<Pairs>(*model, split.train, split.loss, sources.max_seq_length);
+  auto held_out = std::make_unique<Pairs>(*model, split.validation, split.loss, sources.max_seq_length);
+  task.data.tokens = train->all_tokens() + held_out->all_tokens();
+  if (const int64_t cut = train->cut_texts() + held_out->cut_texts(); cut > 0) {
+    task.data.leave_out("ends of texts longer than the model or --max-seq-length allows", "", cut);
+  }
+  if (split.loss == PairLoss::contrastive) require_contrast(*train, sources.batch_size);
+  task.examples = describe_pairs(*train, *held_out, split.loss, sources.batch_size);
+  task.train = std::move(train);
+  if (!held_out->fixed_batches(sources.batch_size, 1, sources.seed).empty()) task.validation = std::move(held_out);
   task.model = model;
   task.info = &model->encoder().info();
   task.linears = model->encoder().linears();

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "io/data_report.h"
 #include "lazuli/adapter.h"
 #include "lazuli/model.h"
 #include "lazuli/train.h"
@@ -18,6 +19,7 @@ struct FinetuneTask {
   std::span<const LinearInfo> linears;
   std::shared_ptr<const Objective> objective;
   std::unique_ptr<const Examples> train, validation;  ///< no validation without data for it
+  DataReport data;                                    ///< what was read
   std::string examples;                               ///< what is trained on, in words
   std::string task_type;                              ///< PEFT's word for it
   bool perplexity = false;                            ///< whether exp(loss) means something
@@ -29,6 +31,8 @@ struct TaskSources {
   uint64_t seed = 0;
   DType dtype = DType::f32;
   Quantization quantization = Quantization::none;  ///< of the model's own weights
+  int64_t batch_size = 4;
+  std::string adapter_path;  ///< a folder that is no data, wherever it lies
 };
 
 /// A language model that continues texts.

@@ -10,6 +10,7 @@
 #include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "cli/command.h"
+#include "cli/data_line.h"
 #include "cli/embedding.h"
 #include "embed/text_list.h"
 #include "lazuli/determinism.h"
@@ -55,7 +56,8 @@ std::vector<Hit> best(const Tensor& vectors, const Tensor& query, Similarity sim
   return hits;
 }
 
-void print_hits(const SimilarFlags& flags, const Common& common, const std::vector<std::string>& texts, const std::vector<Hit>& hits) {
+void print_hits(const SimilarFlags& flags, const Common& common, const std::vector<std::string>& texts, const std::vector<Hit>& hits,
+                const DataReport& data) {
   if (!common.json) {
     std::string lines;
     for (const Hit& hit : hits) lines += fmt::format("{:7.4f}  {}\n", hit.score, texts[hit.index]);
@@ -68,13 +70,16 @@ void print_hits(const SimilarFlags& flags, const Common& common, const std::vect
   for (const Hit& hit : hits) {
     w.begin_object().field("score", hit.score).field("index", hit.index).field("text", texts[hit.index]).end_object();
   }
-  w.end_array().end_object();
+  w.end_array();
+  write_data(w, data);
+  w.end_object();
   print_json(w.text());
 }
 
 int run_similar(const SimilarFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
-  const std::vector<std::string> texts = read_texts(flags.input, std::cin);
+  DataReport data;
+  const std::vector<std::string> texts = read_texts(flags.input, std::cin, TextFormat::automatic, data);
   Embedder embedder = load_embedder(flags.model, flags.adapter_path, parse_quantization(flags.quantize), common);
   EmbedOptions options;
   options.batch_size = flags.batch_size;
@@ -82,10 +87,10 @@ int run_similar(const SimilarFlags& flags, const Common& common) {
   const EmbedResult query = embedder.run(std::span(&flags.query, 1), options);
   options.prompt_name = flags.prompt_name;
   const InterruptGuard guard;
-  const EmbedResult result = embed_texts(embedder, texts, options, common);
+  const EmbedResult result = embed_texts(embedder, texts, options, common, data);
   if (result.cancelled) throw Interrupted("stopped; the texts were not all compared");
-  print_hits(flags, common, texts,
-             best(result.embeddings, query.embeddings, embedder.model().similarity(), static_cast<size_t>(flags.top)));
+  print_hits(flags, common, texts, best(result.embeddings, query.embeddings, embedder.model().similarity(), static_cast<size_t>(flags.top)),
+             data);
   return kOk;
 }
 
@@ -107,7 +112,7 @@ Command similar_command() {
       {.name = "--query", .target = &flags->query, .help = "The text to compare with", .value = "TEXT", .required = true},
       {.name = "--input",
        .target = &flags->input,
-       .help = "One text a line, or a .jsonl file of {\"text\"} rows; - reads standard input",
+       .help = "One text a line, or rows of {\"text\"} (.jsonl, .json, .csv); - reads standard input",
        .value = "FILE",
        .required = true},
       {.name = "--top", .target = &flags->top, .help = "How many texts to print", .low = 1},

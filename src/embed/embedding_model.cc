@@ -54,6 +54,7 @@ EmbeddingTokens EmbeddingModel::tokenize(std::string_view text, const std::strin
   EncodeOptions options;
   options.max_length = static_cast<size_t>(max_length > 0 ? std::min(max_length, m.max_seq_length) : m.max_seq_length);
   out.ids = tokenizer.encode(whole, options).ids;
+  if (out.ids.size() >= options.max_length) out.cut = static_cast<int64_t>(tokenizer.encode(whole).size() - out.ids.size());
   if (!prompt.empty()) {
     const std::vector<int32_t> alone = tokenizer.encode(prompt);
     const bool ended = !alone.empty() && tokenizer.is_special(alone.back());

@@ -3,69 +3,82 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <istream>
 #include <iterator>
+#include <utility>
 
-#include "base/file.h"
-#include "base/json.h"
+#include "io/data_files.h"
+#include "io/text_encoding.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
 
 namespace {
 
-constexpr size_t kFileLimit = size_t{4} << 30;
+constexpr std::string_view kText = "text";
 
-/// Calls `f` with the number of each line, from 1, and the line without its end.
-template <class F>
-void each_line(std::string_view bytes, F&& f) {
-  size_t number = 0;
-  for (size_t at = 0; at < bytes.size();) {
-    const size_t end = std::min(bytes.find('\n', at), bytes.size());
-    std::string_view line = bytes.substr(at, end - at);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    f(++number, line);
-    at = end + 1;
-  }
+std::string shown(const std::string& name) { return name == "-" ? "standard input" : name; }
+
+FileKind kind_in(TextFormat format, const std::string& name, std::string_view text) {
+  const FileKind named = kind_by_name(name);
+  if (format == TextFormat::lines) return FileKind::text;
+  if (format == TextFormat::jsonl) return is_rows(named) ? named : FileKind::json;
+  return kind_of(name, text, std::span(&kText, 1));
 }
 
-bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
-
-bool is_row(std::string_view line) {
-  if (!line.starts_with('{')) return false;
-  try {
-    const JsonDocument row = JsonDocument::parse(line, "-");
-    const auto text = row.root().find("text");
-    return text && text->is_string();
-  } catch (const FormatError&) {
-    return false;  // a line of text that begins with a brace
+std::vector<std::string> lines_of(std::string text) {
+  unify_line_ends(text);
+  std::vector<std::string> lines;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
   }
+  return lines;
+}
+
+std::vector<std::string> rows_of(std::string_view text, const std::string& name, FileKind kind, DataReport& report) {
+  std::vector<std::string> texts;
+  each_row(text, shown(name), kind, [&](const DataRow& row) {
+    texts.emplace_back(row.text(kText));
+    for (const DataRow::Field& field : row.fields()) {
+      if (field.column != kText) report.leave_out_column(field.column);
+    }
+    return true;
+  });
+  report.rows = static_cast<int64_t>(texts.size());
+  return texts;
 }
 
 }  // namespace
 
+std::vector<std::string> split_texts(std::string_view bytes, const std::string& name, TextFormat format, DataReport& report) {
+  DecodedText decoded = decode_text(std::string(bytes), shown(name));
+  if (!decoded.encoding.empty() && decoded.encoding != "UTF-8") report.note(fmt::format("read as {}", decoded.encoding));
+  report.files.push_back(name == "-" ? shown(name) : std::filesystem::path(name).filename().string());
+  const FileKind kind = kind_in(format, name, decoded.text);
+  std::vector<std::string> texts = is_rows(kind) ? rows_of(decoded.text, name, kind, report) : lines_of(std::move(decoded.text));
+  const auto empty = std::count_if(texts.begin(), texts.end(), [](const std::string& t) { return t.empty(); });
+  if (empty > 0) report.note(fmt::format("{} of {} texts are empty and get a vector too", empty, texts.size()));
+  return texts;
+}
+
 std::vector<std::string> split_texts(std::string_view bytes, const std::string& name, TextFormat format) {
-  std::vector<std::string> texts;
-  if (format == TextFormat::automatic) {
-    const bool rows = name.ends_with(".jsonl") || (name == "-" && is_row(bytes.substr(0, bytes.find('\n'))));
-    format = rows ? TextFormat::jsonl : TextFormat::lines;
-  }
-  each_line(bytes, [&](size_t number, std::string_view line) {
-    if (format == TextFormat::lines) {
-      texts.emplace_back(line);
-    } else if (!is_blank(line)) {
-      const JsonDocument row = JsonDocument::parse(line, fmt::format("{}:{}", name, number));
-      texts.emplace_back(row.root().get("text").as_string());
-    }
-  });
+  DataReport report;
+  return split_texts(bytes, name, format, report);
+}
+
+std::vector<std::string> read_texts(const std::string& path, std::istream& input, TextFormat format, DataReport& report) {
+  const std::string bytes = path == "-" ? std::string{std::istreambuf_iterator<char>(input), {}} : read_data_bytes(path);
+  std::vector<std::string> texts = split_texts(bytes, path, format, report);
+  if (texts.empty()) throw FormatError(fmt::format("{}: at least one text expected, got none", shown(path)));
   return texts;
 }
 
 std::vector<std::string> read_texts(const std::string& path, std::istream& input, TextFormat format) {
-  const std::string bytes = path == "-" ? std::string{std::istreambuf_iterator<char>(input), {}} : read_file(path, kFileLimit);
-  std::vector<std::string> texts = split_texts(bytes, path, format);
-  if (texts.empty()) throw FormatError(fmt::format("{}: at least one text expected, got none", path == "-" ? "standard input" : path));
-  return texts;
+  DataReport report;
+  return read_texts(path, input, format, report);
 }
 
 }  // namespace lazuli

@@ -1,4 +1,4 @@
-// Declares the reading of lists of texts: one a line, or one a row of JSON lines.
+// Declares the reading of lists of texts: one a line, or one a row.
 #pragma once
 
 #include <iosfwd>
@@ -6,16 +6,21 @@
 #include <string_view>
 #include <vector>
 
+#include "io/data_report.h"
+
 namespace lazuli {
 
 enum class TextFormat : uint8_t { automatic, lines, jsonl };
 
-/// The texts of `bytes`, which errors call `name`. Of lines each is a text, empty ones too; of JSON lines blank ones are left out.
-/// Automatic takes JSON lines where the name ends in `.jsonl`, or, for `-`, where the first line is an object with "text". Throws
-/// FormatError naming the row that is not {"text": "..."}.
+/// The texts of `bytes`, which errors call `name`. Of lines each is a text, empty ones too; of rows blank lines are left out. Other columns
+/// of rows and empty texts are reported. Automatic takes rows where the name ends in .jsonl, .ndjson, .json, .csv or .tsv, or, for a name
+/// without a known ending, where the first line that is not blank is an object with "text". Throws FormatError naming the row that is not
+/// {"text": "..."}, and as decode_text does for bytes that are no text.
+std::vector<std::string> split_texts(std::string_view bytes, const std::string& name, TextFormat format, DataReport& report);
 std::vector<std::string> split_texts(std::string_view bytes, const std::string& name, TextFormat format = TextFormat::automatic);
 
-/// The same for a file, or for `input` where the path is `-`. Throws IoError, and FormatError when there is no text at all.
+/// The same for a file or a pipe, or for `input` where the path is `-`. Throws IoError, and FormatError when there is no text at all.
+std::vector<std::string> read_texts(const std::string& path, std::istream& input, TextFormat format, DataReport& report);
 std::vector<std::string> read_texts(const std::string& path, std::istream& input, TextFormat format = TextFormat::automatic);
 
 }  // namespace lazuli

@@ -2,98 +2,65 @@
 #include "io/text_data.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <iterator>
-#include <set>
 #include <utility>
 
-#include "base/file.h"
-#include "base/json.h"
+#include "io/data_files.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
 
 namespace {
 
-namespace fs = std::filesystem;
+constexpr std::string_view kText = "text";
+constexpr std::string_view kWeights[] = {"weight", "weights", "sample_weight", "sample_weights"};
+constexpr std::string_view kMessages[] = {"messages", "conversations", "conversation", "chat"};
+constexpr std::string_view kPrompts[] = {"prompt", "completion", "instruction", "response", "output", "question", "answer"};
+constexpr size_t kFewTokens = 32;  // too few to say anything about a model
 
-constexpr size_t kFileLimit = size_t{4} << 30;
-constexpr std::string_view kTextExtensions[] = {
-    ".txt", ".md",  ".rst", ".py",    ".pyi", ".c",  ".cc", ".cpp",  ".cxx", ".h",   ".hh",   ".hpp",   ".cu",  ".cuh",  ".inl",
-    ".def", ".rs",  ".go",  ".java",  ".kt",  ".js", ".ts", ".tsx",  ".jsx", ".rb",  ".php",  ".swift", ".sh",  ".bash", ".lua",
-    ".pl",  ".sql", ".r",   ".scala", ".hs",  ".ml", ".cs", ".html", ".css", ".xml", ".toml", ".yaml",  ".yml", ".cmake"};
-
-bool has_text_extension(std::string_view name) {
-  const std::string extension = fs::path(name).extension().string();
-  return std::find(std::begin(kTextExtensions), std::end(kTextExtensions), extension) != std::end(kTextExtensions);
-}
-
-bool is_json_lines(const fs::path& path) { return path.extension() == ".jsonl"; }
-
-std::vector<Document> read_json_lines(const fs::path& path) {
-  const std::string bytes = read_file(path.string(), kFileLimit);
-  std::vector<Document> rows;
-  size_t line = 0;
-  for (size_t at = 0; at < bytes.size();) {
-    const size_t end = std::min(bytes.find('\n', at), bytes.size());
-    const std::string_view text = std::string_view(bytes).substr(at, end - at);
-    at = end + 1;
-    ++line;
-    if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const JsonDocument row = JsonDocument::parse(text, fmt::format("{}:{}", path.string(), line));
-    rows.push_back({fmt::format("{}:{}", path.filename().string(), line), std::string(row.root().get("text").as_string())});
+template <size_t N>
+std::string_view first_of(const DataRow& row, const std::string_view (&names)[N]) {
+  for (const std::string_view name : names) {
+    if (row.has(name)) return name;
   }
-  if (rows.empty()) throw FormatError(fmt::format("{}: rows of {{\"text\": \"...\"}} expected, got none", path.string()));
-  return rows;
+  return {};
 }
 
-/// Regular files below `folder` whose path has no hidden part, in the order of their relative names.
-std::set<std::string> visible_files(const fs::path& folder) {
-  std::set<std::string> names;
-  std::error_code error;
-  fs::recursive_directory_iterator it(folder, error);
-  for (const fs::recursive_directory_iterator end; !error && it != end; it.increment(error)) {
-    const bool hidden = it->path().filename().string().starts_with('.');
-    std::error_code ignored;
-    if (hidden && it->is_directory(ignored)) it.disable_recursion_pending();
-    if (!hidden && it->is_regular_file(ignored)) names.insert(it->path().lexically_relative(folder).generic_string());
+[[noreturn]] void fail_without_text(const DataRow& row) {
+  std::string advice;
+  if (!first_of(row, kMessages).empty()) {
+    advice = "; conversations are not read: write each as one \"text\", as the model's chat template does";
+  } else if (!first_of(row, kPrompts).empty()) {
+    advice = "; write what is asked and what is answered as one \"text\", as the model is to see them";
   }
-  if (error) throw IoError(fmt::format("cannot read folder {}: {}", folder.string(), error.message()));
-  return names;
+  row.fail(fmt::format("$: a row {{\"text\": \"...\"}} expected, got the columns {}{}", row.columns(), advice));
 }
 
-std::vector<Document> read_folder(const fs::path& folder) {
-  std::vector<Document> documents;
-  for (const std::string& name : visible_files(folder)) {
-    std::string bytes = read_file((folder / name).string(), kFileLimit);
-    if (!bytes.empty() && is_text(name, bytes)) documents.push_back({name, std::move(bytes)});
-  }
-  if (documents.empty()) throw FormatError(fmt::format("{}: a folder with text files expected, found none", folder.string()));
-  return documents;
+/// What would make the row mean something else to other programs that read it.
+void check_meaning(const DataRow& row) {
+  const std::string_view messages = first_of(row, kMessages);
+  if (!messages.empty()) row.fail(fmt::format("$.{}: 'text' without it expected: which of them is meant is not clear", messages));
+  if (row.has("prompt") && row.has("completion")) row.fail("$.prompt: 'text' or 'prompt' and 'completion' expected, got all of them");
+  const std::string_view weight = first_of(row, kWeights);
+  if (!weight.empty()) row.fail(fmt::format("$.{}: all rows weigh the same here: leave the column out, or repeat rows", weight));
 }
 
-std::vector<Document> read_one(const fs::path& path) {
-  if (is_json_lines(path)) return read_json_lines(path);
-  std::string bytes = read_file(path.string(), kFileLimit);
-  if (bytes.empty() || !is_text(path.filename().string(), bytes)) {
-    throw FormatError(
-        fmt::format("{}: a file of UTF-8 text expected, got {}", path.string(), bytes.empty() ? "an empty one" : "binary data"));
-  }
-  return {{path.filename().string(), std::move(bytes)}};
-}
-
-bool is_file(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
-}
-
-bool is_folder(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_directory(path, ignored);
+DataReader reader_of(DataReport& report, const std::function<void(Document, DataRole)>& take) {
+  DataReader reader;
+  reader.columns = {kText, "messages", "prompt", "conversations"};
+  reader.wanted = "text, or rows of {\"text\": \"...\"},";
+  reader.fits = [](const DataRow& row) { return row.has(kText); };
+  reader.row = [&report, take](const DataRow& row, const std::string& name, DataRole role) {
+    const auto text = text_of_row(row, report);
+    if (!text) return;
+    if (text->empty()) return report.leave_out("rows with an empty text", "");
+    ++report.rows;
+    take({name, std::string(*text), true}, role);
+  };
+  reader.text = [take](const std::string& name, std::string text, DataRole role) { take({name, std::move(text), false}, role); };
+  return reader;
 }
 
 /// A number that depends on the seed and the name only, so that a new file moves no other one (FNV-1a, then the finaliser of splitmix64).
@@ -118,38 +85,81 @@ TextSplit split_documents(std::vector<Document> documents, uint64_t seed, double
   return split;
 }
 
+[[noreturn]] void fail_empty(const std::string& path, const DataReport& report) {
+  const std::string rest = report.left_out_text();
+  throw FormatError(fmt::format("{}: at least one text expected, got none{}", path, rest.empty() ? "" : "; left out: " + rest));
+}
+
+std::string counted(size_t count, std::string_view one) { return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s"); }
+
 }  // namespace
 
-bool is_text(std::string_view name, std::string_view bytes) {
-  if (bytes.find('\0') != std::string_view::npos) return false;
-  return has_text_extension(name) || simdjson::validate_utf8(bytes.data(), bytes.size());
+std::optional<std::string_view> text_of_row(const DataRow& row, DataReport& report) {
+  if (!row.has(kText)) fail_without_text(row);
+  check_meaning(row);
+  for (const DataRow::Field& field : row.fields()) {
+    if (field.column != kText) report.leave_out_column(field.column);
+  }
+  const auto text = row.text_or_null(kText);
+  if (!text) report.leave_out("rows whose text is null", "");
+  return text;
+}
+
+std::vector<Document> read_documents(const std::string& path, DataReport& report) {
+  std::vector<Document> documents;
+  const auto take = [&](Document document, DataRole) { documents.push_back(std::move(document)); };
+  read_data(path, DataUse::measure, {}, reader_of(report, take), report);
+  if (documents.empty()) fail_empty(path, report);
+  return documents;
 }
 
 std::vector<Document> read_documents(const std::string& path) {
-  const fs::path place(path);
-  if (!is_folder(place)) return read_one(place);
-  for (const char* name : {"valid.jsonl", "train.jsonl"}) {
-    if (is_file(place / name)) return read_json_lines(place / name);
-  }
-  return read_folder(place);
+  DataReport report;
+  return read_documents(path, report);
 }
 
-TextSplit read_split(const std::string& path, uint64_t seed, double fraction) {
-  const fs::path place(path);
-  if (!is_folder(place)) return split_documents(read_one(place), seed, fraction);
-  if (!is_file(place / "train.jsonl")) return split_documents(read_folder(place), seed, fraction);
-  if (!is_file(place / "valid.jsonl")) return split_documents(read_json_lines(place / "train.jsonl"), seed, fraction);
-  return {read_json_lines(place / "train.jsonl"), read_json_lines(place / "valid.jsonl")};
+TextSplit read_split(const std::string& path, uint64_t seed, DataReport& report, std::span<const std::string> excluded, double fraction) {
+  TextSplit split;
+  const auto take = [&](Document document, DataRole role) {
+    (role == DataRole::validation ? split.validation : split.train).push_back(std::move(document));
+  };
+  read_data(path, DataUse::train, excluded, reader_of(report, take), report);
+  if (split.train.empty()) fail_empty(path, report);
+  return split.validation.empty() ? split_documents(std::move(split.train), seed, fraction) : std::move(split);
 }
 
 std::vector<int32_t> encode_documents(std::span<const Document> documents, const Tokenizer& tokenizer, int32_t end_of_text) {
   std::vector<int32_t> tokens;
   for (const Document& document : documents) {
-    tokens.push_back(end_of_text);
-    const std::vector<int32_t> ids = tokenizer.encode(document.text, true, false);
+    const std::vector<int32_t> ids = tokenizer.encode(document.text);
     tokens.insert(tokens.end(), ids.begin(), ids.end());
+    if (ids.empty() || ids.back() != end_of_text) tokens.push_back(end_of_text);
   }
   return tokens;
+}
+
+TokenSplit encode_split(const TextSplit& split, const Tokenizer& tokenizer, int32_t end_of_text) {
+  TokenSplit out;
+  out.train = encode_documents(split.train, tokenizer, end_of_text);
+  out.validation = encode_documents(split.validation, tokenizer, end_of_text);
+  out.tokens = static_cast<int64_t>(out.train.size() + out.validation.size());
+  if (!split.validation.empty()) {
+    const bool rows = split.validation.front().row;
+    out.held_out = counted(split.validation.size(), rows ? "row" : "file");
+    return out;
+  }
+  const size_t tail = out.train.size() / 10;
+  if (split.train.size() != 1 || split.train.front().row) {
+    out.held_out = "nothing: of a single row none can be held out";
+  } else if (tail < kFewTokens) {
+    out.held_out = fmt::format("nothing: {} tokens are too few to hold any out", out.train.size());
+  } else {
+    const auto cut = out.train.end() - static_cast<std::ptrdiff_t>(tail);
+    out.validation.assign(cut - 1, out.train.end());
+    out.train.erase(cut, out.train.end());
+    out.held_out = fmt::format("the last {} tokens of {}", tail, split.train.front().name);
+  }
+  return out;
 }
 
 }  // namespace lazuli

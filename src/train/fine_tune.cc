@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <vector>
 
 #include "base/interrupt.h"
@@ -22,11 +23,12 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 /// Losses and time since the last report.
 struct Tally {
-  double loss = 0;
+  double loss = 0;    ///< times weight
+  double weight = 0;  ///< of the batches, so that one with padding counts for as much as it has
   double seconds = 0;
   int64_t steps = 0;
   int64_t tokens = 0;
-  double mean_loss() const { return loss / static_cast<double>(steps); }
+  double mean_loss() const { return loss / weight; }
   double rate() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
 };
 
@@ -38,7 +40,7 @@ class Loop {
         validation_(validation),
         folder_(folder),
         options_(options),
-        order_(train.count(), options.batch_size, options.train.seed),
+        order_(train.order(options.batch_size, options.train.seed)),
         metrics_(folder.file(kMetricsFile), options.resume ? std::optional(trainer.steps_done()) : std::nullopt),
         progress_(trainer.steps_done(), options.train.iterations, options.quiet) {
     if (options.resume) saved_at_ = trainer.steps_done();
@@ -63,7 +65,7 @@ class Loop {
   void step() {
     const int64_t number = trainer_.steps_done() + 1;
     const auto start = Clock::now();
-    const std::vector<Tensor> batch = train_.batch(order_.batch(number));
+    const std::vector<Tensor> batch = train_.batch(order_->batch(number));
     const StepResult result = trainer_.step(batch);
     const double took = seconds_since(start);
     const bool finite = std::isfinite(result.loss) && std::isfinite(result.grad_norm);
@@ -76,8 +78,10 @@ class Loop {
     }
     if (!report_.train_loss_before) report_.train_loss_before = result.loss;
     const int64_t tokens = train_.tokens(batch);
+    const double weight = train_.weight(batch);
     for (Tally* tally : {&recent_, &all_}) {
-      tally->loss += result.loss;
+      tally->loss += result.loss * weight;
+      tally->weight += weight;
       tally->seconds += took;
       tally->tokens += tokens;
       ++tally->steps;
@@ -120,20 +124,21 @@ class Loop {
     recent_ = {};
   }
 
-  /// The mean over the same windows at every call.
+  /// The mean over the same batches at every call.
   std::optional<double> validate(int64_t at) {
     if (validation_ == nullptr || options_.val_batches == 0) return std::nullopt;
     const trace::Scope scope("train", "validate");
-    std::vector<int64_t> windows = shuffled(validation_->count(), options_.train.seed, 0);
-    const auto batch = static_cast<size_t>(options_.batch_size);
-    if (options_.val_batches > 0) windows.resize(std::min(windows.size(), static_cast<size_t>(options_.val_batches) * batch));
-    double sum = 0;
-    for (size_t begin = 0; begin < windows.size(); begin += batch) {
-      if (interrupted()) return std::nullopt;
-      const auto part = std::span(windows).subspan(begin, std::min(batch, windows.size() - begin));
-      sum += trainer_.evaluate(validation_->batch(part)) * static_cast<double>(part.size());
+    if (validation_batches_.empty()) {
+      validation_batches_ = validation_->fixed_batches(options_.batch_size, options_.val_batches, options_.train.seed);
     }
-    const double loss = sum / static_cast<double>(windows.size());
+    double sum = 0, weight = 0;
+    for (const WeighedBatch& batch : validation_batches_) {
+      if (interrupted()) return std::nullopt;
+      sum += trainer_.evaluate(validation_->batch(batch.indices)) * batch.weight;
+      weight += batch.weight;
+    }
+    if (weight == 0) return std::nullopt;
+    const double loss = sum / weight;
     metrics_.write({.iteration = at, .val_loss = loss, .peak_memory_bytes = peak_memory_bytes(), .time = elapsed()});
     progress_.line(fmt::format("iteration {}: validation loss {:.4f}{}", at, loss, perplexity(loss)));
     return loss;
@@ -171,9 +176,10 @@ class Loop {
   const Examples* validation_;
   OutputFolder& folder_;
   const FineTuneOptions& options_;
-  BatchOrder order_;
+  std::unique_ptr<BatchOrder> order_;
   MetricsFile metrics_;
   Progress progress_;
+  std::vector<WeighedBatch> validation_batches_;
   Clock::time_point start_ = Clock::now();
   Tally recent_, all_;
   FineTuneReport report_;

@@ -3,125 +3,115 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <map>
+#include <numeric>
 
-#include "base/file.h"
-#include "base/json.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr size_t kFileLimit = size_t{4} << 30;
 constexpr int64_t kLengthStep = 16;  // lengths of batches are multiples of this, so that few plans are made
 
-struct Row {
-  TextPair pair;
-  PairLoss loss;
-};
-
-Row read_row(const JsonValue& row) {
-  if (row.find("anchor"))
-    return {{std::string(row.get("anchor").as_string()), std::string(row.get("positive").as_string()), 0}, PairLoss::contrastive};
-  if (!row.find("sentence1")) row.fail("a row {\"anchor\", \"positive\"} or {\"sentence1\", \"sentence2\", \"score\"} expected");
-  const double score = row.get("score").as_double();
-  if (!(score >= -1 && score <= 1)) row.get("score").fail(fmt::format("a cosine from -1 to 1 expected, got {}", score));
-  return {{std::string(row.get("sentence1").as_string()), std::string(row.get("sentence2").as_string()), static_cast<float>(score)},
-          PairLoss::scores};
-}
-
-/// Appends the rows of a file; all rows of all files must have the `loss` of the first.
-void read_rows(const fs::path& path, std::optional<PairLoss>& loss, std::vector<TextPair>& out) {
-  const std::string bytes = read_file(path.string(), kFileLimit);
-  size_t number = 0;
-  for (size_t at = 0; at < bytes.size();) {
-    const size_t end = std::min(bytes.find('\n', at), bytes.size());
-    const std::string_view line = std::string_view(bytes).substr(at, end - at);
-    at = end + 1;
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const JsonDocument document = JsonDocument::parse(line, fmt::format("{}:{}", path.string(), number));
-    Row row = read_row(document.root());
-    if (loss.value_or(row.loss) != row.loss) document.root().fail("a row of the same kind as the first one expected");
-    loss = row.loss;
-    out.push_back(std::move(row.pair));
-  }
-  if (out.empty()) throw FormatError(fmt::format("{}: rows with pairs of texts expected, got none", path.string()));
-}
-
 }  // namespace
-
-PairSplit read_pairs(const std::string& path, uint64_t seed) {
-  PairSplit split;
-  std::optional<PairLoss> loss;
-  std::error_code ignored;
-  if (fs::is_directory(path, ignored)) {
-    const fs::path folder(path);
-    read_rows(folder / "train.jsonl", loss, split.train);
-    if (fs::exists(folder / "valid.jsonl", ignored)) read_rows(folder / "valid.jsonl", loss, split.validation);
-  } else {
-    std::vector<TextPair> all;
-    read_rows(path, loss, all);
-    const auto count = static_cast<int64_t>(all.size());
-    const int64_t held_out = count < 2 ? 0 : std::max<int64_t>(count / 10, 1);
-    const std::vector<int64_t> order = shuffled(count, seed, 1);
-    for (int64_t k = 0; k < count; ++k) {
-      TextPair& pair = all[static_cast<size_t>(order[static_cast<size_t>(k)])];
-      (k < held_out ? split.validation : split.train).push_back(std::move(pair));
-    }
-  }
-  split.loss = *loss;
-  return split;
-}
 
 Pairs::Pairs(const EmbeddingModel& model, const std::vector<TextPair>& pairs, PairLoss loss, int64_t max_length)
     : model_(model), loss_(loss) {
   const std::string& prompt = model.prompt({});
+  std::map<std::vector<int32_t>, int32_t> known;
+  const auto add = [&](const std::string& text) {
+    EmbeddingTokens tokens = model.tokenize(text, prompt, max_length);
+    all_tokens_ += static_cast<int64_t>(tokens.ids.size());
+    const auto [place, is_new] = known.emplace(tokens.ids, static_cast<int32_t>(texts_.size()));
+    if (!is_new) return place->second;
+    cut_texts_ += tokens.cut > 0 ? 1 : 0;
+    texts_.push_back(std::move(tokens));
+    return place->second;
+  };
   for (const TextPair& pair : pairs) {
-    first_.push_back(model.tokenize(pair.first, prompt, max_length));
-    second_.push_back(model.tokenize(pair.second, prompt, max_length));
-    scores_.push_back(pair.score);
+    const int32_t first = add(pair.first), second = add(pair.second);
+    Pair& p = pairs_.emplace_back(Pair{first, second, pair.score, {}});
+    for (const std::string& negative : pair.negatives) p.negatives.push_back(add(negative));
+    std::vector<int32_t>& own = texts_of_.of.emplace_back(p.negatives);
+    own.insert(own.end(), {first, second});
   }
+  texts_of_.count = static_cast<int32_t>(texts_.size());
+  most_in_batch_ = loss == PairLoss::scores ? count() : distinct_examples(texts_of_);
+}
+
+const Pairs::Pair& Pairs::pair(int64_t index) const {
+  if (index < 0 || index >= count()) throw ValueError(fmt::format("[train] pair {} of {} was asked for", index, count()));
+  return pairs_[static_cast<size_t>(index)];
 }
 
 std::vector<Tensor> Pairs::batch(std::span<const int64_t> indices) const {
   std::vector<const EmbeddingTokens*> texts;
-  std::vector<float> scores;
   size_t longest = 1;
-  for (const auto* side : {&first_, &second_}) {
-    for (int64_t k : indices) {
-      if (k < 0 || k >= count()) throw ValueError(fmt::format("[train] pair {} of {} was asked for", k, count()));
-      texts.push_back(&(*side)[static_cast<size_t>(k)]);
-      longest = std::max(longest, texts.back()->ids.size());
-    }
+  const auto add = [&](int32_t text) {
+    texts.push_back(&texts_[static_cast<size_t>(text)]);
+    longest = std::max(longest, texts.back()->ids.size());
+  };
+  for (const int64_t k : indices) add(pair(k).first);
+  for (const int64_t k : indices) add(pair(k).second);
+  if (loss_ == PairLoss::negatives) {
+    for (const int64_t k : indices) std::for_each(pair(k).negatives.begin(), pair(k).negatives.end(), add);
   }
   const int64_t rounded = (static_cast<int64_t>(longest) + kLengthStep - 1) / kLengthStep * kLengthStep;
   EmbeddingBatch b = model_.batch(texts, 0, std::min(rounded, model_.encoder().info().context));
   std::vector<Tensor> batch = {std::move(b.ids), std::move(b.mask), std::move(b.pooled)};
+  const auto size = static_cast<int64_t>(indices.size());
   if (loss_ == PairLoss::scores) {
-    for (int64_t k : indices) scores.push_back(scores_[static_cast<size_t>(k)]);
-    const auto size = static_cast<int64_t>(scores.size());
+    std::vector<float> scores;
+    for (const int64_t k : indices) scores.push_back(pair(k).score);
     batch.push_back(Tensor::from_vector(scores, {size}));
+  } else if (loss_ == PairLoss::negatives) {
+    std::vector<int32_t> own(indices.size());
+    std::iota(own.begin(), own.end(), 0);
+    batch.push_back(Tensor::from_vector(own, {size}));
   }
   return batch;
 }
 
 std::vector<int64_t> Pairs::largest_batch(int64_t size) const {
-  const auto length = [this](int64_t k) {
-    return std::max(first_[static_cast<size_t>(k)].ids.size(), second_[static_cast<size_t>(k)].ids.size());
-  };
-  int64_t longest = 0;
-  for (int64_t k = 1; k < count(); ++k) {
-    if (length(k) > length(longest)) longest = k;
+  if (count() == 0) return {};
+  int64_t longest = 0, most = 0, of_longest = 0;
+  for (int64_t k = 0; k < count(); ++k) {
+    for (const int32_t text : texts_of_.of[static_cast<size_t>(k)]) {
+      if (length(text) <= of_longest) continue;
+      of_longest = length(text);
+      longest = k;
+    }
+    if (pair(k).negatives.size() > pair(most).negatives.size()) most = k;
   }
-  return std::vector<int64_t>(static_cast<size_t>(size), longest);
+  // All are padded to the longest text.
+  std::vector<int64_t> indices(static_cast<size_t>(loss_ == PairLoss::scores ? size : std::min(size, count())), most);
+  indices[0] = longest;
+  return indices;
 }
 
 int64_t Pairs::tokens(std::span<const Tensor> batch) const {
   const auto mask = batch[1].data<bool>();
   return std::count(mask.begin(), mask.end(), true);
+}
+
+double Pairs::weight(std::span<const Tensor> batch) const {
+  return static_cast<double>(loss_ == PairLoss::contrastive ? batch[0].dim(0) / 2 : batch[3].dim(0));
+}
+
+std::unique_ptr<BatchOrder> Pairs::order(int64_t batch_size, uint64_t seed) const {
+  if (loss_ == PairLoss::scores) return Examples::order(batch_size, seed);
+  return std::make_unique<DistinctOrder>(texts_of_, batch_size, seed);
+}
+
+std::vector<WeighedBatch> Pairs::fixed_batches(int64_t batch_size, int64_t most, uint64_t seed) const {
+  if (loss_ == PairLoss::scores) return Examples::fixed_batches(batch_size, most, seed);
+  std::vector<WeighedBatch> batches;
+  for (DistinctBatch& b : distinct_batches(texts_of_, shuffled(count(), seed, 0), batch_size)) {
+    if (most >= 0 && static_cast<int64_t>(batches.size()) >= most) break;
+    const bool negatives = std::any_of(b.indices.begin(), b.indices.end(), [&](int64_t k) { return !pair(k).negatives.empty(); });
+    if (b.indices.size() > 1 || negatives) batches.push_back({std::move(b.indices), static_cast<double>(b.fresh)});
+  }
+  return batches;
 }
 
 }  // namespace lazuli

@@ -135,6 +135,34 @@ TEST_F(EmbedCommand, AnAdapterTrainedOnPairsBringsThemTogether) {
   EXPECT_GT(score({"--adapter-path", folder_ / "adapter"}), score({}) + 0.02);
 }
 
+TEST_F(EmbedCommand, PairsThatTeachOrMeasureNothingAreRefusedOrSaidToBe) {
+  const std::string one = "{\"anchor\": \"a cat\", \"positive\": \"a mat\"}\n",
+                    other = "{\"anchor\": \"a dog\", \"positive\": \"a rug\"}\n";
+  const auto train = [&](const std::string& rows, const std::string& batch_size) {
+    std::ofstream(folder_ / "pairs.jsonl") << rows;
+    return run({"finetune", "--task", "similarity", "--data", folder_ / "pairs.jsonl", "--adapter-path", folder_ / "adapter" + batch_size,
+                "--iters", "1", "--batch-size", batch_size, "--json"});
+  };
+  const Result alone = train(one, "4"), single = train(one + other, "1"), two = train(one + other, "2");
+  EXPECT_EQ(alone.code, 1);
+  EXPECT_THAT(alone.err, HasSubstr("at least two pairs"));
+  EXPECT_EQ(single.code, 1);
+  EXPECT_THAT(single.err, HasSubstr("--batch-size of at least 2"));
+  ASSERT_EQ(two.code, 0) << two.err;
+  EXPECT_THAT(two.err, HasSubstr("0 to validate"));
+  EXPECT_TRUE(JsonDocument::parse(two.out, "output").root().get("val_loss_before").is_null());
+}
+
+TEST_F(EmbedCommand, SaysWhatItReadAndWhichTextsItCuts) {
+  std::ofstream long_text(folder_ / "long.txt");
+  for (int k = 0; k < 400; ++k) long_text << "cat ";
+  long_text << "\na cat\n";
+  long_text.close();
+  const Result r = run({"embed", "--input", folder_ / "long.txt", "--output", folder_ / "v.npy"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.err, AllOf(testing::StartsWith("data: long.txt, "), HasSubstr("left out: ends of texts of over ")));
+}
+
 TEST_F(EmbedCommand, AnAdapterIsTrainedOnRoundedWeightsToo) {
   std::ofstream pairs(folder_ / "pairs.jsonl");
   for (int k = 0; k < 12; ++k)

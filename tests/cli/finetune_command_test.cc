@@ -97,6 +97,35 @@ TEST_F(FinetuneCommand, WritesAdapterMetricsTraceAndOneJsonObject) {
   EXPECT_GT(JsonDocument::read(folder_ / "trace.json").root().get("traceEvents").as_array().size(), 10u);
 }
 
+TEST_F(FinetuneCommand, SaysWhatItReadAndLeftOutAndNeverReadsItsOwnFiles) {
+  const std::string inside = folder_ / "data/adapter";
+  std::ofstream(folder_ / "data/empty.py");
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = arguments({"--json", "--adapter-path", inside});
+    words.erase(std::find(words.begin(), words.end(), "--adapter-path"), std::find(words.begin(), words.end(), "--batch-size"));
+    words.insert(words.end(), more.begin(), more.end());
+    const Program program(folder_, words);
+    EXPECT_EQ(program.wait(), 0) << program.err();
+    return std::pair(program.err(), program.out());
+  };
+  const auto windows = [](const std::string& said) {
+    std::istringstream lines(said);
+    std::string line;
+    while (std::getline(lines, line) && line.find(" windows of ") == std::string::npos) continue;
+    return line;
+  };
+  const auto [first, json] = run({"--iters", "1"});
+  EXPECT_THAT(first, HasSubstr("left out: empty files: 1 (empty.py)\n"));
+  const auto [second, later] = run({"--iters", "2", "--resume"});
+  EXPECT_THAT(second, HasSubstr("folders of adapters: 1 (adapter)"));
+  EXPECT_EQ(windows(second), windows(first));
+  const JsonDocument result = JsonDocument::parse(json, "stdout");
+  const JsonValue data = result.root().get("data");
+  EXPECT_EQ(data.get("files").as_int(), 4);
+  EXPECT_GT(data.get("read_tokens").as_int(), 100);
+  EXPECT_EQ((*data.get("left_out").as_array().begin()).get("what").as_string(), "empty files");
+}
+
 TEST_F(FinetuneCommand, GoesOnWhereItStopped) {
   const Program whole(folder_, arguments({"--iters", "4", "--quiet"}));
   ASSERT_EQ(whole.wait(), 0) << whole.err();

@@ -17,6 +17,7 @@ DATA = pathlib.Path(sys.argv[1])
 OUT = DATA / "tiny-similarity"
 PAIRS = [("a cat", "the cat sat on the mat"), ("how do I train?", "find a train"), ("The Dog", "a dog on a rug"), ("word", "naïve café!")]
 SCORES = [0.9, 0.1, 0.7, -0.5]
+NEGATIVES = [["a dog on a mat"], [], ["find a mat", "a train on a rug"], ["how do I sit?"]]
 STEPS, RATE = 6, 1e-2
 
 
@@ -51,6 +52,10 @@ def train(kind, tokenizer, save):
         a, b = (vectors(model, tokenizer, [p[k] for p in PAIRS]) for k in (0, 1))
         if kind == "contrastive":
             loss = torch.nn.functional.cross_entropy(20 * a @ b.T, torch.arange(len(PAIRS)))
+        elif kind == "negatives":
+            # As MultipleNegativesRankingLoss has it: every negative of the batch is a further candidate for every anchor.
+            b = torch.cat([b, vectors(model, tokenizer, [n for row in NEGATIVES for n in row])])
+            loss = torch.nn.functional.cross_entropy(20 * a @ b.T, torch.arange(len(PAIRS)))
         else:
             loss = ((a * b).sum(1) - torch.tensor(SCORES)).square().mean()
         optimizer.zero_grad()
@@ -65,8 +70,8 @@ def main():
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir()
     tokenizer = Tokenizer.from_file(str(DATA / "tiny-sentences/tokenizer.json"))
-    expected = {"learning_rate": RATE, "pairs": PAIRS, "cosines": SCORES}
-    for kind in ("contrastive", "scores"):
+    expected = {"learning_rate": RATE, "pairs": PAIRS, "cosines": SCORES, "negatives_of": NEGATIVES}
+    for kind in ("contrastive", "scores", "negatives"):
         expected[kind] = train(kind, tokenizer, kind == "contrastive")
     (OUT / "expected.json").write_text(json.dumps(expected, ensure_ascii=False, indent=1))
 

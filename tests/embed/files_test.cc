@@ -35,6 +35,30 @@ TEST(TextList, RowsAreReadFromJsonLines) {
               AllOf(HasSubstr("b.jsonl:2"), HasSubstr("text")));
 }
 
+TEST(TextList, MarksBlankLinesAndOtherKindsOfRowsAreKnown) {
+  const std::string rows = "\xef\xbb\xbf\n{\"text\": \"a\"}\r\n{\"text\": \"b\"}\n";
+  for (const char* name : {"-", "/dev/stdin", "a.JSONL", "a.ndjson", "a.json"})
+    EXPECT_THAT(split_texts(rows, name), ElementsAre("a", "b")) << name;
+  EXPECT_THAT(split_texts("[{\"text\": \"a\"}, {\"text\": \"b\"}]", "a.json"), ElementsAre("a", "b"));
+  EXPECT_THAT(split_texts("id,text\n1,a\n2,b\n", "a.csv"), ElementsAre("a", "b"));
+  EXPECT_THAT(split_texts("\xef\xbb\xbf"
+                          "a\rb",
+                          "a.txt"),
+              ElementsAre("a", "b"));
+  EXPECT_THAT(message_of<FormatError>([] { split_texts("caf\xe9\n", "a.txt"); }), HasSubstr("byte 3"));
+  EXPECT_THAT(message_of<FormatError>([] { split_texts("{\"text\": null}\n", "a.jsonl"); }),
+              AllOf(HasSubstr("a.jsonl:1"), HasSubstr("null")));
+}
+
+TEST(TextList, WhatIsNotReadIsReported) {
+  DataReport report;
+  split_texts("{\"text\": \"a\", \"id\": 1}\n{\"text\": \"\", \"id\": 2}\n", "x/a.jsonl", TextFormat::automatic, report);
+  EXPECT_EQ(report.rows, 2);
+  EXPECT_THAT(report.files, ElementsAre("a.jsonl"));
+  EXPECT_EQ(report.left_out_text(), "columns: 1 (id)");
+  EXPECT_THAT(report.notes, ElementsAre("1 of 2 texts are empty and get a vector too"));
+}
+
 TEST(TextList, NoTextAtAllIsAnError) {
   std::istringstream empty;
   EXPECT_THROW(read_texts("-", empty), FormatError);

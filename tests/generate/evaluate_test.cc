@@ -98,14 +98,14 @@ TEST_F(Evaluate, TooFewOrUnknownTokensAreRefused) {
   EXPECT_THROW(evaluate(*model_, nullptr, tokens_, options), ValueError);
 }
 
-TEST_F(Evaluate, EveryDocumentBeginsWithTheEndOfText) {
+TEST_F(Evaluate, EveryDocumentEndsWithTheEndOfText) {
   folder_.write("data/a.txt", "x = 1\n");
   folder_.write("data/b.txt", "y = 2\n");
   const Tokenizer tokenizer = Tokenizer::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m");
   std::vector<int32_t> expected;
   for (const char* text : {"x = 1\n", "y = 2\n"}) {
-    expected.push_back(0);
     for (int32_t id : tokenizer.encode(text)) expected.push_back(id);
+    expected.push_back(0);
   }
   EXPECT_EQ(read_tokens(folder_.path("data"), tokenizer, 0), expected);
 }

@@ -25,10 +25,16 @@ class Similarity : public testing::Test {
     std::vector<float> scores;
     for (const JsonValue& score : expected_.root().get("cosines").as_array()) scores.push_back(static_cast<float>(score.as_double()));
     for (const JsonValue& pair : expected_.root().get("pairs").as_array()) {
-      std::vector<std::string> texts;
-      for (const JsonValue& text : pair.as_array()) texts.emplace_back(text.as_string());
+      const std::vector<std::string> texts = strings(pair);
       pairs_.push_back({texts[0], texts[1], scores[pairs_.size()]});
     }
+    auto pair = pairs_.begin();
+    for (const JsonValue& negatives : expected_.root().get("negatives_of").as_array()) pair++->negatives = strings(negatives);
+  }
+  static std::vector<std::string> strings(const JsonValue& array) {
+    std::vector<std::string> texts;
+    for (const JsonValue& text : array.as_array()) texts.emplace_back(text.as_string());
+    return texts;
   }
   void expect_trajectory(const std::string& name, PairLoss loss) const {
     TrainConfig config;
@@ -52,6 +58,12 @@ class Similarity : public testing::Test {
     folder_.write("pairs.jsonl", rows);
     return read_pairs(folder_.path("pairs.jsonl"), 1);
   }
+  DataReport report(const std::string& rows) const {
+    folder_.write("pairs.jsonl", rows);
+    DataReport report;
+    read_pairs(folder_.path("pairs.jsonl"), 1, report);
+    return report;
+  }
 
   test::TempFolder folder_;
   JsonDocument expected_;
@@ -61,6 +73,8 @@ class Similarity : public testing::Test {
 
 TEST_F(Similarity, ContrastiveTrainingFollowsPyTorch) { expect_trajectory("contrastive", PairLoss::contrastive); }
 TEST_F(Similarity, TrainingOnScoresFollowsPyTorch) { expect_trajectory("scores", PairLoss::scores); }
+
+TEST_F(Similarity, TrainingWithNegativesFollowsPyTorch) { expect_trajectory("negatives", PairLoss::negatives); }
 
 TEST_F(Similarity, TheTrainedAdapterIsSavedForWhatItDoes) {
   const Adapter adapter = Adapter::load(test::data_folder("tiny-similarity"), model_->encoder().linears());
@@ -99,6 +113,83 @@ TEST_F(Similarity, RowsThatAreNotPairsAreNamed) {
   EXPECT_THAT(error(good + "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"score\": 0.5}\n"), HasSubstr("same kind"));
   EXPECT_THAT(error("{\"sentence1\": \"a\", \"sentence2\": \"b\", \"score\": 5}\n"), HasSubstr("score"));
   EXPECT_THAT(error("\n"), HasSubstr("none"));
+  folder_.write("pairs.txt", "a text");
+  EXPECT_THAT(message_of<FormatError>([&] { read_pairs(folder_.path("pairs.txt"), 1); }), HasSubstr("got text"));
+}
+
+TEST_F(Similarity, NegativesAreReadFromAllTheirColumns) {
+  const std::string rows = R"({"anchor": "a", "positive": "b", "negative": "c", "negative_2": null})"
+                           "\n"
+                           R"({"anchor": "d", "positive": "e", "negative": ["f", "g", ""], "id": 1})"
+                           "\n"
+                           R"({"anchor": "h", "positive": "i", "negative_1": "j", "negative_2": "i"})"
+                           "\n"
+                           R"({"anchor": "k", "positive": "l"})"
+                           "\n"
+                           R"({"anchor": "m", "positive": null})"
+                           "\n";
+  const PairSplit split = read(rows);
+  EXPECT_EQ(split.loss, PairLoss::negatives);
+  std::vector<std::string> negatives;
+  for (const auto* part : {&split.train, &split.validation}) {
+    for (const TextPair& pair : *part) negatives.insert(negatives.end(), pair.negatives.begin(), pair.negatives.end());
+  }
+  EXPECT_THAT(negatives, testing::UnorderedElementsAre("c", "f", "g", "j"));
+  const DataReport said = report(rows);
+  EXPECT_EQ(said.left_out_text(),
+            "empty negatives: 1; columns: 1 (id); negatives that are the positive of their row: 1; rows whose text is null: 1");
+  EXPECT_THAT(said.notes, testing::ElementsAre(HasSubstr("3 of 4 rows have negatives")));
+}
+
+TEST_F(Similarity, ColumnsThatWouldChangeTheMeaningAreRefusedByName) {
+  const auto error = [&](const std::string& row) { return message_of<FormatError>([&] { read(row + "\n"); }); };
+  EXPECT_THAT(error(R"({"anchor": "a", "positive": "b", "score": 1})"), HasSubstr("$.score"));
+  EXPECT_THAT(error(R"({"anchor": "a", "positive": "b", "weight": 1})"), HasSubstr("$.weight"));
+  EXPECT_THAT(error(R"({"anchor": "a", "positive": "b", "positive_2": "c"})"), HasSubstr("$.positive_2"));
+  EXPECT_THAT(error(R"({"anchor": "a", "positive": "b", "negative": 1})"), HasSubstr("$.negative"));
+  EXPECT_THAT(error(R"({"sentence1": "a", "sentence2": "b", "score": 1, "negative": "c"})"), HasSubstr("$.negative"));
+  EXPECT_THAT(error(R"({"sentence1": "a", "sentence2": "b", "score": 1, "label": 0})"), HasSubstr("$.label"));
+  EXPECT_THAT(error(R"({"sentence1": "a", "sentence2": "b"})"), HasSubstr("score"));
+  EXPECT_EQ(read("{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": 1}\n").train[0].score, 1);
+  folder_.write("pairs.csv", "sentence1,sentence2,score\na,b,0.5\n");
+  EXPECT_EQ(read_pairs(folder_.path("pairs.csv"), 1).train[0].score, 0.5F);
+}
+
+TEST_F(Similarity, HeldOutPairsHaveNoTextInCommon) {
+  std::string rows;
+  for (int k = 0; k < 20; ++k) {
+    rows += "{\"anchor\": \"" +
+            std::string(k < 18   ? "same"
+                        : k < 19 ? "one"
+                                 : "two") +
+            "\", \"positive\": \"" + std::to_string(k) + "\"}\n";
+  }
+  const PairSplit split = read(rows);
+  ASSERT_EQ(split.validation.size(), 2U);
+  EXPECT_NE(split.validation[0].first, split.validation[1].first);
+  EXPECT_TRUE(read("{\"anchor\": \"a\", \"positive\": \"b\"}\n{\"anchor\": \"c\", \"positive\": \"d\"}\n").validation.empty());
+}
+
+TEST_F(Similarity, BatchesHaveNoTextTwiceAndValidationHasOneSize) {
+  std::vector<TextPair> pairs;
+  for (const char* second : {"the cat", "a mat", "a rug", "word", "train", "a cat on a mat"}) pairs.push_back({"a dog", second});
+  pairs.push_back({"how", "find"});
+  pairs.push_back({"sit", "do"});
+  pairs.push_back({"A DOG", "I"});  // the same tokens as in small letters
+  const Pairs examples(*model_, pairs, PairLoss::contrastive, 0);
+  EXPECT_EQ(examples.most_in_batch(), 3);
+  const auto order = examples.order(4, 1);
+  for (int64_t step = 1; step <= 14; ++step) EXPECT_EQ(order->batch(step).size(), 3U);
+  const std::vector<WeighedBatch> fixed = examples.fixed_batches(2, -1, 1);
+  double weight = 0;
+  for (const WeighedBatch& batch : fixed) {
+    EXPECT_EQ(batch.indices.size(), 2U);
+    weight += batch.weight;
+  }
+  EXPECT_EQ(weight, 9);
+  EXPECT_EQ(examples.fixed_batches(2, 1, 1).size(), 1U);
+  EXPECT_TRUE(Pairs(*model_, {{"a dog", "a mat"}}, PairLoss::contrastive, 0).fixed_batches(2, -1, 1).empty());
+  EXPECT_FALSE(Pairs(*model_, {{"a dog", "a mat", 0, {"a cat"}}}, PairLoss::negatives, 0).fixed_batches(2, -1, 1).empty());
 }
 
 TEST_F(Similarity, BatchesThatDoNotFitAreRefused) {
@@ -106,6 +197,14 @@ TEST_F(Similarity, BatchesThatDoNotFitAreRefused) {
   EXPECT_THROW(trainer.step(Tensor::zeros(DType::i32, {2, 8})), ValueError);
   const std::vector<Tensor> odd(3, Tensor::zeros(DType::i32, {3, 8}));
   EXPECT_THROW(trainer.step(odd), ShapeError);
+  Trainer choices(pair_objective(model_, PairLoss::negatives), Adapter::create(model_->encoder().linears(), {}, 1), {});
+  const auto step = [&](const std::vector<int32_t>& own) {
+    std::vector<Tensor> batch = odd;
+    batch.push_back(Tensor::from_vector(own, {static_cast<int64_t>(own.size())}));
+    choices.step(batch);
+  };
+  EXPECT_THROW(step({0, 1}), ShapeError);
+  EXPECT_THROW(step({2}), ValueError);
 }
 
 }  // namespace

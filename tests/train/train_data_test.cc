@@ -1,9 +1,10 @@
-// Checks windows, the order of batches, the learning rate and the metrics file.
+// Checks windows, the orders of batches, the learning rate and the metrics file.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <fstream>
 #include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "lazuli/error.h"
 #include "lazuli/train.h"
 #include "train/batches.h"
+#include "train/distinct_batches.h"
 #include "train/metrics.h"
 
 namespace lazuli {
@@ -30,6 +32,16 @@ TEST(Windows, EveryTokenIsPredictedOnce) {
   EXPECT_EQ(windows.rows(all).to_vector<int32_t>(), (std::vector<int32_t>{0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9}));
 }
 
+TEST(Windows, TheLastOneIsFilledUpWithPadding) {
+  const Windows windows(counting(9), 3);
+  ASSERT_EQ(windows.count(), 3);
+  EXPECT_EQ(windows.targets(), 8);
+  const std::vector<int64_t> last = {2}, all = {0, 1, 2};
+  EXPECT_EQ(windows.rows(last).to_vector<int32_t>(), (std::vector<int32_t>{6, 7, 8, kPadding}));
+  EXPECT_EQ(windows.tokens(windows.batch(all)), 8);
+  EXPECT_EQ(Windows(counting(8), 3).count(), 3);
+}
+
 TEST(Windows, ShortTextIsOneShorterWindow) {
   const Windows windows(counting(4), 100);
   EXPECT_EQ(windows.count(), 1);
@@ -40,8 +52,19 @@ TEST(Windows, ShortTextIsOneShorterWindow) {
   EXPECT_THROW(windows.rows(beyond), ValueError);
 }
 
-TEST(BatchOrder, AnEpochHasEveryWindowOnceInAnotherOrder) {
-  BatchOrder order(10, 5, 3);
+TEST(Windows, AreValidatedEachOnceWeighedByTheirTokens) {
+  const Windows windows(counting(9), 3);
+  const std::vector<WeighedBatch> batches = windows.fixed_batches(2, -1, 5), first = windows.fixed_batches(2, 1, 5);
+  ASSERT_EQ(batches.size(), 2u);
+  EXPECT_EQ(batches[0].indices.size(), 2u);
+  EXPECT_EQ(batches[1].indices.size(), 1u);
+  EXPECT_EQ(batches[0].weight + batches[1].weight, 8);
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(first[0].indices, batches[0].indices);
+}
+
+TEST(PlainOrder, AnEpochHasEveryWindowOnceInAnotherOrder) {
+  PlainOrder order(10, 5, 3);
   const auto epoch = [&](int64_t first) {
     std::vector<int64_t> seen = order.batch(first);
     const auto rest = order.batch(first + 1);
@@ -56,8 +79,9 @@ TEST(BatchOrder, AnEpochHasEveryWindowOnceInAnotherOrder) {
   EXPECT_EQ(std::adjacent_find(one.begin(), one.end()), one.end());
 }
 
-TEST(BatchOrder, DependsOnSeedAndStepOnly) {
-  BatchOrder forward(7, 3, 1), jumping(7, 3, 1), other(7, 3, 2);
+template <class Order, class First>
+void expect_order_of_seed_and_step(const First& examples) {
+  Order forward(examples, 3, 1), jumping(examples, 3, 1), other(examples, 3, 2);
   std::vector<std::vector<int64_t>> batches, others;
   for (int64_t step = 1; step <= 6; ++step) {
     batches.push_back(forward.batch(step));
@@ -68,9 +92,77 @@ TEST(BatchOrder, DependsOnSeedAndStepOnly) {
   EXPECT_NE(batches, others);
 }
 
-TEST(BatchOrder, FewerWindowsThanABatchRepeat) {
-  BatchOrder order(2, 5, 0);
+/// Examples that have these texts.
+ExampleTexts texts_of(std::vector<std::vector<int32_t>> of) {
+  ExampleTexts texts{std::move(of), 0};
+  for (const auto& own : texts.of) {
+    for (const int32_t t : own) texts.count = std::max(texts.count, t + 1);
+  }
+  return texts;
+}
+
+/// Pairs of which every third one has the first text 0.
+ExampleTexts thirds(int32_t count) {
+  std::vector<std::vector<int32_t>> of;
+  for (int32_t k = 0; k < count; ++k) of.push_back({k % 3 == 0 ? 0 : 2 * k + 1, 2 * k + 2});
+  return texts_of(std::move(of));
+}
+
+TEST(BatchOrders, DependOnSeedAndStepOnly) {
+  expect_order_of_seed_and_step<PlainOrder>(int64_t{7});
+  expect_order_of_seed_and_step<DistinctOrder>(thirds(7));
+}
+
+TEST(PlainOrder, FewerWindowsThanABatchRepeat) {
+  PlainOrder order(2, 5, 0);
   EXPECT_EQ(order.batch(1).size(), 5u);
+}
+
+void expect_distinct(const ExampleTexts& texts, int64_t size) {
+  const std::vector<int64_t> order = shuffled(static_cast<int64_t>(texts.of.size()), 4, 0);
+  std::vector<int> seen(texts.of.size());
+  for (const DistinctBatch& batch : distinct_batches(texts, order, size)) {
+    EXPECT_LE(batch.indices.size(), static_cast<size_t>(size));
+    EXPECT_GE(batch.fresh, 1u);
+    std::set<int32_t> in_batch;
+    for (size_t k = 0; k < batch.indices.size(); ++k) {
+      const auto index = static_cast<size_t>(batch.indices[k]);
+      const std::set<int32_t> own(texts.of[index].begin(), texts.of[index].end());
+      for (const int32_t t : own) EXPECT_TRUE(in_batch.insert(t).second) << t;
+      if (k < batch.fresh) ++seen[index];
+    }
+  }
+  EXPECT_EQ(seen, std::vector<int>(texts.of.size(), 1));
+}
+
+TEST(DistinctBatches, HaveEveryExampleOnceAndNoTextTwice) {
+  for (const int64_t size : {1, 2, 3, 4, 7, 100}) {
+    expect_distinct(thirds(31), size);
+    expect_distinct(texts_of({{0, 1}, {0, 2}, {1, 2}, {3, 3}, {2, 4, 5}, {5, 6}}), size);
+  }
+}
+
+TEST(DistinctBatches, AreFullAsFarAsTextsAllowIt) {
+  // 12 of 31 share a text: as many batches there are at least, filled up with pairs that others have too.
+  const ExampleTexts texts = thirds(31);
+  const std::vector<int64_t> order = shuffled(31, 9, 0);
+  const std::vector<DistinctBatch> batches = distinct_batches(texts, order, 4);
+  EXPECT_EQ(batches.size(), 11u);
+  for (const DistinctBatch& batch : batches) EXPECT_EQ(batch.indices.size(), 4u);
+  EXPECT_EQ(distinct_examples(texts), 21);
+  EXPECT_EQ(distinct_examples(texts_of({{0, 1}, {0, 2}, {0, 3}})), 1);
+}
+
+TEST(DistinctBatches, OfManyEqualTextsTakeTimeInProportion) {
+  std::vector<std::vector<int32_t>> of;
+  for (int32_t k = 0; k < 100000; ++k) of.push_back({0, k + 1});
+  of.push_back({200000, 200001});
+  const ExampleTexts texts = texts_of(std::move(of));
+  std::vector<int64_t> order(texts.of.size());
+  std::iota(order.begin(), order.end(), int64_t{0});
+  const std::vector<DistinctBatch> batches = distinct_batches(texts, order, 32);
+  EXPECT_EQ(batches.size(), 100000u);
+  EXPECT_EQ(batches.back().indices.size(), 2u);
 }
 
 TEST(LearningRate, RisesThenFollowsTheSchedule) {

@@ -169,6 +169,20 @@ TEST_F(SmallTraining, EvaluationChangesNothingAndMatchesTheStepsLoss) {
   EXPECT_LT(t.evaluate(ids(0)), loss);
 }
 
+TEST_F(SmallTraining, PaddingIsNotPredictedAndDoesNotCountInTheMean) {
+  Trainer t = trainer();
+  const auto row = [&](int64_t number, int64_t tokens) {
+    return batches_.data<int32_t>().subspan(static_cast<size_t>(number) * 33, static_cast<size_t>(tokens));
+  };
+  std::vector<int32_t> both(row(0, 33).begin(), row(0, 33).end());
+  both.insert(both.end(), row(1, 20).begin(), row(1, 20).end());
+  both.resize(66, -100);
+  const double whole = t.evaluate(Tensor::from_slice(row(0, 33), {1, 33})), part = t.evaluate(Tensor::from_slice(row(1, 20), {1, 20}));
+  EXPECT_NEAR(t.evaluate(Tensor::from_vector(both, {2, 33})), (32 * whole + 19 * part) / 51, 1e-5);
+  both[10] = -100;
+  EXPECT_THROW(t.evaluate(Tensor::from_vector(both, {2, 33})), ValueError);
+}
+
 TEST_F(SmallTraining, AStepWithoutAFiniteLossChangesNothingWhereItIsSkipped) {
   TrainConfig config;
   config.skip_nonfinite = true;
