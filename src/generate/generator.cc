@@ -7,7 +7,7 @@
 
 #include "base/memory_usage.h"
 #include "generate/decode_session.h"
-#include "generate/stop_texts.h"
+#include "generate/text_stream.h"
 #include "lazuli/error.h"
 #include "lazuli/generate.h"
 #include "tensor/buffer_pool.h"
@@ -21,34 +21,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 double rate(int64_t count, double seconds) { return count > 0 && seconds > 0 ? static_cast<double>(count) / seconds : 0; }
-
-/// The text of a generation on its way to the caller.
-class TextStream {
- public:
-  TextStream(const Tokenizer& tokenizer, const GenerateOptions& options, const TextCallback& on_text, std::string& text)
-      : decoder_(tokenizer), stops_(options.stop), on_text_(on_text), text_(text) {}
-  /// Why the generation ends here, if it does.
-  std::optional<FinishReason> feed(int32_t token) {
-    const std::string piece = stops_.feed(decoder_.feed(token));
-    text_ += piece;
-    const bool go_on = !on_text_ || on_text_(piece);
-    if (stops_.found()) return FinishReason::stop;
-    if (!go_on) return FinishReason::cancelled;
-    return std::nullopt;
-  }
-  void end() {
-    const std::string piece = stops_.feed(decoder_.flush()) + stops_.flush();
-    text_ += piece;
-    if (on_text_ && !piece.empty()) on_text_(piece);
-  }
-  bool stopped() const { return stops_.found(); }
-
- private:
-  Tokenizer::StreamDecoder decoder_;
-  StopTexts stops_;
-  const TextCallback& on_text_;
-  std::string& text_;
-};
 
 }  // namespace
 
@@ -121,7 +93,7 @@ GenerateResult Generator::run(std::span<const int32_t> prompt, const GenerateOpt
   options.sampler.check();
   impl_->check(prompt, options);
   GenerateResult result;
-  TextStream stream(impl_->tokenizer, options, on_text, result.text);
+  TextStream stream(impl_->tokenizer, options.stop, on_text, result.text);
   result.prompt_tokens = static_cast<int64_t>(prompt.size());
   impl_->session.require_memory(result.prompt_tokens, result.prompt_tokens + options.max_tokens);
   impl_->session.reset(result.prompt_tokens + options.max_tokens, options.sampler, result.prompt_tokens);
