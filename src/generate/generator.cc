@@ -7,7 +7,7 @@
 
 #include "base/memory_usage.h"
 #include "generate/decode_session.h"
-#include "generate/stop_texts.h"
+#include "generate/text_stream.h"
 #include "lazuli/error.h"
 #include "lazuli/generate.h"
 #include "tensor/buffer_pool.h"
@@ -21,34 +21,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 double rate(int64_t count, double seconds) { return count > 0 && seconds > 0 ? static_cast<double>(count) / seconds : 0; }
-
-/// The text of a generation on its way to the caller.
-class TextStream {
- public:
-  TextStream(const Tokenizer& tokenizer, const GenerateOptions& options, const TextCallback& on_text, std::string& text)
-      : decoder_(tokenizer), stops_(options.stop), on_text_(on_text), text_(text) {}
-  /// Why the generation ends here, if it does.
-  std::optional<FinishReason> feed(int32_t token) {
-    const std::string piece = stops_.feed(decoder_.feed(token));
-    text_ += piece;
-    const bool go_on = !on_text_ || on_text_(piece);
-    if (stops_.found()) return FinishReason::stop;
-    if (!go_on) return FinishReason::cancelled;
-    return std::nullopt;
-  }
-  void end() {
-    const std::string piece = stops_.feed(decoder_.flush()) + stops_.flush();
-    text_ += piece;
-    if (on_text_ && !piece.empty()) on_text_(piece);
-  }
-  bool stopped() const { return stops_.found(); }
-
- private:
-  Tokenizer::StreamDecoder decoder_;
-  StopTexts stops_;
-  const TextCallback& on_text_;
-  std::string& text_;
-};
 
 }  // namespace
 
@@ -148,7 +120,7 @@ GenerateResult Generator::run(std::span<const int32_t> prompt, const GenerateOpt
   const int64_t room = context > 0 ? context - result.prompt_tokens : options.max_tokens;
   GenerateOptions fitting = options;
   fitting.max_tokens = std::min(options.max_tokens, room);
-  TextStream stream(impl_->tokenizer, fitting, on_text, result.text);
+  TextStream stream(impl_->tokenizer, options.stop, on_text, result.text);
   if (room > 0) impl_->generate(prompt, fitting, stream, result);
   if (result.finish == FinishReason::length && fitting.max_tokens < options.max_tokens) result.finish = FinishReason::context;
   result.peak_memory_bytes = peak_memory_bytes();

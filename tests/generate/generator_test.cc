@@ -66,6 +66,20 @@ TEST_F(TinyModel, ChunksAndSingleTokensGiveWhatOnePassGives) {
   for (size_t k = 0; k < expected.size(); ++k) EXPECT_NEAR(got[k], expected[k], 2e-5) << k;
 }
 
+TEST_F(TinyModel, PositionsBeyondTheFirstTableAndCacheStepAreOrdinaryOnes) {
+  DecodeSession session(model_, {});
+  const auto ids = some_ids(260);
+  const std::span<const int32_t> all(ids);
+  session.reset(260);
+  EXPECT_EQ(session.capacity(), 512);
+  session.feed(all.first(254));
+  for (size_t k = 254; k < 260; ++k) {
+    session.feed(all.subspan(k, 1));
+    const auto got = session.logits(), expected = in_one_pass({ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(k) + 1});
+    for (size_t j = 0; j < expected.size(); ++j) ASSERT_NEAR(got[j], expected[j], 5e-5) << "position " << k;
+  }
+}
+
 TEST_F(TinyModel, AResetForgetsAndKeepsThePlans) {
   DecodeSession session(model_, {});
   session.reset(50);

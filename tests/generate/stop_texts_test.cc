@@ -40,6 +40,40 @@ TEST(StopTexts, TheFirstOfSeveralEndsTheText) {
   EXPECT_TRUE(stops.found());
 }
 
+TEST(StopTexts, WhatMayBecomeAnyOfSeveralIsHeldBack) {
+  for (const auto& texts : std::vector<std::vector<std::string>>{{"abc", "bx"}, {"bx", "abc"}}) {
+    StopTexts stops(texts);
+    EXPECT_EQ(stops.feed("zab"), "z") << "ab may become abc, b may become bx";
+    EXPECT_EQ(stops.feed("x"), "a");
+    EXPECT_TRUE(stops.found());
+    EXPECT_EQ(stops.flush(), "");
+    StopTexts other(texts);
+    EXPECT_EQ(other.feed("zab"), "z");
+    EXPECT_EQ(other.feed("d"), "abd");
+    EXPECT_FALSE(other.found());
+  }
+}
+
+TEST(StopTexts, OfTwoThatBeginTogetherTheShorterEndsTheText) {
+  StopTexts stops({"aab", "aa"});
+  EXPECT_EQ(stops.feed("ca"), "c");
+  EXPECT_EQ(stops.feed("a"), "");
+  EXPECT_TRUE(stops.found());
+}
+
+TEST(StopTexts, AStopTextOfOneCharacterIsNeverHalfThere) {
+  StopTexts stops({"\n", "end"});
+  EXPECT_EQ(stops.feed("a line"), "a lin");
+  EXPECT_EQ(stops.feed("s\nmore"), "es");
+  EXPECT_TRUE(stops.found());
+}
+
+TEST(StopTexts, AWholeStopTextAtTheEndOfAPieceIsFound) {
+  StopTexts stops({"END"});
+  EXPECT_EQ(stops.feed("textEND"), "text");
+  EXPECT_TRUE(stops.found());
+}
+
 TEST(StopTexts, AnEmptyStopIsRefused) { EXPECT_THROW(StopTexts({""}), ValueError); }
 
 }  // namespace

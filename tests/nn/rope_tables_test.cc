@@ -60,6 +60,37 @@ TEST(RopeTables, RowsGrowByPowersOfTwoAndStay) {
   EXPECT_EQ(tables.rows(10).cos.dim(0), 512);
 }
 
+TEST(RopeTables, TheFirstPositionBeyondATableMakesALargerOne) {
+  const RopeTables tables(8, 10000.0, {});
+  EXPECT_EQ(tables.rows(256).cos.dim(0), 256);
+  const Tensor before = tables.rows(256).sin.eval();
+  EXPECT_EQ(tables.rows(257).cos.dim(0), 512);
+  const Tensor cos = tables.rows(257).cos.eval(), sin = tables.rows(257).sin.eval();
+  // The first frequency is 1. Rows that were there are what they were.
+  for (const int64_t position : {255, 256, 257, 511}) {
+    EXPECT_NEAR(cos.data<float>()[static_cast<size_t>(position * 4)], std::cos(static_cast<double>(position)), 1e-6) << position;
+    EXPECT_NEAR(sin.data<float>()[static_cast<size_t>(position * 4)], std::sin(static_cast<double>(position)), 1e-6) << position;
+  }
+  for (size_t k = 0; k < 256 * 4; ++k) ASSERT_EQ(sin.data<float>()[k], before.data<float>()[k]) << k;
+}
+
+TEST(RopeTables, FrequenciesAtTheEdgesOfTheLlama3Stretch) {
+  // Waves of exactly original / low_freq_factor and original / high_freq_factor positions are neither long nor short.
+  RopeScaling s = llama3(4, 64);
+  const double two_pi = 2 * std::acos(-1.0);
+  const auto stretched = [&](double wave) {
+    // With a head size of 4 the second frequency is theta^(-1/2).
+    return rope_frequencies(4, std::pow(wave / two_pi, 2), s)[1] * wave / two_pi;
+  };
+  EXPECT_NEAR(stretched(10), 1, 1e-5) << "short";
+  EXPECT_NEAR(stretched(100), 0.25, 1e-5) << "long";
+  EXPECT_NEAR(stretched(64.001), 0.25, 1e-3);
+  EXPECT_NEAR(stretched(63.999), 0.25, 1e-3);
+  EXPECT_NEAR(stretched(16.001), 1, 1e-3);
+  EXPECT_NEAR(stretched(15.999), 1, 1e-3);
+  EXPECT_NEAR(stretched(32), 1.0 / 3 + 2.0 / 3 * 0.25, 1e-4) << "between: a third of the way from long to short";
+}
+
 TEST(RopeTables, OddHeadSizesAreRefused) { EXPECT_THROW(rope_frequencies(7, 10000.0, {}), ValueError); }
 
 }  // namespace

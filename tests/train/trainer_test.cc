@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -149,6 +150,43 @@ TEST_F(SmallTraining, StateOfAnotherAdapterIsRefused) {
   EXPECT_THROW(other.load_state(path), FormatError);
   EXPECT_THROW(other.load_state(kData + "logits.safetensors"), FormatError);
   EXPECT_THROW(other.load_state(path + ".missing"), IoError);
+}
+
+TEST_F(SmallTraining, StateWithSpareOrMissingTensorsIsRefusedAndChangesNothing) {
+  const std::string path = testing::TempDir() + "lazuli_trainer_state_spare.safetensors";
+  Trainer first = trainer(), second = trainer();
+  first.step(ids(0));
+  first.save_state(path);
+  std::map<std::string, Tensor> tensors;
+  std::map<std::string, std::string> metadata;
+  {
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    for (const std::string& name : file.names()) tensors[name] = file.tensor(name).contiguous();
+    metadata = {file.metadata().begin(), file.metadata().end()};
+  }
+  const Adapter before = second.adapter();
+  const auto expect_refused = [&](const std::map<std::string, Tensor>& stored, const std::map<std::string, std::string>& with) {
+    save_safetensors(path, stored, with);
+    EXPECT_THROW(second.load_state(path), FormatError);
+    EXPECT_EQ(second.steps_done(), 0);
+    EXPECT_EQ(rms_difference(before, second.adapter()), 0);
+  };
+  auto changed = tensors;
+  changed["m.another.layer.lora_A"] = Tensor::zeros(DType::f32, {2});
+  expect_refused(changed, metadata);
+  changed = tensors;
+  changed.erase(changed.begin());
+  expect_refused(changed, metadata);
+  for (const char* step : {"", "x", "-1", "1.5", "1234567890"}) {
+    auto other = metadata;
+    other["lazuli_step"] = step;
+    expect_refused(tensors, other);
+  }
+  expect_refused(tensors, {});
+  save_safetensors(path, tensors, metadata);
+  second.load_state(path);
+  EXPECT_EQ(second.steps_done(), 1);
+  EXPECT_EQ(rms_difference(first.adapter(), second.adapter()), 0);
 }
 
 TEST_F(SmallTraining, AdapterIsACopyThatLaterStepsLeaveAlone) {
