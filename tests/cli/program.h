@@ -39,13 +39,13 @@ class TestFolder {
   std::filesystem::path path_;
 };
 
-/// The program, started with its output going to files in a folder. `before`: a program that is to start it, with its arguments.
+/// The program, started with its output going to files in a folder. `before`: called in the new process first, which ends with code 126
+/// where it returns false.
 class Program {
  public:
-  Program(const TestFolder& folder, const std::vector<std::string>& arguments, const std::vector<std::string>& before = {})
+  Program(const TestFolder& folder, const std::vector<std::string>& arguments, bool (*before)() = nullptr)
       : out_(folder / "stdout"), err_(folder / "stderr") {
-    std::vector<std::string> words = before;
-    words.push_back(LAZULI_PROGRAM);
+    std::vector<std::string> words = {LAZULI_PROGRAM};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -59,6 +59,7 @@ class Program {
     }
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
+    if (before != nullptr && !before()) _exit(126);
     execvp(argv[0], argv.data());
     _exit(127);
   }
