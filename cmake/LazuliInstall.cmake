@@ -37,7 +37,7 @@ configure_package_config_file(cmake/lazuliConfig.cmake.in ${PROJECT_BINARY_DIR}/
                               INSTALL_DESTINATION ${LAZULI_PACKAGE_DIR})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/lazuliConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/lazuliConfig.cmake ${PROJECT_BINARY_DIR}/lazuliConfigVersion.cmake cmake/FindUTF8PROC.cmake
-              cmake/FindPCRE2.cmake cmake/FindGOMP.cmake
+              cmake/FindPCRE2.cmake
         DESTINATION ${LAZULI_PACKAGE_DIR} COMPONENT dev)
 
 set(CPACK_GENERATOR DEB)

@@ -49,11 +49,10 @@ using FoldFunction = std::function<std::vector<Tensor>(const GraphNode& node, st
 /// Folds with the kernels that a run on the device would use; leaves nodes that take long or fail for the run.
 FoldFunction fold_on(Device device);
 
-/// What a pass may use besides the graph.
+/// What a pass may use besides the graph, which will be run with other sizes too: nothing that depends on a dimension's value may be
+/// folded.
 struct PassContext {
-  const FoldFunction* fold = nullptr;  ///< null: constants are not computed
-  /// False: the graph will be run with other sizes too, so nothing that depends on a dimension's value may be folded.
-  bool sizes_fixed = false;
+  const FoldFunction* fold = nullptr;          ///< null: constants are not computed
   PassReport* report = nullptr;                ///< null: nobody asks
   std::span<const std::string_view> off = {};  ///< fusions that are switched off
 
@@ -102,8 +101,6 @@ class GraphOptimizer {
   void set_fold(FoldFunction fold) { fold_ = std::move(fold); }
   bool has_fold() const { return fold_ != nullptr; }
   ///@}
-  /// Whether dimensions may be folded into the graph, see PassContext::sizes_fixed.
-  void set_sizes_fixed(bool fixed) { sizes_fixed_ = fixed; }
 
   /// Called with the graph as each pass leaves it, in the order of the list.
   using Observer = std::function<void(const PassReport& pass, const ComputationGraph& graph)>;
@@ -125,7 +122,6 @@ class GraphOptimizer {
   FoldFunction fold_;
   Observer observer_;
   bool verify_;
-  bool sizes_fixed_ = false;
 };
 
 /// The graph after the standard passes, with constants computed by the CPU's kernels.

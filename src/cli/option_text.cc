@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <sstream>
 #include <type_traits>
 
 #include "cli/parser.h"
@@ -30,13 +29,6 @@ std::string default_text(const Option& option) {
         }
       },
       option.target);
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
 }
 
 std::vector<Option> common_options(CommonTarget& target) {

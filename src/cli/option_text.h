@@ -15,7 +15,5 @@ inline bool is_flag(const Option& option) { return std::holds_alternative<bool*>
 inline bool is_positional(const Option& option) { return !option.name.starts_with('-'); }
 /// Whether it may be given more than once.
 inline bool is_repeated(const Option& option) { return std::holds_alternative<std::vector<std::string>*>(option.target); }
-/// The examples of a command, one each.
-std::vector<std::string> lines_of(const std::string& text);
 
 }  // namespace lazuli::cli

@@ -40,9 +40,6 @@ class Node {
   const Shape& shape_of_output(uint32_t out) const { return out == 0 ? shape : extra[out - 1].shape; }
   /// The published value; only for ready nodes.
   const Tensor& value(uint32_t out) const { return values_[out]; }
-  /// Takes a ready leaf's memory away from it; only for its single owner.
-  void take_value() { values_[0] = Tensor(); }
-
   /// Why the node failed; only for failed nodes.
   const std::exception_ptr& error() const { return *error_; }
 

@@ -19,9 +19,6 @@ void need_float(const Request& r, size_t k) {
 void need_number(const Request& r, size_t k) {
   if (r.in(k).dtype == DType::boolean) fail_dtype(r, fmt::format("operand {}: a numeric dtype is expected, got bool", k));
 }
-void need_integer(const Request& r, size_t k) {
-  if (!is_integer(r.in(k).dtype)) fail_dtype(r, fmt::format("operand {}: an integer dtype is expected, got {}", k, name_of(r.in(k).dtype)));
-}
 void need_index(const Request& r, size_t k, const char* what) {
   const DType t = r.in(k).dtype;
   if (t != DType::i32 && t != DType::i64) fail_dtype(r, fmt::format("{}: i32 or i64 is expected, got {}", what, name_of(t)));

@@ -15,7 +15,6 @@ namespace lazuli::shape_rules {
 void need_float(const Request& r, size_t k);
 /// Any dtype but bool.
 void need_number(const Request& r, size_t k);
-void need_integer(const Request& r, size_t k);
 /// i32 or i64: what indexes an axis.
 void need_index(const Request& r, size_t k, const char* what);
 /// Operand k has the dtype of operand 0.

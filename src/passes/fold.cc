@@ -109,17 +109,16 @@ Tensor materialise(const GraphNode& n, const FoldFunction& fold) {
   return folded.empty() ? Tensor() : folded[0];
 }
 
-bool is_data(const GraphNode& n, const PassContext& context) {
+// A range or a filled shape holds a size that another run may change.
+bool is_data(const GraphNode& n) {
   if (n.op == Op::constant) return n.constant.defined();
-  if (n.outputs[0].shape.numel() > kMaxElements) return false;
-  if (n.op == Op::full) return context.sizes_fixed || n.outputs[0].shape.rank() == 0;
-  return n.op == Op::arange && context.sizes_fixed;
+  return n.op == Op::full && n.outputs[0].shape.rank() == 0;
 }
 
 bool fold_constants(Rewriter& rw, int32_t n, PassContext& context) {
   if (context.fold == nullptr || !may_compute(rw.node(n))) return false;
   const GraphNode& node = rw.node(n);
-  bool all = std::all_of(node.inputs.begin(), node.inputs.end(), [&](Value v) { return is_data(rw.node(v), context); });
+  bool all = std::all_of(node.inputs.begin(), node.inputs.end(), [&](Value v) { return is_data(rw.node(v)); });
   if (!all) return false;
   std::vector<Tensor> operands;
   for (Value v : node.inputs) {

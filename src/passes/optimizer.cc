@@ -166,7 +166,7 @@ void GraphOptimizer::run(ComputationGraph& graph, OptimizerReport* report) const
     pass.nodes_before = pass.nodes_after = graph.size();
     if (!e.on) continue;
     pass.ran = true;
-    PassContext context{fold_ ? &fold_ : nullptr, sizes_fixed_, report != nullptr || observer_ ? &pass : nullptr, off_};
+    PassContext context{fold_ ? &fold_ : nullptr, report != nullptr || observer_ ? &pass : nullptr, off_};
     int64_t begin = now_ns();
     {
       trace::Scope scope("pass", pass.name);

@@ -19,7 +19,7 @@ void Lanes::follow(int32_t step) {
   if (step >= 0) wanted_.push_back(step);
 }
 
-void Lanes::read(Stretches& space, const MemoryUse& use) {
+void Lanes::read(Stretches& space, const Use& use) {
   const auto self = static_cast<int32_t>(lane_of_.size());
   cut(space, use.begin);
   cut(space, use.end);
@@ -36,7 +36,7 @@ void Lanes::read(Stretches& space, const MemoryUse& use) {
   }
 }
 
-void Lanes::write(Stretches& space, const MemoryUse& use) {
+void Lanes::write(Stretches& space, const Use& use) {
   const auto self = static_cast<int32_t>(lane_of_.size());
   cut(space, use.begin);
   cut(space, use.end);
@@ -54,10 +54,10 @@ void Lanes::write(Stretches& space, const MemoryUse& use) {
 /// The one whose last step began the longest ago.
 int Lanes::free_lane() const { return static_cast<int>(std::min_element(last_.begin(), last_.end()) - last_.begin()); }
 
-Lanes::Choice Lanes::next(std::span<const MemoryUse> uses) {
+Lanes::Choice Lanes::next(std::span<const Use> uses) {
   wanted_.clear();
   for (const bool written : {false, true}) {
-    for (const MemoryUse& use : uses) {
+    for (const Use& use : uses) {
       if (use.written != written || use.begin >= use.end) continue;
       Stretches& space = spaces_[use.space];
       written ? write(space, use) : read(space, use);

@@ -9,18 +9,18 @@
 
 namespace lazuli {
 
-/// Bytes [begin, end) of a space that a step reads or writes. Spaces never overlap one another.
-struct MemoryUse {
-  int32_t space = 0;
-  int64_t begin = 0;
-  int64_t end = 0;
-  bool written = false;
-};
-
 /// Steps in order of their lanes and `after` never touch what another one writes at the same time.
 class Lanes {
  public:
   static constexpr int kCount = 4;
+
+  /// Bytes [begin, end) of a space that a step reads or writes. Spaces never overlap one another.
+  struct Use {
+    int32_t space = 0;
+    int64_t begin = 0;
+    int64_t end = 0;
+    bool written = false;
+  };
 
   struct Choice {
     int lane = 0;
@@ -29,7 +29,7 @@ class Lanes {
   };
 
   /// For the next step; steps are numbered from 0 in the order of the calls.
-  Choice next(std::span<const MemoryUse> uses);
+  Choice next(std::span<const Use> uses);
 
  private:
   /// Who used a stretch of memory since it was last written.
@@ -47,8 +47,8 @@ class Lanes {
     return none;
   }
 
-  void read(Stretches& space, const MemoryUse& use);
-  void write(Stretches& space, const MemoryUse& use);
+  void read(Stretches& space, const Use& use);
+  void write(Stretches& space, const Use& use);
   void cut(Stretches& space, int64_t at);
   void follow(int32_t step);
   int free_lane() const;

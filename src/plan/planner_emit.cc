@@ -73,7 +73,7 @@ void Planner::assign_lanes() {
   // Spaces of memory: the workspace, then each input (with the results that may take its memory), then the other results.
   const auto use_of = [this](int32_t id, bool written) {
     const Storage& s = storage(id);
-    MemoryUse use{0, 0, s.bytes, written};
+    Lanes::Use use{0, 0, s.bytes, written};
     if (s.kind == Storage::Kind::workspace) {
       use.begin = s.offset;
       use.end = s.offset + s.bytes;
@@ -88,7 +88,7 @@ void Planner::assign_lanes() {
   size_t position = 0;
   for (const DraftStep& draft : steps_) {
     if (draft.removed) continue;
-    std::vector<MemoryUse> uses;
+    std::vector<Lanes::Use> uses;
     for (size_t k = 0; k < draft.inputs.size(); ++k) {
       const int32_t id = placed(draft.inputs[k]).storage;
       const Storage::Kind kind = storage(id).kind;

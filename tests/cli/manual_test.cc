@@ -95,7 +95,7 @@ TEST(Manual, PagesAreWellFormed) {
   ASSERT_EQ(run_in(folder, {"man", "--output", folder / "man1"}).code, 0);
   for (const auto& entry : fs::directory_iterator(folder / "man1")) {
     const std::string warnings = folder / "warnings";
-    ASSERT_EQ(std::system(("groff -man -ww -z " + entry.path().string() + " 2> " + warnings).c_str()), 0);
+    ASSERT_EQ(std::system(("groff -man -ww -z '" + entry.path().string() + "' 2> '" + warnings + "'").c_str()), 0);
     EXPECT_EQ(read_file(warnings, 1 << 20), "") << entry.path();
   }
 }

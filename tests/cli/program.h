@@ -39,15 +39,13 @@ class TestFolder {
   std::filesystem::path path_;
 };
 
-/// The program, started with its output going to files in a folder. `before`: a program that is to start it, with its arguments.
-/// `instead`: a descriptor for its standard output.
+/// The program, started with its output going to files in a folder. `before`: called in the new process first, which ends with code 126
+/// where it returns false. `instead`: a descriptor for its standard output.
 class Program {
  public:
-  Program(const TestFolder& folder, const std::vector<std::string>& arguments, const std::vector<std::string>& before = {},
-          int instead = -1)
+  Program(const TestFolder& folder, const std::vector<std::string>& arguments, bool (*before)() = nullptr, int instead = -1)
       : out_(folder / "stdout"), err_(folder / "stderr") {
-    std::vector<std::string> words = before;
-    words.push_back(LAZULI_PROGRAM);
+    std::vector<std::string> words = {LAZULI_PROGRAM};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -61,6 +59,7 @@ class Program {
     }
     dup2(instead >= 0 ? instead : out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
+    if (before != nullptr && !before()) _exit(126);
     execvp(argv[0], argv.data());
     _exit(127);
   }

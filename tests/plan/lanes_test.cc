@@ -8,12 +8,12 @@
 namespace lazuli {
 namespace {
 
-MemoryUse reads(int64_t begin, int64_t end, int32_t space = 0) { return {space, begin, end, false}; }
-MemoryUse writes(int64_t begin, int64_t end, int32_t space = 0) { return {space, begin, end, true}; }
+Lanes::Use reads(int64_t begin, int64_t end, int32_t space = 0) { return {space, begin, end, false}; }
+Lanes::Use writes(int64_t begin, int64_t end, int32_t space = 0) { return {space, begin, end, true}; }
 
 TEST(Lanes, ThreeReadersOfOneResultRunSideBySide) {
   Lanes lanes;
-  const auto next = [&](std::vector<MemoryUse> uses) { return lanes.next(uses); };
+  const auto next = [&](std::vector<Lanes::Use> uses) { return lanes.next(uses); };
   const auto made = next({writes(0, 10)});
   EXPECT_TRUE(made.after.empty());
   std::vector<int> used;
@@ -31,7 +31,7 @@ TEST(Lanes, ThreeReadersOfOneResultRunSideBySide) {
 TEST(Lanes, AChainStaysInItsLaneAndNamesOneStepToFollow) {
   Lanes lanes;
   for (int32_t k = 0; k < 10; ++k) {
-    const std::vector<MemoryUse> uses = {reads(k, k + 1), writes(k + 1, k + 2)};
+    const std::vector<Lanes::Use> uses = {reads(k, k + 1), writes(k + 1, k + 2)};
     const auto choice = lanes.next(uses);
     EXPECT_EQ(choice.lane, 0);
     EXPECT_EQ(choice.after.size(), k == 0 ? 0U : 1U);
@@ -46,11 +46,11 @@ TEST(Lanes, EveryConflictOfRandomStepsIsOrdered) {
   for (int round = 0; round < 50; ++round) {
     Lanes lanes;
     constexpr size_t kSteps = 80;
-    std::vector<std::vector<MemoryUse>> steps;
+    std::vector<std::vector<Lanes::Use>> steps;
     std::vector<std::vector<bool>> follows(kSteps, std::vector<bool>(kSteps, false));
     std::array<int32_t, Lanes::kCount> last = {-1, -1, -1, -1};
     for (size_t s = 0; s < kSteps; ++s) {
-      std::vector<MemoryUse> uses;
+      std::vector<Lanes::Use> uses;
       for (int64_t k = 0; k <= below(3); ++k) {
         const int64_t begin = below(60), end = begin + 1 + below(8);
         uses.push_back({static_cast<int32_t>(below(2)), begin, end, below(3) == 0});
@@ -68,8 +68,8 @@ TEST(Lanes, EveryConflictOfRandomStepsIsOrdered) {
       before = static_cast<int32_t>(s);
       for (size_t e = 0; e < s; ++e) {
         bool conflict = false;
-        for (const MemoryUse& a : uses) {
-          for (const MemoryUse& b : steps[e]) {
+        for (const Lanes::Use& a : uses) {
+          for (const Lanes::Use& b : steps[e]) {
             conflict = conflict || (a.space == b.space && (a.written || b.written) && a.begin < b.end && b.begin < a.end);
           }
         }

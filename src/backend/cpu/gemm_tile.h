@@ -87,8 +87,13 @@ HWY_INLINE void tile_vectors(const TileArgs& t, int first) {
 template <int kRows, int kVectors, class T, int kLeft = kChunk>
 void tile(const TileArgs& t) {
   constexpr int kAtOnce = kRows * kVectors <= kAccumulators ? kVectors : std::max(kAccumulators / kRows / kChunkVectors * kChunkVectors, 1);
-  LAZULI_UNROLL
-  for (int first = 0; first < kVectors; first += kAtOnce) tile_vectors<kRows, kAtOnce, T, kLeft>(t, first);
+  if constexpr (kVectors / kAtOnce > 4) {
+    // Scalars: 32 copies of the loop would only take the compiler longer than all of the vector targets.
+    for (int first = 0; first < kVectors; first += kAtOnce) tile_vectors<kRows, kAtOnce, T, kLeft>(t, first);
+  } else {
+    LAZULI_UNROLL
+    for (int first = 0; first < kVectors; first += kAtOnce) tile_vectors<kRows, kAtOnce, T, kLeft>(t, first);
+  }
 }
 
 /// The last columns of a result, n < 16. Few rows get more than one sum each, over every fourth k, to hide the latency of adding.

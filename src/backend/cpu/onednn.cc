@@ -1,14 +1,11 @@
 #include "backend/cpu/onednn.h"
 
+#include <dlfcn.h>
+
 #include <dnnl.hpp>
 #include <string_view>
 
 #include "lazuli/error.h"
-
-extern "C" {
-int omp_get_max_threads(void);
-void omp_set_num_threads(int threads);
-}
 
 namespace lazuli::cpu {
 
@@ -21,13 +18,37 @@ const dnnl::engine& engine() {
   return engine;
 }
 
+/// How many threads the runtime of OpenMP gives the calling thread's regions. Asked for where oneDNN itself finds it: a link of our own
+/// could bring a second runtime, with a team of its own, which oneDNN would not listen to.
+struct OpenMp {
+  int (*max_threads)() = nullptr;
+  void (*set_threads)(int) = nullptr;
+};
+
+OpenMp find_openmp() {
+  Dl_info onednn = {};
+  if (dladdr(reinterpret_cast<const void*>(&dnnl_primitive_execute), &onednn) == 0 || onednn.dli_fname == nullptr) return {};
+  // The library stays open as long as the process runs; this handle looks into it and what it is linked with, or into the whole program
+  // where oneDNN is part of that.
+  void* library = dlopen(onednn.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+  if (library == nullptr) library = dlopen(nullptr, RTLD_LAZY);
+  if (library == nullptr) return {};
+  return {reinterpret_cast<int (*)()>(dlsym(library, "omp_get_max_threads")),
+          reinterpret_cast<void (*)(int)>(dlsym(library, "omp_set_num_threads"))};
+}
+
+const OpenMp& openmp() {
+  static const OpenMp found = find_openmp();
+  return found;
+}
+
 /// Primitives made or run meanwhile use this thread alone: what runs side by side is decided elsewhere.
 class OneThread {
  public:
-  OneThread() : threads_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  OneThread() : threads_(openmp().max_threads()) { openmp().set_threads(1); }
   OneThread(const OneThread&) = delete;
   OneThread& operator=(const OneThread&) = delete;
-  ~OneThread() { omp_set_num_threads(threads_); }
+  ~OneThread() { openmp().set_threads(threads_); }
 
  private:
   int threads_;
@@ -71,8 +92,10 @@ bool has_bf16_arithmetic() {
 
 }  // namespace
 
+bool has_onednn_threads() { return openmp().max_threads != nullptr && openmp().set_threads != nullptr; }
+
 std::shared_ptr<const BlockProduct> BlockProduct::make(const Shape& s) {
-  static const bool fast = has_bf16_arithmetic();
+  static const bool fast = has_bf16_arithmetic() && has_onednn_threads();
   if (!fast) return nullptr;
   const OneThread one;
   const memory::desc a({s.rows, s.k}, memory::data_type::bf16, memory::dims{s.lda, 1});

@@ -24,4 +24,7 @@ class BlockProduct {
   virtual void run(const void* a, const void* b, float* c, void* scratch) const = 0;
 };
 
+/// Whether oneDNN's threads can be told to stay away; blocks are not made without that. False where it was built without OpenMP.
+bool has_onednn_threads();
+
 }  // namespace lazuli::cpu
