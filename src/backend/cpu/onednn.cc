@@ -5,6 +5,7 @@
 #include <dnnl.hpp>
 #include <string_view>
 
+#include "backend/cpu/emulated.h"
 #include "lazuli/error.h"
 
 namespace lazuli::cpu {
@@ -95,6 +96,7 @@ bool has_bf16_arithmetic() {
 bool has_onednn_threads() { return openmp().max_threads != nullptr && openmp().set_threads != nullptr; }
 
 std::shared_ptr<const BlockProduct> BlockProduct::make(const Shape& s) {
+  if (emulated().bf16_blocks) return plain_block_product(s);
   static const bool fast = has_bf16_arithmetic() && has_onednn_threads();
   if (!fast) return nullptr;
   const OneThread one;
