@@ -296,6 +296,7 @@ JsonDocument JsonDocument::parse(std::string_view text, std::string name, size_t
 JsonDocument JsonDocument::read(const std::string& path, size_t max_bytes) {
   const std::string text = read_file(path, max_bytes);
   refuse_download_fault(path, text);
+  if (text.empty()) throw FormatError(fmt::format("{}: JSON expected, the file is empty", path));
   return parse(text, path);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "embed/transformer_settings.h"
+#include "io/model_files.h"
 #include "lazuli/error.h"
 #include "models/model_folder.h"
 #include "models/weights.h"
@@ -45,7 +46,7 @@ LazyTensor identity(const LazyTensor& x, Where) { return x; }
 class Dense : public VectorModule {
  public:
   Dense(const fs::path& folder, int64_t in) {
-    const JsonDocument document = JsonDocument::read((folder / "config.json").string(), kConfigLimit);
+    const JsonDocument document = JsonDocument::read(require_model_file(folder.string(), "config.json"), kConfigLimit);
     const JsonValue root = document.root();
     if (const int64_t size = root.get("in_features").as_int(); size != in) {
       root.get("in_features").fail(fmt::format("{}, the size of the vectors before it, expected, got {}", in, size));
@@ -146,7 +147,7 @@ void read_module(const ModuleEntry& entry, const fs::path& folder, DType dtype, 
   if (entry.kind == "Transformer") {
     read_encoder(folder, dtype, quantization, m);
   } else if (entry.kind == "Pooling") {
-    m.pooling = Pooling::read((folder / "config.json").string(), m.dimensions);
+    m.pooling = Pooling::read(require_model_file(folder.string(), "config.json"), m.dimensions);
     m.dimensions *= static_cast<int64_t>(m.pooling.modes.size());
   } else if (entry.kind == "Dense") {
     auto dense = std::make_unique<Dense>(folder, m.dimensions);

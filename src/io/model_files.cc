@@ -134,26 +134,33 @@ std::optional<std::string> adapter_or_model(const fs::path& folder, std::string_
                      base.empty() ? "" : fmt::format(" ({})", base));
 }
 
-std::optional<std::string> folder_near(const fs::path& folder, std::string_view name) {
-  const bool wants_adapter = name.starts_with("adapter_");
-  if (name != "config.json" && name != "tokenizer.json" && !wants_adapter) return std::nullopt;
-  const auto fits = [&](const fs::path& f) { return is_folder(f) && (wants_adapter ? holds_adapter(f) : holds_model(f)); };
-  if (fits(folder)) return std::nullopt;
+/// Whether a folder is one that the file of that name may be expected in.
+bool fits(const fs::path& folder, std::string_view name) {
+  return is_folder(folder) && (name.starts_with("adapter_") ? holds_adapter(folder) : holds_model(folder));
+}
+std::string_view kind_with(std::string_view name) { return name.starts_with("adapter_") ? "an adapter" : "a model"; }
+
+std::optional<std::string> folder_below(const fs::path& folder, std::string_view name) {
+  if (fits(folder, name)) return std::nullopt;
   std::vector<std::string> found;
   for (const std::string& child : names_in(folder)) {
-    if (fits(folder / child)) found.push_back((folder / child).string());
+    if (fits(folder / child, name)) found.push_back((folder / child).string());
     for (const std::string& below : is_folder(folder / child) ? names_in(folder / child) : std::vector<std::string>()) {
-      if (fits(folder / child / below)) found.push_back((folder / child / below).string());
+      if (fits(folder / child / below, name)) found.push_back((folder / child / below).string());
     }
     if (found.size() >= kMostNamed) break;
   }
-  const std::string_view what = wants_adapter ? "an adapter" : "a model";
-  if (!found.empty()) return fmt::format("no {}; {} is below, in {}", name, what, fmt::join(found, ", "));
+  if (found.empty()) return std::nullopt;
+  return fmt::format("no {}; {} is below, in {}", name, kind_with(name), fmt::join(found, ", "));
+}
+
+std::optional<std::string> folder_above(const fs::path& folder, std::string_view name) {
+  if (fits(folder, name)) return std::nullopt;
   std::error_code ignored;
-  const fs::path above = fs::absolute(folder, ignored).lexically_normal();
-  const fs::path parent = above.has_filename() ? above.parent_path() : above.parent_path().parent_path();
-  if (fits(parent)) return fmt::format("no {}; {} is one folder above, in {}", name, what, parent.string());
-  return std::nullopt;
+  const fs::path whole = fs::absolute(folder, ignored).lexically_normal();
+  const fs::path parent = whole.has_filename() ? whole.parent_path() : whole.parent_path().parent_path();
+  if (!fits(parent, name)) return std::nullopt;
+  return fmt::format("no {}; {} is one folder above, in {}", name, kind_with(name), parent.string());
 }
 
 /// Files of other programs that hold what `name` would, by the ends of their names, and what to do with them.
@@ -222,8 +229,9 @@ std::string what_is_there(const fs::path& folder, std::string_view name) {
   if (auto hint = cache_folder(folder)) return *hint;
   if (auto hint = unfinished_download(folder, name)) return *hint;
   if (auto hint = adapter_or_model(folder, name)) return *hint;
-  if (auto hint = folder_near(folder, name)) return *hint;
+  if (auto hint = folder_below(folder, name)) return *hint;
   if (auto hint = other_kinds(names, name)) return *hint;
+  if (auto hint = folder_above(folder, name)) return *hint;
   if (name == "tokenizer.json") return "no such file tokenizer.json; the one of the model that this one was made from belongs there";
   return fmt::format("no such file {}", name);
 }

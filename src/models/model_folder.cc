@@ -37,17 +37,36 @@ ModuleEntry read_entry(const JsonValue& value, size_t place) {
   return {kind, path.string()};
 }
 
-}  // namespace
-
-std::vector<ModuleEntry> read_module_list(const std::string& folder) {
-  const fs::path path = fs::path(folder) / "modules.json";
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return {};
+std::vector<ModuleEntry> read_list(const fs::path& path) {
   const JsonDocument document = JsonDocument::read(path.string(), kListLimit);
   std::vector<ModuleEntry> entries;
   for (const JsonValue& value : document.root().as_array()) entries.push_back(read_entry(value, entries.size()));
   if (entries.size() < 2) document.root().fail("a Transformer and a Pooling expected");
   return entries;
+}
+
+/// A folder of pooling or of a layer is easily taken for the model's.
+void refuse_module_folder(const std::string& folder) {
+  std::error_code ignored;
+  const fs::path whole = fs::absolute(folder, ignored).lexically_normal();
+  const fs::path own = whole.has_filename() ? whole : whole.parent_path();
+  const fs::path list = own.parent_path() / "modules.json";
+  if (!fs::is_directory(own, ignored) || !fs::exists(list, ignored)) return;
+  for (const ModuleEntry& entry : read_list(list)) {
+    if (entry.kind == "Transformer" || fs::path(entry.path).filename() != own.filename()) continue;
+    throw IoError(fmt::format("{}: the folder holds the module {} of a model; that is one folder above, in {}", folder, entry.kind,
+                              own.parent_path().string()));
+  }
+}
+
+}  // namespace
+
+std::vector<ModuleEntry> read_module_list(const std::string& folder) {
+  const fs::path path = fs::path(folder) / "modules.json";
+  std::error_code ignored;
+  if (fs::exists(path, ignored)) return read_list(path);
+  refuse_module_folder(folder);
+  return {};
 }
 
 std::string transformer_folder(const std::string& folder) {

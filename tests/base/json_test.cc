@@ -200,6 +200,7 @@ TEST(Json, SaysWhatADownloadLeftInTheFilesPlace) {
     return format_error([&] { JsonDocument::read(folder.path("config.json")); });
   };
   EXPECT_NE(error("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n").find("git lfs pull"), std::string::npos);
+  EXPECT_NE(error("").find("the file is empty"), std::string::npos);
   EXPECT_NE(error("\n<!DOCTYPE html>\n<html>").find("download the raw file"), std::string::npos);
 }
 

@@ -106,6 +106,17 @@ TEST_F(EmbedCommand, SimilarHasJsonToo) {
   EXPECT_NEAR((*results.begin()).get("score").as_double(), 1, 1e-5);
 }
 
+TEST_F(EmbedCommand, SimilarComparesAsTheModelSays) {
+  const auto first_line = [&](const std::string& name) {
+    std::ofstream(folder_ / "model/config_sentence_transformers.json") << R"({"similarity_fn_name": ")" << name << "\"}";
+    const Result r = run({"similar", "--query", "A CAT", "--input", folder_ / "texts.txt", "--top", "1", "--quiet"});
+    return r.out + r.err;
+  };
+  EXPECT_EQ(first_line("dot"), " 1.0000  a cat\n");
+  EXPECT_THAT(first_line("euclidean"), HasSubstr("0.0000  a cat"));
+  EXPECT_THAT(first_line("manhattan"), HasSubstr("0.0000  a cat"));
+}
+
 TEST_F(EmbedCommand, AnAdapterTrainedOnPairsBringsThemTogether) {
   std::ofstream pairs(folder_ / "pairs.jsonl");
   for (int k = 0; k < 12; ++k) {

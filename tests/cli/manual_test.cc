@@ -250,6 +250,21 @@ TEST(Inspect, ShowsTensorsConfigurationAndMemory) {
   EXPECT_LT(smaller.root().get("memory").get("finetune").get("total").as_int(), finetune.get("total").as_int() / 2);
 }
 
+TEST(Inspect, NamesAContextThatIsTooLong) {
+  const Result r = run({"inspect", model_folder(), "--summary", "--context", "100000"});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_THAT(r.err, testing::AllOf(HasSubstr("at most 1024"), HasSubstr("got 100000")));
+}
+
+TEST(Inspect, ShowsNumbersOfPythonsJsonAsText) {
+  const TestFolder folder;
+  fs::copy(model_folder(), folder / "model");
+  std::ofstream(folder / "model/config.json") << R"({"a": NaN, "b": 1000000000000000019884624838656, "c": 2})";
+  const Result r = run_in(folder, {"inspect", folder / "model", "--json", "--summary"});
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.out, HasSubstr(R"("config":{"a":"NaN","b":"1000000000000000019884624838656","c":2})"));
+}
+
 TEST(Inspect, PredictsRoundedWeights) {
   const auto weights = [](const char* quantize, const char* use) {
     const Result r = run({"inspect", model_folder(), "--json", "--summary", "--quantize", quantize});

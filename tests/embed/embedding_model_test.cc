@@ -268,6 +268,14 @@ TEST_F(Embeddings, WrongArgumentsAreNamed) {
   EXPECT_THAT(message_of<ValueError>([&] { more.run(unknown); }), AllOf(HasSubstr("'<new>'"), HasSubstr("vocabulary size")));
 }
 
+TEST_F(Embeddings, AModulesFolderIsNoModel) {
+  load("dense");
+  EXPECT_THAT(message_of<IoError>([&] { EmbeddingModel::load(folder_.path("densex/1_Pooling")); }),
+              AllOf(HasSubstr("the module Pooling"), HasSubstr("one folder above")));
+  std::filesystem::remove(folder_.path("densex/1_Pooling/config.json"));
+  EXPECT_THAT(message_of<IoError>([&] { EmbeddingModel::load(folder_.path("densex")); }), HasSubstr("1_Pooling"));
+}
+
 TEST_F(Embeddings, FoldersThatAreNotAsTheyShouldBeAreNamed) {
   EXPECT_THAT(error("modules.json", "modules.dense.Dense", "modules.cnn.CNN"), AllOf(HasSubstr("modules.json"), HasSubstr("cnn.CNN")));
   EXPECT_THAT(error("modules.json", "sentence_transformers.base.modules.dense", "my.own"), HasSubstr("my.own.Dense"));

@@ -74,6 +74,12 @@ TEST_F(ModelFiles, AModelAboveOrBelowIsNamed) {
               AllOf(HasSubstr("one folder above"), HasSubstr(folder_.path("m/sub/model"))));
 }
 
+TEST_F(ModelFiles, AFolderOfGgufIsCalledSoWhereverItLies) {
+  write_model("m");
+  folder_.write("m/gguf/model.gguf", "GGUF");
+  EXPECT_THAT(error(folder_.path("m/gguf"), "tokenizer.json"), HasSubstr("model.gguf: GGUF, which is not read"));
+}
+
 TEST_F(ModelFiles, AdaptersAndModelsAreToldApart) {
   folder_.write("m/adapter_config.json", R"({"base_model_name_or_path": "owner/base"})");
   EXPECT_THAT(error("config.json"), AllOf(HasSubstr("--adapter-path"), HasSubstr("owner/base")));

@@ -144,10 +144,11 @@ TEST_F(SafetensorsTest, RefusesFilesWithoutAWholeHeader) {
     std::memcpy(s.data(), &n, 8);
     return s;
   };
-  EXPECT_EQ(error(""), "a header length of 8 bytes expected, the file has 0");
-  EXPECT_EQ(error("1234567"), "a header length of 8 bytes expected, the file has 7");
-  EXPECT_EQ(error(length(3) + "{}"), "the header of 3 bytes leaves the file of 10 bytes");
-  EXPECT_EQ(error(length(100000000) + "{}"), "the header of 100000000 bytes leaves the file of 10 bytes");
+  EXPECT_EQ(error(""), "a header length of 8 bytes expected, the file has 0; download it again");
+  EXPECT_EQ(error("1234567"), "a header length of 8 bytes expected, the file has 7; download it again");
+  EXPECT_EQ(error(length(3) + "{}"), "the header of 3 bytes leaves the file of 10 bytes, which is cut short or no safetensors file");
+  EXPECT_EQ(error(length(100000000) + "{}"),
+            "the header of 100000000 bytes leaves the file of 10 bytes, which is cut short or no safetensors file");
   EXPECT_EQ(error(length(100000001) + "{}"), "a header of at most 100000000 bytes expected, its length is 100000001");
   EXPECT_EQ(error(length(~uint64_t{0}) + "{}"), "a header of at most 100000000 bytes expected, its length is 18446744073709551615");
   EXPECT_EQ(error(length(0)), "a header that begins with '{' expected");
@@ -159,7 +160,8 @@ TEST_F(SafetensorsTest, RefusesHeadersThatAreNoJson) {
   for (const std::string& header : {std::string("{"), std::string("{}x"), std::string("{\"\xff\":1}"), std::string("{}\0", 3)}) {
     EXPECT_EQ(refusal(header, 0).rfind("valid JSON expected", 0), 0U) << refusal(header, 0);
   }
-  EXPECT_EQ(refusal("{\"a\":" + std::string(100000, '[') + std::string(100000, ']') + "}", 0), "valid JSON of at most 8 levels expected");
+  EXPECT_EQ(refusal("{\"a\":" + std::string(100000, '[') + std::string(100000, ']') + "}", 0),
+            "valid JSON expected: line 1, column 13: at most 8 levels expected");
 }
 
 /// A header with one tensor 't'.
@@ -192,9 +194,9 @@ TEST_F(SafetensorsTest, RefusesTensorsThatContradictThemselves) {
       {one("\"F32\"", "[1]", "[-4,0]"), "data_offsets must be integers of at least 0"},
       {one("\"F32\"", "[1]", "[0,\"4\"]"), "data_offsets must be integers of at least 0"},
       {one("\"F32\"", "[1]", "[4,0]"), "data_offsets [4, 0] end before they begin"},
-      {one("\"F32\"", "[2]", "[0,8]"), "data_offsets [0, 8] leave the 4 bytes of data"},
+      {one("\"F32\"", "[2]", "[0,8]"), "data_offsets [0, 8] leave the 4 bytes of data: the file is cut short"},
       {one("\"F32\"", "[1]", "[9223372036854775803,9223372036854775807]"),
-       "data_offsets [9223372036854775803, 9223372036854775807] leave the 4 bytes of data"},
+       "data_offsets [9223372036854775803, 9223372036854775807] leave the 4 bytes of data: the file is cut short"},
       {one("\"F32\"", "[2]", "[0,4]"), "F32 (2) needs 8 bytes, data_offsets [0, 4] hold 4"},
       {one("\"BF16\"", "[1]", "[0,4]"), "BF16 (1) needs 2 bytes, data_offsets [0, 4] hold 4"},
   };

@@ -97,7 +97,7 @@ TEST_F(TokenizerFilesBeside, AreRefusedByNameWhereTheyAreWrong) {
   has(refusal("tokenizer_config.json", R"({"tokenizer_class": "GemmaTokenizer"})"),
       {"$.tokenizer_class", "GemmaTokenizer", "PreTrainedTokenizerFast"});
   has(refusal("tokenizer_config.json", R"({"tokenizer_class": "BertTokenizer"})"), {"$.model.type", "WordPiece", "BertTokenizer", "BPE"});
-  has(refusal("tokenizer_config.json", "{\"eos_token\": \"</s>\",}"), {"tokenizer_config.json", "line 1, column 23"});
+  has(refusal("tokenizer_config.json", "{\"eos_token\": \"</s>\",}"), {"tokenizer_config.json", "line 1, column 22"});
   folder_.write("tokenizer_config.json", "{}");
   has(refusal("added_tokens.json", R"({"<x>": "265"})"), {"added_tokens.json", "$.<x>", "an integer"});
   folder_.write("added_tokens.json", "{}");
