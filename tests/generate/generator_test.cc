@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <numeric>
 
 #include "generate/decode_session.h"
@@ -144,6 +146,12 @@ class TinyGenerator : public TinyModel {
     return options;
   }
 };
+
+TEST_F(TinyGenerator, AnIdThatIsNoTokenEndsNoText) {
+  std::filesystem::copy(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m/tokenizer.json", folder_.path("tokenizer.json"));
+  folder_.write("config.json", R"({"eos_token_id": [-1, 3, 4294967296]})");
+  EXPECT_THAT(Tokenizer::load(folder_.path()).eos_ids(), ElementsAre(3));
+}
 
 TEST_F(TinyGenerator, TheModelsEndOfTextComesBeforeTheTokenizers) {
   const std::vector<int32_t> all = run(tokens(6)).tokens;

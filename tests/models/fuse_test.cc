@@ -170,7 +170,9 @@ TEST_F(Fuse, APartThatIsNotUsedIsMergedWhereTheFilesHaveIt) {
     save_safetensors(model() + "/model.safetensors", weights);
     fs::remove_all(fused());
     EXPECT_EQ(fuse_adapter(model(), folder_.path("adapter"), fused(), {}).layers, with_pooler ? 2 : 1);
-    if (with_pooler) EXPECT_EQ(Checkpoint::open(fused()).tensor("pooler.dense.weight").to_vector<float>()[5], 3.0F);
+    if (with_pooler) {
+      EXPECT_EQ(Checkpoint::open(fused()).tensor("pooler.dense.weight").to_vector<float>()[5], 3.0F);
+    }
   }
 }
 

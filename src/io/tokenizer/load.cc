@@ -51,7 +51,8 @@ void read_eos_ids(const JsonValue& root, std::vector<std::int32_t>& ids) {
   if (!node) return;
   const auto add = [&](const JsonValue& item) {
     const std::int64_t id = item.as_int();
-    if (id < 0 || id > std::numeric_limits<std::int32_t>::max()) item.fail(fmt::format("id {} is not in 0 to 2^31 - 1", id));
+    // -1 and the like are what files say for no token.
+    if (id < 0 || id > std::numeric_limits<std::int32_t>::max()) return;
     add_eos(ids, static_cast<std::int32_t>(id));
   };
   if (!node->is_array()) return add(*node);
