@@ -43,7 +43,7 @@ std::string describe_pairs(const Pairs& train, const Pairs& held_out, PairLoss l
   if (loss == PairLoss::scores) return text + "with scores";
   text += loss == PairLoss::negatives ? "each against the others and the negatives of its batch" : "each against the others of its batch";
   const int64_t size = std::min(batch_size, train.most_in_batch());
-  if (size < batch_size) text += fmt::format(", which are at most {}, so that no text stands in it twice", size);
+  if (size < batch_size) text += fmt::format("; batches have at most {}, since no text may stand twice in one", size);
   return text;
 }
 

@@ -59,7 +59,10 @@ class Roles {
   Roles(const std::set<std::string>& names, DataUse use, const std::function<bool(const std::string&)>& fits, DataReport& report)
       : use_(use), fits_(fits), report_(report), train_text_(names.count("train.txt") > 0) {
     for (const std::string& name : names) files_.push_back(candidate(name));
-    rows_ = std::any_of(files_.begin(), files_.end(), [](const Candidate& c) { return is_rows(kind_by_name(c.name)); });
+    // Settings in JSON make no table of a program's sources.
+    rows_ = std::any_of(files_.begin(), files_.end(), [&](const Candidate& c) {
+      return is_rows(kind_by_name(c.name)) && (extension_of(c.name) != ".json" || fits_(c.name));
+    });
     decide_eval();
     for (const NamedRole role : {NamedRole::train, NamedRole::validation, NamedRole::test}) keep_exact(role);
   }

@@ -150,9 +150,9 @@ TokenSplit encode_split(const TextSplit& split, const Tokenizer& tokenizer, int3
   }
   const size_t tail = out.train.size() / 10;
   if (split.train.size() != 1 || split.train.front().row) {
-    out.held_out = "nothing: of a single row none can be held out";
+    out.held_out = "of a single row nothing can be held out";
   } else if (tail < kFewTokens) {
-    out.held_out = fmt::format("nothing: {} tokens are too few to hold any out", out.train.size());
+    out.held_out = fmt::format("{} tokens are too few to hold any out", out.train.size());
   } else {
     const auto cut = out.train.end() - static_cast<std::ptrdiff_t>(tail);
     out.validation.assign(cut - 1, out.train.end());

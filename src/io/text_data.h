@@ -41,7 +41,7 @@ std::vector<int32_t> encode_documents(std::span<const Document> documents, const
 struct TokenSplit {
   std::vector<int32_t> train, validation;
   int64_t tokens = 0;    ///< of all texts
-  std::string held_out;  ///< what is for validation, in words
+  std::string held_out;  ///< what is for validation, or why nothing is, in words
 };
 
 /// The tokens of both parts. Of one long file without a part for validation the last tenth of its tokens is that part; its first token is

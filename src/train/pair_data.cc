@@ -121,7 +121,7 @@ std::optional<float> PairRows::score_of(const DataRow& row) const {
 
 std::optional<TextPair> PairRows::read(const DataRow& row) {
   const bool contrasted = row.has("anchor");
-  if (!contrasted && !row.has("sentence1")) row.fail(fmt::format("$: a row of {} expected, got the columns {}", kRows, row.columns()));
+  if (!contrasted && !row.has("sentence1")) row.fail(fmt::format("$: {} expected, got the columns {}", kRows, row.columns()));
   if (contrasted && row.has("sentence1")) row.fail("$.sentence1: 'anchor' or 'sentence1' expected, got both");
   const PairLoss loss = contrasted ? PairLoss::contrastive : PairLoss::scores;
   if (loss_.value_or(loss) != loss) row.fail("$: a row of the same kind as the first one expected");

@@ -137,7 +137,7 @@ TEST_F(Similarity, NegativesAreReadFromAllTheirColumns) {
   EXPECT_THAT(negatives, testing::UnorderedElementsAre("c", "f", "g", "j"));
   const DataReport said = report(rows);
   EXPECT_EQ(said.left_out_text(),
-            "empty negatives: 1; columns: 1 (id); negatives that are the positive of their row: 1; rows whose text is null: 1");
+            "columns: 1 (id); empty negatives: 1; negatives that are the positive of their row: 1; rows whose text is null: 1");
   EXPECT_THAT(said.notes, testing::ElementsAre(HasSubstr("3 of 4 rows have negatives")));
 }
 
