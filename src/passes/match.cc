@@ -56,21 +56,23 @@ bool Match::solve_term(const Pattern::Term& term, Value value, const Goals& goal
   if (std::find(term.ops.begin(), term.ops.end(), node.op) == term.ops.end()) return false;
   size_t before = matched_count_;
   matched_[matched_count_++] = value.node;
-  if (term.any_operands ? solve(goals) : solve_operands(term, node.inputs, goals)) return true;
+  if (term.any_operands ? solve(goals) : solve_operands(term, value, goals)) return true;
   matched_count_ = before;
   return false;
 }
 
-bool Match::solve_operands(const Pattern::Term& term, const std::vector<Value>& operands, const Goals& goals) {
+// The node is looked up after each try: a rewrite that was refused had added nodes, which may have moved all others.
+bool Match::solve_operands(const Pattern::Term& term, Value value, const Goals& goals) {
+  const auto operand = [&](size_t k) { return rw.node(value).inputs[k]; };
   size_t count = term.operands.size();
-  if (operands.size() != count) return false;
+  if (rw.node(value).inputs.size() != count) return false;
   Goals next = goals;
-  for (size_t k = count; k-- > 0;) next.push(term.operands[k], operands[k]);
+  for (size_t k = count; k-- > 0;) next.push(term.operands[k], operand(k));
   if (solve(next)) return true;
-  if (count != 2 || operands[0] == operands[1] || !commutes(term.ops[0])) return false;
+  if (count != 2 || operand(0) == operand(1) || !commutes(term.ops[0])) return false;
   next = goals;
-  next.push(term.operands[1], operands[0]);
-  next.push(term.operands[0], operands[1]);
+  next.push(term.operands[1], operand(0));
+  next.push(term.operands[0], operand(1));
   return solve(next);
 }
 

@@ -113,7 +113,7 @@ class Match {
   };
   bool solve(Goals goals);
   bool solve_term(const Pattern::Term& term, Value value, const Goals& goals);
-  bool solve_operands(const Pattern::Term& term, const std::vector<Value>& operands, const Goals& goals);
+  bool solve_operands(const Pattern::Term& term, Value value, const Goals& goals);
   bool accept();
   bool closed();
   bool infer_node(Op op, std::vector<Value> inputs, Attrs attrs, std::string_view label, GraphNode& node);

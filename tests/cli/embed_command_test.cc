@@ -2,11 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/json.h"
@@ -115,6 +118,18 @@ TEST_F(EmbedCommand, SimilarComparesAsTheModelSays) {
   EXPECT_EQ(first_line("dot"), " 1.0000  a cat\n");
   EXPECT_THAT(first_line("euclidean"), HasSubstr("0.0000  a cat"));
   EXPECT_THAT(first_line("manhattan"), HasSubstr("0.0000  a cat"));
+}
+
+TEST_F(EmbedCommand, AnInterruptedSearchPrintsNoneOfItsResults) {
+  std::ofstream many(folder_ / "many.txt");
+  for (int line = 0; line < 100000; ++line) many << "the dog number " << line << " sat on a mat\n";
+  many.close();
+  const Program program(folder_,
+                        {"similar", "--query", "a cat", "--input", folder_ / "many.txt", "--model", folder_ / "model", "--threads", "1"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  program.send(SIGINT);
+  EXPECT_EQ(program.wait(), 130) << program.err();
+  EXPECT_EQ(program.out(), "");
 }
 
 TEST_F(EmbedCommand, AnAdapterTrainedOnPairsBringsThemTogether) {

@@ -133,7 +133,7 @@ class Examples : public testing::Test {
  protected:
   void SetUp() override {
     fs::create_directories(folder_ / "bin");
-    fs::create_symlink(LAZULI_PROGRAM, folder_ / "bin/lazuli");
+    fs::create_symlink(program_path(), folder_ / "bin/lazuli");
     fs::create_directories(folder_ / "models");
     fs::create_directory_symlink(model_folder(), folder_ / "models/pycoder-16m");
     fs::create_directory_symlink(model_folder(), folder_ / "MODEL");

@@ -17,6 +17,9 @@ namespace lazuli {
 
 inline std::string model_folder() { return std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m"; }
 
+/// The program lies beside the tests.
+inline std::string program_path() { return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "lazuli").string(); }
+
 /// An empty folder of its own for the running test, removed at the end.
 class TestFolder {
  public:
@@ -45,7 +48,7 @@ class Program {
  public:
   Program(const TestFolder& folder, const std::vector<std::string>& arguments, bool (*before)() = nullptr, int instead = -1)
       : out_(folder / "stdout"), err_(folder / "stderr") {
-    std::vector<std::string> words = {LAZULI_PROGRAM};
+    std::vector<std::string> words = {program_path()};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());

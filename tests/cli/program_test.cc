@@ -86,6 +86,29 @@ TEST(Program, TellsItsVersion) {
   EXPECT_TRUE(r.out.starts_with("lazuli ")) << r.out;
 }
 
+/// A shell that starts the program with its output going to the file.
+std::vector<std::string> with_output_to(const std::string& file) { return {"/bin/sh", "-c", "exec \"$@\" > " + file, "sh"}; }
+
+TEST(Program, AnswersThatCannotBeWrittenEndWithOne) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "there is no /dev/full";
+  const std::vector<std::vector<std::string>> answers = {{"--version"},
+                                                         {"--help"},
+                                                         {"generate", "--help"},
+                                                         {"doctor"},
+                                                         {"doctor", "--json"},
+                                                         {"completion", "bash"},
+                                                         {"man", "--format", "markdown"},
+                                                         {"inspect", model_folder()},
+                                                         {"inspect", model_folder(), "--json"}};
+  for (const auto& arguments : answers) {
+    const TestFolder folder;
+    const Program program(folder, arguments, with_output_to("/dev/full"));
+    EXPECT_EQ(program.wait(), 1) << arguments[0];
+    EXPECT_THAT(program.err(), HasSubstr("lazuli: error: ")) << arguments[0];
+    EXPECT_THAT(program.err(), HasSubstr("stdout")) << arguments[0];
+  }
+}
+
 TEST(Program, MissingModelEndsWithOne) {
   const Result r = run({"finetune", "--model", "/no/model", "--data", "d", "--adapter-path", "a"});
   EXPECT_EQ(r.code, 1);

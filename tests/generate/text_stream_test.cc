@@ -42,6 +42,11 @@ TEST_F(TextStreamOf, AHalfStopTextComesBeforeTheHalfCharacterAfterIt) {
   EXPECT_FALSE(stopped_);
 }
 
+TEST_F(TextStreamOf, AHalfStopTextIsTextWhereNothingFollows) {
+  EXPECT_EQ(text_of({"xyz"}, {token("a"), token("x"), token("y")}), "axy");
+  EXPECT_THAT(pieces_, ElementsAre("a", "", "", "xy"));
+}
+
 TEST_F(TextStreamOf, AHalfCharacterCanEndAStopText) {
   EXPECT_EQ(text_of({"x\uFFFD"}, {token("a"), token("x"), token("Ã")}), "a");
   EXPECT_TRUE(stopped_);

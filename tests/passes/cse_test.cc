@@ -81,5 +81,27 @@ TEST(Cse, ConstantsMergeByTheirData) {
   EXPECT_EQ(count(after, Op::constant), 2);
 }
 
+TEST(Cse, ConstantsThatAreViewsOfEachOtherStayApart) {
+  const Tensor whole = Tensor::from_vector<float>({1, 2, 3, 4, 5, 6}, {6});
+  const Tensor square = Tensor::from_vector<float>({1, 2, 3, 4}, {2, 2});
+  const auto view = [](const Tensor& of, const Shape& shape, const Strides& strides, size_t start) {
+    return Tensor(of.dtype(), shape, strides, of.buffer(), of.offset_bytes() + start * sizeof(float));
+  };
+  const std::vector<std::pair<Tensor, Tensor>> pairs = {
+      {view(whole, {3}, {1}, 0), view(whole, {3}, {1}, 3)},  // another start
+      {view(whole, {3}, {1}, 0), view(whole, {3}, {2}, 0)},  // other steps
+      {square, view(square, {2, 2}, {1, 2}, 0)},             // transposed
+      {whole, whole.reshape({2, 3})},
+  };
+  for (const auto& [first, second] : pairs) {
+    TestGraph t;
+    Value a = t.constant(first), b = t.constant(second), again = t.constant(first);
+    auto g = t.done({t.op(Op::exp, {a}), t.op(Op::exp, {b}), t.op(Op::exp, {again})});
+    auto after = cse_only(g);
+    EXPECT_EQ(count(after, Op::constant), 2) << to_string(first.shape()) << " " << to_string(second.shape());
+    expect_equivalent(g, after);
+  }
+}
+
 }  // namespace
 }  // namespace lazuli

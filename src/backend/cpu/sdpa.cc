@@ -20,8 +20,9 @@ constexpr int64_t kTaskRows = 128;
 /// With `packed`, batch 0 holds sequences that lie one after the other; its length operand says where they start.
 class Forward {
  public:
-  explicit Forward(const KernelRequest& request, bool packed = false)
-      : a_(request, 3), packed_(packed), update_(score_update()), multiply_(tile_fn(Op::mul, 2)) {
+  /// `exact`: the reference's kernel for the same rows.
+  Forward(const KernelRequest& request, PreparedOp exact, bool packed)
+      : a_(request, 3), packed_(packed), exact_(std::move(exact)), update_(score_update()), multiply_(tile_fn(Op::mul, 2)) {
     if (packed) sequences_ = {request.inputs[4].shape[0] - 1, a_.q.tokens};
     queries_ = std::max<int64_t>(std::min(a_.q.tokens, kTaskRows / a_.group()), 1);
     rows_ = queries_ * a_.group();
@@ -29,11 +30,7 @@ class Forward {
     if (a_.q.dtype != DType::f32) store_ = tile_store(a_.q.dtype);
   }
   int64_t tasks() const { return packed_ ? a_.k.heads * sequences_.most_blocks(queries_) : a_.batches * a_.k.heads * query_blocks(); }
-  size_t scratch_bytes() const {
-    return static_cast<size_t>(rows_ * round_up(a_.q.size, kChunk) + kPanel * round_up(a_.q.size, kChunk) + rows_ * keys_ + rows_ * ld() +
-                               2 * rows_ + keys_ + 64) *
-           sizeof(float);
-  }
+  size_t scratch_bytes() const { return own_bytes() + exact_.thread_scratch_bytes; }
   double flops() const {
     const double pairs = static_cast<double>(a_.batches * a_.q.heads) * static_cast<double>(a_.q.tokens) * static_cast<double>(a_.k.tokens);
     return 2 * pairs * static_cast<double>(a_.q.size + a_.v.size) * (a_.causal && a_.q.tokens > 1 ? 0.5 : 1);
@@ -51,6 +48,13 @@ class Forward {
   }
 
  private:
+  /// Rounded up to where doubles may begin.
+  size_t own_bytes() const {
+    return static_cast<size_t>(round_up(rows_ * round_up(a_.q.size, kChunk) + kPanel * round_up(a_.q.size, kChunk) + rows_ * keys_ +
+                                            rows_ * ld() + 2 * rows_ + keys_ + 64,
+                                        kChunk)) *
+           sizeof(float);
+  }
   /// Where a block of queries is: from query `first` of `tokens`, which see keys below `length`.
   struct Block {
     int64_t batch, kv_head, first, tokens, length;
@@ -80,11 +84,7 @@ class Forward {
   void run_packed(const KernelArgs& args, int64_t task) const {
     const PackedSequences::Block block = sequences_.find(static_cast<const int32_t*>(args.in[4]), task / a_.k.heads, queries_);
     if (block.tokens == 0) return;
-    const int64_t origin = block.origin;
-    const void* in[] = {a_.q.at(args.in[0], 0, 0, origin), a_.k.at(args.in[1], 0, 0, origin), a_.v.at(args.in[2], 0, 0, origin),
-                        args.in[3]};
-    run_block({in, args.out, args.scratch, args.thread_scratch},
-              {0, task % a_.k.heads, block.first, block.tokens, block.blind ? 0 : block.tokens, origin});
+    run_block(args, {0, task % a_.k.heads, block.first, block.tokens, block.blind ? 0 : block.tokens, block.origin});
   }
 
   Work start(const KernelArgs& args, const Block& block) const {
@@ -120,12 +120,12 @@ class Forward {
       const int64_t h = std::min(w.height, w.rows - i);
       float* panel = w.left + i * round_up(size, kChunk);
       if (w.head(a_, i) == w.head(a_, i + h - 1)) {
-        const MatrixRef rows{a_.q.at(args.in[0], w.batch, w.head(a_, i), w.token(i)), a_.q.token, 1};
+        const MatrixRef rows{a_.q.at(args.in[0], w.batch, w.head(a_, i), w.origin + w.token(i)), a_.q.token, 1};
         a_.kernels.pack_left(rows, h, size, h, panel);
         continue;
       }
       for (int64_t r = 0; r < h; ++r) {
-        const void* row = a_.q.at(args.in[0], w.batch, w.head(a_, i + r), w.token(i + r));
+        const void* row = a_.q.at(args.in[0], w.batch, w.head(a_, i + r), w.origin + w.token(i + r));
         for (int64_t p = 0; p < size; p += kChunk) {
           const MatrixRef chunk{element_at(row, p, size_of(a_.q.dtype)), size, 1};
           a_.kernels.pack_left(chunk, 1, std::min(kChunk, size - p), 1, panel + p * h + r * kChunk);
@@ -164,7 +164,7 @@ class Forward {
     for (int64_t j = 0; j < keys; j += kChunk) {
       const DotArgs dot{rows,
                         ldx,
-                        a_.k.at(args.in[1], w.batch, w.kv_head, first + j),
+                        a_.k.at(args.in[1], w.batch, w.kv_head, w.origin + first + j),
                         a_.k.token,
                         w.scores + j * w.rows,
                         kChunk,
@@ -178,7 +178,7 @@ class Forward {
 
   void packed_scores(const KernelArgs& args, const Work& w, int64_t first, int64_t keys) const {
     for (int64_t j = 0; j < keys; j += kPanel) {
-      const MatrixRef k{a_.k.at(args.in[1], w.batch, w.kv_head, first + j), 1, a_.k.token};
+      const MatrixRef k{a_.k.at(args.in[1], w.batch, w.kv_head, w.origin + first + j), 1, a_.k.token};
       a_.kernels.pack_right(k, a_.q.size, std::min(kPanel, keys - j), w.right);
       for (int64_t i = 0; i < w.rows; i += w.height) {
         const int64_t h = std::min(w.height, w.rows - i);
@@ -202,15 +202,17 @@ class Forward {
     const int64_t t = w.token(row), visible = std::clamp<int64_t>(w.limit(a_, t) - first, 0, keys);
     const bool masked = a_.mask.used;
     if (masked) a_.mask.read(args.in[a_.scale_input + 2], w.batch, w.head(a_, row), t, first, visible, w.added);
-    const float factor = update_({scores, step, keys, visible, masked ? w.added : nullptr, w.scale, w.top + row, w.sum + row});
+    const float* added = masked ? w.added : nullptr;
+    const float factor = update_({scores, step, keys, visible, added, a_.mask.hides(), w.scale, w.top + row, w.sum + row});
     float* result = w.result + row * ld();
     if (factor != 1.0f) multiply_(result, &factor, nullptr, result, a_.v.size);
   }
 
   /// Adds weights times values of `keys` keys to rows [row, row + h).
   void add_values(const KernelArgs& args, const Work& w, int64_t row, int64_t h, int64_t first, int64_t keys, const float* weights) const {
-    TileArgs tile{weights, a_.v.at(args.in[2], w.batch, w.kv_head, first), a_.v.token, kChunk, w.result + row * ld(), ld(), kChunk, keys,
-                  true};
+    TileArgs tile{
+        weights, a_.v.at(args.in[2], w.batch, w.kv_head, w.origin + first), a_.v.token, kChunk, w.result + row * ld(), ld(), kChunk, keys,
+        true};
     const auto size = size_of(a_.v.dtype);
     for (int64_t left = a_.v.size; left > 0; left -= kPanel) {
       if (left >= kPanel) {
@@ -236,15 +238,31 @@ class Forward {
       if (!packed_ && args.out[1] != nullptr) static_cast<float*>(args.out[1])[at] = sees ? w.top[row] + std::log(w.sum[row]) : kHidden;
       if (args.out[0] == nullptr) continue;
       float* result = w.result + row * ld();
-      const float factor = sees ? 1.0f / w.sum[row] : 0.0f;
       void* out = element_at(args.out[0], at * a_.v.size, size_of(a_.q.dtype));
-      multiply_(result, &factor, nullptr, store_ == nullptr ? static_cast<float*>(out) : result, a_.v.size);
-      if (store_ != nullptr) store_(result, out, a_.v.size);
+      if (sees) {
+        const float factor = 1.0f / w.sum[row];
+        multiply_(result, &factor, nullptr, result, a_.v.size);
+      } else {
+        std::fill_n(result, a_.v.size, 0.0f);
+      }
+      if (store_ != nullptr) {
+        store_(result, out, a_.v.size);
+      } else {
+        std::copy_n(result, a_.v.size, static_cast<float*>(out));
+      }
+      if (sees && !std::isnan(w.sum[row]) && a_.hides(w.length) && has_nan(result, a_.v.size)) run_exact(args, at);
     }
+  }
+
+  void run_exact(const KernelArgs& args, int64_t row) const {
+    auto* scratch = static_cast<std::byte*>(args.thread_scratch) + own_bytes();
+    const Kernel& kernel = exact_.phases[0];
+    kernel.run(kernel.state.get(), {args.in, args.out, args.scratch, scratch}, row, row + 1);
   }
 
   Attention a_;
   bool packed_;
+  PreparedOp exact_;
   PackedSequences sequences_;
   ScoreUpdate update_;
   TileFn multiply_;
@@ -265,7 +283,7 @@ OperandSpec heads_first(OperandSpec x) {
 
 /// `seen`: the request with operands (batch, heads, tokens, size).
 PreparedOp prepare_forward(const KernelRequest& request, const KernelRequest& seen, const char* name, bool packed) {
-  Forward forward(seen, packed);
+  Forward forward(seen, reference_backend().prepare(request), packed);
   const int64_t tasks = forward.tasks();
   const double flops = forward.flops();
   const size_t scratch = forward.scratch_bytes();

@@ -37,10 +37,19 @@ struct MaskView {
   /// Values for keys [first, first + n): 0 or -inf of a boolean mask.
   void read(const void* data, int64_t b, int64_t h, int64_t t, int64_t first, int64_t n, float* out) const;
 
+  /// A boolean mask hides keys; numbers are added to scores.
+  bool hides() const { return used && dtype == DType::boolean; }
+
   bool used = false;
   DType dtype = DType::f32;
   Strides strides;
 };
+
+inline bool has_nan(const float* values, int64_t n) {
+  bool found = false;
+  for (int64_t i = 0; i < n; ++i) found |= values[i] != values[i];
+  return found;
+}
 
 /// Operands q, k, v (0, 1, 2) and, from operand `first` on, scale, length and mask.
 struct Attention {
@@ -54,6 +63,9 @@ struct Attention {
     return causal ? std::clamp<int64_t>(length - queries + t + 1, 0, length) : length;
   }
   int64_t group() const { return q.heads / k.heads; }
+  /// Whether some query may not see some key. What it does not see must not reach its result, but a product with weight 0 makes NaN of NaN
+  /// and infinity: where NaN comes out, the reference's loop decides.
+  bool hides(int64_t length) const { return causal || length < k.tokens || mask.hides(); }
 
   Op op;
   HeadsView q, k, v;
@@ -73,6 +85,7 @@ struct ScoreRow {
   int64_t keys;        ///< of the block
   int64_t visible;     ///< of them; the others get weight 0
   const float* added;  ///< mask values of the block, or null
+  bool hides;          ///< -inf among them hides a key, whatever its score; else it is added as any number, and NaN stays NaN
   float scale;
   float* top;  ///< largest score so far
   float* sum;  ///< of exp(score - top) so far
@@ -91,6 +104,7 @@ struct GradientPanel {
   const float* delta;
   const float* limit;  ///< a query sees the keys before this number
   const float* added;  ///< laid out as scores, or null
+  bool hides;          ///< as ScoreRow::hides
   float scale;
 };
 using GradientFn = void (*)(const GradientPanel& panel);

@@ -17,6 +17,7 @@ class Backward {
  public:
   explicit Backward(const KernelRequest& request)
       : a_(request, 6),
+        exact_(reference_backend().prepare(request)),
         result_(request.inputs[3]),
         g_(request.inputs[5]),
         gradient_(attention_gradient()),
@@ -27,7 +28,9 @@ class Backward {
     height_ = a_.kernels.max_rows;
   }
   int64_t tasks() const { return a_.batches * a_.k.heads; }
-  size_t scratch_bytes() const { return static_cast<size_t>(layout(nullptr).floats) * sizeof(float); }
+  size_t scratch_bytes() const {
+    return std::max(static_cast<size_t>(layout(nullptr).floats) * sizeof(float), exact_.thread_scratch_bytes);
+  }
   double flops() const {
     const double pairs = static_cast<double>(a_.batches * a_.q.heads) * static_cast<double>(a_.q.tokens) * static_cast<double>(a_.k.tokens);
     return 2 * pairs * static_cast<double>(3 * a_.q.size + 2 * a_.v.size) * (a_.causal && a_.q.tokens > 1 ? 0.5 : 1);
@@ -36,6 +39,8 @@ class Backward {
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     for (int64_t task = begin; task < end; ++task) {
       Work w = layout(static_cast<float*>(args.thread_scratch));
+      Seen seen;
+      w.seen = &seen;
       w.batch = task / a_.k.heads;
       w.kv_head = task % a_.k.heads;
       w.length = a_.length(args);
@@ -51,13 +56,19 @@ class Backward {
           run_queries(args, w);
         }
       }
-      store_rows(args.out[1], w.dk, ld_k(), task * a_.k.tokens, a_.k.tokens, a_.k.size);
-      store_rows(args.out[2], w.dv, ld_v(), task * a_.k.tokens, a_.k.tokens, a_.v.size);
+      store_rows(args.out[1], w.dk, ld_k(), task * a_.k.tokens, a_.k.tokens, a_.k.size, seen);
+      store_rows(args.out[2], w.dv, ld_v(), task * a_.k.tokens, a_.k.tokens, a_.v.size, seen);
+      if (seen.nan && seen.sound_row && a_.hides(w.length)) exact_.phases[0].run(exact_.phases[0].state.get(), args, task, task + 1);
     }
   }
 
  private:
+  /// Whether NaN came out, and some query has scores without it: where none has, a training is lost, and need not become slow too.
+  struct Seen {
+    bool nan = false, sound_row = false;
+  };
   struct Work {
+    Seen* seen;
     int64_t batch, kv_head, head, first, queries, length;
     float scale;
     float *keys, *values;              ///< left panels (keys, size)
@@ -122,6 +133,7 @@ class Backward {
       const float lse = static_cast<const float*>(args.in[4])[(w.batch * a_.q.heads + w.head) * a_.q.tokens + w.first + t];
       if (lse == -std::numeric_limits<float>::infinity()) continue;
       const int64_t limit = a_.limit(w.length, w.first + t);
+      if (!std::isnan(lse)) w.seen->sound_row = true;
       w.lse[t] = lse;
       w.limit[t] = static_cast<float>(limit);
       w.delta[t] = delta(args, w, t);
@@ -163,7 +175,8 @@ class Backward {
     }
     const bool masked = a_.mask.used;
     if (masked) read_mask(args, w, first, keys);
-    gradient_({w.scores, w.slopes, keys, columns, first, w.lse, w.delta, w.limit, masked ? w.added : nullptr, w.scale});
+    const float* added = masked ? w.added : nullptr;
+    gradient_({w.scores, w.slopes, keys, columns, first, w.lse, w.delta, w.limit, added, a_.mask.hides(), w.scale});
     const void* g = g_.at(args.in[5], w.batch, w.head, w.first);
     add_product(w.scores, g, g_.token, w.dv + first * ld_v(), ld_v(), keys, w.queries, a_.v.size);
     const void* q = a_.q.at(args.in[0], w.batch, w.head, w.first);
@@ -212,14 +225,15 @@ class Backward {
     for (int64_t i = 0; i < a_.q.size; i += kPanel) {
       const int64_t n = std::min(kPanel, a_.q.size - i);
       a_.f32_kernels.pack_right({w.dq + i * kQueries, 1, kQueries}, w.queries, n, w.row);
-      for (int64_t t = 0; t < w.queries; ++t) store_values(args.out[0], (row + t) * a_.q.size + i, w.row + t * kPanel, n);
+      for (int64_t t = 0; t < w.queries; ++t) store_values(args.out[0], (row + t) * a_.q.size + i, w.row + t * kPanel, n, *w.seen);
     }
   }
-  void store_rows(void* out, const float* sums, int64_t ld, int64_t row, int64_t rows, int64_t size) const {
+  void store_rows(void* out, const float* sums, int64_t ld, int64_t row, int64_t rows, int64_t size, Seen& seen) const {
     if (out == nullptr) return;
-    for (int64_t i = 0; i < rows; ++i) store_values(out, (row + i) * size, sums + i * ld, size);
+    for (int64_t i = 0; i < rows; ++i) store_values(out, (row + i) * size, sums + i * ld, size, seen);
   }
-  void store_values(void* out, int64_t at, const float* values, int64_t n) const {
+  void store_values(void* out, int64_t at, const float* values, int64_t n, Seen& seen) const {
+    seen.nan = seen.nan || has_nan(values, n);
     if (store_ == nullptr) {
       std::copy_n(values, n, static_cast<float*>(out) + at);
     } else {
@@ -228,6 +242,7 @@ class Backward {
   }
 
   Attention a_;
+  PreparedOp exact_;  ///< the reference's kernel for the same tasks
   HeadsView result_, g_;
   GradientFn gradient_;
   TileFn multiply_;

@@ -26,8 +26,8 @@ float update_row(const ScoreRow& row) {
   for (int64_t j = 0; j < row.visible; j += step) {
     VF s = hn::Mul(load(at(row, j)), scale);
     if (row.added != nullptr) {
-      const VF added = load(row.added + j);
-      s = hn::IfThenElse(hn::Eq(added, hidden), hidden, hn::Add(s, added));
+      const VF added = load(row.added + j), sum = hn::Add(s, added);
+      s = row.hides ? hn::IfThenElse(hn::Eq(added, hidden), hidden, sum) : sum;
     }
     if (row.visible - j < step) s = hn::IfThenElse(first(row.visible - j), s, hidden);
     store(s, at(row, j));
@@ -58,8 +58,12 @@ void gradient_panel(const GradientPanel& panel) {
     for (int64_t i = 0; i < panel.keys; ++i) {
       const int64_t k = chunk + i * kChunk;
       VF s = hn::MulSub(load(panel.scores + k), scale, lse);
-      if (panel.added != nullptr) s = hn::Add(s, load(panel.added + k));
-      const MF seen = hn::Gt(limit, splat(static_cast<float>(panel.first_key + i)));
+      MF seen = hn::Gt(limit, splat(static_cast<float>(panel.first_key + i)));
+      if (panel.added != nullptr) {
+        const VF added = load(panel.added + k);
+        if (panel.hides) seen = hn::And(seen, hn::Gt(added, splat(kHidden)));
+        s = hn::Add(s, added);
+      }
       const VF p = hn::IfThenElseZero(seen, exp_nonpositive(s));
       store(p, panel.scores + k);
       store(hn::IfThenElseZero(seen, hn::Mul(hn::Mul(p, hn::Sub(load(panel.slopes + k), delta)), scale)), panel.slopes + k);

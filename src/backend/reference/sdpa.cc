@@ -35,15 +35,15 @@ struct Attention {
   /// The key and value head that a query head reads, counted over the batch.
   int64_t kv_head(int64_t head) const { return head / heads * kv_heads + head % heads / (heads / kv_heads); }
 
-  /// Of query t and key j of a query head (counted over the batch); -inf when the query does not see the key.
+  /// Whether a query of a query head (counted over the batch) sees key j; one that it does not see is not read.
+  bool sees(int64_t head, int64_t t, int64_t j) const {
+    if (j >= length || (call.attr(0) != 0 && j > length - queries + t)) return false;
+    return !masked || mask.dtype() != DType::boolean || mask.number((head * queries + t) * keys + j).truth();
+  }
+  /// Of a query and a key that it sees. A mask of numbers is added as any number is, so that NaN and -inf are NaN.
   double score(int64_t head, int64_t t, int64_t j) const {
-    if (j >= length || (call.attr(0) != 0 && j > length - queries + t)) return kHidden;
-    double added = 0;
-    if (masked) {
-      const Number m = mask.number((head * queries + t) * keys + j);
-      if (mask.dtype() == DType::boolean && !m.truth()) return kHidden;
-      if (mask.dtype() != DType::boolean) added = m.as_real();
-    }
+    const bool adds = masked && mask.dtype() != DType::boolean;
+    const double added = adds ? mask.number((head * queries + t) * keys + j).as_real() : 0;
     double dot = 0;
     for (int64_t i = 0; i < size; ++i) dot += q.real((head * queries + t) * size + i) * k.real((kv_head(head) * keys + j) * size + i);
     return dot * factor + added;
@@ -63,10 +63,10 @@ void run_sdpa(const Call& call) {
   const Attention a(call, 3);
   auto* scores = static_cast<double*>(call.args.thread_scratch);
   for (int64_t task = call.begin; task < call.end; ++task) {
-    const int64_t head = task / a.queries, values = a.kv_head(head) * a.keys;
+    const int64_t head = task / a.queries, t = task % a.queries, values = a.kv_head(head) * a.keys;
     double top = kHidden, sum = 0;
     for (int64_t j = 0; j < a.keys; ++j) {
-      scores[j] = a.score(head, task % a.queries, j);
+      scores[j] = a.sees(head, t, j) ? a.score(head, t, j) : kHidden;
       if (std::isnan(scores[j]) || scores[j] > top) top = scores[j];
     }
     const bool sees = top != kHidden;
@@ -76,8 +76,8 @@ void run_sdpa(const Call& call) {
     }
     for (int64_t i = 0; i < a.value_size; ++i) {
       double result = 0;
-      for (int64_t j = 0; j < a.keys; ++j) {
-        if (scores[j] != 0) result += scores[j] / sum * a.v.real((values + j) * a.value_size + i);
+      for (int64_t j = 0; sees && j < a.keys; ++j) {
+        if (a.sees(head, t, j)) result += scores[j] / sum * a.v.real((values + j) * a.value_size + i);
       }
       call.out(0).set(task * a.value_size + i, result);
     }
@@ -98,10 +98,10 @@ void add_query(const Attention& a, const In& result, const In& lse, const In& g,
   double delta = 0;
   for (int64_t i = 0; i < a.value_size; ++i) delta += g.real(row * a.value_size + i) * result.real(row * a.value_size + i);
   std::fill_n(sums.dq, a.size, 0.0);
+  if (lse.real(row) == kHidden) return;
   for (int64_t j = 0; j < a.keys; ++j) {
-    const double score = a.score(head, t, j);
-    if (score == kHidden) continue;
-    const double p = std::exp(score - lse.real(row));
+    if (!a.sees(head, t, j)) continue;
+    const double p = std::exp(a.score(head, t, j) - lse.real(row));
     double dp = 0;
     for (int64_t i = 0; i < a.value_size; ++i) {
       const double gi = g.real(row * a.value_size + i);
@@ -172,7 +172,7 @@ void run_sdpa_packed(const Call& call) {
     for (int64_t i = 0; i < value_size; ++i) {
       double result = 0;
       for (int64_t j = begin; j < end; ++j) {
-        if (scores[j] != 0) result += scores[j] / sum * v.real((j * kv_heads + head) * value_size + i);
+        if (top != kHidden) result += scores[j] / sum * v.real((j * kv_heads + head) * value_size + i);
       }
       call.out(0).set(task * value_size + i, result);
     }
