@@ -44,6 +44,67 @@ if(LAZULI_MOLD)
   target_link_options(lazuli_settings INTERFACE -fuse-ld=mold)
 endif()
 
+# For a program that is built once, where it runs, and wanted soon. The tests try every target, so they are not for this.
+option(LAZULI_NATIVE "Compile kernels for this machine's processor alone" OFF)
+if(LAZULI_NATIVE)
+  if(LAZULI_TESTS)
+    message(FATAL_ERROR "LAZULI_NATIVE leaves out what the tests try: set LAZULI_TESTS=OFF")
+  endif()
+  target_compile_definitions(lazuli_settings INTERFACE HWY_COMPILE_ONLY_STATIC)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+    include(CheckCXXSourceRuns)
+    function(lazuli_processor_has variable)
+      string(REGEX REPLACE "([a-z0-9]+)" "__builtin_cpu_supports(\"\\1\")" features "${ARGN}")
+      string(REPLACE ";" " && " features "${features}")
+      check_cxx_source_runs("int main() { return ${features} ? 0 : 1; }" ${variable})
+    endfunction()
+    lazuli_processor_has(LAZULI_PROCESSOR_HAS_AVX2 avx2 fma bmi bmi2 pclmul aes)
+    lazuli_processor_has(LAZULI_PROCESSOR_HAS_AVX512 avx512f avx512bw avx512dq avx512vl avx512cd)
+    # The levels that each_target.h chooses from, by the compiler's names.
+    if(LAZULI_PROCESSOR_HAS_AVX2 AND LAZULI_PROCESSOR_HAS_AVX512)
+      target_compile_options(lazuli_settings INTERFACE -march=x86-64-v4 -mpclmul -maes)
+    elseif(LAZULI_PROCESSOR_HAS_AVX2)
+      target_compile_options(lazuli_settings INTERFACE -march=x86-64-v3 -mpclmul -maes)
+    endif()
+  endif()
+endif()
+
+# A unit for every dozen files of a folder reads the headers once for all of them: a whole build takes less than half of the time, a build
+# after a small change longer. Kernels for several targets include themselves again and again, and others change the target of what follows,
+# so each stays alone, as do the files that have a name in common with another one of their folder.
+option(LAZULI_UNITY "Compile several files of a folder as one" OFF)
+if(LAZULI_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # A type of a file's own may use its anonymous namespace; GCC takes an included file for a header.
+  target_compile_options(lazuli_settings INTERFACE -Wno-subobject-linkage)
+endif()
+set(LAZULI_ALONE
+    src/backend/cpu/linear_cross_entropy.cc src/backend/cpu/quantized_linear.cc src/backend/cpu/sdpa_operands.cc
+    src/backend/cpu/tile_io.cc src/backend/cuda/linear_cross_entropy.cc src/base/trace.cc
+    src/io/tokenizer/added_tokens.cc src/io/tokenizer/load_normalizer.cc
+    src/io/tokenizer/load_pre_tokenizer.cc src/io/tokenizer/unicode.cc src/models/mpnet.cc src/nn/adapter_targets.cc)
+function(lazuli_unity target)
+  if(NOT LAZULI_UNITY)
+    return()
+  endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  get_target_property(sources ${target} SOURCES)
+  foreach(source IN LISTS sources)
+    file(STRINGS ${source} target_loop REGEX "backend/cpu/(each_target|vnni).h" LIMIT_COUNT 1)
+    file(RELATIVE_PATH path ${PROJECT_SOURCE_DIR} ${source})
+    if(target_loop OR path IN_LIST LAZULI_ALONE)
+      continue()
+    endif()
+    get_filename_component(folder ${path} DIRECTORY)
+    string(MAKE_C_IDENTIFIER ${folder} folder)
+    if(NOT DEFINED count_${folder})
+      set(count_${folder} 0)
+    endif()
+    math(EXPR unit "${count_${folder}} / 12")
+    math(EXPR count_${folder} "${count_${folder}} + 1")
+    set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${folder}_${unit})
+  endforeach()
+endfunction()
+
 # The headers that a user of the library sees.
 function(lazuli_public_interface target)
   target_include_directories(${target} INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, then configures and builds one preset.
-# Usage: scripts/build.sh [PRESET] [CMAKE OPTION...]    PRESET is release, debug, asan, tsan or clang.
+# Usage: scripts/build.sh [PRESET] [CMAKE OPTION...]    PRESET is release, program, debug, asan, tsan, clang or odr.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

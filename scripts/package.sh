@@ -14,30 +14,19 @@ rm -rf build/packages/_CPack_Packages "$log"
 ls -1 build/packages/*.deb
 [[ ${1:-} == --check ]] || exit 0
 
-[[ $EUID -eq 0 ]] || { echo "package: --check needs root" >&2; exit 1; }
-command -v debootstrap >/dev/null || apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
-release=$(. /etc/os-release && echo "$VERSION_CODENAME")
-root=$(mktemp -d)
-trap 'rm -rf "$root"' EXIT
-echo "package: making a $release system in $root"
-debootstrap --variant=minbase "$release" "$root" >"$root.log" 2>&1 || { tail "$root.log"; exit 1; }
-rm -f "$root.log"
-for file in /etc/apt/sources.list /etc/apt/apt.conf.d/*proxy* /etc/resolv.conf; do
-  if [[ -f $file ]]; then cp "$file" "$root$file"; fi
-done
-mkdir -p "$root/packages"
-cp build/packages/*.deb "$root/packages"
-cp -r models/pycoder-16m "$root/model"
-cp examples/lazy_basics.cc "$root/packages"
-cat >"$root/packages/CMakeLists.txt" <<'END'
+. scripts/new_system.sh
+make_system package
+mkdir -p "$system/packages"
+cp build/packages/*.deb "$system/packages"
+cp -r models/pycoder-16m "$system/model"
+cp examples/lazy_basics.cc "$system/packages"
+cat >"$system/packages/CMakeLists.txt" <<'END'
 cmake_minimum_required(VERSION 3.25)
 project(user CXX)
 find_package(lazuli REQUIRED)
 add_executable(my-program lazy_basics.cc)
 target_link_libraries(my-program lazuli::lazuli)
 END
-inside() { chroot "$root" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
-inside apt-get update -qq
 inside sh -c 'apt-get install -y -qq --no-install-recommends /packages/lazuli_*.deb >/dev/null 2>&1'
 inside lazuli --version
 inside lazuli generate --model /model --prompt 'def fibonacci(n):' --max-tokens 16

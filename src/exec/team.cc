@@ -31,7 +31,7 @@ std::atomic<int>& configured() {
 
 /// How long one looks for a change before one sleeps: longer than the steps of a run that one thread does alone and than what a loop does
 /// between two runs.
-constexpr auto kSpin = std::chrono::microseconds(500);
+constexpr auto kTeamSpin = std::chrono::microseconds(500);
 
 }  // namespace
 
@@ -84,7 +84,7 @@ void Team::run(int threads, Body body, void* context) {
           door = door_.load(std::memory_order_acquire);
           return (door & kInside) == 0;
         },
-        kSpin);
+        kTeamSpin);
     if (done) break;
     door_.wait(door, std::memory_order_acquire);
     door = door_.load(std::memory_order_acquire);
@@ -98,7 +98,7 @@ uint32_t Team::await_other_than(uint32_t seen) {
         region = region_.load(std::memory_order_acquire);
         return region != seen;
       },
-      kSpin);
+      kTeamSpin);
   if (changed) return region;
   region_.wait(seen, std::memory_order_seq_cst);
   return region_.load(std::memory_order_acquire);

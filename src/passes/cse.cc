@@ -9,7 +9,7 @@ namespace lazuli {
 
 namespace {
 
-bool commutes(Op op) {
+bool is_symmetric(Op op) {
   switch (op) {
     case Op::add:
     case Op::mul:
@@ -35,7 +35,7 @@ bool same_constant(const Tensor& a, const Tensor& b) {
 
 bool same_operands(const GraphNode& a, const GraphNode& b) {
   if (a.inputs == b.inputs) return true;
-  return commutes(a.op) && a.inputs[0] == b.inputs[1] && a.inputs[1] == b.inputs[0];
+  return is_symmetric(a.op) && a.inputs[0] == b.inputs[1] && a.inputs[1] == b.inputs[0];
 }
 
 bool same(const GraphNode& a, const GraphNode& b) {
@@ -53,7 +53,7 @@ uint64_t hash(const GraphNode& n) {
   for (int64_t v : n.attrs.i) h = mix(h, static_cast<uint64_t>(v));
   for (int64_t v : n.attrs.list.span()) h = mix(h, static_cast<uint64_t>(v));
   auto of = [](Value v) { return static_cast<uint64_t>(v.node) << 8 ^ static_cast<uint64_t>(v.out); };
-  if (commutes(n.op)) {
+  if (is_symmetric(n.op)) {
     h = mix(h, mix(1, of(n.inputs[0])) + mix(1, of(n.inputs[1])));
   } else {
     for (Value v : n.inputs) h = mix(h, of(v));

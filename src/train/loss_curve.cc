@@ -18,7 +18,7 @@ namespace lazuli {
 
 namespace {
 
-constexpr size_t kMaxFileBytes = size_t{1} << 30;
+constexpr size_t kMaxCurveBytes = size_t{1} << 30;
 
 void add_point(const JsonValue& line, const char* key, std::vector<LossPoint>& curve) {
   const std::optional<JsonValue> value = line.find(key);
@@ -140,7 +140,7 @@ void svg_curve(fmt::memory_buffer& out, const SvgPlane& plane, const std::vector
 
 LossCurves read_loss_curves(const std::string& path) {
   LossCurves curves;
-  std::istringstream lines(read_file(path, kMaxFileBytes));
+  std::istringstream lines(read_file(path, kMaxCurveBytes));
   for (std::string line; std::getline(lines, line);) {
     try {
       const JsonDocument document = JsonDocument::parse(line, path);

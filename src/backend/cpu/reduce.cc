@@ -150,7 +150,7 @@ struct IntegerRows {
 };
 
 template <class T>
-PreparedOp prepare_integers(const KernelRequest& request) {
+PreparedOp reduce_integers(const KernelRequest& request) {
   const RowSpace space(request);
   const IntegerRows<T> state{request.op, StridedView(space.shape, space.operand.strides), space.rows, space.count,
                              rows_per_task(space.count)};
@@ -187,13 +187,13 @@ PreparedOp prepare_reduce(const KernelRequest& request) {
   const OperandSpec& x = request.inputs[0];
   switch (x.dtype) {
     case DType::i32:
-      return prepare_integers<int32_t>(request);
+      return reduce_integers<int32_t>(request);
     case DType::i64:
-      return prepare_integers<int64_t>(request);
+      return reduce_integers<int64_t>(request);
     case DType::i8:
-      return prepare_integers<int8_t>(request);
+      return reduce_integers<int8_t>(request);
     case DType::u8:
-      return prepare_integers<uint8_t>(request);
+      return reduce_integers<uint8_t>(request);
     default:
       break;
   }

@@ -9,7 +9,7 @@ namespace lazuli::cuda {
 namespace {
 
 constexpr uint32_t kBlock = 256;
-constexpr int64_t kBuckets = 2048, kStages = 5, kStateBytes = 64;
+constexpr int64_t kBuckets = 2048, kSampleStages = 5, kStateBytes = 64;
 
 /// Logits that a block takes: so many that there are at most 512 blocks.
 int64_t chunk_of(int64_t logits) { return std::max<int64_t>(1024, (logits + 512 * kBlock - 1) / (512 * kBlock) * kBlock); }
@@ -17,7 +17,7 @@ int64_t chunk_of(int64_t logits) { return std::max<int64_t>(1024, (logits + 512 
 std::string body_of(int64_t stage) {
   std::string body(kernel_file("sample"));
   if (stage == 0) return body.append(kernel_file("sample_penalise"));
-  if (stage < kStages - 1) return body.append(kernel_file("sample_cut"));
+  if (stage < kSampleStages - 1) return body.append(kernel_file("sample_cut"));
   return body.append(kernel_file("philox")).append(kernel_file("sample_draw"));
 }
 
@@ -28,7 +28,7 @@ PreparedOp prepare_sample(const KernelRequest& request) {
   if (const uint32_t strided = strided_operands(request)) return ask_for_contiguous(strided);
   const int64_t logits = request.inputs[0].shape.numel(), chunk = chunk_of(logits), blocks = (logits + chunk - 1) / chunk;
   std::vector<Launch> launches;
-  for (int64_t stage = 0; stage < kStages; ++stage) {
+  for (int64_t stage = 0; stage < kSampleStages; ++stage) {
     KernelText text;
     text.type("T", request.inputs[0].dtype).type("LENGTH", request.inputs[2].dtype).number("STAGE", stage);
     Launch launch;

@@ -6,7 +6,7 @@ namespace lazuli::cuda {
 
 namespace {
 
-constexpr uint32_t kBlock = 128;
+constexpr uint32_t kVectorBlock = 128;
 constexpr int64_t kFewColumns = 64, kLongColumn = 1 << 15;
 
 bool one_matrix(const Shape& shape) { return shape.rank() >= 2 && shape.numel() == shape[shape.rank() - 1] * shape[shape.rank() - 2]; }
@@ -38,8 +38,8 @@ std::optional<Kernel> vector_product(const KernelRequest& request, const Product
   std::string body;
   if (activation != Op::input) body = kernel_file("elementwise");
   body += "#define ACTIVATION(y) " + (activation == Op::input ? "(y)" : "op_" + std::string(name_of(activation)) + "(y)") + "\n";
-  launch.grid = {blocks_for(n, kBlock / 32), 1, 1};
-  launch.block = kBlock;
+  launch.grid = {blocks_for(n, kVectorBlock / 32), 1, 1};
+  launch.block = kVectorBlock;
   return make_kernel(request, with_text(request, p, std::move(launch), text, body.append(kernel_file("vector_product"))));
 }
 

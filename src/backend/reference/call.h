@@ -58,6 +58,9 @@ PreparedOp prepare_loop(const KernelRequest& request, int64_t tasks, size_t thre
   return prepared;
 }
 
+/// Of the result; what many loops count as their tasks.
+inline int64_t elements(const KernelRequest& request) { return request.outputs[0].shape.numel(); }
+
 /// Throws ValueError unless index is in [0, size).
 inline void check_index(const Call& call, const char* what, int64_t index, int64_t size) {
   if (index >= 0 && index < size) return;

@@ -77,8 +77,6 @@ void run_one_hot(const Call& call) {
   }
 }
 
-int64_t elements(const KernelRequest& request) { return request.outputs[0].shape.numel(); }
-
 }  // namespace
 
 PreparedOp prepare_concat(const KernelRequest& request) { return prepare_loop<run_concat>(request, elements(request)); }

@@ -44,8 +44,6 @@ void run_arange(const Call& call) {
   for (int64_t k = call.begin; k < call.end; ++k) call.out().set(k, Number::of(call.attr(0) + k * call.attr(1)));
 }
 
-int64_t elements(const KernelRequest& request) { return request.outputs[0].shape.numel(); }
-
 }  // namespace
 
 PreparedOp prepare_random(const KernelRequest& request) { return prepare_loop<run_random>(request, elements(request)); }
