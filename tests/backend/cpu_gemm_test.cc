@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "conformance/data.h"
+#include "conformance/exact.h"
 #include "conformance/harness.h"
 #include "support/each_target.h"
 
@@ -104,6 +105,54 @@ TEST(CpuGemm, LowRankProductsOfLargeRankAgreeWithReference) {
   for (const OpCall& call : {OpCall{Op::lora_fused, {x, a, b, scale}}, OpCall{Op::lora_linear, {x, w, a, b, scale}}}) {
     const Tensor want = conformance::run(reference_backend(), call)[0], got = conformance::run(cpu_backend(), call)[0];
     EXPECT_EQ(conformance::difference(got, want, {8, 512, 1}), "") << name_of(call.op);
+  }
+}
+
+OpCall lora_call(DType dtype, int64_t m, int64_t n, int64_t k, int64_t rank, bool transposed) {
+  const auto numbers = [&](const Shape& shape, uint64_t seed) { return conformance::random(dtype, shape, seed, -1, 1); };
+  const Tensor scale = conformance::scalar(DType::f32, 1.5);
+  OpCall call{
+      Op::lora_linear,
+      {numbers({m, k}, 1), numbers(transposed ? Shape{n, k} : Shape{k, n}, 2), numbers({rank, k}, 3), numbers({n, rank}, 4), scale}};
+  call.attrs.i = {1, 1, transposed ? 1 : 0, 0};
+  return call;
+}
+
+void expect_exact(const OpCall& call) {
+  const Shape &x = call.inputs[0].shape(), &w = call.inputs[1].shape();
+  SCOPED_TRACE(std::string(name_of(call.op)) + " " + std::string(name_of(call.inputs[0].dtype())) + to_string(x) + to_string(w));
+  const Tensor got = conformance::run(cpu_backend(), call)[0];
+  EXPECT_EQ(conformance::wrong_product(call, got), "");
+  for (const int64_t chunks : {2, 7})
+    EXPECT_TRUE(conformance::identical(got, conformance::run(cpu_backend(), call, {chunks})[0])) << chunks;
+}
+
+/// Of a product whose first term is computed in blocks, only the low-rank part is packed: the panels that are packed ahead are its own.
+TEST(CpuGemm, LowRankPartsAreAddedToBlocksOfBf16) {
+  const WithEmulated blocks({.bf16_blocks = true});
+  for (const bool transposed : {false, true}) {
+    expect_exact(lora_call(DType::bf16, 64, 512, 64, 8, transposed));
+    expect_exact(lora_call(DType::bf16, 64, 544, 64, 1, transposed));
+    expect_exact(lora_call(DType::bf16, 128, 1056, 768, 8, transposed));
+    expect_exact(lora_call(DType::bf16, 256, 1024, 300, 40, transposed));
+    expect_exact(lora_call(DType::bf16, 257, 544, 96, 300, transposed));
+  }
+}
+
+/// 300 steps of k are cut into two pieces of 160, 192 are one piece: scratch has room for the longer one.
+TEST(CpuGemm, RanksWhosePiecesAreLongerThanThoseOfTheWeight) {
+  on_every_target([](const std::string& target) {
+    SCOPED_TRACE(target);
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+      for (const bool transposed : {false, true}) {
+        expect_exact(lora_call(dtype, 40, 70, 300, 192, transposed));
+        expect_exact(lora_call(dtype, 200, 161, 576, 256, transposed));
+      }
+    }
+  });
+  for (const Emulated& special : {Emulated{.matrix_unit = true}, Emulated{.bf16_blocks = true}}) {
+    const WithEmulated now(special);
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) expect_exact(lora_call(dtype, 200, 192, 300, 192, true));
   }
 }
 

@@ -1,6 +1,7 @@
 // Defines guards that change the CPU backend's settings for a test and restore them.
 #pragma once
 
+#include "backend/cpu/emulated.h"
 #include "backend/cpu/tuning.h"
 #include "exec/team.h"
 #include "lazuli/plan_cache.h"
@@ -43,6 +44,22 @@ class WithTuned {
 class WithoutMatrixUnit : public WithTuned {
  public:
   WithoutMatrixUnit() : WithTuned(&cpu::Tuning::matrix_unit_rows, 1 << 20) {}
+};
+
+/// Plain loops in place of what only some processors have, for what is planned meanwhile.
+class WithEmulated {
+ public:
+  explicit WithEmulated(const cpu::Emulated& now) : before_(cpu::emulated()) { set(now); }
+  WithEmulated(const WithEmulated&) = delete;
+  WithEmulated& operator=(const WithEmulated&) = delete;
+  ~WithEmulated() { set(before_); }
+
+ private:
+  static void set(const cpu::Emulated& now) {
+    cpu::emulated() = now;
+    clear_plan_cache();
+  }
+  cpu::Emulated before_;
 };
 
 }  // namespace lazuli

@@ -89,7 +89,7 @@ void Gemm::run_tiles(const GemmPointers& pointers, PackedWeight* weight, float* 
     product->run(left(pointers, 0, block, 0).data, right(pointers, 0, block, 0, 0).data, aside.data, rest);
     accumulate = true;
   }
-  for (size_t t = way_ == Way::blocks || is_turned_ ? 1 : 0; t < spec_.terms.size(); ++t) {
+  for (size_t t = first_in_panels(); t < spec_.terms.size(); ++t) {
     const GemmTerm& term = spec_.terms[t];
     const bool pack = packs(t);
     const bool in_place = height_ == 1 && block.rows == 1 && term.a.dtype == DType::f32 && term.a.column == 1;
@@ -166,9 +166,9 @@ const float* Gemm::take_panel(const GemmPointers& pointers, const Kept& kept, Ne
     next.start(panel_at(pointers, kept, term, block, first_k + piece, 0), other, shares);
   } else if (term + 1 < spec_.terms.size()) {
     if (packs(term + 1)) next.start(panel_at(pointers, kept, term + 1, block, 0, 0), other, shares);
-  } else if (row_blocks_ == 1 && block.column + block.columns < spec_.n && packs(0)) {
+  } else if (const size_t first = first_in_panels(); row_blocks_ == 1 && block.column + block.columns < spec_.n && packs(first)) {
     // Of the next task, most often of the same thread; who fills a panel that is to be kept is not known yet.
-    const NextPanel::Source after = panel_at(pointers, kept, 0, block, 0, block.columns);
+    const NextPanel::Source after = panel_at(pointers, kept, first, block, 0, block.columns);
     if (kept.weight == nullptr || after.done) next.start(after, other, shares);
   }
   return panel;

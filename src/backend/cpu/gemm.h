@@ -168,6 +168,10 @@ class Gemm {
   /// True when sums go straight into the result.
   bool stores_sums() const { return spec_.out == DType::f32 && !swapped_ && !is_turned_ && !spec_.scaled && plain(); }
   bool plain() const { return !spec_.bias && !spec_.residual && !spec_.times && spec_.activation == nullptr; }
+  /// The first term whose sums are made of panels by run_tiles(); what comes before has been added by other means, and there is no room in
+  /// scratch to pack it.
+  size_t first_in_panels() const { return way_ == Way::blocks || is_turned_ ? 1 : 0; }
+  void measure_terms();
   /// Whether the right side of a term is packed.
   bool packs(size_t term) const { return way_ == Way::packed || spec_.terms[term].b.column != 1; }
   Sums sums_in_result(const GemmPointers& pointers, const Block& block) const;
@@ -189,9 +193,9 @@ class Gemm {
   int64_t group_ = 1;  ///< matrices of the batch that one task computes
   int64_t block_rows_ = 1, block_columns_ = 1;
   int64_t row_blocks_ = 1, column_blocks_ = 1;
-  int64_t neighbours_ = 1;  ///< tasks that run() does together where it has them
-  int64_t height_ = 1;      ///< of left panels
-  int64_t longest_k_ = 0;
+  int64_t neighbours_ = 1;                              ///< tasks that run() does together where it has them
+  int64_t height_ = 1;                                  ///< of left panels
+  int64_t longest_k_ = 0, longest_piece_ = 0;           ///< of the terms from first_in_panels() on
   std::vector<Kernels> kernels_;                        ///< of each term
   std::shared_ptr<const BlockProduct> products_[2][2];  ///< of whole and of last rows, of whole and of last columns
   size_t product_scratch_ = 0;
@@ -200,6 +204,7 @@ class Gemm {
   int64_t left_start_[2] = {}, right_start_[2] = {};
   int64_t shared_floats_ = 0;
   GemmKernels f32_;
+  const LimbKernels* limbs_ = nullptr;               ///< of Way::limbs
   PackedWeight::By by_ = PackedWeight::By::nothing;  ///< how it packs the first term's right side, where that may be kept
   int64_t weight_rows_ = 0, weight_columns_ = 0;     ///< of that side as it lies in memory
   bool is_turned_ = false;  ///< spec_ is the product of the transposes, whose sums are turned back before they are finished

@@ -24,14 +24,21 @@ Gemm::Gemm(GemmSpec spec) : spec_(std::move(spec)), tuning_(tuning()), f32_(gemm
   choose_way();
   choose_products();
   choose_limbs();
-  for (size_t t = 0; t < spec_.terms.size(); ++t) {
-    const GemmTerm& term = spec_.terms[t];
+  for (const GemmTerm& term : spec_.terms) {
     kernels_.push_back({gemm_kernels(term.a.dtype), gemm_kernels(term.b.dtype)});
-    if (way_ != Way::blocks || t > 0) longest_k_ = std::max(longest_k_, term.k);
   }
+  measure_terms();
   choose_blocks();
   choose_shared();
   choose_kept();
+}
+
+/// The term with the longest k need not have the longest pieces: 300 steps are cut into two of 160, 192 are one.
+void Gemm::measure_terms() {
+  for (size_t t = first_in_panels(); t < spec_.terms.size(); ++t) {
+    longest_k_ = std::max(longest_k_, spec_.terms[t].k);
+    longest_piece_ = std::max(longest_piece_, piece_of(spec_.terms[t].k, tuning_.piece_of_k));
+  }
 }
 
 void Gemm::choose_way() {
@@ -117,12 +124,10 @@ double Gemm::flops() const {
   return 2 * k * static_cast<double>(spec_.m) * static_cast<double>(spec_.n) * static_cast<double>(spec_.a_offsets.size());
 }
 
-int64_t Gemm::left_floats() const {
-  return block_rows_ * (way_ == Way::dots ? round_up(longest_k_, kChunk) : piece_of(longest_k_, tuning_.piece_of_k));
-}
+int64_t Gemm::left_floats() const { return block_rows_ * (way_ == Way::dots ? round_up(longest_k_, kChunk) : longest_piece_); }
 int64_t Gemm::right_floats() const {
   if (way_ == Way::dots) return block_columns_ * round_up(longest_k_, kChunk);
-  return kPanel * piece_of(longest_k_, tuning_.piece_of_k);
+  return kPanel * longest_piece_;
 }
 
 size_t Gemm::thread_scratch_bytes() const {

@@ -74,7 +74,7 @@ void Gemm::finish_row(const GemmPointers& pointers, float* sums, const Block& bl
 
 /// `rows`: room for kChunk rows of the result.
 void Gemm::finish_turned(const GemmPointers& pointers, const Sums& sums, float* rows, const Block& block) const {
-  const Transpose transpose = way_ == Way::limbs ? transpose_floats : f32_.transpose;
+  const Transpose transpose = way_ == Way::limbs ? limbs_->transpose : f32_.transpose;
   if (plain() && spec_.out == DType::f32 && !spec_.scaled) {
     float* const out = static_cast<float*>(pointers.out) + block.column * spec_.m + block.row;
     transpose(sums.data, sums.ld, block.rows, block.columns, out, spec_.m);

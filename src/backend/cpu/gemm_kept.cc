@@ -45,11 +45,11 @@ void Gemm::choose_kept() {
   if (spec_.turns && round_up(spec_.m, kPanel) * k <= kMostTurnedFloats) turned_ = std::shared_ptr<const Gemm>(new Gemm(TurnedOf{*this}));
 }
 
-Gemm::Gemm(const TurnedOf& of)
-    : spec_(of.straight.spec_), tuning_(of.straight.tuning_), longest_k_(of.straight.longest_k_), f32_(of.straight.f32_), is_turned_(true) {
+Gemm::Gemm(const TurnedOf& of) : spec_(of.straight.spec_), tuning_(of.straight.tuning_), f32_(of.straight.f32_), is_turned_(true) {
   std::swap(spec_.m, spec_.n);
   spec_.terms = turned_terms(std::move(spec_.terms));
   for (const GemmTerm& term : spec_.terms) kernels_.push_back({gemm_kernels(term.a.dtype), gemm_kernels(term.b.dtype)});
+  measure_terms();
   choose_turned_blocks();
   choose_shared();
 }

@@ -49,7 +49,7 @@ const MatrixLayout& Gemm::shared_side(size_t term) const { return is_turned_ ? s
 /// The left side as given is shared. Where k runs along the other side, the product is turned: tiles of a left side are made of such lines
 /// as they are, tiles of a right side are not.
 void Gemm::choose_limbs() {
-  if (way_ != Way::packed || swapped_ || spec_.a_offsets.size() != 1 || flops() < kLeastFlops || !has_matrix_unit()) return;
+  if (way_ != Way::packed || swapped_ || spec_.a_offsets.size() != 1 || flops() < kLeastFlops) return;
   if (std::min(spec_.m, spec_.n) < tuning_.matrix_unit_rows || !fills_squares(spec_.m) || !fills_squares(spec_.n)) return;
   if (spec_.terms[0].k < kShortK) return;
   size_t shared = 0;
@@ -57,7 +57,8 @@ void Gemm::choose_limbs() {
     if ((t.a.row != 1 && t.a.column != 1) || (t.b.row != 1 && t.b.column != 1)) return;
     shared += limb_bytes(limbs_of(t.a.dtype), divide_up(spec_.m, kUnitBlock) * 2, t.k);
   }
-  if (shared > kMostSharedBytes) return;
+  limbs_ = shared <= kMostSharedBytes ? limb_kernels() : nullptr;
+  if (limbs_ == nullptr) return;
   way_ = Way::limbs;
   is_turned_ = spec_.terms[0].b.column != 1;
   if (is_turned_) {
@@ -106,8 +107,8 @@ void Gemm::split_shared(const GemmPointers& pointers, int64_t task) const {
     const void* const data = is_turned_ ? pointers.b[t] : pointers.a[t];
     for (int64_t p = 0; p < spec_.terms[t].k; p += kPiece) {
       const int64_t line = is_turned_ ? side.column : side.row, step = is_turned_ ? side.row : side.column;
-      split_limbs({at(data, side.dtype, first * line + p * step), side.dtype, line, step}, is_turned_, lines,
-                  std::min(kPiece, spec_.terms[t].k - p), shared_limbs(pointers, t, p, first));
+      limbs_->split({at(data, side.dtype, first * line + p * step), side.dtype, line, step}, is_turned_, lines,
+                    std::min(kPiece, spec_.terms[t].k - p), shared_limbs(pointers, t, p, first));
     }
   }
 }
@@ -155,17 +156,17 @@ void Gemm::run_limbs(const GemmPointers& pointers, float* scratch, const Block& 
                           .accumulate = accumulate};
       if (is_turned_) {
         const MatrixRef a = left(pointers, t, block, p);
-        split_limbs({a.data, term.a.dtype, a.row, a.column}, false, block.rows, k, own);
+        limbs_->split({a.data, term.a.dtype, a.row, a.column}, false, block.rows, k, own);
         product.b = shared_limbs(pointers, t, p, block.column);
       } else {
         const MatrixRef b = right(pointers, t, block, p, 0);
-        split_limbs({b.data, term.b.dtype, b.column, b.row}, true, block.columns, k, own);
+        limbs_->split({b.data, term.b.dtype, b.column, b.row}, true, block.columns, k, own);
         product.a = shared_limbs(pointers, t, p, block.row);
       }
       Ahead ahead = next_to_split(pointers, t, block, p + kPiece);
       ahead.at_once = divide_up(ahead.left, product.rows * product.columns / (kUnitBlock * kUnitBlock) * divide_up(k, kUnitSteps));
       product.ahead = &ahead;
-      multiply_limbs(product);
+      limbs_->multiply(product);
       accumulate = true;
     }
   }
@@ -179,7 +180,7 @@ void Gemm::run_limbs(const GemmPointers& pointers, float* scratch, const Block& 
 
 /// Limbs of infinities, and of values that bf16 rounds to infinity, add up to NaN.
 void Gemm::mend(const GemmPointers& pointers, const Sums& sums, const Block& block) const {
-  if (!any_nan(sums.data, sums.ld, block.rows, block.columns)) return;
+  if (!limbs_->any_nan(sums.data, sums.ld, block.rows, block.columns)) return;
   for (int64_t i = 0; i < block.rows; ++i) {
     for (int64_t j = 0; j < block.columns; ++j) {
       float& sum = sums.data[i * sums.ld + j];

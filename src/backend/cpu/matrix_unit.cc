@@ -1,6 +1,6 @@
 #include "backend/cpu/matrix_unit.h"
 
-#include "lazuli/error.h"
+#include "backend/cpu/emulated.h"
 
 #if defined(__x86_64__)
 
@@ -302,6 +302,8 @@ HWY_POP_ATTRIBUTES
 
 namespace lazuli::cpu {
 
+namespace {
+
 void split_limbs(const LimbSource& source, bool right, int64_t lines, int64_t k, std::byte* tiles) {
   if (source.dtype == DType::f32) split<float>(source, right, lines, k, tiles);
   if (source.dtype == DType::bf16) split<bf16>(source, right, lines, k, tiles);
@@ -316,11 +318,14 @@ void multiply_limbs(const LimbProduct& product) {
   kBy[product.a_limbs - 1][product.b_limbs - 1](product);
 }
 
-void transpose_floats(const float* in, int64_t ldi, int64_t rows, int64_t columns, float* out, int64_t ldo) {
-  transpose_squares(in, ldi, rows, columns, out, ldo);
-}
+constexpr LimbKernels kLimbKernels{split_limbs, multiply_limbs, transpose_squares, find_nan};
 
-bool any_nan(const float* values, int64_t ld, int64_t rows, int64_t columns) { return find_nan(values, ld, rows, columns); }
+}  // namespace
+
+const LimbKernels* limb_kernels() {
+  if (emulated().matrix_unit) return &plain_limb_kernels();
+  return has_matrix_unit() ? &kLimbKernels : nullptr;
+}
 
 }  // namespace lazuli::cpu
 
@@ -329,10 +334,7 @@ bool any_nan(const float* values, int64_t ld, int64_t rows, int64_t columns) { r
 namespace lazuli::cpu {
 
 bool has_matrix_unit() { return false; }
-void split_limbs(const LimbSource&, bool, int64_t, int64_t, std::byte*) { throw DeviceError("there is no matrix unit"); }
-void multiply_limbs(const LimbProduct&) { throw DeviceError("there is no matrix unit"); }
-void transpose_floats(const float*, int64_t, int64_t, int64_t, float*, int64_t) { throw DeviceError("there is no matrix unit"); }
-bool any_nan(const float*, int64_t, int64_t, int64_t) { throw DeviceError("there is no matrix unit"); }
+const LimbKernels* limb_kernels() { return emulated().matrix_unit ? &plain_limb_kernels() : nullptr; }
 
 }  // namespace lazuli::cpu
 

@@ -34,13 +34,9 @@ struct LimbSource {
   int64_t line;  ///< stride from row to row of a left side, from column to column of a right side; in elements
   int64_t step;  ///< stride along k
 };
-/// Splits `lines` rows of a left side, or columns of a right side, and k steps. Tiles lie in order of line, k and limb; tiles of 16 lines
-/// each, zeros beyond k and nothing of use beyond the last line.
-void split_limbs(const LimbSource& source, bool right, int64_t lines, int64_t k, std::byte* tiles);
-
 /// c (rows, columns) = [c +] a (rows, k) times b (k, columns); both counts are multiples of kUnitBlock.
 struct LimbProduct {
-  const std::byte *a, *b;  ///< from split_limbs
+  const std::byte *a, *b;  ///< from LimbKernels::split
   int a_limbs, b_limbs;
   int64_t rows, columns, k;
   float* c;
@@ -48,11 +44,18 @@ struct LimbProduct {
   bool accumulate;
   Ahead* ahead = nullptr;  ///< asked for meanwhile, for each tile of k of each kUnitBlock square; may be null
 };
-void multiply_limbs(const LimbProduct& product);
 
-/// GemmKernels::transpose, in larger squares.
-void transpose_floats(const float* in, int64_t ldi, int64_t rows, int64_t columns, float* out, int64_t ldo);
-/// Whether there is a NaN among them.
-bool any_nan(const float* values, int64_t ld, int64_t rows, int64_t columns);
+struct LimbKernels {
+  /// Splits `lines` rows of a left side, or columns of a right side, and k steps. Tiles lie in order of line, k and limb; tiles of 16 lines
+  /// each, zeros beyond k and nothing of use beyond the last line.
+  void (*split)(const LimbSource& source, bool right, int64_t lines, int64_t k, std::byte* tiles);
+  void (*multiply)(const LimbProduct& product);
+  /// GemmKernels::transpose, in larger squares.
+  Transpose transpose;
+  /// Whether there is a NaN among them.
+  bool (*any_nan)(const float* values, int64_t ld, int64_t rows, int64_t columns);
+};
+/// Those of the unit, or what tests have put in their place (emulated.h). Null where there is none.
+const LimbKernels* limb_kernels();
 
 }  // namespace lazuli::cpu

@@ -3,6 +3,7 @@
 #include <dnnl.hpp>
 #include <string_view>
 
+#include "backend/cpu/emulated.h"
 #include "lazuli/error.h"
 
 extern "C" {
@@ -72,6 +73,7 @@ bool has_bf16_arithmetic() {
 }  // namespace
 
 std::shared_ptr<const BlockProduct> BlockProduct::make(const Shape& s) {
+  if (emulated().bf16_blocks) return plain_block_product(s);
   static const bool fast = has_bf16_arithmetic();
   if (!fast) return nullptr;
   const OneThread one;

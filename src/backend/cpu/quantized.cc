@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "backend/cpu/emulated.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/quantized.cc"
 #include "backend/cpu/each_target.h"
@@ -140,13 +142,21 @@ void product4(const QuantizedTile& t) {
   }
 }
 
+/// In place of panels of bytes: packs nothing, but uses up scratch as they do.
+template <int64_t kBits>
+void plain_panels(const QuantizedTile& t, std::byte* scratch) {
+  std::fill_n(scratch, panel_bytes(kBits, t.k), std::byte{0xff});
+  kBits == 8 ? product8(t) : product4(t);
+}
+
 void fill_quantized(int64_t bits, QuantizedKernels& set) {
   if (bits == 8) {
     set = {round_any<round_row8<float>, round_row8<bf16>, round_row8<f16>>, product8, nullptr};
   } else {
     set = {round_any<round_row4<float>, round_row4<bf16>, round_row4<f16>>, product4, nullptr};
   }
-  if (HWY_TARGET == HWY_AVX3) {
+  if (emulated().byte_panels) set.panels = bits == 8 ? plain_panels<8> : plain_panels<4>;
+  if (HWY_TARGET == HWY_AVX3 && set.panels == nullptr) {
     if (const auto product = quantized_product_vnni(bits)) {
       set.product = product;
       set.panels = quantized_panels_vnni(bits);
