@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs the checks of whole models (tests/models/whole_model_test.cc) on the reference backend; the last line says how many passed and failed.
-# That takes hours of processor time, so it is no part of the test suite or of CI, where the same checks run on the CPU and on a GPU.
+# That takes an hour or two of processor time, so it is no part of the test suite or of CI, where the same checks run on the CPU and on a GPU.
 # Usage: scripts/check_whole_models.sh [--no-build] [FILTER...]
 #   --no-build    with the programs that build/release/bin holds, or the folder in LAZULI_BIN
-#   FILTER        some of them: 'WholeLogits.*' 'WholeGreedyTokens.*' 'WholeTraining.*' 'WholeVectors.*' '*bf16'
+#   FILTER        some of them: 'WholeLogits*' 'WholeGreedyTokens*' 'WholeTraining.*' 'WholeVectors.*' '*bf16'
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
