@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "backend/cpu/emulated.h"
+#include "backend/cpu/thresholds.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/quantized.cc"
@@ -107,35 +108,82 @@ void round_any(const void* x, DType dtype, int64_t k, std::byte* row) {
   f32_row(static_cast<const float*>(x), k, row);
 }
 
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+
+int32_t dot8(const int8_t* w, const int8_t* x, int64_t k) {
+  int32_t sum = 0;
+  for (int64_t p = 0; p < k; ++p) sum += static_cast<int32_t>(w[p]) * static_cast<int32_t>(x[p]);
+  return sum;
+}
+
+/// Of 16 bytes, whose halves are numbers 8 too large, without what that adds.
+int32_t dot4(const uint8_t* w, const int8_t* even, const int8_t* odd) {
+  int32_t sum = 0;
+  for (int64_t p = 0; p < 16; ++p) sum += (w[p] & 15) * even[p] + (w[p] >> 4) * odd[p];
+  return sum;
+}
+
+#else
+
+// Sums of integers are exact, so they are those of the plain loops.
+HWY_INLINE int32_t dot8(const int8_t* w, const int8_t* x, int64_t k) {
+  const hn::ScalableTag<int16_t> d16;
+  const hn::Rebind<int8_t, decltype(d16)> d8;
+  const auto step = static_cast<int64_t>(hn::Lanes(d16));
+  VI even = hn::Zero(I32()), odd = even;
+  int64_t p = 0;
+  for (; p + step <= k; p += step) {
+    const auto a = hn::PromoteTo(d16, hn::LoadU(d8, w + p)), b = hn::PromoteTo(d16, hn::LoadU(d8, x + p));
+    even = hn::ReorderWidenMulAccumulate(I32(), a, b, even, odd);
+  }
+  int32_t sum = hn::GetLane(hn::SumOfLanes(I32(), hn::Add(even, odd)));
+  for (; p < k; ++p) sum += static_cast<int32_t>(w[p]) * static_cast<int32_t>(x[p]);
+  return sum;
+}
+
+/// Of 16 bytes, whose halves are numbers 8 too large, without what that adds.
+HWY_INLINE int32_t dot4(const uint8_t* w, const int8_t* even, const int8_t* odd) {
+  const hn::CappedTag<int16_t, 16> d16;
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  const hn::Rebind<int8_t, decltype(d16)> d8;
+  const hn::Rebind<uint8_t, decltype(d16)> u8;
+  auto sum = hn::Zero(d32), other = sum;
+  for (int64_t p = 0; p < 16; p += static_cast<int64_t>(hn::Lanes(d16))) {
+    const auto both = hn::PromoteTo(d16, hn::LoadU(u8, w + p));
+    const auto low = hn::And(both, hn::Set(d16, int16_t{15})), high = hn::ShiftRight<4>(both);
+    sum = hn::ReorderWidenMulAccumulate(d32, low, hn::PromoteTo(d16, hn::LoadU(d8, even + p)), sum, other);
+    sum = hn::ReorderWidenMulAccumulate(d32, high, hn::PromoteTo(d16, hn::LoadU(d8, odd + p)), sum, other);
+  }
+  return hn::GetLane(hn::SumOfLanes(d32, hn::Add(sum, other)));
+}
+
+#endif
+
 void product8(const QuantizedTile& t) {
   for (int64_t j = 0; j < t.columns; ++j) {
     const auto* w = reinterpret_cast<const int8_t*>(t.q + j * t.q_stride);
     const float scale = quantized_scale(t.scales, t.half_scales, j * t.scale_stride);
     for (int64_t i = 0; i < t.rows; ++i) {
       const auto& row = *reinterpret_cast<const RoundedRow*>(t.x + i * t.x_stride);
-      const int8_t* x = row.values();
-      int32_t sum = 0;
-      for (int64_t p = 0; p < t.k; ++p) sum += static_cast<int32_t>(w[p]) * static_cast<int32_t>(x[p]);
-      t.out[i * t.ldo + j] = static_cast<float>(sum) * (row.scale * scale);
+      t.out[i * t.ldo + j] = static_cast<float>(dot8(w, row.values(), t.k)) * (row.scale * scale);
     }
   }
 }
 
 void product4(const QuantizedTile& t) {
+  const int64_t groups = t.k / kQuantizedGroup;
+  float scales[threshold::quantized::kLongest / kQuantizedGroup];
   for (int64_t j = 0; j < t.columns; ++j) {
     const auto* w = reinterpret_cast<const uint8_t*>(t.q + j * t.q_stride);
+    for (int64_t g = 0; g < groups; ++g) scales[g] = quantized_scale(t.scales, t.half_scales, j * t.scale_stride + g);
     for (int64_t i = 0; i < t.rows; ++i) {
       const auto* block = reinterpret_cast<const RoundedBlock*>(t.x + i * t.x_stride);
       float sum = 0;
-      for (int64_t g = 0; g < t.k / kQuantizedGroup; ++g) {
+      for (int64_t g = 0; g < groups; ++g) {
         const RoundedBlock& b = block[g / 4];
-        const int64_t first = g % 4 * 16;
-        int32_t whole = 0;
-        for (int64_t p = 0; p < 16; ++p) {
-          const int32_t both = w[g * 16 + p];
-          whole += ((both & 15) - 8) * b.even[first + p] + ((both >> 4) - 8) * b.odd[first + p];
-        }
-        sum += static_cast<float>(whole) * (b.scale[g % 4 * 4] * quantized_scale(t.scales, t.half_scales, j * t.scale_stride + g));
+        const int64_t at = g % 4;
+        const int32_t whole = dot4(w + g * 16, b.even + at * 16, b.odd + at * 16) + b.start[4 * at];
+        sum += static_cast<float>(whole) * (b.scale[4 * at] * scales[g]);
       }
       t.out[i * t.ldo + j] = sum;
     }
