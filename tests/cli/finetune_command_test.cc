@@ -75,7 +75,9 @@ TEST_F(FinetuneCommand, WritesAdapterMetricsTraceAndOneJsonObject) {
   const JsonValue root = result.root();
   EXPECT_EQ(root.get("iterations").as_int(), 4);
   EXPECT_FALSE(root.get("interrupted").as_bool());
-  EXPECT_EQ(root.get("trained_tokens").as_int(), 4 * 2 * 16);
+  // The last window of the data, which may be among these, has fewer.
+  EXPECT_LE(root.get("trained_tokens").as_int(), 4 * 2 * 16);
+  EXPECT_GT(root.get("trained_tokens").as_int(), 4 * 2 * 16 - 16);
   EXPECT_LT(root.get("val_loss_after").as_double(), root.get("val_loss_before").as_double());
   EXPECT_EQ(root.get("train_loss_after_steps").as_int(), 2);
   EXPECT_EQ(root.get("loss_curve").as_string(), adapter() + "/loss.svg");
