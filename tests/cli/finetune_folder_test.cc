@@ -157,7 +157,6 @@ TEST_F(FinetuneFolder, TwoRunsCannotShareAFolder) {
   const Program first(folder_, words({"--iters", "1000000", "--steps-per-report", "1"}));
   wait_for(first, "train loss");
   for (const char* how : {"--resume", "--overwrite"}) {
-    const TestFolder other;
     fs::create_directories(folder_ / "second");
     const std::string log = folder_ / "second/log";
     const Program second(folder_, words({how}), {"/bin/sh", "-c", "exec \"$@\" 2>" + log, "sh"});

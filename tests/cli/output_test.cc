@@ -175,7 +175,7 @@ TEST_F(Output, AClosedErrorStreamChangesNoResult) {
 TEST_F(Output, AFileThatCannotBeWrittenIsNamedBeforeTheWork) {
   fs::create_directories(folder_ / "folder.npy");
   const Words missing_folder_after = {"--model", folder_ / "no-model"};
-  for (const std::string file : {folder_ / "none/f.npy", folder_ / "folder.npy", folder_ / "texts.txt/f.npy"}) {
+  for (const std::string& file : {folder_ / "none/f.npy", folder_ / "folder.npy", folder_ / "texts.txt/f.npy"}) {
     for (Words words : std::vector<Words>{{"generate", "--prompt", "ab", "--trace", file},
                                           {"eval", "--data", folder_ / "texts.txt", "--dump-logits", file},
                                           {"explain", "--output", file},
