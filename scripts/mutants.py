@@ -148,8 +148,7 @@ def environment(**more):
 
 def configure():
     # With the flags of the ordinary build, so that its objects serve here; the tests read models and documents of the checkout.
-    data = os.environ.get("LAZULI_TEST_SOURCE_DIR", str(ROOT))
-    command = ["cmake", "--preset", "release", "-DLAZULI_SHARED=OFF", f"-DLAZULI_TEST_SOURCE_DIR={data}"]
+    command = ["cmake", "--preset", "release", "-DLAZULI_SHARED=OFF", f"-DLAZULI_TEST_SOURCE_DIR={ROOT}"]
     subprocess.run(command, cwd=TREE, check=True, stdout=subprocess.DEVNULL, env=environment())
     entries = json.loads((BUILD / "compile_commands.json").read_text())
     return {e["file"]: shlex.split(e["command"]) for e in entries}
