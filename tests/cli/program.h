@@ -8,7 +8,9 @@
 
 #include <csignal>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -42,13 +44,24 @@ class TestFolder {
   std::filesystem::path path_;
 };
 
-/// The program, started with its output going to files in a folder. `before`: called in the new process first, which ends with code 126
-/// where it returns false. `instead`: a descriptor for its standard output.
+/// What comes before a program in its process: another program that starts it, with its arguments, or a function, which ends the process
+/// with code 126 where it returns false.
+struct Before {
+  std::vector<std::string> words;
+  bool (*call)() = nullptr;
+  Before() = default;
+  Before(std::vector<std::string> starter) : words(std::move(starter)) {}
+  Before(std::initializer_list<std::string> starter) : words(starter) {}
+  Before(bool (*function)()) : call(function) {}
+};
+
+/// The program, started with its output going to files in a folder. `instead`: a descriptor for its standard output.
 class Program {
  public:
-  Program(const TestFolder& folder, const std::vector<std::string>& arguments, bool (*before)() = nullptr, int instead = -1)
+  Program(const TestFolder& folder, const std::vector<std::string>& arguments, const Before& before = {}, int instead = -1)
       : out_(folder / "stdout"), err_(folder / "stderr") {
-    std::vector<std::string> words = {program_path()};
+    std::vector<std::string> words = before.words;
+    words.push_back(program_path());
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -62,7 +75,7 @@ class Program {
     }
     dup2(instead >= 0 ? instead : out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    if (before != nullptr && !before()) _exit(126);
+    if (before.call != nullptr && !before.call()) _exit(126);
     execvp(argv[0], argv.data());
     _exit(127);
   }
