@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "base/file.h"
+#include "support/source_folder.h"
 
 namespace lazuli {
 namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kRoot = LAZULI_SOURCE_DIR;
+const fs::path kRoot = source_folder();
 
 std::string text_of(const fs::path& path) { return read_file(path.string(), 1 << 20); }
 

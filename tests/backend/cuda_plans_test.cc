@@ -12,6 +12,7 @@
 #include "backend/cuda/launch.h"
 #include "explain/workload.h"
 #include "plan/planner.h"
+#include "support/source_folder.h"
 
 namespace lazuli {
 namespace {
@@ -90,9 +91,9 @@ Plan plan_without_card(const Workload& workload) {
 }
 
 void expect_golden(const std::string& name, DType dtype, const WorkloadOptions& options) {
-  const AnyModel model = AnyModel::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m", dtype);
+  const AnyModel model = AnyModel::load(source_folder() + "/models/pycoder-16m", dtype);
   const Lines got = lines_of(plan_without_card(record_workload(model, nullptr, options)));
-  const std::string path = fmt::format("{}/tests/data/cuda_plans/{}.txt", LAZULI_SOURCE_DIR, name);
+  const std::string path = fmt::format("{}/tests/data/cuda_plans/{}.txt", source_folder(), name);
   if (std::getenv("LAZULI_WRITE_GOLDENS") != nullptr) {
     std::ofstream file(path);
     for (const std::string& line : got) file << line << "\n";

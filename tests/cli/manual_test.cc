@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "cli/program.h"
+#include "support/source_folder.h"
 #include "support/tiny_sentences.h"
 
 namespace lazuli {
@@ -73,7 +74,7 @@ bool has_program(const std::string& name) { return std::system(("command -v " + 
 TEST(Manual, CommandReferenceIsUpToDate) {
   const Result r = run({"man", "--format", "markdown"});
   ASSERT_EQ(r.code, 0) << r.err;
-  EXPECT_TRUE(r.out == read_file(std::string(LAZULI_SOURCE_DIR) + "/docs/commands.md", 1 << 20))
+  EXPECT_TRUE(r.out == read_file(source_folder() + "/docs/commands.md", 1 << 20))
       << "to bring it up to date: build/release/bin/lazuli man --format markdown > docs/commands.md";
 }
 
@@ -187,7 +188,7 @@ class Examples : public testing::Test {
 
 TEST_F(Examples, OfTheDocumentsWork) {
   for (const char* name : {"my-sources", "other-sources", "include"}) fs::create_directory_symlink(folder_ / "src", folder_ / name);
-  const std::string root = LAZULI_SOURCE_DIR;
+  const std::string root = source_folder();
   int lines = 0;
   for (const std::string& document : {root + "/README.md", root + "/docs/quickstart.md", root + "/docs/performance.md"}) {
     bool shell_block = false;

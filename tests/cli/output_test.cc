@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cli/program.h"
+#include "support/source_folder.h"
 #include "support/tiny_folder.h"
 #include "support/tiny_sentences.h"
 
@@ -229,7 +230,7 @@ TEST_F(Output, EmbeddedRowsComeBatchByBatch) {
 /// One mechanism writes to standard output; what goes past it would be lost without a word.
 TEST(OutputSources, NothingElseWritesToStandardOutput) {
   const std::regex direct(R"(std::cout|\bstdout[,)]|\bprintf\(|\bputs\(|STDOUT_FILENO)");
-  for (const auto& entry : fs::recursive_directory_iterator(fs::path(LAZULI_SOURCE_DIR) / "src")) {
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(source_folder()) / "src")) {
     const std::string name = entry.path().filename().string();
     if (!entry.is_regular_file() || name == "output.cc" || entry.path().string().find("/cuda/kernels/") != std::string::npos) continue;
     std::ifstream in(entry.path());

@@ -14,10 +14,11 @@
 #include <vector>
 
 #include "base/file.h"
+#include "support/source_folder.h"
 
 namespace lazuli {
 
-inline std::string model_folder() { return std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m"; }
+inline std::string model_folder() { return source_folder() + "/models/pycoder-16m"; }
 
 /// The program lies beside the tests.
 inline std::string program_path() { return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "lazuli").string(); }

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "lazuli/error.h"
+#include "support/source_folder.h"
 #include "support/temp_folder.h"
 #include "support/tiny_llama.h"
 
@@ -101,7 +102,7 @@ TEST_F(Evaluate, TooFewOrUnknownTokensAreRefused) {
 TEST_F(Evaluate, EveryDocumentEndsWithTheEndOfText) {
   folder_.write("data/a.txt", "x = 1\n");
   folder_.write("data/b.txt", "y = 2\n");
-  const Tokenizer tokenizer = Tokenizer::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m");
+  const Tokenizer tokenizer = Tokenizer::load(source_folder() + "/models/pycoder-16m");
   std::vector<int32_t> expected;
   for (const char* text : {"x = 1\n", "y = 2\n"}) {
     for (int32_t id : tokenizer.encode(text)) expected.push_back(id);

@@ -9,6 +9,7 @@
 #include "generate/decode_session.h"
 #include "lazuli/error.h"
 #include "lazuli/generate.h"
+#include "support/source_folder.h"
 #include "support/temp_folder.h"
 #include "support/tiny_llama.h"
 
@@ -136,7 +137,7 @@ TEST_F(TinyModel, AnAdapterChangesTheLogitsAsItDoesInOnePass) {
 class TinyGenerator : public TinyModel {
  protected:
   GenerateResult run(const GenerateOptions& options, const TextCallback& on_text = {}) const {
-    Generator generator(model_, Tokenizer::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m"));
+    Generator generator(model_, Tokenizer::load(source_folder() + "/models/pycoder-16m"));
     return generator.run(std::vector<int32_t>{20, 21, 22}, options, on_text);
   }
   static GenerateOptions tokens(int64_t count) {
@@ -148,7 +149,7 @@ class TinyGenerator : public TinyModel {
 };
 
 TEST_F(TinyGenerator, AnIdThatIsNoTokenEndsNoText) {
-  std::filesystem::copy(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m/tokenizer.json", folder_.path("tokenizer.json"));
+  std::filesystem::copy(source_folder() + "/models/pycoder-16m/tokenizer.json", folder_.path("tokenizer.json"));
   folder_.write("config.json", R"({"eos_token_id": [-1, 3, 4294967296]})");
   EXPECT_THAT(Tokenizer::load(folder_.path()).eos_ids(), ElementsAre(3));
 }
@@ -219,7 +220,7 @@ TEST_F(TinyGenerator, SampledTextDependsOnTheSeed) {
 TEST_F(TinyGenerator, LimitsAreChecked) {
   EXPECT_EQ(run(tokens(125)).tokens.size(), 125U);
   EXPECT_THROW(run(tokens(0)), ValueError);
-  Generator generator(model_, Tokenizer::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m"));
+  Generator generator(model_, Tokenizer::load(source_folder() + "/models/pycoder-16m"));
   EXPECT_THROW(generator.run("", {}), ValueError);
   EXPECT_THROW(generator.run(std::vector<int32_t>{64}, {}), ValueError);
   EXPECT_THAT(message_of<ValueError>([&] { generator.run(std::vector<int32_t>(129, 1), {}); }), HasSubstr("context of 128"));

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/source_folder.h"
+
 namespace lazuli {
 namespace {
 
@@ -29,7 +31,7 @@ class TextStreamOf : public testing::Test {
     return text;
   }
 
-  Tokenizer tokenizer_ = Tokenizer::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m");
+  Tokenizer tokenizer_ = Tokenizer::load(source_folder() + "/models/pycoder-16m");
   std::vector<std::string> pieces_;
   std::optional<FinishReason> reason_;
   bool stopped_ = false;

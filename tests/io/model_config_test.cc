@@ -7,6 +7,7 @@
 #include "lazuli/error.h"
 #include "models/registry.h"
 #include "support/notices.h"
+#include "support/source_folder.h"
 #include "support/temp_folder.h"
 
 namespace lazuli {
@@ -44,7 +45,7 @@ std::string format_error(F&& call) {
 }
 
 TEST(ModelConfig, ReadsTheShippedModel) {
-  const ModelConfig c = read_model_config(LAZULI_SOURCE_DIR "/models/pycoder-16m");
+  const ModelConfig c = read_model_config(source_folder() + "/models/pycoder-16m");
   EXPECT_EQ(c.model_type, "qwen2");
   EXPECT_EQ(c.architectures, std::vector<std::string>{"Qwen2ForCausalLM"});
   EXPECT_EQ(c.hidden_size, 384);

@@ -8,6 +8,7 @@
 
 #include "lazuli/error.h"
 #include "lazuli/tokenizer.h"
+#include "support/source_folder.h"
 #include "support/temp_folder.h"
 
 namespace lazuli {
@@ -17,9 +18,7 @@ using nlohmann::json;
 using test::TempFolder;
 using Ids = std::vector<std::int32_t>;
 
-json read(const std::string& name) {
-  return json::parse(std::ifstream(std::string(LAZULI_SOURCE_DIR) + "/tests/io/tokenizer_data/files/" + name));
-}
+json read(const std::string& name) { return json::parse(std::ifstream(source_folder() + "/tests/io/tokenizer_data/files/" + name)); }
 
 void write(const TempFolder& folder, const std::string& name, const json& content) { folder.write(name, content.dump()); }
 

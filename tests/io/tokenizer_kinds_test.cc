@@ -10,11 +10,12 @@
 #include <vector>
 
 #include "lazuli/tokenizer.h"
+#include "support/source_folder.h"
 
 namespace lazuli {
 namespace {
 
-const std::string kData = std::string(LAZULI_SOURCE_DIR) + "/tests/io/tokenizer_data/";
+const std::string kData = source_folder() + "/tests/io/tokenizer_data/";
 
 const nlohmann::json& golden() {
   static const auto rows = nlohmann::json::parse(std::ifstream(kData + "golden_kinds.json"));

@@ -12,11 +12,12 @@
 #include <vector>
 
 #include "lazuli/error.h"
+#include "support/source_folder.h"
 
 namespace lazuli {
 namespace {
 
-const std::string kSource = LAZULI_SOURCE_DIR;
+const std::string kSource = source_folder();
 const std::string kData = kSource + "/tests/io/tokenizer_data/";
 const std::string kPycoder = kSource + "/models/pycoder-16m";
 

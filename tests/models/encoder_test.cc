@@ -14,6 +14,7 @@
 #include "lazuli/ops.h"
 #include "lazuli/safetensors.h"
 #include "support/notices.h"
+#include "support/source_folder.h"
 #include "support/temp_folder.h"
 
 namespace lazuli {
@@ -24,7 +25,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string tiny(const std::string& name) { return std::string(LAZULI_SOURCE_DIR) + "/tests/data/tiny-" + name; }
+std::string tiny(const std::string& name) { return source_folder() + "/tests/data/tiny-" + name; }
 
 struct Expected {
   std::vector<int32_t> ids;

@@ -10,11 +10,12 @@
 #include "lazuli/model.h"
 #include "lazuli/safetensors.h"
 #include "support/cuda_device.h"
+#include "support/source_folder.h"
 
 namespace lazuli {
 namespace {
 
-std::string in_source(const char* path) { return std::string(LAZULI_SOURCE_DIR) + "/" + path; }
+std::string in_source(const char* path) { return source_folder() + "/" + path; }
 
 std::shared_ptr<const LanguageModel> pycoder() {
   static const auto model = load_model(in_source("models/pycoder-16m"));

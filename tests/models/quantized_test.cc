@@ -8,13 +8,14 @@
 #include "lazuli/evaluate.h"
 #include "lazuli/model.h"
 #include "lazuli/safetensors.h"
+#include "support/source_folder.h"
 #include "support/temp_folder.h"
 #include "support/tiny_llama.h"
 
 namespace lazuli {
 namespace {
 
-std::string in_source(const std::string& path) { return std::string(LAZULI_SOURCE_DIR) + "/" + path; }
+std::string in_source(const std::string& path) { return source_folder() + "/" + path; }
 
 // Instrumented kernels are slow: a shorter text then, whose perplexity says less.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

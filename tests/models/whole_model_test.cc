@@ -20,6 +20,7 @@
 #include "lazuli/train.h"
 #include "support/cpu_settings.h"
 #include "support/cuda_device.h"
+#include "support/source_folder.h"
 
 namespace lazuli {
 namespace {
@@ -102,7 +103,7 @@ class WholeModels : public testing::TestWithParam<Case> {
 
   void expect_greedy_tokens() const {
     const auto model = load();
-    const Tokenizer tokenizer = Tokenizer::load(std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m");
+    const Tokenizer tokenizer = Tokenizer::load(source_folder() + "/models/pycoder-16m");
     for (const int64_t rank : {0, 8}) {
       std::optional<Adapter> adapter;
       if (rank > 0) adapter = model_->adapter(model->linears(), rank);
@@ -172,8 +173,7 @@ TEST_P(WholeTraining, TenStepsAreNoFurtherOffThanThoseOfPeft) {
 }
 
 TEST_P(WholeVectors, AreNoFurtherOffThanThoseOfPyTorch) {
-  std::filesystem::copy_file(std::string(LAZULI_SOURCE_DIR) + "/tests/data/tiny-sentences/tokenizer.json",
-                             model_->folder() + "/tokenizer.json");
+  std::filesystem::copy_file(source_folder() + "/tests/data/tiny-sentences/tokenizer.json", model_->folder() + "/tokenizer.json");
   const auto model = EmbeddingModel::load(model_->folder(), mode().dtype, mode().quantization);
   for (const test::WholeModelTexts& texts : model_->texts()) {
     std::optional<Adapter> adapter;

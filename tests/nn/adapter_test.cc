@@ -12,6 +12,7 @@
 #include "lazuli/error.h"
 #include "lazuli/safetensors.h"
 #include "support/notices.h"
+#include "support/source_folder.h"
 #include "support/temp_folder.h"
 
 namespace lazuli {
@@ -102,7 +103,7 @@ TEST(Adapter, ReferenceAdapterOfPeftLoads) {
     for (const char* name : {"gate_proj", "up_proj"}) layers.push_back({path + ".mlp." + name, 384, 1024});
     layers.push_back({path + ".mlp.down_proj", 1024, 384});
   }
-  const Adapter adapter = Adapter::load(std::string(LAZULI_SOURCE_DIR) + "/tests/data/pycoder-16m/lora_after_40_steps", layers);
+  const Adapter adapter = Adapter::load(source_folder() + "/tests/data/pycoder-16m/lora_after_40_steps", layers);
   EXPECT_EQ(adapter.pairs().size(), 56U);
   EXPECT_EQ(adapter.config().scale(), 2.0);
 }

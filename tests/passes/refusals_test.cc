@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "lazuli/error.h"
 #include "support/refusal_cases.h"
+#include "support/source_folder.h"
 
 namespace lazuli {
 namespace {
@@ -48,7 +49,7 @@ const std::map<std::string, int> kWithoutCase = {
 TEST(Refusals, EachReasonInTheSourcesIsTried) {
   std::map<std::string, int> in_sources, tried = kWithoutCase;
   const std::regex text("refuse\\((?:\"[^\"]*\", )?[^;\"]*\"([^\"]*)\"");
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(std::string(LAZULI_SOURCE_DIR) + "/src/passes")) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(source_folder() + "/src/passes")) {
     if (entry.path().extension() != ".cc") continue;
     const std::string source = read_file(entry.path(), size_t{1} << 20);
     for (auto at = std::sregex_iterator(source.begin(), source.end(), text); at != std::sregex_iterator(); ++at) ++in_sources[(*at)[1]];

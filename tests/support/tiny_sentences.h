@@ -4,9 +4,11 @@
 #include <filesystem>
 #include <string>
 
+#include "support/source_folder.h"
+
 namespace lazuli::test {
 
-inline std::string data_folder(const std::string& name) { return std::string(LAZULI_SOURCE_DIR) + "/tests/data/" + name; }
+inline std::string data_folder(const std::string& name) { return source_folder() + "/tests/data/" + name; }
 
 /// Fills `folder` with the encoder, its tokenizer, and the modules of `variant` of tests/data/tiny-sentences; none for an empty name.
 inline void make_tiny_sentences(const std::string& folder, const std::string& variant) {

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "lazuli/shape.h"
+#include "support/source_folder.h"
 
 namespace lazuli::test {
 
@@ -19,7 +20,7 @@ namespace {
 constexpr int64_t kBlockRows = 16, kBlockColumns = 512, kChunk = 256;
 constexpr int64_t kSamples = 2, kSamplesOfOneRow = 24;
 
-const std::string kData = std::string(LAZULI_SOURCE_DIR) + "/tests/data/whole-models/";
+const std::string kData = source_folder() + "/tests/data/whole-models/";
 
 /// The finaliser of MurmurHash3.
 uint32_t mix(uint32_t x) {

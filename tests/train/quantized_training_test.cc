@@ -14,12 +14,13 @@
 #include "lazuli/quantize.h"
 #include "lazuli/safetensors.h"
 #include "lazuli/train.h"
+#include "support/source_folder.h"
 #include "support/temp_folder.h"
 
 namespace lazuli {
 namespace {
 
-const std::string kModel = std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m";
+const std::string kModel = source_folder() + "/models/pycoder-16m";
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
 constexpr int64_t kSteps = 3;
@@ -54,8 +55,7 @@ struct Course {
 };
 
 Course train(const std::shared_ptr<const LanguageModel>& model, int64_t steps, double dropout = 0) {
-  const Tensor all =
-      SafetensorsFile::open(std::string(LAZULI_SOURCE_DIR) + "/tests/data/pycoder-16m/lora_batches.safetensors").tensor("input_ids");
+  const Tensor all = SafetensorsFile::open(source_folder() + "/tests/data/pycoder-16m/lora_batches.safetensors").tensor("input_ids");
   const auto tokens = all.to_vector<int32_t>();
   const auto ids = [&](int64_t step) {
     return Tensor::from_slice(std::span(tokens).subspan(static_cast<size_t>(step) * 1024, 4 * 65), {4, 65});

@@ -16,13 +16,14 @@
 #include "lazuli/safetensors.h"
 #include "lazuli/train.h"
 #include "support/cuda_device.h"
+#include "support/source_folder.h"
 #include "tensor/buffer_pool.h"
 
 namespace lazuli {
 namespace {
 
-const std::string kData = std::string(LAZULI_SOURCE_DIR) + "/tests/data/pycoder-16m/";
-const std::string kModel = std::string(LAZULI_SOURCE_DIR) + "/models/pycoder-16m";
+const std::string kData = source_folder() + "/tests/data/pycoder-16m/";
+const std::string kModel = source_folder() + "/models/pycoder-16m";
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
 constexpr int64_t kMaxSteps = 2;
