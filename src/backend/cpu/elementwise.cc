@@ -2,13 +2,14 @@
 #include <cstring>
 
 #include "backend/cpu/chain_loop.h"
+#include "backend/cpu/thresholds.h"
 #include "backend/cpu/typed.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-constexpr int64_t kChunk = 8192;
+using threshold::elementwise::kChunk;
 
 /// All operands f32 and row-major, or one number: one call of the loop.
 struct DirectLoop {

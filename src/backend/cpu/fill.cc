@@ -3,13 +3,14 @@
 #include <cstring>
 
 #include "backend/cpu/common.h"
+#include "backend/cpu/thresholds.h"
 #include "tensor/convert.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-constexpr int64_t kChunk = 8192;
+using threshold::fill::kChunk;
 
 /// Calls body with a value of the dtype's type.
 template <class Body>

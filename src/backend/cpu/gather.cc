@@ -4,13 +4,13 @@
 
 #include "backend/cpu/common.h"
 #include "backend/cpu/index.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-/// Bytes that one task moves.
-constexpr int64_t kTaskBytes = 256 << 10;
+using threshold::gather::kTaskBytes;
 
 uint32_t strided_inputs(const KernelRequest& request, size_t first) {
   uint32_t mask = 0;
@@ -139,7 +139,7 @@ T sum(T a, T b) {
 /// A task adds a block of columns of all rows of one outer index, in the order of the indices.
 template <class T>
 struct ScatterAdd {
-  static constexpr int64_t kColumns = 64;
+  static constexpr int64_t kColumns = threshold::gather::kColumns;
   Indices indices;
   AxisSplit x;
   int64_t many;
