@@ -9,6 +9,8 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/runtime.h"
 #include "conformance/cases.h"
+#include "conformance/sweep.h"
+#include "conformance/thresholds.h"
 #include "lazuli/error.h"
 #include "support/cuda_device.h"
 #include "support/deterministic.h"
@@ -65,6 +67,20 @@ TEST_P(CudaConformance, AgreesWithReference) {
       }
     }
   }
+}
+
+/// What differs from the reference backend by more than rounding: intermediate results may be rounded to 16 bits, and sums are as long as
+/// the sizes ask for.
+std::string wrong_on_cuda(const Case& c) {
+  const DType t = c.call.inputs.empty() ? DType::f32 : c.call.inputs[0].dtype();
+  Tolerance tolerance = c.tolerance;
+  if (tolerance.ulps > 0) tolerance.spread = std::max(tolerance.spread, t == DType::bf16 ? 0x1p17 : t == DType::f16 ? 0x1p14 : 512);
+  const auto wanted = run(reference_backend(), c.call), got = run(cuda_backend(), c.call);
+  for (size_t j = 0; j < wanted.size(); ++j) {
+    const std::string what = difference(got[j], wanted[j], tolerance);
+    if (!what.empty()) return "result " + std::to_string(j) + ": " + what;
+  }
+  return "";
 }
 
 /// A fused chain of 16-bit numbers rounds after every step then, the reference at its end.
@@ -151,6 +167,47 @@ TEST_P(CudaConformance, TextsCompileForTheOldestAndTheNewestCard) {
     architecture = "sm_80";
   }
 }
+
+class CudaThresholds : public ::testing::TestWithParam<size_t> {};
+
+TEST_P(CudaThresholds, AreNoBordersOfCorrectness) {
+  LAZULI_NEEDS_CUDA();
+  const Threshold threshold = cuda_thresholds()[GetParam()];
+  for (const Case& c : cases_around(threshold, std::getenv("LAZULI_LARGE_CASES") != nullptr).value_or(Cases())) {
+    if (too_large(c)) continue;
+    EXPECT_EQ(wrong_on_cuda(c), "") << c.label;
+  }
+}
+
+/// Needs no device.
+TEST_P(CudaThresholds, LaunchesStayWithinWhatCardsTake) {
+  const Threshold threshold = cuda_thresholds()[GetParam()];
+  for (const Case& c : cases_around(threshold).value_or(Cases())) {
+    SCOPED_TRACE(c.label);
+    for (const Kernel& kernel : prepare(c.call).phases) {
+      const cuda::Launch* launch = cuda::launch_of(kernel);
+      if (launch == nullptr) continue;
+      EXPECT_GE(launch->block, 32u);
+      EXPECT_LE(launch->block, 1024u);
+      EXPECT_GE(launch->grid[0], 1u);
+      EXPECT_LE(launch->shared_bytes, 227u << 10);
+    }
+  }
+}
+
+TEST(CudaSweep, RandomCasesAroundThresholdsAreRight) {
+  LAZULI_NEEDS_CUDA();
+  std::vector<Threshold> thresholds = cuda_thresholds();
+  for (const Threshold& t : cpu_thresholds()) thresholds.push_back(t);
+  EXPECT_EQ(sweep(thresholds, 150, 5e6, [](const Case& c, uint64_t) { return wrong_on_cuda(c); }), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaThresholds, ::testing::Range(size_t{0}, cuda_thresholds().size()), [](const auto& tested) {
+  const Threshold threshold = cuda_thresholds()[tested.param];
+  std::string name = std::string(threshold.group) + "_" + threshold.name;
+  std::replace(name.begin(), name.end(), '.', '_');
+  return name;
+});
 
 TEST(CudaBackend, RefusesDoublesByName) {
   const Tensor x = Tensor::from_vector<double>({1, 2}, {2});

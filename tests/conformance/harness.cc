@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
+#include <thread>
 
 #include "backend/cuda/runtime.h"
 #include "conformance/data.h"
@@ -90,11 +92,32 @@ int shared_input(const OpCall& call, const PreparedOp& prepared, const std::vect
   return fits ? prepared.in_place[j] : -1;
 }
 
-void run_phases(const PreparedOp& prepared, KernelArgs args, int64_t chunks, Device device) {
+/// One range of tasks for each thread, all at the same time.
+void run_side_by_side(const PreparedOp& prepared, const Kernel& kernel, const KernelArgs& args, int threads) {
+  std::vector<std::unique_ptr<Guarded>> scratch;
+  std::vector<std::thread> team;
+  for (int t = 0; t < threads; ++t) scratch.push_back(std::make_unique<Guarded>(prepared.thread_scratch_bytes));
+  for (int t = 0; t < threads; ++t) {
+    team.emplace_back([&, t] {
+      KernelArgs own = args;
+      own.thread_scratch = scratch[static_cast<size_t>(t)]->data();
+      kernel.run(kernel.state.get(), own, kernel.tasks * t / threads, kernel.tasks * (t + 1) / threads);
+    });
+  }
+  for (std::thread& t : team) t.join();
+  for (const auto& s : scratch) s->expect_intact("thread scratch");
+}
+
+void run_phases(const PreparedOp& prepared, KernelArgs args, const Variant& variant, Device device) {
   const RunScope scope(device);
   const Guarded scratch(prepared.scratch_bytes, device);
   args.scratch = scratch.data();
   for (const Kernel& kernel : prepared.phases) {
+    if (variant.threads > 1) {
+      run_side_by_side(prepared, kernel, args, variant.threads);
+      continue;
+    }
+    const int64_t chunks = variant.chunks;
     const int64_t pieces = std::max<int64_t>(1, std::min(chunks, kernel.tasks));
     for (int64_t c = pieces - 1; c >= 0; --c) {
       const Guarded thread_scratch(prepared.thread_scratch_bytes);
@@ -145,7 +168,7 @@ std::vector<Tensor> run(const Backend& backend, const OpCall& call, const Varian
     if (bytes != 0 && !on_host(device)) DeviceMemory::of(device).upload(out[j], x.raw(), bytes);
     in[static_cast<size_t>(shared)] = out[j];
   }
-  run_phases(prepared, {in.data(), out.data(), nullptr, nullptr}, variant.chunks, device);
+  run_phases(prepared, {in.data(), out.data(), nullptr, nullptr}, variant, device);
   std::vector<Tensor> results;
   for (size_t j = 0; j < outputs.size(); ++j) {
     memory[j].expect_intact("a result");

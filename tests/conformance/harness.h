@@ -25,6 +25,7 @@ struct Variant {
   int64_t chunks = 1;     ///< ranges that the tasks are cut into; they run last to first
   bool in_place = false;  ///< results take the memory of (copies of) operands where the kernel allows it
   int unused = -1;        ///< number of a result that nobody reads
+  int threads = 1;        ///< that do the ranges of a phase side by side, one each; host backends only
 };
 
 /// Runs the op (on cuda:0 with cuda_backend(); results come back to the host). Checks that nothing is written outside results and scratch.

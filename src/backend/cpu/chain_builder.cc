@@ -2,6 +2,7 @@
 #include <array>
 
 #include "backend/cpu/chain.h"
+#include "backend/cpu/thresholds.h"
 #include "backend/cpu/tile_table.h"
 
 namespace lazuli::cpu {
@@ -217,11 +218,7 @@ class ChainBuilder {
     choose_in_place(written);
   }
 
-  bool streams(size_t j) const {
-    // More than what caches keep until a later kernel reads it.
-    constexpr int64_t kFloats = 4 << 20;
-    return source_.outputs[j].dtype == DType::f32 && chain_.numel_ >= kFloats;
-  }
+  bool streams(size_t j) const { return source_.outputs[j].dtype == DType::f32 && chain_.numel_ >= threshold::elementwise::kStreamed; }
 
   // Lets the step that computes an f32 result write it where it belongs; -1 when there is no such step.
   int write_in_place(size_t j) {

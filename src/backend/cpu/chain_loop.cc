@@ -2,6 +2,8 @@
 
 #include <hwy/cache_control.h>
 
+#include "backend/cpu/thresholds.h"
+
 namespace lazuli::cpu {
 
 namespace {
@@ -26,7 +28,7 @@ struct ChainLoop {
 PreparedOp prepare_chain_loop(const KernelRequest& request, const ChainSource& source) {
   ChainLoop loop{Chain::compile(source), 8 * kTile};
   const int64_t cost = loop.chain.cost();
-  if (cost >= 6) loop.chunk = cost >= 32 ? kTile : 4 * kTile;
+  if (cost >= threshold::elementwise::kSomeSteps) loop.chunk = cost >= threshold::elementwise::kManySteps ? kTile : 4 * kTile;
   const int64_t tasks = tasks_for(loop.chain.numel(), loop.chunk);
   const size_t scratch = loop.chain.scratch_bytes();
   std::vector<int> in_place = loop.chain.in_place();

@@ -4,13 +4,14 @@
 
 #include "backend/cpu/chain_loop.h"
 #include "backend/cpu/rows.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-constexpr int64_t kWork = 16384;    // elements of a task, about
-constexpr int64_t kShortRow = 256;  // rows up to this share tiles
+using threshold::reduction::kShortRow;
+using threshold::reduction::kWork;
 
 /// Sizes of the three groups of axes, and how they are cut: `segments` of the folded elements, `blocks` of the columns.
 struct Folding {

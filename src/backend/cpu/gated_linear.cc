@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "backend/cpu/gemm_op.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
@@ -34,8 +35,7 @@ struct Half {
 };
 
 struct Gated {
-  // Neighbouring tasks of one product gain from each other; more of them would leave the cache before the other product comes.
-  static constexpr int64_t kTogether = 4;
+  static constexpr int64_t kTogether = threshold::gated::kTogether;
   Half gate, up;
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     for (int64_t task = begin; task < end; task += kTogether) {

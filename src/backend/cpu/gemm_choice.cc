@@ -4,19 +4,16 @@
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/gemm_pieces.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-// Shorter sums waste the vectors of an inner product.
-constexpr int64_t kShortDot = 32;
-// Rows up to which they still beat packing.
-constexpr int64_t kFewShort = 2;
-// Panels of neighbouring tasks that one thread does at the same time: a piece of the left side is read for all of them from the cache.
-constexpr int64_t kPanelsTogether = 4;
-// What a task should read at least: some tens of microseconds.
-constexpr int64_t kTaskBytes = 256 << 10;
+using threshold::gemm::kFewShort;
+using threshold::gemm::kPanelsTogether;
+using threshold::gemm::kShortDot;
+using threshold::gemm::kTaskBytes;
 
 }  // namespace
 

@@ -4,17 +4,16 @@
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/gemm_pieces.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-// A smaller product would not gain what finding the weight takes.
-constexpr double kKeptFlops = 1e7;
-// Sums of a block of the transposed product, which stay in the second-level cache beside a piece of either side.
-constexpr int64_t kTurnedSums = 112 << 10;
-constexpr int64_t kTurnedColumns = 512;
-constexpr int64_t kMostTurnedFloats = 16 << 20;
+using threshold::kept::kLeastFlops;
+using threshold::kept::kMostTurnedFloats;
+using threshold::kept::kTurnedColumns;
+using threshold::kept::kTurnedSums;
 
 std::vector<GemmTerm> turned_terms(std::vector<GemmTerm> terms) {
   for (GemmTerm& t : terms) t = {t.b.transposed(), t.a.transposed(), t.k};
@@ -26,7 +25,7 @@ std::vector<GemmTerm> turned_terms(std::vector<GemmTerm> terms) {
 void Gemm::choose_kept() {
   const GemmTerm& first = spec_.terms[0];
   if (!spec_.keeps_panels || way_ != Way::packed || swapped_ || first.b.dtype != DType::f32 || spec_.a_offsets.size() != 1 ||
-      flops() < kKeptFlops) {
+      flops() < kLeastFlops) {
     return;
   }
   if (first.b.row == 1 && first.b.column == first.k) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backend/cpu/thresholds.h"
 #include "lazuli/dtype.h"
 
 namespace lazuli::cpu {
@@ -13,7 +14,7 @@ inline constexpr int64_t kChunk = 16;
 /// Columns of a panel of the right operand.
 inline constexpr int64_t kPanel = 2 * kChunk;
 /// Upper limit of GemmKernels::max_rows.
-inline constexpr int64_t kMaxTileRows = 14;
+inline constexpr int64_t kMaxTileRows = threshold::gemm::kTallestWide;
 
 /// Memory that will be read next, asked for while a tile is computed: rows of `lines` cache lines each.
 struct Ahead {

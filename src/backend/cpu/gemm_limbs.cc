@@ -8,19 +8,17 @@
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/gemm_pieces.h"
 #include "backend/cpu/matrix_unit.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-// Steps of k whose sums are made from zero and then added, a multiple of kUnitSteps: rounding errors grow with this and the number of such
-// pieces, not with k. Pieces of both sides and a block's sums stay in the second-level cache.
-constexpr int64_t kPiece = 128;
-constexpr int64_t kBlock = 256;
-// Smaller products are not worth the phase that splits a side.
-constexpr double kLeastFlops = 1e7;
-constexpr int64_t kShortK = 64;
-constexpr size_t kMostSharedBytes = 96 << 20;
+using threshold::limbs::kBlock;
+using threshold::limbs::kLeastFlops;
+using threshold::limbs::kMostSharedBytes;
+using threshold::limbs::kPiece;
+using threshold::limbs::kShortK;
 
 const void* at(const void* data, DType dtype, int64_t element) {
   return static_cast<const std::byte*>(data) + element * static_cast<int64_t>(size_of(dtype));
@@ -57,7 +55,7 @@ void Gemm::choose_limbs() {
     if ((t.a.row != 1 && t.a.column != 1) || (t.b.row != 1 && t.b.column != 1)) return;
     shared += limb_bytes(limbs_of(t.a.dtype), divide_up(spec_.m, kUnitBlock) * 2, t.k);
   }
-  limbs_ = shared <= kMostSharedBytes ? limb_kernels() : nullptr;
+  limbs_ = shared <= static_cast<size_t>(kMostSharedBytes) ? limb_kernels() : nullptr;
   if (limbs_ == nullptr) return;
   way_ = Way::limbs;
   is_turned_ = spec_.terms[0].b.column != 1;

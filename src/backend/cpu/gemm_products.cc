@@ -1,15 +1,15 @@
 // Blocks of products that oneDNN computes.
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/gemm_pieces.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-// Each block prepares its part of b anew: fewer rows would not pay for that.
-constexpr int64_t kBlockRows = 256;
-constexpr int64_t kBlockColumns = 512;
-constexpr int64_t kFewest = 64;
+using threshold::blocks::kColumns;
+using threshold::blocks::kFewest;
+using threshold::blocks::kRows;
 
 }  // namespace
 
@@ -19,8 +19,8 @@ void Gemm::choose_products() {
   if (way_ != Way::packed || swapped_ || !bf16 || term.a.column != 1 || std::min({spec_.m, spec_.n, term.k}) < kFewest) return;
   // Further terms are added in whole panels, to sums whose rows follow each other without a gap.
   if (spec_.terms.size() > 1 && spec_.n % kPanel != 0) return;
-  const int64_t rows = divide_up(spec_.m, divide_up(spec_.m, kBlockRows));
-  const int64_t columns = term.b.row == 1 ? std::min(spec_.n, kBlockColumns) : spec_.n;
+  const int64_t rows = divide_up(spec_.m, divide_up(spec_.m, kRows));
+  const int64_t columns = term.b.row == 1 ? std::min(spec_.n, kColumns) : spec_.n;
   const int64_t last_rows = spec_.m % rows, last_columns = spec_.n % columns;
   for (int i = 0; i < 2; ++i) {
     for (int j = 0; j < 2; ++j) {

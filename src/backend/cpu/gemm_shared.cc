@@ -3,17 +3,16 @@
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/gemm_pieces.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-// Smaller products are not worth a phase of their own.
-constexpr double kLargeFlops = 1e7;
-// Larger operands are packed block by block in thread scratch instead, to keep memory low.
-constexpr int64_t kMostLeftFloats = 16 << 20;
-constexpr int64_t kMostRightFloats = 8 << 20;
-constexpr int64_t kPackFloats = 32 << 10;
+using threshold::gemm::kLargeFlops;
+using threshold::gemm::kMostLeftFloats;
+using threshold::gemm::kMostRightFloats;
+using threshold::gemm::kPackFloats;
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 
 #include "backend/cpu/gemm_kernels.h"
 #include "backend/cpu/simd.h"
+#include "backend/cpu/thresholds.h"
 
 // Before a loop over registers: sums stay in registers only when it is unrolled.
 #ifndef LAZULI_UNROLL
@@ -26,7 +27,7 @@ inline constexpr int kLanes = static_cast<int>(HWY_LANES(float));
 // Vectors of a chunk, and the accumulators that leave registers for one row of b and one value of a.
 inline constexpr int kChunkVectors = 16 / kLanes;
 inline constexpr int kAccumulators = HWY_TARGET == HWY_AVX3 ? 28 : 12;
-inline constexpr int kTallest = HWY_TARGET == HWY_AVX3 ? 14 : 6;
+inline constexpr int kTallest = HWY_TARGET == HWY_AVX3 ? threshold::gemm::kTallestWide : threshold::gemm::kTallest;
 
 #if HWY_TARGET != HWY_SCALAR
 // Interleave within 128-bit blocks, by pairs of floats.

@@ -19,7 +19,8 @@ namespace lazuli::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-constexpr int64_t kPart = 16 * kChunk;
+constexpr int64_t kPart = threshold::gemm::kPart;
+static_assert(kPart % kChunk == 0);
 // Rows of a panel, which is larger than the first-level cache, that are asked for before they are used.
 constexpr int64_t kRowsAhead = 8;
 

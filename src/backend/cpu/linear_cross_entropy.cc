@@ -7,17 +7,19 @@
 #include <limits>
 
 #include "backend/cpu/gemm_pieces.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-constexpr int64_t kBlockRows = 512;
-constexpr int64_t kChunkFloats = 256 << 10;  ///< of logits at a time
-constexpr int64_t kMostColumns = 8192, kFewestColumns = 256;
-constexpr int64_t kTasks = 32;
-constexpr int64_t kSumBytes = 32 << 20;  ///< that the segments' gradients take, if there is more than one
-constexpr double kTaskFlops = 2e7;
+using threshold::loss::kBlockRows;
+using threshold::loss::kChunkFloats;
+using threshold::loss::kFewestColumns;
+using threshold::loss::kMostColumns;
+using threshold::loss::kSumBytes;
+using threshold::loss::kTaskFlops;
+using threshold::loss::kTasks;
 
 const void* element(const void* base, DType dtype, int64_t offset) { return element_at(base, offset, size_of(dtype)); }
 

@@ -5,13 +5,14 @@
 
 #include "backend/cpu/common.h"
 #include "backend/cpu/index.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-/// Elements of the result that one task writes.
-constexpr int64_t kTaskElements = 32 << 10;
+using threshold::move::kFew;
+using threshold::move::kTaskElements;
 
 template <class F>
 decltype(auto) by_size(size_t size, F&& f) {
@@ -125,14 +126,14 @@ struct SliceUpdate {
     by_size(element, [&](auto tag) {
       using T = decltype(tag);
       T* out = static_cast<T*>(args.out[0]) + first(args);
-      T few[256];
+      T few[kFew];
       int64_t k = begin * kTaskElements;
       const int64_t last = std::min(end * kTaskElements, update.numel());
       while (k < last) {
         const StridedRun place = run_at(target, k);
         T* to = out + place.offset;
         const bool straight = place.stride == 1;
-        const int64_t n = std::min({last - k, place.length, straight ? last : int64_t{256}});
+        const int64_t n = std::min({last - k, place.length, straight ? last : kFew});
         gather(source, args.in[1], element, k, n, straight ? to : few);
         for (int64_t j = 0; !straight && j < n; ++j) to[j * place.stride] = few[j];
         k += n;

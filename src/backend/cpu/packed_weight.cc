@@ -162,16 +162,13 @@ class WeightBuffer : public Buffer {
   bool entered_;
 };
 
-// Smaller ones fit in a cache.
-constexpr int64_t kFewestFloats = 32 << 10;
-
 }  // namespace
 
 }  // namespace cpu
 
 Tensor keep_packed(const Tensor& weight, bool in_file) {
   if (!on_host(weight.device()) || weight.dtype() != DType::f32 || weight.rank() != 2 || !weight.is_contiguous() ||
-      weight.numel() < cpu::kFewestFloats) {
+      weight.numel() < cpu::threshold::kept::kFewestFloats) {
     return weight;
   }
   if (!in_file && !fits_memory({.weights = 2 * weight.nbytes() + memory_stats().live_bytes})) return weight;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "backend/cpu/thresholds.h"
 #include "lazuli/tensor.h"
 
 namespace lazuli::cpu {
@@ -51,7 +52,7 @@ class PackedWeight {
   bool claim(int64_t k);
   void fill_done(int64_t k);
 
-  static constexpr int64_t kRowsBefore = 1024;
+  static constexpr int64_t kRowsBefore = threshold::kept::kRowsBefore;
 
  private:
   enum class State : uint8_t { empty, claimed, done };

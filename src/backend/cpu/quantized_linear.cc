@@ -4,21 +4,19 @@
 #include "backend/cpu/gemm_op.h"
 #include "backend/cpu/gemm_pieces.h"
 #include "backend/cpu/quantized.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-// Numbers of x that every task rounds for itself: cheaper than a phase of its own.
-constexpr int64_t kFewNumbers = 1024;
-constexpr int64_t kTaskBytes = 64 << 10;
-// Rows that pay for packing the weight, and what a task then computes.
-constexpr int64_t kManyRows = 14;
-constexpr int64_t kBlockRows = 140;
-constexpr int64_t kBlockColumns = 128;
-constexpr int64_t kRoundTasks = 8;
-// Longer sums might leave 32 bits.
-constexpr int64_t kLongest = 1 << 16;
+using threshold::quantized::kBlockColumns;
+using threshold::quantized::kBlockRows;
+using threshold::quantized::kFewNumbers;
+using threshold::quantized::kLongest;
+using threshold::quantized::kManyRows;
+using threshold::quantized::kRoundTasks;
+using threshold::quantized::kTaskBytes;
 
 struct QuantizedLinear {
   int64_t bits, m, n, k;

@@ -1,6 +1,7 @@
 // Products of many rows with weights of 8 and 4 bits by AVX-512 VNNI: 32 rows of the weight are packed side by side, four numbers of each
 // in a lane, and meet four numbers of a row of x in all lanes.
 #include "backend/cpu/quantized.h"
+#include "backend/cpu/thresholds.h"
 
 #if defined(__x86_64__)
 
@@ -16,8 +17,7 @@ namespace {
 
 constexpr int64_t kLanes = 16;
 constexpr int64_t kWide = 2 * kLanes;
-// Rows of x whose sums fill the registers.
-constexpr int kTallest8 = 14, kTallest4 = 6;
+constexpr int kTallest8 = threshold::quantized::kTallest8, kTallest4 = threshold::quantized::kTallest4;
 
 /// The lanes of 16 vectors exchanged with their numbers.
 LAZULI_VNNI_INLINE void transpose(__m512i (&v)[16]) {

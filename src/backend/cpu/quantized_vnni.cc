@@ -1,5 +1,6 @@
 // Products with weights of 8 and 4 bits by the inner products of bytes that AVX-512 VNNI has: unsigned times signed.
 #include "backend/cpu/quantized.h"
+#include "backend/cpu/thresholds.h"
 
 #if defined(__x86_64__)
 
@@ -11,12 +12,9 @@ namespace lazuli::cpu {
 
 namespace {
 
-// Rows of the weight that are read side by side.
-constexpr int kColumns = 4;
-// Rows of x whose sums stay in registers beside them.
-constexpr int kRows = 4;
-// Rows of x that stay in the first-level cache while the weight goes by.
-constexpr int64_t kNearBytes = 24 << 10;
+constexpr int kColumns = threshold::quantized::kColumns;
+constexpr int kRows = threshold::quantized::kRows;
+using threshold::quantized::kNearBytes;
 
 // How far ahead a single row asks for the weight: the processor alone asks too late for memory to be busy all the time.
 constexpr int64_t kAheadBytes = 4096;

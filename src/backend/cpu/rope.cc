@@ -12,6 +12,7 @@
 #define HWY_TARGET_INCLUDE "backend/cpu/rope.cc"
 #include "backend/cpu/each_target.h"
 #include "backend/cpu/simd.h"
+#include "backend/cpu/thresholds.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lazuli::cpu {
@@ -54,8 +55,7 @@ namespace {
 
 HWY_EXPORT(find_rotate);
 
-/// Elements that one task turns.
-constexpr int64_t kTaskElements = 64 << 10;
+using threshold::rope::kTaskElements;
 
 /// What is turned: operand k into result k.
 struct Turned {

@@ -7,6 +7,7 @@
 #endif
 
 #include "backend/cpu/simd.h"
+#include "backend/cpu/thresholds.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lazuli::cpu {
@@ -68,7 +69,7 @@ HWY_INLINE VF fold_vectors(int64_t n, VF rest, Body body) {
 /// In blocks, whose sums are added in double: a lane adds at most 64 numbers in f32.
 template <class Body>
 HWY_INLINE float sum_vectors(int64_t n, Body body) {
-  const int64_t block = 256 * lanes();
+  const int64_t block = threshold::rows::kVectors * lanes();
   double total = 0;
   for (int64_t from = 0; from < n; from += block) {
     const int64_t m = n - from < block ? n - from : block;

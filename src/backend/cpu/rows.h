@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backend/cpu/common.h"
+#include "backend/cpu/thresholds.h"
 #include "backend/cpu/tile.h"
 
 namespace lazuli::cpu {
@@ -69,7 +70,7 @@ class RowWriter {
 };
 
 /// How many rows a task takes.
-inline int64_t rows_per_task(int64_t count) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(count, 1)); }
+inline int64_t rows_per_task(int64_t count) { return std::max<int64_t>(1, threshold::rows::kElements / std::max<int64_t>(count, 1)); }
 
 /// Calls body(row) for the rows of tasks [begin, end).
 template <class Body>

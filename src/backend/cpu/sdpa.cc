@@ -6,15 +6,16 @@
 #include <limits>
 
 #include "backend/cpu/sdpa_sequences.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
-/// Rows up to which keys are read where they are instead of packed.
-constexpr int64_t kFewRows = 8;
-/// Rows of a task: enough for the packed keys to be used often.
-constexpr int64_t kTaskRows = 128;
+using threshold::sdpa::kFewRows;
+using threshold::sdpa::kKeys;
+using threshold::sdpa::kKeysOfFew;
+using threshold::sdpa::kTaskRows;
 
 /// A task is a block of queries of all heads that share a key head. Its rows are these queries, head by head.
 /// With `packed`, batch 0 holds sequences that lie one after the other; its length operand says where they start.
@@ -26,7 +27,7 @@ class Forward {
     if (packed) sequences_ = {request.inputs[4].shape[0] - 1, a_.q.tokens};
     queries_ = std::max<int64_t>(std::min(a_.q.tokens, kTaskRows / a_.group()), 1);
     rows_ = queries_ * a_.group();
-    keys_ = few(rows_) ? 256 : 64;
+    keys_ = few(rows_) ? kKeysOfFew : kKeys;
     if (a_.q.dtype != DType::f32) store_ = tile_store(a_.q.dtype);
   }
   int64_t tasks() const { return packed_ ? a_.k.heads * sequences_.most_blocks(queries_) : a_.batches * a_.k.heads * query_blocks(); }
@@ -267,7 +268,7 @@ class Forward {
   ScoreUpdate update_;
   TileFn multiply_;
   TileStore store_ = nullptr;
-  int64_t queries_ = 1, rows_ = 1, keys_ = 64;
+  int64_t queries_ = 1, rows_ = 1, keys_ = kKeys;
 };
 
 }  // namespace

@@ -4,13 +4,13 @@
 #include <limits>
 
 #include "backend/cpu/sdpa.h"
+#include "backend/cpu/thresholds.h"
 
 namespace lazuli::cpu {
 
 namespace {
 
-/// Queries of one head whose scores are held at once.
-constexpr int64_t kQueries = 64;
+using threshold::sdpa::kQueries;
 
 /// A task is one key head of one batch with all query heads that read it: sums over queries have a fixed order.
 class Backward {

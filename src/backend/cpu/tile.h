@@ -3,12 +3,12 @@
 
 #include <cstdint>
 
+#include "backend/cpu/thresholds.h"
 #include "lazuli/operation.h"
 
 namespace lazuli::cpu {
 
-/// Elements of a tile: several of them fit into the first-level cache.
-inline constexpr int64_t kTile = 1024;
+using threshold::tile::kTile;
 
 /// out[i] = op(a[i], b[i], c[i]) for i < n; operands that the op lacks are ignored, booleans are 0 and 1. `out` may be one of the operands.
 using TileFn = void (*)(const float* a, const float* b, const float* c, float* out, int64_t n);

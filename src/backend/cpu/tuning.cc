@@ -23,14 +23,14 @@ constexpr int64_t kPieces[] = {192, 256, 384, 512, 1024}, kRows[] = {252, 420, 6
                   kInline[] = {20000, 50000, 150000, 400000};
 
 constexpr TunedNumber kNumbers[] = {
-    {"piece_of_k", &Tuning::piece_of_k, 16, 1 << 16, kPieces},
-    {"block_rows", &Tuning::block_rows, 14, 1 << 20, kRows},
-    {"few_rows", &Tuning::few_rows, 1, 1 << 16, kFew},
-    {"few_dots", &Tuning::few_dots, 1, 1 << 16, kDots},
-    {"matrix_unit_rows", &Tuning::matrix_unit_rows, 1, 1 << 20, kUnit},
-    {"task_kiloflops", &Tuning::task_kiloflops, 1, 1 << 30, kFlops},
-    {"threads_ns", &Tuning::threads_ns, 0, 1 << 30, kThreads},
-    {"inline_ns", &Tuning::inline_ns, 0, 1 << 30, kInline},
+    {"piece_of_k", "depth", &Tuning::piece_of_k, 16, 1 << 16, kPieces},
+    {"block_rows", "rows", &Tuning::block_rows, 14, 1 << 20, kRows},
+    {"few_rows", "rows", &Tuning::few_rows, 1, 1 << 16, kFew},
+    {"few_dots", "rows or columns", &Tuning::few_dots, 1, 1 << 16, kDots},
+    {"matrix_unit_rows", "rows and columns", &Tuning::matrix_unit_rows, 1, 1 << 20, kUnit},
+    {"task_kiloflops", "thousands of operations", &Tuning::task_kiloflops, 1, 1 << 30, kFlops},
+    {"threads_ns", "nanoseconds of a wave", &Tuning::threads_ns, 0, 1 << 30, kThreads},
+    {"inline_ns", "nanoseconds of a plan", &Tuning::inline_ns, 0, 1 << 30, kInline},
 };
 
 std::string set_in(const char* variable) {

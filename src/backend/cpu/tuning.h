@@ -19,9 +19,10 @@ struct Tuning {
   int64_t inline_ns = 150000;     ///< estimated time below which a plan runs on the thread that asks for it
 };
 
-/// A number of Tuning: what it is called in a profile, what it may be, and what is worth trying.
+/// A number of Tuning: what it is called in a profile, what is compared with it, what it may be, and what is worth trying.
 struct TunedNumber {
   const char* name;
+  const char* of;
   int64_t Tuning::*member;
   int64_t low, high;
   std::span<const int64_t> candidates;

@@ -3,13 +3,14 @@
 
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/thresholds.h"
 
 namespace lazuli::cuda {
 
 namespace {
 
 constexpr size_t kNumbers = 7;
-constexpr size_t kMostParameters = 48;  ///< whose 4 operands, 3 results and size stay below the 4 KiB of a launch's arguments
+constexpr size_t kMostParameters = threshold::adamw::kMostParameters;
 
 /// Parameters [first, last) of the request.
 Launch launch_of(const KernelRequest& request, size_t first, size_t last) {

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "backend/cuda/thresholds.h"
+
 namespace lazuli::cuda {
 
 namespace {
@@ -15,10 +17,10 @@ struct MmaTile {
 };
 constexpr MmaTile kFewRows{1, 2, 1, 2, 128}, kSmall{2, 2, 2, 4, 64}, kLarge{4, 2, 2, 8, 32};
 constexpr int64_t kStages = 3;
-constexpr int64_t kBusy = 132;  ///< blocks that keep a card busy
+using threshold::fixed::kBusy;
 
 MmaTile mma_tile(const ProductSizes& s) {
-  if (s.m <= 16) return kFewRows;
+  if (s.m <= threshold::fixed::kFewRows) return kFewRows;
   return kLarge.tiles(s) >= kBusy ? kLarge : kSmall;
 }
 
@@ -53,7 +55,7 @@ Launch fixed_product_launch(const KernelRequest& request, const Product& p) {
     return with_text(request, p, std::move(launch), text,
                      std::string(kernel_file("mma")).append(batches).append(kernel_file("fixed_product_mma")));
   }
-  const int64_t held = s.m <= 16 ? 1 : 4;
+  const int64_t held = s.m <= threshold::fixed::kFewRows ? 1 : 4;
   text.type("A", p.a.spec.dtype).type("B", p.b.spec.dtype).number("HELD", held);
   launch.block = 256;
   launch.grid[0] = static_cast<uint32_t>(blocks_of((s.m + 16 * held - 1) / (16 * held) * ((s.n + 63) / 64) * s.batches));

@@ -5,14 +5,14 @@
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
+#include "backend/cuda/thresholds.h"
 
 namespace lazuli::cuda {
 
 namespace {
 
-/// Indices that a block can search for equal ones without being slower than adding one after the other.
-constexpr int64_t kMostSearched = 1 << 16;
-constexpr int64_t kRow = 64;
+using threshold::scatter::kMostSearched;
+using threshold::scatter::kRow;
 
 /// (outer, many, count, inner) of an op whose indices replace the axis, or lie along it.
 std::vector<int64_t> sizes_of(const KernelRequest& request, bool along) {
@@ -48,7 +48,7 @@ Launch scatter_rows(const KernelRequest& request, KernelText text, const std::ve
 
 Launch scatter_lanes(const KernelRequest& request, KernelText text, const std::vector<int64_t>& sizes, bool along) {
   const int64_t lanes = sizes[0] * sizes[3];
-  const bool warp = sizes[1] >= 32 && (sizes[3] == 1 || lanes < 2048);
+  const bool warp = sizes[1] >= threshold::scatter::kManyIndices && (sizes[3] == 1 || lanes < threshold::scatter::kFewLanes);
   text.number("ALONG", along).number("WARP", warp);
   // Few threads a block: each has a long way to go alone, so they spread over all multiprocessors.
   return launch_file(request, text, "scatter_lanes", sizes, blocks_for(lanes * (warp ? 32 : 1), 64, 132 * 32), 64);

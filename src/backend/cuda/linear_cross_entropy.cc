@@ -5,13 +5,14 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/product.h"
 #include "backend/cuda/row_share.h"
+#include "backend/cuda/thresholds.h"
 
 namespace lazuli::cuda {
 
 namespace {
 
-constexpr int64_t kLogitBytes = int64_t{640} << 20;  ///< 2,048 rows of bf16 at a vocabulary of 151,936
-constexpr int64_t kFewestRows = 128;
+using threshold::loss::kFewestRows;
+using threshold::loss::kLogitBytes;
 constexpr int64_t kTwoOnes = 0x3f8000003f800000;  ///< of f32, as `full` repeats them
 
 OperandSpec row_major(DType dtype, const Shape& shape) { return {dtype, shape, contiguous_strides(shape), true, true}; }

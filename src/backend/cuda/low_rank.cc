@@ -3,13 +3,18 @@
 
 #include <algorithm>
 
+#include "backend/cuda/thresholds.h"
 #include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
 
 namespace {
 
-constexpr int64_t kMostRanks = 64;  ///< whose share of b fits into the shared memory of a block on tensor cores
+using threshold::low_rank::kFewestRows;
+using threshold::low_rank::kMmaColumns;
+using threshold::low_rank::kMmaRows;
+using threshold::low_rank::kMostRanks;
+using threshold::low_rank::kTile;
 
 }  // namespace
 
@@ -17,7 +22,7 @@ Launch low_rank_launch(const KernelRequest& request, const LowRank& shape) {
   const auto bias = static_cast<size_t>(shape.bias_operand < 0 ? 0 : shape.bias_operand);
   const DType b = request.inputs[shape.b_operand].dtype;
   const bool on_tensor_cores =
-      b == DType::bf16 && shape.base_offset < 0 && shape.rank <= kMostRanks && (shape.rows >= 16 || deterministic());
+      b == DType::bf16 && shape.base_offset < 0 && shape.rank <= kMostRanks && (shape.rows >= kFewestRows || deterministic());
   KernelText text;
   text.type("T", request.outputs[0].dtype).type("B", b);
   text.type("SCALE", request.inputs[shape.scale_operand].dtype).type("BIAS", request.inputs[bias].dtype);
@@ -28,7 +33,7 @@ Launch low_rank_launch(const KernelRequest& request, const LowRank& shape) {
   } else {
     text.number("HAS_BASE", shape.base_offset >= 0);
   }
-  const int64_t tile_rows = on_tensor_cores ? 128 : 64, tile_columns = on_tensor_cores ? 256 : 64;
+  const int64_t tile_rows = on_tensor_cores ? kMmaRows : kTile, tile_columns = on_tensor_cores ? kMmaColumns : kTile;
   const int64_t tiles = (shape.rows + tile_rows - 1) / tile_rows * ((shape.n + tile_columns - 1) / tile_columns);
   Launch launch;
   launch.sizes = {shape.rows,

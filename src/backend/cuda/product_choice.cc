@@ -8,11 +8,14 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "backend/cuda/thresholds.h"
+
 namespace lazuli::cuda {
 
 namespace {
 
-constexpr double kWorthFlops = 1 << 26, kWorthBytes = 1 << 20;
+using threshold::product::kWorthBytes;
+using threshold::product::kWorthFlops;
 /// So long may one product be timed, and all of one process.
 constexpr double kMostMilliseconds = 100;
 constexpr int64_t kMostMicrosecondsTogether = 4'000'000;

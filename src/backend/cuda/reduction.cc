@@ -10,17 +10,20 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/row_reduction.h"
+#include "backend/cuda/thresholds.h"
 #include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
 
 namespace {
 
-constexpr int64_t kEnoughThreads = 132 * 1024;  ///< that a card is busy with
-constexpr int64_t kMostPieces = 256;
+using threshold::reduction::kEnoughThreads;
+using threshold::reduction::kMostPieces;
 /// In deterministic runs: elements of a piece, until there are too many pieces; and threads that fold one. More elements that are zero
 /// change no result then, so padding does not either.
-constexpr int64_t kFixedPiece = 4096, kMostFixedPieces = 1024, kFixedColumnPiece = 512;
+using threshold::reduction::kFixedColumnPiece;
+using threshold::reduction::kFixedPiece;
+using threshold::reduction::kMostFixedPieces;
 constexpr uint32_t kFixedThreads = 256;
 
 struct Fold {
@@ -48,9 +51,9 @@ struct Fold {
   void cut_to_fill_the_card() {
     int last = program.shape.rank() - 1;
     while (last >= 0 && program.shape[last] == 1) --last;
-    columns = last >= 0 && (program.axes >> last & 1) == 0 && kept.count >= 32;
+    columns = last >= 0 && (program.axes >> last & 1) == 0 && kept.count >= threshold::reduction::kFewestColumns;
     const int64_t threads = kept.count * (columns ? 1 : std::min<int64_t>(folded.count, 1024));
-    const int64_t least = columns ? 64 : 4096;  // elements that a piece folds
+    const int64_t least = columns ? threshold::reduction::kColumnPiece : threshold::reduction::kPiece;  // elements that a piece folds
     if (threads < kEnoughThreads)
       pieces = std::clamp<int64_t>(std::min(folded.count / least, kEnoughThreads / std::max<int64_t>(1, threads)), 1, kMostPieces);
     length = (folded.count + pieces - 1) / pieces;

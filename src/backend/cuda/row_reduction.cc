@@ -2,6 +2,7 @@
 #include "backend/cuda/row_reduction.h"
 
 #include "backend/cuda/row_share.h"
+#include "backend/cuda/thresholds.h"
 
 namespace lazuli::cuda {
 
@@ -31,7 +32,9 @@ struct Axes {
 RowShare share_of(const Axes& kept, const Axes& folded, DType dtype) {
   RowShare share(kept.count, folded.count * 4, dtype);
   const bool across = kept.rank() != 0 && (folded.rank() == 0 || kept.innermost() < folded.innermost());
-  if (folded.count > 16 && (deterministic() || !across || folded.count > 512 || kept.count < 64)) return share;
+  const bool alone =
+      !deterministic() && across && folded.count <= threshold::row_reduction::kLong && kept.count >= threshold::row_reduction::kFewResults;
+  if (folded.count > threshold::row_reduction::kShort && !alone) return share;
   share.share = 1;
   share.block = 128;
   share.grid = blocks_for(kept.count, share.block);

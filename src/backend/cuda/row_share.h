@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "backend/cuda/launch.h"
+#include "backend/cuda/thresholds.h"
 #include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
@@ -13,13 +14,12 @@ struct RowShare {
   /// idle, so each gets a block, unless a row's sum must not depend on how many there are.
   RowShare(int64_t rows, int64_t count, DType dtype) {
     const int64_t packs = count * static_cast<int64_t>(size_of(dtype)) / 16;
-    const bool few = rows <= kFewRows && packs > 32 && !deterministic();
-    share = packs <= 128 && !few ? 32 : 0;
+    const bool few = rows <= threshold::rows::kFewRows && packs > threshold::rows::kFewPacks && !deterministic();
+    share = packs <= threshold::rows::kPacksOfWarp && !few ? 32 : 0;
     block =
         share == 32 ? 128 : static_cast<uint32_t>(std::clamp<int64_t>(few ? (packs + 31) / 32 * 32 : (packs + 127) / 128 * 32, 64, 512));
     grid = blocks_for(rows, share == 32 ? block / 32 : 1);
   }
-  static constexpr int64_t kFewRows = 132;
   int64_t share;  ///< SHARE of rows.cu
   uint32_t block;
   uint32_t grid;

@@ -3,6 +3,7 @@
 
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/thresholds.h"
 
 namespace lazuli::cuda {
 
@@ -11,8 +12,11 @@ namespace {
 constexpr uint32_t kBlock = 256;
 constexpr int64_t kBuckets = 2048, kSampleStages = 5, kStateBytes = 64;
 
-/// Logits that a block takes: so many that there are at most 512 blocks.
-int64_t chunk_of(int64_t logits) { return std::max<int64_t>(1024, (logits + 512 * kBlock - 1) / (512 * kBlock) * kBlock); }
+/// Logits that a block takes.
+int64_t chunk_of(int64_t logits) {
+  constexpr int64_t kAtOnce = threshold::sample::kMostBlocks * kBlock;
+  return std::max(threshold::sample::kChunk, (logits + kAtOnce - 1) / kAtOnce * kBlock);
+}
 
 std::string body_of(int64_t stage) {
   std::string body(kernel_file("sample"));

@@ -4,21 +4,21 @@
 
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/thresholds.h"
 #include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
 
 namespace {
 
-constexpr int64_t kTile = 64;       ///< queries or keys of a block (attention.cu: TILE)
-constexpr uint32_t kThreads = 256;  ///< attention.cu: TILE_THREADS
-/// Up to this many queries keys are divided over blocks instead.
-constexpr int64_t kFewQueries = 4;
-constexpr int64_t kShortestStretch = 32;  ///< keys of a block that divides them
-constexpr int64_t kFixedStretch = 256;    ///< keys of a block that divides them, in deterministic runs
-constexpr int64_t kDecodeThreads = 128;   ///< sdpa_decode.cu: DECODE_THREADS
-constexpr uint32_t kMmaThreads = 128;     ///< attention_mma.cu: MMA_THREADS
-constexpr int64_t kWidestMma = 128;       ///< sums of wider heads do not fit in the registers of a warp
+using threshold::sdpa::kDecodeThreads;  // sdpa_decode.cu: DECODE_THREADS
+using threshold::sdpa::kFewQueries;
+using threshold::sdpa::kFixedStretch;
+using threshold::sdpa::kShortestStretch;
+using threshold::sdpa::kTile;
+using threshold::sdpa::kWidestMma;
+constexpr uint32_t kThreads = 256;     ///< attention.cu: TILE_THREADS
+constexpr uint32_t kMmaThreads = 128;  ///< attention_mma.cu: MMA_THREADS
 
 /// What the texts of one request share.
 struct Attention {
@@ -57,7 +57,7 @@ struct Attention {
     return l;
   }
   /// Tiles that the gradient's kernels go through and hold at once: two leave room for two blocks on an SM up to here.
-  int64_t stages() const { return padded(size) + padded(value_size) <= 192 ? 2 : 1; }
+  int64_t stages() const { return padded(size) + padded(value_size) <= threshold::sdpa::kTwoStages ? 2 : 1; }
   int64_t tiles_of_queries() const { return batches * heads * ((queries + kTile - 1) / kTile); }
   int64_t tiles_of_keys() const { return batches * kv_heads * ((keys + kTile - 1) / kTile); }
 
@@ -105,7 +105,7 @@ OperandSpec heads_first(OperandSpec x) {
 bool divides_keys(const Attention& a) {
   // Queries that attend to themselves alone are as many as the longest text of a batch has tokens: the kernel must not depend on that.
   if (deterministic() && a.queries >= a.keys) return false;
-  return a.queries <= kFewQueries && a.heads * a.queries * a.keys > 0 && std::max(a.size, a.value_size) <= 256;
+  return a.queries <= kFewQueries && a.heads * a.queries * a.keys > 0 && std::max(a.size, a.value_size) <= threshold::sdpa::kWidestDecode;
 }
 
 PreparedOp prepare_decode(Attention a) {

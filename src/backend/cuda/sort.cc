@@ -6,13 +6,13 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/thresholds.h"
 
 namespace lazuli::cuda {
 
 namespace {
 
-/// Items that a block sorts; a multiple of the tile that sort_merge makes.
-constexpr int64_t kPiece = 2048;
+using threshold::sort::kPiece;
 
 struct Sorting {
   explicit Sorting(const KernelRequest& r)

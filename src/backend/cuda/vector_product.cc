@@ -1,5 +1,6 @@
 #include "backend/cuda/vector_product.h"
 
+#include "backend/cuda/thresholds.h"
 #include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
@@ -7,7 +8,8 @@ namespace lazuli::cuda {
 namespace {
 
 constexpr uint32_t kVectorBlock = 128;
-constexpr int64_t kFewColumns = 64, kLongColumn = 1 << 15;
+using threshold::product::kFewColumns;
+using threshold::product::kLongColumn;
 
 bool one_matrix(const Shape& shape) { return shape.rank() >= 2 && shape.numel() == shape[shape.rank() - 1] * shape[shape.rank() - 2]; }
 
