@@ -66,10 +66,10 @@ std::vector<fs::path> sources_under(const fs::path& root) {
 }
 
 TEST(Layering, FoldersIncludeOnlyThoseBeforeThem) {
-  const fs::path src = fs::path(source_folder()) / "src";
+  const fs::path src = fs::path(lazuli::source_folder()) / "src";
   for (const auto& file : sources_under(src)) {
     const std::string folder = fs::relative(file, src).begin()->string();
-    const std::string name = fs::relative(file, source_folder()).string();
+    const std::string name = fs::relative(file, lazuli::source_folder()).string();
     ASSERT_TRUE(level_of(folder)) << name << ": the folder has no place in the order of tests/layering_test.cc";
     for (const auto& included : included_folders(file)) {
       if (!fs::is_directory(src / included)) continue;
@@ -80,7 +80,7 @@ TEST(Layering, FoldersIncludeOnlyThoseBeforeThem) {
 }
 
 TEST(Layering, PublicHeadersIncludeOnlyPublicHeaders) {
-  for (const auto& file : sources_under(fs::path(source_folder()) / "include")) {
+  for (const auto& file : sources_under(fs::path(lazuli::source_folder()) / "include")) {
     EXPECT_TRUE(included_folders(file).empty()) << file.filename().string() << " includes an internal header";
   }
 }

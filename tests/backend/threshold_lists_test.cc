@@ -7,6 +7,8 @@
 #include <set>
 #include <string>
 
+#include "support/source_folder.h"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -34,7 +36,7 @@ TEST(ThresholdLists, NoKernelHasOneOfItsOwn) {
   const std::regex constant(R"(\bconstexpr\s+(?:[a-z_:0-9]+|MmaTile)\s+(k[A-Z]\w*)\s*(?:=|\[|\{|\())"), more(R"(,\s*(k[A-Z]\w*)\s*=)");
   int64_t found = 0;
   for (const char* folder : {"cpu", "cuda"}) {
-    for (const auto& entry : fs::directory_iterator(fs::path(LAZULI_SOURCE_DIR) / "src" / "backend" / folder)) {
+    for (const auto& entry : fs::directory_iterator(fs::path(lazuli::source_folder()) / "src" / "backend" / folder)) {
       const fs::path& file = entry.path();
       if (file.extension() != ".cc" && file.extension() != ".h") continue;
       std::ifstream in(file);

@@ -53,7 +53,6 @@ class FineTune : public testing::Test {
   FineTuneReport run(const std::vector<bool>& finite, bool skip = true) {
     const LinearInfo layer{"layer", 4, 3};
     FineTuneOptions options;
-    options.folder = folder_.path("adapter");
     options.train.iterations = static_cast<int64_t>(finite.size());
     options.train.skip_nonfinite = skip;
     options.train.learning_rate = 0.1;
@@ -65,7 +64,8 @@ class FineTune : public testing::Test {
     config.rank = 2;
     Trainer trainer(std::make_shared<AddedNumber>(), Adapter::create(std::span(&layer, 1), config, 1), options.train);
     const Numbers numbers(finite);
-    return fine_tune(trainer, numbers, nullptr, options);
+    OutputFolder folder(folder_.path("adapter"), training_files());
+    return fine_tune(trainer, numbers, nullptr, folder, options);
   }
   static std::vector<bool> runs(const std::vector<std::pair<size_t, bool>>& parts) {
     std::vector<bool> all;
@@ -96,14 +96,14 @@ TEST_F(FineTune, WithoutSkippingTheFirstEndsIt) {
   EXPECT_THAT(text, HasSubstr("iteration 4"));
   EXPECT_THAT(text, HasSubstr("the adapter of iteration 3"));
   EXPECT_THAT(text, testing::Not(HasSubstr("iterations before")));
-  EXPECT_TRUE(std::filesystem::exists(training_state_path(folder_.path("adapter"))));
+  EXPECT_TRUE(std::filesystem::exists(folder_.path("adapter") + "/" + kStateFile));
 }
 
 TEST_F(FineTune, ASkippedStepAtTheEndLeavesItsStateWhole) {
   const FineTuneReport report = run({true, false});
   EXPECT_EQ(report.skipped, 1);
   EXPECT_EQ(report.iterations, 2);
-  EXPECT_TRUE(std::filesystem::exists(training_state_path(folder_.path("adapter"))));
+  EXPECT_TRUE(std::filesystem::exists(folder_.path("adapter") + "/" + kStateFile));
 }
 
 TEST_F(FineTune, ALossWithoutSkippedStepsFallsFromReportToReport) {
