@@ -15,7 +15,7 @@
 
 namespace lazuli {
 
-/// Kinds of devices; `cuda` is named but not supported yet.
+/// Kinds of devices; `cuda` is there where the library of the CUDA backend and a driver are.
 enum class DeviceKind : uint8_t { cpu, reference, cuda };
 
 /// Where data lives and kernels run. `reference` is the slow oracle backend; its memory is host memory.

@@ -21,14 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kConfigLimit = size_t{16} << 20;
 constexpr int64_t kMaxSize = int64_t{1} << 24;
-
-std::optional<JsonDocument> read_if_there(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return std::nullopt;
-  return JsonDocument::read(path.string(), kConfigLimit);
-}
 
 void need_sentence_embedding(const JsonValue& root) {
   for (const char* key : {"module_input_name", "module_output_name"}) {

@@ -18,16 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kConfigLimit = size_t{16} << 20;
 constexpr const char* kNames[] = {"sentence_bert_config.json",      "sentence_roberta_config.json", "sentence_distilbert_config.json",
                                   "sentence_camembert_config.json", "sentence_albert_config.json",  "sentence_xlm-roberta_config.json",
                                   "sentence_xlnet_config.json"};
-
-std::optional<JsonDocument> read_if_there(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return std::nullopt;
-  return JsonDocument::read(path.string(), kConfigLimit);
-}
 
 bool is_empty(const JsonValue& v) {
   return v.is_null() || (v.is_object() && v.as_object().size() == 0) || (v.is_array() && v.as_array().size() == 0) ||
@@ -113,6 +106,12 @@ std::optional<int64_t> processing_length(const JsonValue& root) {
 }
 
 }  // namespace
+
+std::optional<JsonDocument> read_if_there(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return std::nullopt;
+  return JsonDocument::read(path.string(), kConfigLimit);
+}
 
 TransformerSettings TransformerSettings::read(const std::string& folder, int64_t context) {
   TransformerSettings s;

@@ -2,9 +2,18 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <string>
 
+#include "base/json.h"
+
 namespace lazuli {
+
+/// The most bytes of a file of settings.
+inline constexpr size_t kConfigLimit = size_t{16} << 20;
+/// A file of settings that a folder may lack. Throws IoError and FormatError.
+std::optional<JsonDocument> read_if_there(const std::filesystem::path& path);
 
 struct TransformerSettings {
   int64_t max_seq_length = 0;  ///< tokens of a text, special ones included

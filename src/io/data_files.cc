@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kFileLimit = size_t{4} << 30;
+constexpr size_t kDataLimit = size_t{4} << 30;
 constexpr size_t kHead = size_t{64} << 10;
 
 bool is_stdin(const std::string& path) { return path == "-" || path == "/dev/stdin" || path == "/dev/fd/0" || path == "/proc/self/fd/0"; }
@@ -36,7 +36,7 @@ std::string read_stream(FileDescriptor file, const std::string& path) {
     if (n < 0) throw_io("read", path, errno);
     if (n == 0) return all;
     all.append(part.data(), static_cast<size_t>(n));
-    if (all.size() > kFileLimit) throw FormatError(fmt::format("{}: at most {} bytes expected, got more", path, kFileLimit));
+    if (all.size() > kDataLimit) throw FormatError(fmt::format("{}: at most {} bytes expected, got more", path, kDataLimit));
   }
 }
 
@@ -78,7 +78,7 @@ class FolderData {
 bool FolderData::fits_json(const std::string& name) const {
   bool fits = false;
   try {
-    const DecodedText decoded = decode_text(read_file(path_of(name), kFileLimit), name);
+    const DecodedText decoded = decode_text(read_file(path_of(name), kDataLimit), name);
     each_row(decoded.text, name, FileKind::json, [&](const DataRow& row) {
       fits = reader_.fits(row);
       return false;
@@ -120,7 +120,7 @@ void FolderData::read_one(const DataFile& c) {
   }
   DecodedText decoded;
   try {
-    decoded = decode_text(read_file(path, kFileLimit), path);
+    decoded = decode_text(read_file(path, kDataLimit), path);
   } catch (const FormatError& e) {
     if (is_rows(named) || c.role != DataRole::plain) throw;
     if (named == FileKind::text) return leave_broken(c.name, e);
@@ -227,7 +227,7 @@ std::string read_data_bytes(const std::string& path) {
     if (file.get() < 0) throw_io("open", path, errno);
     return read_stream(std::move(file), path);
   }
-  return read_file(path, kFileLimit);
+  return read_file(path, kDataLimit);
 }
 
 void read_data(const std::string& path, DataUse use, std::span<const std::string> excluded, const DataReader& reader, DataReport& report) {

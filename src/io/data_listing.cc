@@ -107,6 +107,8 @@ class Listing {
   }
 
   void folder(const fs::path& path, const std::string& name, bool link) {
+    std::error_code error;
+    if (is_excluded(path) && fs::is_empty(path, error)) return;  // it has just been made for what is to be written
     if (link) {
       report_.leave_out("links to folders", name);
     } else if (is_excluded(path) || is_adapter(path)) {

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 
 #include "io/csv.h"
+#include "io/data_roles.h"
 #include "io/text_encoding.h"
 #include "lazuli/error.h"
 
@@ -18,12 +18,6 @@ constexpr std::string_view kTextExtensions[] = {
     ".txt", ".md",  ".rst", ".py",    ".pyi", ".c",  ".cc", ".cpp",  ".cxx", ".h",   ".hh",   ".hpp",   ".cu",  ".cuh",  ".inl",
     ".def", ".rs",  ".go",  ".java",  ".kt",  ".js", ".ts", ".tsx",  ".jsx", ".rb",  ".php",  ".swift", ".sh",  ".bash", ".lua",
     ".pl",  ".sql", ".r",   ".scala", ".hs",  ".ml", ".cs", ".html", ".css", ".xml", ".toml", ".yaml",  ".yml", ".cmake"};
-
-std::string extension_of(std::string_view name) {
-  std::string extension = std::filesystem::path(name).extension().string();
-  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return extension;
-}
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 

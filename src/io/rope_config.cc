@@ -9,7 +9,7 @@ namespace lazuli {
 
 namespace {
 
-constexpr int64_t kMaxCount = (int64_t{1} << 31) - 1;
+constexpr int64_t kMostPositions = (int64_t{1} << 31) - 1;
 
 /// `rope_scaling`, the older name, comes before `rope_parameters` unless it is empty, and the other object is not read at all then.
 std::optional<JsonValue> rope_object(const JsonValue& root) {
@@ -43,7 +43,7 @@ void read_llama3(const JsonValue& root, const JsonValue& rope, ModelConfig& c) {
         .fail(fmt::format("more than low_freq_factor = {} expected, got {}", s.low_freq_factor, s.high_freq_factor));
   }
   constexpr const char* key = "original_max_position_embeddings";
-  s.original_max_position_embeddings = int_key(root.find(key) ? root : rope, key, 1, kMaxCount, c.max_position_embeddings);
+  s.original_max_position_embeddings = int_key(root.find(key) ? root : rope, key, 1, kMostPositions, c.max_position_embeddings);
 }
 
 void read_scaling(const JsonValue& root, const JsonValue& rope, ModelConfig& c) {

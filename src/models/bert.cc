@@ -11,15 +11,15 @@ namespace {
 constexpr EncoderLayerNames kNames = {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
                                       "attention.output.LayerNorm"};
 
-constexpr ConfigRules kRules = {.windows = full_attention_only,
-                                .hidden_size = 768,
-                                .intermediate_size = 3072,
-                                .num_hidden_layers = 12,
-                                .num_attention_heads = 12,
-                                .vocab_size = 30522,
-                                .max_position_embeddings = 512,
-                                .hidden_act = "gelu",
-                                .decoder = false};
+constexpr ConfigRules kBertRules = {.windows = full_attention_only,
+                                    .hidden_size = 768,
+                                    .intermediate_size = 3072,
+                                    .num_hidden_layers = 12,
+                                    .num_attention_heads = 12,
+                                    .vocab_size = 30522,
+                                    .max_position_embeddings = 512,
+                                    .hidden_act = "gelu",
+                                    .decoder = false};
 
 class BertModel : public EncoderModel {
  public:
@@ -54,7 +54,7 @@ std::shared_ptr<const Encoder> make_bert(const ModelConfig& config, const std::s
   return std::make_shared<BertModel>(config, folder, weights);
 }
 
-const RegisterArchitecture kBert("bert", kRules, make_bert);
+const RegisterArchitecture kBert("bert", kBertRules, make_bert);
 
 }  // namespace
 

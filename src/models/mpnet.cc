@@ -41,15 +41,15 @@ Tensor buckets(int64_t tokens) {
 // transformers takes this id for padding whatever `pad_token_id` says; positions are counted from after it.
 constexpr int64_t kPadding = 1;
 
-constexpr ConfigRules kRules = {.windows = full_attention_only,
-                                .hidden_size = 768,
-                                .intermediate_size = 3072,
-                                .num_hidden_layers = 12,
-                                .num_attention_heads = 12,
-                                .vocab_size = 30527,
-                                .max_position_embeddings = 512,
-                                .hidden_act = "gelu",
-                                .decoder = false};
+constexpr ConfigRules kMpnetRules = {.windows = full_attention_only,
+                                     .hidden_size = 768,
+                                     .intermediate_size = 3072,
+                                     .num_hidden_layers = 12,
+                                     .num_attention_heads = 12,
+                                     .vocab_size = 30527,
+                                     .max_position_embeddings = 512,
+                                     .hidden_act = "gelu",
+                                     .decoder = false};
 
 class MpnetModel : public EncoderModel {
  public:
@@ -90,7 +90,7 @@ std::shared_ptr<const Encoder> make_mpnet(const ModelConfig& config, const std::
   return std::make_shared<MpnetModel>(config, folder, weights);
 }
 
-const RegisterArchitecture kMpnet("mpnet", kRules, make_mpnet);
+const RegisterArchitecture kMpnet("mpnet", kMpnetRules, make_mpnet);
 
 }  // namespace
 

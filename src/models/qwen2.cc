@@ -50,14 +50,14 @@ void qwen2_windows(const JsonValue& root, const ModelConfig& config) {
   }
 }
 
-constexpr ConfigRules kRules = {.windows = qwen2_windows,
-                                .hidden_size = 4096,
-                                .intermediate_size = 22016,
-                                .num_hidden_layers = 32,
-                                .num_attention_heads = 32,
-                                .num_key_value_heads = 32,
-                                .vocab_size = 151936,
-                                .max_position_embeddings = 32768};
+constexpr ConfigRules kQwen2Rules = {.windows = qwen2_windows,
+                                     .hidden_size = 4096,
+                                     .intermediate_size = 22016,
+                                     .num_hidden_layers = 32,
+                                     .num_attention_heads = 32,
+                                     .num_key_value_heads = 32,
+                                     .vocab_size = 151936,
+                                     .max_position_embeddings = 32768};
 
 std::shared_ptr<const LanguageModel> make_qwen2(const ModelConfig& config, const std::string& folder, WeightReader& weights) {
   DecoderTraits traits;
@@ -65,7 +65,7 @@ std::shared_ptr<const LanguageModel> make_qwen2(const ModelConfig& config, const
   return std::make_shared<DecoderModel>(config, traits, folder, weights);
 }
 
-const RegisterArchitecture kQwen2("qwen2", kRules, make_qwen2);
+const RegisterArchitecture kQwen2("qwen2", kQwen2Rules, make_qwen2);
 
 }  // namespace
 

@@ -27,8 +27,8 @@ const std::set<std::string> kNoThresholds = {
     "kFloats", "kSteps", "kRounds", "kMostBytes", "kPieces", "kFew", "kDots", "kFlops", "kThreads", "kInline", "kBf16", "kTiles",
     "kRequest", "kTileData", "kBy", "kKernels", "kLimbKernels", "kAll", "kNames", "kPrepare", "kHidden",
     // cuda: blocks and stages that a text is written for
-    "kBlock", "kFixedBlock", "kFixedThreads", "kMmaThreads", "kStages", "kFewRows", "kSmall", "kBuckets", "kStateBytes", "kFirstDim",
-    "kTwoOnes", "kMostInt", "kMost32", "kMostParameters",
+    "kBlock", "kVectorBlock", "kSampleStages", "kFixedBlock", "kFixedThreads", "kMmaThreads", "kStages", "kFewRows", "kSmall", "kBuckets",
+    "kStateBytes", "kFirstDim", "kTwoOnes", "kMostInt", "kMost32", "kMostParameters",
     // caches of code and of recorded graphs, names, time that measuring may take
     "kMagic", "kSeed", "kName", "kMostCompilers", "kMost", "kMostMilliseconds", "kMostMicrosecondsTogether"};
 

@@ -105,6 +105,7 @@ TEST_F(FinetuneCommand, SaysWhatItReadAndLeftOutAndNeverReadsItsOwnFiles) {
   const auto run = [&](const std::vector<std::string>& more) {
     std::vector<std::string> words = arguments({"--json", "--adapter-path", inside});
     words.erase(std::find(words.begin(), words.end(), "--adapter-path"), std::find(words.begin(), words.end(), "--batch-size"));
+    words.erase(std::remove(words.begin(), words.end(), "--overwrite"), words.end());
     words.insert(words.end(), more.begin(), more.end());
     const Program program(folder_, words);
     EXPECT_EQ(program.wait(), 0) << program.err();

@@ -94,6 +94,7 @@ TEST_F(Memory, AFinetuneComputesLayersAgainAndSaysSo) {
                                               "2",
                                               "--lora-rank",
                                               "2",
+                                              "--overwrite",
                                               "--json",
                                               "--dtype",
                                               "bf16",
@@ -111,7 +112,8 @@ TEST_F(Memory, AFinetuneComputesLayersAgainAndSaysSo) {
   EXPECT_GT(few.root().get("recomputed_layers").as_int(), 0);
   EXPECT_EQ(all.root().get("recomputed_layers").as_int(), 0);
   const double loss = all.root().get("train_loss_after").as_double();
-  EXPECT_NEAR(few.root().get("train_loss_after").as_double(), loss, 1e-3 * loss);
+  // Layers that are fused in another way round their bf16 results in other places.
+  EXPECT_NEAR(few.root().get("train_loss_after").as_double(), loss, std::ldexp(loss, -9));
 }
 
 TEST_F(Memory, NothingIsWrittenBeforeAFinetuneThatNeedsTooMuch) {

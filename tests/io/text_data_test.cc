@@ -120,7 +120,7 @@ TEST_F(TextData, BadRowsAreNamedByFileAndLine) {
   write("rows.jsonl", "{\"text\": \"\xff\"}\n");
   EXPECT_THAT(format_error("rows.jsonl"), AllOf(HasSubstr("rows.jsonl"), HasSubstr("byte 10 (line 1)"), HasSubstr("UTF-8")));
   write("rows.jsonl", "{\"text\": \"fine\"}\n{\"text\": \"half \\ud83d\"}\n");
-  EXPECT_THAT(format_error("rows.jsonl"), AllOf(HasSubstr("rows.jsonl:2"), HasSubstr("half a character")));
+  EXPECT_THAT(format_error("rows.jsonl"), AllOf(HasSubstr("rows.jsonl:2"), HasSubstr("half of a surrogate pair")));
   write("rows.jsonl", "\n\n");
   EXPECT_THAT(format_error("rows.jsonl"), HasSubstr("none"));
   write("rows.jsonl", "[1, 2]\n");

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -174,6 +175,10 @@ TEST_P(WholeTraining, TenStepsAreNoFurtherOffThanThoseOfPeft) {
 
 TEST_P(WholeVectors, AreNoFurtherOffThanThoseOfPyTorch) {
   std::filesystem::copy_file(source_folder() + "/tests/data/tiny-sentences/tokenizer.json", model_->folder() + "/tokenizer.json");
+  std::ofstream(model_->folder() + "/modules.json") << R"([{"path": "", "type": "sentence_transformers.models.Transformer"},
+      {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}, {"path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}])";
+  std::filesystem::create_directories(model_->folder() + "/1_Pooling");
+  std::ofstream(model_->folder() + "/1_Pooling/config.json") << R"({"word_embedding_dimension": 768, "pooling_mode_mean_tokens": true})";
   const auto model = EmbeddingModel::load(model_->folder(), mode().dtype, mode().quantization);
   for (const test::WholeModelTexts& texts : model_->texts()) {
     std::optional<Adapter> adapter;

@@ -197,7 +197,7 @@ TEST_F(AdapterFiles, OtherSettingsThatChangeResultsAreRefusedByName) {
                           "layer_replication\": [[0, 1]]", "alora_invocation_tokens\": [1]", "megatron_config\": {\"a\": 1}"}) {
     const std::string text = read_file(folder_.path("adapter_config.json"), 1 << 20);
     const std::string name(key, std::string_view(key).find('"'));
-    folder_.write("adapter_config.json", "{\"" + std::string(key) + "," + text.substr(1));
+    folder_.write("adapter_config.json", text.substr(0, text.rfind('}')) + ",\"" + std::string(key) + "}");
     EXPECT_THAT(error(), HasSubstr(name)) << key;
     folder_.write("adapter_config.json", text);
   }

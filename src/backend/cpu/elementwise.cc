@@ -9,8 +9,6 @@ namespace lazuli::cpu {
 
 namespace {
 
-using threshold::elementwise::kChunk;
-
 /// All operands f32 and row-major, or one number: one call of the loop.
 struct DirectLoop {
   TileFn fn;
@@ -30,7 +28,7 @@ struct CopyLoop {
   StridedView view;
   size_t element_size;
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
-    const int64_t first = begin * kChunk, last = std::min(end * kChunk, view.numel);
+    const int64_t first = begin * threshold::elementwise::kChunk, last = std::min(end * threshold::elementwise::kChunk, view.numel);
     void* dst = element_at(args.out[0], first, element_size);
     if (view.contiguous()) {
       const void* src = element_at(args.in[0], first, element_size);
@@ -117,11 +115,11 @@ PreparedOp prepare_single(const KernelRequest& request) {
   const char* name = name_of(request.op).data();
   if (request.op == Op::copy || (request.op == Op::cast && request.inputs[0].dtype == out.dtype)) {
     const CopyLoop loop{StridedView(request.inputs[0], out.shape), size_of(out.dtype)};
-    return make_op(request, name, loop, tasks_for(out.shape.numel(), kChunk), 0);
+    return make_op(request, name, loop, tasks_for(out.shape.numel(), threshold::elementwise::kChunk), 0);
   }
   DirectLoop direct{};
   if (direct_loop(request, direct)) {
-    direct.chunk = request.op == Op::pow || request.op == Op::sin || request.op == Op::cos ? kTile : kChunk;
+    direct.chunk = request.op == Op::pow || request.op == Op::sin || request.op == Op::cos ? kTile : threshold::elementwise::kChunk;
     return make_op(request, name, direct, tasks_for(direct.numel, direct.chunk));
   }
   // The op as a program of one instruction.

@@ -10,8 +10,6 @@ namespace lazuli::cpu {
 
 namespace {
 
-using threshold::fill::kChunk;
-
 /// Calls body with a value of the dtype's type.
 template <class Body>
 void with_type(DType dtype, Body body) {
@@ -42,7 +40,7 @@ struct Full {
   int64_t numel;
   double value;
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
-    const int64_t first = begin * kChunk, last = std::min(end * kChunk, numel);
+    const int64_t first = begin * threshold::fill::kChunk, last = std::min(end * threshold::fill::kChunk, numel);
     with_type(dtype, [&](auto tag) {
       using T = decltype(tag);
       std::fill_n(static_cast<T*>(args.out[0]) + first, last - first, convert_element<T>(value));
@@ -56,7 +54,7 @@ struct Arange {
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     with_type(dtype, [&](auto tag) {
       using T = decltype(tag);
-      for (int64_t k = begin * kChunk; k < std::min(end * kChunk, numel); ++k) {
+      for (int64_t k = begin * threshold::fill::kChunk; k < std::min(end * threshold::fill::kChunk, numel); ++k) {
         static_cast<T*>(args.out[0])[k] = convert_element<T>(start + k * step);
       }
     });
@@ -90,20 +88,20 @@ struct OneHot {
 PreparedOp prepare_full(const KernelRequest& request) {
   const OperandSpec& out = request.outputs[0];
   const Full state{out.dtype, out.shape.numel(), std::bit_cast<double>(request.attrs.i[0])};
-  return make_op(request, "full", state, tasks_for(state.numel, kChunk), 0);
+  return make_op(request, "full", state, tasks_for(state.numel, threshold::fill::kChunk), 0);
 }
 
 PreparedOp prepare_arange(const KernelRequest& request) {
   const OperandSpec& out = request.outputs[0];
   const Arange state{out.dtype, out.shape.numel(), request.attrs.i[0], request.attrs.i[1]};
-  return make_op(request, "arange", state, tasks_for(state.numel, kChunk));
+  return make_op(request, "arange", state, tasks_for(state.numel, threshold::fill::kChunk));
 }
 
 PreparedOp prepare_one_hot(const KernelRequest& request) {
   const OperandSpec& in = request.inputs[0];
   const int64_t classes = request.attrs.i[0];
   const OneHot state{StridedView(in, in.shape), in.dtype, request.outputs[0].dtype, classes,
-                     std::max<int64_t>(1, kChunk / std::max<int64_t>(classes, 1))};
+                     std::max<int64_t>(1, threshold::fill::kChunk / std::max<int64_t>(classes, 1))};
   return make_op(request, "one_hot", state, tasks_for(in.shape.numel(), state.per_task), 0);
 }
 

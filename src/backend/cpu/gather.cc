@@ -10,8 +10,6 @@ namespace lazuli::cpu {
 
 namespace {
 
-using threshold::gather::kTaskBytes;
-
 uint32_t strided_inputs(const KernelRequest& request, size_t first) {
   uint32_t mask = 0;
   for (size_t k = first; k < request.inputs.size(); ++k) {
@@ -83,7 +81,7 @@ template <class T>
 PreparedOp take_along(const KernelRequest& request) {
   const Shape &x = request.inputs[0].shape, &picked = request.inputs[1].shape;
   const int64_t axis = request.attrs.i[0];
-  const int64_t row = std::max<int64_t>(picked.back(), 1), rows_per_task = std::max<int64_t>(kTaskBytes / 8 / row, 1);
+  const int64_t row = std::max<int64_t>(picked.back(), 1), rows_per_task = std::max<int64_t>(threshold::gather::kTaskBytes / 8 / row, 1);
   const TakeAlong<T> state{{request.op, request.inputs[1].dtype, x[static_cast<int>(axis)]}, Along(x, picked, axis), rows_per_task};
   return make_op(request, "take_along", state, tasks_for(picked.numel() / row, rows_per_task), 0);
 }
@@ -94,7 +92,7 @@ PreparedOp prepare_gather(const KernelRequest& request) {
   const AxisSplit x(request.inputs[0].shape, request.attrs.i[0]);
   const int64_t many = request.inputs[1].shape.numel();
   const auto element = static_cast<int64_t>(size_of(request.inputs[0].dtype));
-  const int64_t rows_per_task = std::max<int64_t>(kTaskBytes / (x.inner * element + 16), 1);
+  const int64_t rows_per_task = std::max<int64_t>(threshold::gather::kTaskBytes / (x.inner * element + 16), 1);
   const Gather state{{request.op, request.inputs[1].dtype, x.count}, x, many, element, rows_per_task};
   PreparedOp op = make_op(request, "gather", state, tasks_for(x.outer * many, rows_per_task), 0);
   const double moved = 2 * static_cast<double>(request.outputs[0].shape.numel() * element);

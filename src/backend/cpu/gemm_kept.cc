@@ -10,7 +10,6 @@ namespace lazuli::cpu {
 
 namespace {
 
-using threshold::kept::kLeastFlops;
 using threshold::kept::kMostTurnedFloats;
 using threshold::kept::kTurnedColumns;
 using threshold::kept::kTurnedSums;
@@ -25,7 +24,7 @@ std::vector<GemmTerm> turned_terms(std::vector<GemmTerm> terms) {
 void Gemm::choose_kept() {
   const GemmTerm& first = spec_.terms[0];
   if (!spec_.keeps_panels || way_ != Way::packed || swapped_ || first.b.dtype != DType::f32 || spec_.a_offsets.size() != 1 ||
-      flops() < kLeastFlops) {
+      flops() < threshold::kept::kLeastFlops) {
     return;
   }
   if (first.b.row == 1 && first.b.column == first.k) {

@@ -12,7 +12,6 @@ namespace lazuli::cpu {
 namespace {
 
 using threshold::move::kFew;
-using threshold::move::kTaskElements;
 
 template <class F>
 decltype(auto) by_size(size_t size, F&& f) {
@@ -39,8 +38,8 @@ struct Concat {
   size_t element;
 
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
-    int64_t k = begin * kTaskElements;
-    const int64_t last = std::min(end * kTaskElements, numel);
+    int64_t k = begin * threshold::move::kTaskElements;
+    const int64_t last = std::min(end * threshold::move::kTaskElements, numel);
     while (k < last) {
       const int64_t outer = k / row;
       int64_t at = k % row;
@@ -127,8 +126,8 @@ struct SliceUpdate {
       using T = decltype(tag);
       T* out = static_cast<T*>(args.out[0]) + first(args);
       T few[kFew];
-      int64_t k = begin * kTaskElements;
-      const int64_t last = std::min(end * kTaskElements, update.numel());
+      int64_t k = begin * threshold::move::kTaskElements;
+      const int64_t last = std::min(end * threshold::move::kTaskElements, update.numel());
       while (k < last) {
         const StridedRun place = run_at(target, k);
         T* to = out + place.offset;
@@ -154,7 +153,7 @@ struct SliceAt {
       throw ValueError("[" + std::string(name_of(op)) + "] offset " + std::to_string(offset) + " with size " + std::to_string(size) +
                        " is out of range for size " + std::to_string(most));
     }
-    const int64_t first = begin * kTaskElements, last = std::min(end * kTaskElements, view.numel);
+    const int64_t first = begin * threshold::move::kTaskElements, last = std::min(end * threshold::move::kTaskElements, view.numel);
     if (first < last) {
       gather(view, element_at(args.in[0], offset * stride, element), element, first, last - first, element_at(args.out[0], first, element));
     }
@@ -170,7 +169,7 @@ PreparedOp prepare_concat(const KernelRequest& request) {
     const AxisSplit part(in.shape, request.attrs.i[0]);
     state.parts.push_back({StridedView(in, in.shape), part.count * part.inner});
   }
-  const int64_t tasks = tasks_for(state.numel, kTaskElements);
+  const int64_t tasks = tasks_for(state.numel, threshold::move::kTaskElements);
   return make_op(request, "concat", std::move(state), tasks, 0);
 }
 
@@ -185,7 +184,7 @@ PreparedOp prepare_pad(const KernelRequest& request) {
     strides.push_back(1);
     low.push_back(0);
   }
-  const int64_t row = std::max<int64_t>(out.back(), 1), rows_per_task = std::max<int64_t>(kTaskElements / row, 1);
+  const int64_t row = std::max<int64_t>(out.back(), 1), rows_per_task = std::max<int64_t>(threshold::move::kTaskElements / row, 1);
   Pad state{in, out, strides, std::move(low), rows_per_task, size_of(request.outputs[0].dtype)};
   return make_op(request, "pad", std::move(state), tasks_for(out.numel() / row, rows_per_task), 0);
 }
@@ -208,7 +207,7 @@ PreparedOp prepare_slice_update(const KernelRequest& request) {
                     StridedView(update, places),
                     row_major,
                     size_of(request.outputs[0].dtype)};
-  PreparedOp op = make_op(request, "slice_update", std::move(state), tasks_for(update.numel(), kTaskElements), 0);
+  PreparedOp op = make_op(request, "slice_update", std::move(state), tasks_for(update.numel(), threshold::move::kTaskElements), 0);
   op.bytes = 2 * static_cast<double>(update.numel()) * static_cast<double>(size_of(request.outputs[0].dtype));
   op.in_place = {0};
   return op;
@@ -225,7 +224,7 @@ PreparedOp prepare_slice_at(const KernelRequest& request) {
                       x.strides[axis],
                       request.inputs[1].dtype,
                       size_of(request.outputs[0].dtype)};
-  PreparedOp op = make_op(request, "slice_at", state, std::max<int64_t>(tasks_for(out.numel(), kTaskElements), 1), 0);
+  PreparedOp op = make_op(request, "slice_at", state, std::max<int64_t>(tasks_for(out.numel(), threshold::move::kTaskElements), 1), 0);
   op.bytes = 2 * static_cast<double>(out.numel()) * static_cast<double>(size_of(request.outputs[0].dtype));
   return op;
 }

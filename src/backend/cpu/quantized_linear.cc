@@ -11,12 +11,10 @@ namespace lazuli::cpu {
 namespace {
 
 using threshold::quantized::kBlockColumns;
-using threshold::quantized::kBlockRows;
 using threshold::quantized::kFewNumbers;
 using threshold::quantized::kLongest;
 using threshold::quantized::kManyRows;
 using threshold::quantized::kRoundTasks;
-using threshold::quantized::kTaskBytes;
 
 struct QuantizedLinear {
   int64_t bits, m, n, k;
@@ -120,7 +118,7 @@ void choose_blocks(QuantizedLinear& p, int64_t weight_bytes) {
   p.shared = p.m * p.k > kFewNumbers;
   p.packed = p.m >= kManyRows && p.kernels.panels != nullptr;
   p.direct = p.dtype == DType::f32 && p.bias < 0 && p.residual < 0 && p.activation == nullptr;
-  const int64_t pieces = std::max<int64_t>(divide_up(p.m, kBlockRows), 1);
+  const int64_t pieces = std::max<int64_t>(divide_up(p.m, threshold::quantized::kBlockRows), 1);
   p.block_rows = std::max<int64_t>(divide_up(p.m, pieces), 1);
   p.row_blocks = divide_up(std::max<int64_t>(p.m, 1), p.block_rows);
   // A few tasks at least, of whole panels.
@@ -129,7 +127,7 @@ void choose_blocks(QuantizedLinear& p, int64_t weight_bytes) {
     p.block_columns = p.row_blocks >= 8 ? kBlockColumns : std::min(kBlockColumns, eighth);
   } else {
     const int64_t each = std::max<int64_t>(weight_bytes / std::max<int64_t>(p.n, 1), 1);
-    p.block_columns = std::clamp<int64_t>(kTaskBytes / each / 16 * 16, 16, std::clamp<int64_t>(eighth, 32, 2048));
+    p.block_columns = std::clamp<int64_t>(threshold::quantized::kTaskBytes / each / 16 * 16, 16, std::clamp<int64_t>(eighth, 32, 2048));
   }
   p.block_columns = std::max<int64_t>(p.block_columns, 16);
 }
