@@ -35,7 +35,7 @@ run() { # NAME FILTER COMMAND...
     GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$k "$@" "$program" --gtest_filter="$filter" --gtest_brief=1 >"$logs/$name.$k" 2>&1 &
     jobs+=($!)
   done
-  for k in "${!jobs[@]}"; do wait "${jobs[$k]}" || grep -q 'tests ran' "$logs/$name.$k" || unfinished=$((unfinished + 1)); done
+  for k in "${!jobs[@]}"; do wait "${jobs[$k]}" || grep -q ' ran\. (' "$logs/$name.$k" || unfinished=$((unfinished + 1)); done
   passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$logs/$name".* | awk '{n += $1} END {print n + 0}')
   failed=$(cat "$logs/$name".* | grep -c '^\[  FAILED  \] .*ms)$' || true)
   grep -hE '^\[  FAILED  \] .*ms\)$|Failure$|(Invalid|Error|hazard).* (at|of|in) ' "$logs/$name".* | head -40 || true
