@@ -143,7 +143,7 @@ Command embed_command() {
   c.name = "embed";
   c.summary = "Turn texts into vectors with an encoder";
   c.details =
-      "The folder is one of sentence-transformers, or has an encoder alone: then a vector is the mean of the tokens' states, normalised.\n"
+      "The folder is one of sentence-transformers, or has an encoder alone: then a vector is the mean of the tokens' states.\n"
       "Vectors come in the order of the texts. A file of vectors appears complete or not at all; with --output - each batch's rows are\n"
       "printed as soon as they are there.";
   c.examples =

@@ -1,6 +1,7 @@
 #include "io/data_rows.h"
 
 #include <fmt/format.h>
+#include <simdjson.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -52,22 +53,31 @@ std::string_view kind_name(DataRow::Type type) {
   return "another kind of value";
 }
 
+/// Whether asking for the text gives it whole.
+bool is_whole(const JsonValue& text) { return simdjson::validate_utf8(text.loose_string()); }
+
 DataRow::Field field_of(std::string_view column, const JsonValue& value) {
   DataRow::Field field{column, DataRow::Type::other, {}, 0, {}};
   if (value.is_null()) {
     field.type = DataRow::Type::null;
   } else if (value.is_string()) {
     field.type = DataRow::Type::text;
-    field.text = value.as_string();
+    field.text = value.loose_string();
+    if (!is_whole(value)) field.odd = value;
   } else if (value.is_number()) {
     field.type = DataRow::Type::number;
-    field.number = value.as_double();
+    if (value.odd_number().empty()) {
+      field.number = value.as_double();
+    } else {
+      field.odd = value;
+    }
   } else if (value.is_bool()) {
     field.number = value.as_bool() ? 1 : 0;
   } else if (value.is_array()) {
     for (const JsonValue& item : value.as_array()) {
       if (!item.is_string()) return field;
-      field.list.push_back(item.as_string());
+      field.list.push_back(item.loose_string());
+      if (!is_whole(item)) field.odd = item;
     }
     field.type = DataRow::Type::list;
   }
@@ -233,6 +243,12 @@ std::string DataRow::columns() const {
   return fields_.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
 }
 
+void DataRow::Field::refuse_odd() const {
+  if (!odd) return;
+  if (odd->is_string()) odd->as_string();
+  if (odd->is_number()) odd->as_double();
+}
+
 void DataRow::fail(std::string_view message) const { throw FormatError(fmt::format("{}: {}", place_, message)); }
 
 std::optional<std::string_view> DataRow::text_or_null(std::string_view column) const {
@@ -240,6 +256,7 @@ std::optional<std::string_view> DataRow::text_or_null(std::string_view column) c
   if (field == nullptr) fail(fmt::format("a column '{}' expected, got {}", column, columns()));
   if (field->type == Type::null) return std::nullopt;
   if (field->type != Type::text) fail(fmt::format("$.{}: a string expected, got {}", column, kind_name(field->type)));
+  field->refuse_odd();
   return field->text;
 }
 
@@ -252,7 +269,7 @@ std::string_view DataRow::text(std::string_view column) const {
 double DataRow::number(std::string_view column) const {
   const Field* field = find(column);
   if (field == nullptr) fail(fmt::format("a column '{}' expected, got {}", column, columns()));
-  if (field->type == Type::number) return field->number;
+  if (field->type == Type::number) return field->odd ? field->odd->as_double() : field->number;
   // Cells of a table have no type.
   if (field->type == Type::text && parses(field->text)) {
     const JsonDocument number = JsonDocument::parse(field->text, place_);

@@ -31,6 +31,10 @@ class DataRow {
     std::string_view text;
     double number = 0;
     std::vector<std::string_view> list;  ///< of texts
+    /// What may stand in a column that nobody asks for: a number that is not finite, or a text with half of a surrogate pair.
+    std::optional<JsonValue> odd = {};
+    /// Throws FormatError where `odd` is such a value. To be called before text, number or list is used.
+    void refuse_odd() const;
   };
 
   explicit DataRow(std::string place) : place_(std::move(place)) {}

@@ -112,6 +112,14 @@ TEST_F(TextData, RowsAreKnownByNameInLettersOfEitherSizeOrByTheirFirstLine) {
   EXPECT_THAT(report_.notes, ElementsAre(HasSubstr("read as text")));
 }
 
+TEST_F(TextData, WhatPythonWritesIsReadInColumnsThatNobodyAsksFor) {
+  for (const char* value :
+       {"NaN", "Infinity", "-Infinity", "1e999", "123456789012345678901234567890", "\"\\ud83d\"", "[\"\\ud83d\"]", "[NaN]"}) {
+    write("rows.jsonl", std::string("{\"score\": ") + value + ", \"text\": \"fine\"}\n");
+    EXPECT_EQ(format_error("rows.jsonl"), "no error") << value;
+  }
+}
+
 TEST_F(TextData, BadRowsAreNamedByFileAndLine) {
   write("rows.jsonl", "{\"text\": \"fine\"}\n{\"text\": 3}\n");
   EXPECT_THAT(format_error("rows.jsonl"), HasSubstr("rows.jsonl:2"));
