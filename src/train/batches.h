@@ -49,7 +49,7 @@ class Examples {
 /// A stream of tokens cut into windows of `tokens + 1`. Neighbours share one token, so that every token but the first is predicted once.
 class Windows : public Examples {
  public:
-  /// The last window is filled up with kPadding; a stream too short for one window becomes one shorter window. Throws ValueError unless
+  /// The last window is padded with kPadding; a stream too short for one window becomes one shorter window. Throws ValueError unless
   /// there are two tokens and `tokens` is at least 1.
   Windows(std::vector<int32_t> stream, int64_t tokens);
 

@@ -27,7 +27,7 @@ class Pairs : public Examples {
   double weight(std::span<const Tensor> batch) const override;
   std::unique_ptr<BatchOrder> order(int64_t batch_size, uint64_t seed) const override;
   /// Where pairs are contrasted all batches have the same size, as far as the texts allow it: a loss among fewer would be lower. A last one
-  /// is filled up with pairs of others, and weighs as much as its own. A pair alone, whose loss is 0, is left out.
+  /// gets pairs of others, and weighs as much as its own. A pair alone, whose loss is 0, is left out.
   std::vector<WeighedBatch> fixed_batches(int64_t batch_size, int64_t most, uint64_t seed) const override;
 
   /// How many pairs a batch can have.
