@@ -26,13 +26,13 @@ echo "building the program in build/program"
 NINJA_STATUS='[%f/%t, %e s] ' CCACHE_DEPEND=1 ./scripts/build.sh program
 part build
 
-# Every eighth file is held out: finetune sees neither its text nor its loss.
+# Every sixteenth file is held out: finetune sees neither its text nor its loss.
 rm -rf "$work"
 mkdir -p "$work/train" "$work/heldout"
 index=0
 while IFS= read -r file; do
   part=train
-  if ((index++ % 8 == 3)); then part=heldout; fi
+  if ((index++ % 16 == 3)); then part=heldout; fi
   cp "$file" "$work/$part/${file//\//-}"
 done < <(find src include -name '*.cc' -o -name '*.h' | LC_ALL=C sort)
 echo "training on $(find "$work/train" -type f | wc -l) files of src/ and include/, measuring on $(find "$work/heldout" -type f | wc -l) others"

@@ -154,6 +154,7 @@ T get_as(const JsonValue& value, Bits bits, std::string_view expected) {
 bool JsonValue::is_null() const { return from_bits<dom::element>(bits_).is_null(); }
 bool JsonValue::is_bool() const { return from_bits<dom::element>(bits_).is_bool(); }
 bool JsonValue::is_string() const { return from_bits<dom::element>(bits_).is_string(); }
+bool JsonValue::is_whole_string() const { return is_string() && !source_->strings.contains(bits_); }
 bool JsonValue::is_array() const { return from_bits<dom::element>(bits_).is_array(); }
 bool JsonValue::is_object() const { return from_bits<dom::element>(bits_).is_object(); }
 bool JsonValue::is_int() const { return from_bits<dom::element>(bits_).is_int64(); }

@@ -41,6 +41,8 @@ class JsonValue {
   std::string_view as_string() const;
   /// The same with half of a surrogate pair as three bytes, which are no UTF-8.
   std::string_view loose_string() const;
+  /// A string without half of a surrogate pair.
+  bool is_whole_string() const;
   JsonArray as_array() const;
   JsonObject as_object() const;
 

@@ -1,10 +1,8 @@
 #include "io/data_rows.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "io/csv.h"
 #include "io/data_roles.h"
@@ -53,9 +51,6 @@ std::string_view kind_name(DataRow::Type type) {
   return "another kind of value";
 }
 
-/// Whether asking for the text gives it whole.
-bool is_whole(const JsonValue& text) { return simdjson::validate_utf8(text.loose_string()); }
-
 DataRow::Field field_of(std::string_view column, const JsonValue& value) {
   DataRow::Field field{column, DataRow::Type::other, {}, 0, {}};
   if (value.is_null()) {
@@ -63,7 +58,7 @@ DataRow::Field field_of(std::string_view column, const JsonValue& value) {
   } else if (value.is_string()) {
     field.type = DataRow::Type::text;
     field.text = value.loose_string();
-    if (!is_whole(value)) field.odd = value;
+    if (!value.is_whole_string()) field.odd = value;
   } else if (value.is_number()) {
     field.type = DataRow::Type::number;
     if (value.odd_number().empty()) {
@@ -77,7 +72,7 @@ DataRow::Field field_of(std::string_view column, const JsonValue& value) {
     for (const JsonValue& item : value.as_array()) {
       if (!item.is_string()) return field;
       field.list.push_back(item.loose_string());
-      if (!is_whole(item)) field.odd = item;
+      if (!item.is_whole_string()) field.odd = item;
     }
     field.type = DataRow::Type::list;
   }
@@ -91,38 +86,10 @@ bool give_object(const JsonValue& value, std::string place, const std::function<
   return f(row);
 }
 
-/// Half of a character written as \uD800 to \uDFFF, which Python reads and UTF-8 cannot hold.
-bool has_lone_surrogate(std::string_view json) {
-  const auto unit = [&](size_t at) -> unsigned long {
-    if (at + 6 > json.size() || json[at] != '\\' || json[at + 1] != 'u') return 0;
-    return std::strtoul(std::string(json.substr(at + 2, 4)).c_str(), nullptr, 16);
-  };
-  for (size_t at = 0; at < json.size(); ++at) {
-    if (json[at] != '\\') continue;
-    const unsigned long first = unit(at), second = unit(at + 6);
-    if (first >= 0xdc00 && first < 0xe000) return true;
-    if (first >= 0xd800 && first < 0xdc00) {
-      if (second < 0xdc00 || second >= 0xe000) return true;
-      at += 6;
-    }
-    ++at;
-  }
-  return false;
-}
-
-JsonDocument parse_json(std::string_view json, const std::string& place) {
-  try {
-    return JsonDocument::parse(json, place);
-  } catch (const FormatError& e) {
-    if (!has_lone_surrogate(json)) throw;
-    throw FormatError(fmt::format("{}; it has half a character (a lone \\uD800 to \\uDFFF), which no text can hold", e.what()));
-  }
-}
-
 void each_json_line(std::string_view text, const std::string& name, const std::function<bool(const DataRow&)>& f) {
   each_line(text, [&](size_t number, std::string_view line) {
     std::string place = fmt::format("{}:{}", name, number);
-    const JsonDocument document = parse_json(line, place);
+    const JsonDocument document = JsonDocument::parse(line, place);
     return give_object(document.root(), std::move(place), f);
   });
 }
@@ -149,7 +116,7 @@ void each_json_row(std::string_view text, const std::string& name, const std::fu
   const std::string_view first = first_line(text);
   const size_t start = first.find_first_not_of(" \t\r");
   if (start != std::string_view::npos && first[start] == '[') {
-    const JsonDocument document = parse_json(text, name);
+    const JsonDocument document = JsonDocument::parse(text, name);
     size_t index = 0;
     for (const JsonValue& item : document.root().as_array()) {
       if (!give_object(item, fmt::format("{}[{}]", name, index++), f)) return;

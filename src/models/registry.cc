@@ -86,7 +86,7 @@ RegisterArchitecture::RegisterArchitecture(std::string_view model_type, const Co
 }
 
 ModelConfig read_model_config(const std::string& folder) {
-  JsonDocument document = read_config_json((std::filesystem::path(folder) / "config.json").string());
+  JsonDocument document = read_config_json(require_model_file(folder, "config.json"));
   const std::string model_type = model_type_of(document);
   if (const auto* decoder = find_entry<LanguageModel>(model_type)) return read_config(folder, std::move(document), decoder->rules);
   if (const auto* encoder = find_entry<Encoder>(model_type)) return read_config(folder, std::move(document), encoder->rules);

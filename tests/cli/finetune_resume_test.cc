@@ -7,9 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/program.h"
+#include "cli/finetune_fixture.h"
 #include "lazuli/safetensors.h"
-#include "support/tiny_folder.h"
 
 namespace lazuli {
 namespace {
@@ -19,31 +18,9 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-using Words = std::vector<std::string>;
-constexpr size_t kLimit = size_t{1} << 24;
-
-class FinetuneResume : public testing::Test {
+class FinetuneResume : public FinetuneFixture {
  protected:
-  FinetuneResume() {
-    test::write_tiny_llama(folder_ / "llama");
-    write_text("text.txt", "dd");
-    write_text("other.txt", "cc");
-  }
-  void write_text(const std::string& name, const std::string& end) const {
-    std::ofstream text(folder_ / name);
-    for (int k = 0; k < 100; ++k) text << "abcdabab" << (k % 3 == 0 ? "ca" : end);
-  }
-  struct Result {
-    int code;
-    std::string err;
-  };
-  Result run(const Words& more) const {
-    Words all = {"finetune", "--model", folder_ / "llama", "--data", folder_ / "text.txt", "--adapter-path", adapter(), "--threads", "1"};
-    all.insert(all.end(), more.begin(), more.end());
-    const Program program(folder_, all);
-    const int code = program.wait();
-    return {code, program.err()};
-  }
+  FinetuneResume() { write_text("other.txt", "ca"); }
   /// With values that are not the defaults.
   Result begin(const std::string& iterations = "4", const Words& more = {}) const {
     Words all = {"--iters",       "4",     "--batch-size",    "2",    "--max-seq-length", "16",
@@ -54,9 +31,7 @@ class FinetuneResume : public testing::Test {
     all.insert(all.end(), more.begin(), more.end());
     return run(all);
   }
-  std::string adapter() const { return folder_ / "adapter"; }
   std::string factors() const { return read_file(adapter() + "/adapter_model.safetensors", kLimit); }
-  TestFolder folder_;
 };
 
 TEST_F(FinetuneResume, OptionsThatAreNotGivenAreThoseOfTheTraining) {

@@ -1,14 +1,11 @@
 // The cases around the thresholds of products.
 #include <algorithm>
-#include <cmath>
 
 #include "conformance/thresholds.h"
 
 namespace lazuli::conformance {
 
 namespace {
-
-constexpr DType kProductTypes[] = {DType::f32, DType::bf16, DType::f16};
 
 Attrs attrs(int64_t i0, int64_t i1 = 0, int64_t i2 = 0) {
   Attrs a;
@@ -142,34 +139,6 @@ void add_products(Cases& cases, const Sizes& s) {
     add_some(cases, s);
   } else {
     for (DType t : kProductTypes) add_all(cases, t, s);
-  }
-}
-
-/// Multiples of 1/32 up to 127/32, which the first of every 32 has: rounding to 8 bits leaves them as they are.
-void add_quantized(Cases& cases, const Sizes& sizes) {
-  for (const int64_t bits : {8, 4}) {
-    Sizes s = sizes;
-    if (bits == 4) s.k = std::max<int64_t>(s.k / 32, 1) * 32;
-    auto values = quick_numbers(DType::f32, {s.m, s.k}, 1).to_vector<float>();
-    for (size_t i = 0; i < values.size(); ++i) {
-      const bool first = i % static_cast<size_t>(s.k) % 32 == 0;
-      values[i] = (first ? (i % 2 == 0 ? 127.0F : -127.0F) : std::nearbyint(values[i] * 127)) / 32;
-    }
-    const Tensor x = Tensor::from_vector(values, {s.m, s.k});
-    const Tensor q = bits == 8 ? random(DType::i8, {s.n, s.k}, 2, -128, 128) : random(DType::u8, {s.n, s.k / 2}, 2, 0, 256);
-    const Tensor scales = random(bits == 8 ? DType::f32 : DType::f16, {s.n, bits == 8 ? 1 : s.k / 32}, 3, 0.001, 0.01);
-    for (DType t : kProductTypes) {
-      for (const int64_t parts : {0, 3}) {
-        OpCall call{Op::quantized_linear, {x.to(t), q, scales}, attrs(bits, parts, parts == 0 ? 0 : static_cast<int64_t>(Op::silu))};
-        if (parts != 0) call.inputs.push_back(quick_numbers(t, {s.n}, 4));
-        // What is added is the share of an adapter, where there is one.
-        if (parts != 0) call.inputs.push_back(quick_numbers(t, {s.m, s.n}, 5));
-        cases.push_back({std::string(lazuli::name_of(t)) + " " + std::to_string(bits) + " bits, parts " + std::to_string(parts) + " " +
-                             to_string(Shape{s.m, s.n, s.k}),
-                         std::move(call),
-                         {8, 64, 1}});
-      }
-    }
   }
 }
 
@@ -344,62 +313,6 @@ std::vector<Around> around_products() {
        [](Cases& c, int64_t v, bool) {
          for (const int64_t n : near(64 * v)) add_products(c, {40, n, 33});
          for (const int64_t n : near(32 * v)) add_products(c, {3, n, 33});
-       }},
-      {"quantized.kFewNumbers",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t k : near(v)) add_quantized(c, {1, 70, k});
-         for (const int64_t k : near(v / 8, 32)) add_quantized(c, {8, 33, k});
-       }},
-      {"quantized.kTaskBytes",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t n : near(8 * v / 1024)) add_quantized(c, {1, n, 1024});
-         for (const int64_t n : near(8 * v / 1024)) add_quantized(c, {3, n, 512});
-       }},
-      {"quantized.kManyRows",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t m : near(v)) add_quantized(c, {m, 70, 100}), add_quantized(c, {m, 33, 160});
-       }},
-      {"quantized.kBlockRows",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t m : near(v)) add_quantized(c, {m, 40, 70});
-         add_quantized(c, {2 * v + 1, 40, 70});
-       }},
-      {"quantized.kBlockColumns",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t n : near(v)) add_quantized(c, {20, n, 40});
-         for (const int64_t n : near(8 * v)) add_quantized(c, {15, n, 40});
-         add_quantized(c, {8 * 140 + 1, v + 1, 33});
-       }},
-      {"quantized.kRoundTasks",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t m : near(v)) add_quantized(c, {m, 20, 160});
-         for (const int64_t m : near(3 * v)) add_quantized(c, {m, 20, 64});
-       }},
-      {"quantized.kLongest",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t k : near(v, 32)) add_quantized(c, {1, 3, k});
-       }},
-      {"quantized.kTallest8",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t m : near(2 * v)) add_quantized(c, {m, 35, 66});
-       }},
-      {"quantized.kTallest4",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t m : near(3 * v)) add_quantized(c, {m, 31, 160});
-       }},
-      {"quantized.kColumns",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t n : near(v)) add_quantized(c, {2, n, 65}), add_quantized(c, {16, n, 65});
-       }},
-      {"quantized.kRows",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t m : near(v)) add_quantized(c, {m, 9, 63});
-         for (const int64_t m : near(2 * v)) add_quantized(c, {m, 17, 129});
-       }},
-      {"quantized.kNearBytes",
-       [](Cases& c, int64_t v, bool) {
-         for (const int64_t m : near(v / 1088 / 4 * 4)) add_quantized(c, {m, 9, 1024});
-         for (const int64_t m : near(v / 192 / 8)) add_quantized(c, {m, 9, 128});
        }},
   };
 }

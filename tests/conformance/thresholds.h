@@ -21,6 +21,8 @@ std::optional<Cases> cases_around(const Threshold& threshold, bool large = false
 /// Numbers in [-1, 1) that f32 needs all its digits for, made faster than random().
 Tensor quick_numbers(DType dtype, const Shape& shape, uint64_t seed);
 
+inline constexpr DType kProductTypes[] = {DType::f32, DType::bf16, DType::f16};
+
 /// Of a product: x (m, k), w (k, n), and the rank of a low-rank part.
 struct Sizes {
   int64_t m, n, k, rank = 8;
@@ -36,6 +38,7 @@ struct Around {
   void (*make)(Cases& cases, int64_t value, bool large);
 };
 std::vector<Around> around_products();
+std::vector<Around> around_quantized();
 std::vector<Around> around_rows();
 std::vector<Around> around_cuda();
 
