@@ -5,7 +5,8 @@ Usage: scripts/mutants.py [--count 100] [--seed 1] [--jobs 1] [--list] [--only 3
 
 All slips (mutants) are in one build, in build/mutants: the environment variable LAZULI_MUTANT picks the one that is on. The suite runs once
 to see which tests reach which mutant; then each mutant meets the tests that reach it, those of its own folder first, until one fails. A test
-that takes ten times as long as it should has failed too. Kernels written for vector units, and what needs a CUDA card, are left alone.
+that takes ten times as long as it should has failed too, and so has one in which UndefinedBehaviorSanitizer or the standard library's
+assertions end the program. Kernels written for vector units, and what needs a CUDA card, are left alone.
 
 --from reads slips from a file instead of drawing them: a line `src/a.cc:12: old text => new text` each, an empty new text leaving the
 statement out. Needs clang-14, and the package libclang 14 from PyPI; --venv names a virtual environment for it, which is made if missing.
@@ -147,8 +148,8 @@ def environment(**more):
 
 
 def configure():
-    # With the flags of the ordinary build, so that its objects serve here; the tests read models and documents of the checkout.
-    command = ["cmake", "--preset", "release", "-DLAZULI_SHARED=OFF", f"-DLAZULI_TEST_SOURCE_DIR={ROOT}"]
+    # What a sanitizer sees counts as noticed, as it does in CI; the tests read models and documents of the checkout.
+    command = ["cmake", "--preset", "release", "-DLAZULI_SHARED=OFF", "-DLAZULI_SANITIZE=undefined", f"-DLAZULI_TEST_SOURCE_DIR={ROOT}"]
     subprocess.run(command, cwd=TREE, check=True, stdout=subprocess.DEVNULL, env=environment())
     entries = json.loads((BUILD / "compile_commands.json").read_text())
     return {e["file"]: shlex.split(e["command"]) for e in entries}

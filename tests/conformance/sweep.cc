@@ -152,10 +152,12 @@ Case loss_case(Draw& d, double terms) {
 
 Case row_case(Draw& d) {
   const DType t = d.dtype();
-  const Shape shape{d.size(40), d.size(4200)};
+  const int64_t kind = d.below(5);
+  // Of one or two columns a norm's gradient is zero but for eps: what is left of it in f32 is rounding.
+  const Shape shape{d.size(40), std::max<int64_t>(d.size(4200), kind == 1 ? 3 : 1)};
   const Tensor x = d.somehow(d.numbers(t, shape)), w = random(t, {shape[1]}, d.seed(), 0.5, 1.5), eps = scalar(DType::f32, 1e-5);
   OpCall call{Op::softmax, {x}, attrs(d.below(2))};
-  switch (d.below(5)) {
+  switch (kind) {
     case 0:
       call = {d.one_of({Op::rms_norm, Op::layer_norm}), {x, w}};
       if (call.op == Op::layer_norm) call.inputs.push_back(d.numbers(t, {shape[1]}));
