@@ -15,7 +15,7 @@ struct ScalarArg {
   ScalarArg(double v) : number(v) {}                // NOLINT(google-explicit-constructor)
   ScalarArg(LazyTensor v) : value(std::move(v)) {}  // NOLINT(google-explicit-constructor)
   ///@}
-  /// As an operand of the given dtype.
+  /// As an operand of the given dtype; beyond the range of an integer dtype its nearest number.
   LazyTensor operand(DType dtype) const;
   LazyTensor value;   ///< empty: `number` counts
   double number = 0;  ///< when there is no value
@@ -99,11 +99,11 @@ inline LazyTensor operator*(const LazyTensor& a, const LazyTensor& b) { return m
 inline LazyTensor operator/(const LazyTensor& a, const LazyTensor& b) { return div(a, b, {}); }
 inline LazyTensor operator-(const LazyTensor& a) { return neg(a, {}); }
 inline LazyTensor operator+(const LazyTensor& a, double s) { return add_scalar(a, s, {}); }
-inline LazyTensor operator-(const LazyTensor& a, double s) { return add_scalar(a, -s, {}); }
 inline LazyTensor operator*(const LazyTensor& a, double s) { return mul_scalar(a, s, {}); }
 inline LazyTensor operator*(double s, const LazyTensor& a) { return mul_scalar(a, s, {}); }
 inline LazyTensor operator+(double s, const LazyTensor& a) { return add_scalar(a, s, {}); }
 LazyTensor operator/(const LazyTensor& a, double s);
+LazyTensor operator-(const LazyTensor& a, double s);
 LazyTensor operator-(double s, const LazyTensor& a);
 LazyTensor operator/(double s, const LazyTensor& a);
 ///@}
@@ -198,7 +198,8 @@ LazyTensor scatter_along_add(const LazyTensor& x, const LazyTensor& indices, con
 LazyTensor concat(std::span<const LazyTensor> parts, int axis = 0, Where where = Where::here());
 LazyTensor concat(std::initializer_list<LazyTensor> parts, int axis = 0, Where where = Where::here());
 ///@}
-/// `low` and `high`: elements added before and after each axis, filled with `value`.
+/// `low` and `high`: elements added before and after each axis, filled with `value`. Throws ValueError for one that x's dtype does not
+/// hold.
 LazyTensor pad(const LazyTensor& x, std::span<const int64_t> low, std::span<const int64_t> high, const ScalarArg& value = 0.0,
                Where where = Where::here());
 ///@{

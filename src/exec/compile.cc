@@ -33,7 +33,8 @@ struct Trace {
   bool fits(std::span<const Tensor> args) const {
     if (args.size() != arguments.size() || plan->deterministic != deterministic()) return false;
     for (size_t k = 0; k < args.size(); ++k) {
-      if (args[k].dtype() != arguments[k].dtype || !(args[k].shape() == arguments[k].shape)) return false;
+      // An empty Tensor looks like a number of f32.
+      if (!args[k].defined() || args[k].dtype() != arguments[k].dtype || !(args[k].shape() == arguments[k].shape)) return false;
     }
     return true;
   }
@@ -96,8 +97,10 @@ struct CompiledFunction::Impl {
       if (!args[k].defined()) throw GraphError("compile: argument " + std::to_string(k) + " is an empty Tensor");
       specs.push_back({args[k].dtype(), args[k].shape()});
     }
-    traces.push_back(trace(std::move(specs)));
-    require_memory("[compile]", traces.back()->need(), device);
+    auto made = trace(std::move(specs));
+    // A trace that is kept is not asked again.
+    require_memory("[compile]", made->need(), device);
+    traces.push_back(std::move(made));
     return *(last = traces.back().get());
   }
 

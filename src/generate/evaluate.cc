@@ -69,7 +69,9 @@ Evaluation::Evaluation(const LanguageModel& model, const Adapter* adapter, std::
       throw ValueError(fmt::format("[evaluate] token {} is not below the vocabulary size {}", id, model.info().vocab_size));
     }
   }
-  length_ = std::min({options.max_seq_length, model.info().context, count});
+  length_ = std::min(options.max_seq_length, count);
+  if (const int64_t context = model.info().context; context > 0) length_ = std::min(length_, context);
+  if (length_ < 2) throw ValueError("[evaluate] a model whose context is one token predicts none");
   if (!options.dump_logits.empty() && count > kDumpLimit / (model.info().vocab_size * 4)) {
     throw ValueError(fmt::format("[evaluate] the logits of {} tokens exceed the {} that can be dumped; evaluate less text", count,
                                  human_bytes(static_cast<size_t>(kDumpLimit))));

@@ -20,5 +20,7 @@ LazyTensor to_i32_scalar(const LazyTensor& x, int64_t otherwise, Where where);
 LazyTensor factor(const ScalarArg& s, DType data);
 /// The dtype of `x (+) s` where a plain number takes x's dtype if that can hold it.
 DType weak_dtype(const LazyTensor& x, const ScalarArg& s);
+/// Throws ValueError for a plain number that an integer dtype does not hold.
+LazyTensor exact_operand(Op op, const ScalarArg& s, DType dtype);
 
 }  // namespace lazuli::ops

@@ -87,7 +87,7 @@ IntegerLimits integer_limits(DType t) {
   }
 }
 
-/// Whether an integer dtype holds a whole `number`; the upper bound of i64 is no double, so it is compared as one past it.
+/// Whether `number` lies in the range of an integer dtype; the upper bound of i64 is no double, so it is compared as one past it.
 bool holds(DType t, double number) {
   const IntegerLimits limits = integer_limits(t);
   return number >= static_cast<double>(limits.low) && (t == DType::i64 ? number < 0x1p63 : number <= static_cast<double>(limits.high));
@@ -95,14 +95,18 @@ bool holds(DType t, double number) {
 
 LazyTensor with_scalar(Op op, const LazyTensor& x, const ScalarArg& s, Where where) {
   const DType t = ops::weak_dtype(x, s);
-  if (!s.value.defined() && is_integer(t) && !holds(t, s.number)) {
-    throw ValueError(fmt::format("[{}] {} does not fit {}", name_of(op), s.number, name_of(t)));
-  }
-  if (x.dtype() == t) return record_binary(op, x, s.operand(t), where);
-  return record_binary(op, to_dtype(x, t, where), s.operand(t), where);
+  const LazyTensor operand = ops::exact_operand(op, s, t);
+  return record_binary(op, x.dtype() == t ? x : to_dtype(x, t, where), operand, where);
 }
 
 }  // namespace
+
+LazyTensor ops::exact_operand(Op op, const ScalarArg& s, DType dtype) {
+  if (!s.value.defined() && is_integer(dtype) && (!holds(dtype, s.number) || s.number != std::floor(s.number))) {
+    throw ValueError(fmt::format("[{}] {} does not fit {}", name_of(op), s.number, name_of(dtype)));
+  }
+  return s.operand(dtype);
+}
 
 LazyTensor ScalarArg::operand(DType dtype) const {
   if (value.defined()) {
@@ -197,9 +201,13 @@ LazyTensor operator/(double s, const LazyTensor& a) {
   const LazyTensor x = to_float(a, {});
   return record_binary(Op::div, LazyTensor::scalar(s, x.dtype()), x, {});
 }
+LazyTensor operator-(const LazyTensor& a, double s) {
+  // An unsigned integer has no -s.
+  return is_integer(ops::weak_dtype(a, s)) ? with_scalar(Op::sub, a, s, {}) : add_scalar(a, -s, {});
+}
 LazyTensor operator-(double s, const LazyTensor& a) {
   const DType t = ops::weak_dtype(a, s);
-  return record_binary(Op::sub, ScalarArg(s).operand(t), to_dtype(a, t, {}), {});
+  return record_binary(Op::sub, ops::exact_operand(Op::sub, s, t), to_dtype(a, t, {}), {});
 }
 
 }  // namespace lazuli

@@ -99,7 +99,7 @@ LazyTensor pad(const LazyTensor& x, std::span<const int64_t> low, std::span<cons
   if (!any) return x;
   Attrs attrs;
   attrs.list = IntList(std::move(list));
-  return record(Op::pad, {x, value.operand(x.dtype())}, attrs, nullptr, where);
+  return record(Op::pad, {x, ops::exact_operand(Op::pad, value, x.dtype())}, attrs, nullptr, where);
 }
 
 LazyTensor slice_update(LazyTensor&& x, const LazyTensor& update, std::span<const int64_t> starts, std::span<const int64_t> steps,

@@ -98,7 +98,12 @@ QuantizedWeight WeightReader::rounded(const std::string& name, const Shape& shap
   const int possible = shape[1] % quant::kGroup == 0 ? bits : 8;
   if (without_values) return quant::unfilled_weight(shape[0], shape[1], possible);
   // Pages of the checkpoint's file leave memory as they are read for the last time; those that two parts share leave at the end.
-  QuantizedWeight w = quant::round_weight(weight, possible, [](const Tensor& rows) { drop_pages(rows.raw(), rows.nbytes()); });
+  QuantizedWeight w;
+  try {
+    w = quant::round_weight(weight, possible, [](const Tensor& rows) { drop_pages(rows.raw(), rows.nbytes()); });
+  } catch (const ValueError& e) {
+    throw FormatError(fmt::format("{}: tensor '{}': {}", file_of(name), name, e.what()));
+  }
   drop_pages(weight.raw(), weight.nbytes());
   w.values = w.values.to(default_device());
   w.scales = w.scales.to(default_device());

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <functional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -30,9 +32,23 @@ template <class Body>
 void over_rows(int64_t rows, int64_t columns, const Body& body) {
   const int64_t most = std::max<int64_t>(rows * columns / kNumbersOfAThread, 1), parts = std::min<int64_t>(thread_count(), most);
   std::vector<std::thread> others;
-  for (int64_t k = 1; k < parts; ++k) others.emplace_back([&, k] { body(rows * k / parts, rows * (k + 1) / parts); });
+  int64_t k = 1;
+  try {
+    for (; k < parts; ++k) others.emplace_back([&, k] { body(rows * k / parts, rows * (k + 1) / parts); });
+  } catch (const std::system_error&) {
+    body(rows * k / parts, rows);  // the system has no more threads
+  }
   body(0, rows / parts);
   for (std::thread& t : others) t.join();
+}
+
+template <class Scale>
+void refuse_odd(const Scale* scales, int64_t rows, int64_t in_row, int64_t start) {
+  for (int64_t i = 0; i < rows * in_row; ++i) {
+    if (std::isfinite(static_cast<float>(scales[i]))) continue;
+    throw ValueError(fmt::format("[quantize] row {} has a number that is not finite{}", start + i / in_row,
+                                 sizeof(Scale) == 2 ? ", or too large for a scale of f16" : ""));
+  }
 }
 
 /// Rounds `from` (f32, contiguous) into the rows of `to` from `start` on.
@@ -45,6 +61,7 @@ void round_into(QuantizedWeight& to, const Tensor& from, int64_t start) {
     over_rows(rows, columns, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) scales[i] = quant::round_row8(x + i * columns, columns, values + i * columns);
     });
+    refuse_odd(scales, rows, 1, start);
     return;
   }
   const int64_t groups = columns / quant::kGroup, bytes = columns / 2;
@@ -53,6 +70,7 @@ void round_into(QuantizedWeight& to, const Tensor& from, int64_t start) {
   over_rows(rows, columns, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) quant::round_row4(x + i * columns, columns, values + i * bytes, scales + i * groups);
   });
+  refuse_odd(scales, rows, groups, start);
 }
 
 }  // namespace

@@ -19,14 +19,26 @@ constexpr int64_t kGroupOf4 = quant::kGroup;
 // which pays where one number stands out.
 constexpr float kLargest[] = {5.5F, 6.0F, 6.5F, 7.0F, 7.25F, 7.5F, 7.75F, 8.0F, 8.5F};
 
+/// The largest magnitude; NaN where a number is not finite.
 float largest_of(const float* x, int64_t n) {
-  float largest = 0;
-  for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::fabs(x[i]));
-  return largest;
+  VF most = zero(), odd = zero();
+  int64_t i = 0;
+  for (; i + lanes() <= n; i += lanes()) {
+    const VF v = load(x + i);
+    most = hn::Max(most, hn::Abs(v));
+    odd = hn::MulAdd(v, zero(), odd);
+  }
+  float largest = max_of(most), rest = sum_of(odd);
+  for (; i < n; ++i) {
+    largest = std::max(largest, std::fabs(x[i]));
+    rest += x[i] * 0;
+  }
+  return rest == 0 ? largest : rest;
 }
 
 float row8(const float* x, int64_t n, int8_t* values) {
   const float scale = largest_of(x, n) / 127.0F;
+  if (std::isnan(scale)) return scale;
   const float factor = scale > 1e-37F ? 1.0F / scale : 0;
   for (int64_t i = 0; i < n; ++i) values[i] = static_cast<int8_t>(std::nearbyint(std::clamp(x[i] * factor, -127.0F, 127.0F)));
   return factor == 0 ? 0 : scale;
@@ -49,10 +61,10 @@ HWY_INLINE Fit fit(const float* x, float factor) {
   return s > 0 ? Fit{p * p / s, p / s} : Fit{};
 }
 
-/// The scale of a group in f16; 0 for a group of zeros.
+/// The scale of a group in f16; 0 for a group of zeros, NaN where a number is not finite.
 f16 scale4(const float* x) {
   const float largest = largest_of(x, kGroupOf4);
-  if (!(largest > 1e-30F)) return f16(0.0F);
+  if (!(largest > 1e-30F)) return f16(std::isnan(largest) ? largest : 0.0F);
   Fit best;
   for (const float at : kLargest) {
     for (const float factor : {at / largest, -at / largest}) {
@@ -67,7 +79,9 @@ void row4(const float* x, int64_t n, uint8_t* values, f16* scales) {
   for (int64_t first = 0; first < n; first += kGroupOf4) {
     const float* group = x + first;
     const f16 scale = scale4(group);
+    scales[first / kGroupOf4] = scale;
     const auto wide = static_cast<float>(scale);
+    if (!std::isfinite(wide)) continue;
     const VF factor = splat(wide != 0 ? 1.0F / wide : 0);
     HWY_ALIGN float whole[kGroupOf4];
     for (int64_t i = 0; i < kGroupOf4; i += lanes()) hn::StoreU(whole4(load(group + i), factor), F32(), whole + i);
@@ -76,7 +90,6 @@ void row4(const float* x, int64_t n, uint8_t* values, f16* scales) {
                  high = static_cast<unsigned>(static_cast<int>(whole[i + 1]) + 8);
       values[(first + i) / 2] = static_cast<uint8_t>(low | high << 4);
     }
-    scales[first / kGroupOf4] = scale;
   }
 }
 

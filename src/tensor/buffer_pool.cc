@@ -169,7 +169,8 @@ BufferPool::Block* BufferPool::take(size_t size_class, size_t bytes) {
   SizeClass& slot = classes_[size_class];
   slot.last_use = ++clock_;
   Block* block = slot.free;
-  if (block == nullptr) return nullptr;
+  // Beyond the budget, which may have been lowered since, `reserve` says why there is none.
+  if (block == nullptr || live_capacity_ + capacity_of(size_class) > stats_.budget_bytes) return nullptr;
   slot.free = block->next_;
   stats_.cached_bytes -= capacity_of(size_class);
   count_live(bytes, capacity_of(size_class));
@@ -307,8 +308,13 @@ void BufferPool::set_limit(size_t bytes) {
 }
 
 void BufferPool::set_budget(size_t bytes) {
-  const Guard guard(*this);
-  stats_.budget_bytes = bytes;
+  Block* evicted = nullptr;
+  {
+    const Guard guard(*this);
+    stats_.budget_bytes = bytes;
+    evicted = evict_locked(bytes - std::min(bytes, live_capacity_));
+  }
+  destroy_list(evicted);
 }
 
 void BufferPool::trim() {

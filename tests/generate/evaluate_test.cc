@@ -111,5 +111,30 @@ TEST_F(Evaluate, EveryDocumentEndsWithTheEndOfText) {
   EXPECT_EQ(read_tokens(folder_.path("data"), tokenizer, 0), expected);
 }
 
+/// A model that says another context than the one it passes calls to.
+class OfContext : public LanguageModel {
+ public:
+  OfContext(std::shared_ptr<const LanguageModel> model, int64_t context) : model_(std::move(model)) {
+    info_ = model_->info();
+    info_.context = context;
+  }
+  LazyTensor hidden(ForwardContext& context) const override { return model_->hidden(context); }
+  LazyTensor logits(const LazyTensor& hidden) const override { return model_->logits(hidden); }
+
+ private:
+  std::shared_ptr<const LanguageModel> model_;
+};
+
+TEST_F(Evaluate, AContextThatIsNotKnownBoundsNothing) {
+  EvaluateOptions options;
+  options.max_seq_length = 32;
+  EXPECT_EQ(evaluate(OfContext(model_, 0), nullptr, tokens_, options).loss, evaluate(*model_, nullptr, tokens_, options).loss);
+  options.max_seq_length = 2;
+  const double pairs = evaluate(*model_, nullptr, tokens_, options).loss;
+  options.max_seq_length = 32;
+  EXPECT_EQ(evaluate(OfContext(model_, 2), nullptr, tokens_, options).loss, pairs);
+  EXPECT_THROW(evaluate(OfContext(model_, 1), nullptr, tokens_, options), ValueError);
+}
+
 }  // namespace
 }  // namespace lazuli

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "graph/node.h"
 #include "lazuli/error.h"
 #include "support/gradient_check.h"
@@ -38,6 +40,25 @@ TEST_F(Ops, PlainNumbersKeepTheDtypeThatCanHoldThem) {
   EXPECT_THROW(zeros({2}, DType::i8) + 300.0, ValueError);
   EXPECT_EQ(clip(zeros({2}, DType::i8), -1e9, 1e9).dtype(), DType::i8);
   EXPECT_THAT((1.0 - LazyTensor::from_slice<int32_t>({3, 5}, {2})).eval().to_vector<int32_t>(), ElementsAre(-2, -4));
+}
+
+TEST_F(Ops, NumbersThatAnIntegerDtypeHasNotAreRefused) {
+  const LazyTensor bytes = LazyTensor::from_tensor(Tensor::from_vector<uint8_t>({1, 200}, {2}));
+  EXPECT_THAT((bytes - 1.0).eval().to_vector<uint8_t>(), ElementsAre(0, 199));
+  EXPECT_THAT((255.0 - bytes).eval().to_vector<uint8_t>(), ElementsAre(254, 55));
+  EXPECT_EQ((bytes - 0.5).dtype(), DType::f32);
+  EXPECT_THAT([&] { return bytes - 256.0; }, ThrowsMessage<ValueError>(HasSubstr("[sub] 256 does not fit u8")));
+  EXPECT_THAT([&] { return 256.0 - bytes; }, ThrowsMessage<ValueError>(HasSubstr("[sub] 256 does not fit u8")));
+  EXPECT_THAT([&] { return bytes + -1.0; }, ThrowsMessage<ValueError>(HasSubstr("[add] -1 does not fit u8")));
+  const LazyTensor small = zeros({2}, DType::i8);
+  EXPECT_THAT((small - -128.0).dtype(), DType::i8);
+  EXPECT_THROW(small - -129.0, ValueError);
+  const int64_t one[] = {1};
+  EXPECT_THAT(pad(bytes, one, one, 255.0).eval().to_vector<uint8_t>(), ElementsAre(255, 1, 200, 255));
+  for (const double odd : {256.0, -1.0, 0.5, HUGE_VAL, -HUGE_VAL, std::nan("")}) {
+    EXPECT_THAT([&] { return pad(bytes, one, one, odd); }, ThrowsMessage<ValueError>(HasSubstr("does not fit u8"))) << odd;
+  }
+  EXPECT_EQ(pad(zeros({2}), one, one, 0.5).eval().to_vector<float>().front(), 0.5F);
 }
 
 TEST_F(Ops, ViewsThatChangeNothingAreTheirOperand) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "lazuli/encoder.h"
 #include "lazuli/evaluate.h"
@@ -74,6 +75,20 @@ TEST_F(QuantizedTiny, LogitsAreNearThoseOfFloats) {
   EXPECT_LT(distance(logits(Quantization::int8, nullptr), logits(Quantization::none, nullptr)), 0.03);
   EXPECT_LT(distance(logits(Quantization::int4, nullptr), logits(Quantization::none, nullptr)), 0.3);
   EXPECT_LT(distance(logits(Quantization::int8, nullptr, DType::bf16), logits(Quantization::none, nullptr)), 0.05);
+}
+
+TEST_F(QuantizedTiny, AWeightThatIsNotFiniteIsNamed) {
+  auto weights = test::tiny_llama_weights();
+  const std::string name = "model.layers.1.mlp.down_proj.weight";
+  auto values = weights.at(name).to_vector<float>();
+  values[values.size() / 2] = std::numeric_limits<float>::infinity();
+  weights[name] = Tensor::from_vector(values, weights.at(name).shape());
+  save_safetensors(folder_.path("model.safetensors"), weights);
+  for (const Quantization q : {Quantization::int8, Quantization::int4}) {
+    const std::string message = test::message_of<FormatError>([&] { load_model(folder_.path(), DType::f32, q); });
+    EXPECT_NE(message.find("model.safetensors: tensor '" + name + "'"), std::string::npos) << message;
+  }
+  EXPECT_NO_THROW(load_model(folder_.path()));
 }
 
 TEST_F(QuantizedTiny, AnAdapterAddsToTheRoundedLayer) {

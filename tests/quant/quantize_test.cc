@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "conformance/data.h"
 #include "lazuli/error.h"
@@ -97,6 +98,35 @@ TEST(Quantize, RefusesWhatItCannotRound) {
   EXPECT_THROW(quantize(Tensor::zeros(DType::f32, {2, 32}), 3), ValueError);
   EXPECT_EQ(parse_quantization("int4"), Quantization::int4);
   EXPECT_THAT(test::message_of<ValueError>([] { parse_quantization("int5"); }), HasSubstr("none, int8, int4"));
+}
+
+TEST(Quantize, NumbersThatAreNotFiniteAreRefusedByRow) {
+  on_every_target([&](const std::string& target) {
+    for (const float odd :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
+      for (const size_t at : {size_t{96}, size_t{100}, size_t{191}}) {
+        std::vector<float> v(5 * 96, 0.5F);
+        v[at] = odd;
+        for (const int bits : {8, 4}) {
+          EXPECT_THAT(test::message_of<ValueError>([&] {
+                        quantize(Tensor::from_vector(v, {5, 96}), bits);
+                      }),
+                      HasSubstr("row 1 has a number"))
+              << target << " " << bits;
+        }
+      }
+      // A tail beside whole vectors.
+      std::vector<float> v(45, 0.5F);
+      v[44] = odd;
+      EXPECT_THROW(quantize(Tensor::from_vector(v, {1, 45}), 8), ValueError) << target;
+    }
+    std::vector<float> v(64, 3e6F);
+    EXPECT_NO_THROW(quantize(Tensor::from_vector(v, {1, 64}), 8));
+    EXPECT_THAT(test::message_of<ValueError>([&] {
+                  quantize(Tensor::from_vector(v, {1, 64}), 4);
+                }),
+                HasSubstr("too large for a scale of f16"));
+  });
 }
 
 }  // namespace

@@ -95,6 +95,27 @@ TEST_F(BufferPoolTest, TheBudgetBoundsWhatIsHeldAndCachedBlocksGoFirst) {
   EXPECT_LE(memory_stats().live_bytes + memory_stats().cached_bytes, memory_stats().limit_bytes);
 }
 
+TEST_F(BufferPoolTest, ALowerBudgetAppliesToCachedBlocks) {
+  constexpr size_t kUnit = size_t{1} << 26;
+  struct Unlimited {
+    ~Unlimited() { set_memory_limit(std::numeric_limits<size_t>::max()); }
+  } const afterwards;
+  pool().trim();
+  const size_t before = pool().stats().live_bytes;
+  const BufferRef held = allocate_buffer(2 * kUnit);
+  { const BufferRef cached = allocate_buffer(kUnit); }
+  EXPECT_GE(pool().stats().cached_bytes, kUnit);
+  set_memory_limit(before + 2 * kUnit + kUnit / 2);
+  EXPECT_LE(pool().stats().cached_bytes, kUnit / 2);
+  EXPECT_THROW(allocate_buffer(kUnit), OutOfMemory);
+  // Blocks that are given back while more is held than the budget allows.
+  set_memory_limit(std::numeric_limits<size_t>::max());
+  BufferRef other = allocate_buffer(kUnit);
+  set_memory_limit(before + kUnit);
+  other = BufferRef();
+  EXPECT_THROW(allocate_buffer(kUnit), OutOfMemory);
+}
+
 TEST_F(BufferPoolTest, RefusesMoreMemoryThanTheMachineHas) {
   for (size_t bytes : {size_t{1} << 46, size_t{1} << 60, ~size_t{0}}) {
     try {
