@@ -69,6 +69,7 @@ void Planner::merge(int32_t from, int32_t into) {
   Storage& a = storages_[static_cast<size_t>(into)];
   const Storage& b = storages_[static_cast<size_t>(from)];
   a.last_use = std::max(a.last_use, b.last_use);
+  a.donor = a.donor >= 0 ? a.donor : b.donor;
   parent_[static_cast<size_t>(from)] = into;
 }
 
@@ -102,7 +103,7 @@ void Planner::place_leaves(int32_t node) {
       p.strides = input_strides_[index];
       p.contiguous = is_contiguous(n.outputs[0].shape, p.strides);
     }
-    s.donated = n.attrs.i[1] != 0;
+    s.donated = n.attrs.i[1] != 0 && p.contiguous;
   } else if (n.op == Op::scalar) {
     s.kind = Storage::Kind::scalar;
   } else {

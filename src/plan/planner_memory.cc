@@ -53,7 +53,7 @@ void Planner::try_share(int32_t position, size_t output, size_t input) {
   if (used_elsewhere_in_wave(position, root(from.storage))) return;
   if (source.kind == Storage::Kind::workspace) {
     merge(placed(out).storage, from.storage);
-  } else if (source.kind == Storage::Kind::input && source.donated) {
+  } else if (source.kind == Storage::Kind::input && source.donated && target.donor < 0) {
     target.donor = source.index;
     source.donated = false;
   }

@@ -224,15 +224,14 @@ class ChainBuilder {
   int write_in_place(size_t j) {
     const uint16_t slot = slot_of_[source_.program.outputs[j]];
     if (slots_[slot].kind != Kind::tile || slot < inputs_) return -1;
-    // Every other tile of a value is what one step computes.
-    int step = 0;
-    while (chain_.steps_[static_cast<size_t>(step)].action != Chain::Action::compute ||
-           chain_.steps_[static_cast<size_t>(step)].out != slot) {
-      ++step;
+    for (size_t i = 0; i < chain_.steps_.size(); ++i) {
+      const Chain::Step& step = chain_.steps_[i];
+      if (step.action != Chain::Action::compute || step.out != slot) continue;
+      slots_[slot].kind = Kind::moving;
+      chain_.moving_.push_back({slot, static_cast<uint16_t>(j), true});
+      return static_cast<int>(i);
     }
-    slots_[slot].kind = Kind::moving;
-    chain_.moving_.push_back({slot, static_cast<uint16_t>(j), true});
-    return step;
+    return -1;
   }
 
   // An output may overwrite an input that no later step reads.
