@@ -220,6 +220,7 @@ void CompiledFunction::call(std::span<Tensor> args, std::vector<Tensor>& results
 }
 
 void CompiledFunction::donate(const std::vector<int>& argnums) {
+  if (impl_ == nullptr) throw GraphError("compile: the CompiledFunction is empty");
   for (int a : argnums) {
     if (a < 0) throw ValueError("compile: donate: argument numbers are not negative");
     if (impl_->donated_arguments.size() <= static_cast<size_t>(a)) impl_->donated_arguments.resize(static_cast<size_t>(a) + 1);
@@ -234,8 +235,8 @@ MemoryNeed CompiledFunction::plan(std::span<const TensorSpec> arguments) {
   return impl_->find_planned(arguments).need();
 }
 
-size_t CompiledFunction::workspace_bytes() const { return impl_->last != nullptr ? impl_->last->plan->workspace_bytes : 0; }
-size_t CompiledFunction::peak_bytes() const { return impl_->last != nullptr ? impl_->last->plan->peak_bytes() : 0; }
+size_t CompiledFunction::workspace_bytes() const { return impl_ && impl_->last != nullptr ? impl_->last->plan->workspace_bytes : 0; }
+size_t CompiledFunction::peak_bytes() const { return impl_ && impl_->last != nullptr ? impl_->last->plan->peak_bytes() : 0; }
 size_t CompiledFunction::traces() const { return impl_ ? impl_->traces.size() : 0; }
 
 CompiledFunction compile(Function f, Device device) { return {std::move(f), device}; }

@@ -224,8 +224,7 @@ class Chooser {
     for (int32_t u : c.recomputed) {
       if (!contains(t.recomputed, u)) t.recomputed.push_back(u);
     }
-    c.nodes.clear();
-    c.recomputed.clear();
+    c.nodes.clear();  // which makes it no program
   }
 
   const Rewriter& rw_;

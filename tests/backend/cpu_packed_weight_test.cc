@@ -134,6 +134,26 @@ TEST_F(CpuPackedWeight, CrossEntropyAndItsGradient) {
   }
 }
 
+TEST_F(CpuPackedWeight, LossesAloneFillThePanelsOfAWeightThatTheyTakeTransposed) {
+  const Tensor x = numbers({512, 96}, 1), smoothing = Tensor::from_vector(std::vector<float>{0.1F}, {});
+  const Tensor targets = Tensor::from_vector(std::vector<int32_t>(512, 7), {512});
+  const auto run = [&](const Tensor& w, bool transposed) {
+    OpCall call{Op::linear_cross_entropy, {x, w, targets, smoothing}};
+    call.attrs.i = {-100, transposed ? 1 : 0, 0, 0};
+    return conformance::run(cpu_backend(), call);
+  };
+  const Tensor plain = numbers({1000, 96}, 2), w = keep_packed(copy_of(plain)), other = keep_packed(numbers({96, 1000}, 3));
+  const auto want = run(plain, true);
+  for (int k = 0; k < 6; ++k) {
+    const auto got = run(w, true);
+    for (size_t j = 0; j < want.size(); ++j) EXPECT_TRUE(conformance::identical(got[j], want[j])) << k;
+    run(other, false);
+  }
+  EXPECT_EQ(entry(w)->by(), PackedWeight::By::rows);
+  EXPECT_TRUE(entry(w)->complete());
+  EXPECT_EQ(entry(other)->by(), PackedWeight::By::nothing) << "its columns are the classes";
+}
+
 TEST_F(CpuPackedWeight, PanelsAreKeptAfterSomeRows) {
   const Tensor x = numbers({512, 300}, 1), w = keep_packed(numbers({256, 300}, 2));
   const PackedWeight* weight = entry(w);
