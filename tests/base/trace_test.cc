@@ -12,11 +12,15 @@
 #include "base/json.h"
 #include "lazuli/error.h"
 #include "lazuli/operation.h"
+#include "support/temp_folder.h"
 
 namespace lazuli {
 namespace {
 
-std::string trace_path() { return testing::TempDir() + "lazuli_trace_test.json"; }
+std::string trace_path() {
+  static const test::TempFolder folder;
+  return folder.path("trace.json");
+}
 
 // Events by name, and how many there are of each.
 std::map<std::string, int> count_events(const std::string& path) {

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "support/source_folder.h"
+#include "support/temp_folder.h"
 
 namespace lazuli {
 
@@ -29,7 +30,7 @@ class TestFolder {
   TestFolder() {
     const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
     path_ = std::filesystem::path(testing::TempDir()) /
-            (std::string("lazuli_") + test->test_suite_name() + "_" + test->name() + "_" + std::to_string(getpid()));
+            test::folder_name(std::string("lazuli_") + test->test_suite_name() + "_" + test->name() + "_" + std::to_string(getpid()));
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
   }

@@ -4,18 +4,25 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 namespace lazuli::test {
 
+/// Of one folder, which may be removed whole: names of tests with parameters have slashes.
+inline std::string folder_name(std::string name) {
+  std::replace(name.begin(), name.end(), '/', '_');
+  return name;
+}
+
 class TempFolder {
  public:
   TempFolder() {
     const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    path_ =
-        std::filesystem::path(testing::TempDir()) / ("lazuli_" + std::to_string(::getpid()) + "_" + (test != nullptr ? test->name() : ""));
+    path_ = std::filesystem::path(testing::TempDir()) /
+            folder_name("lazuli_" + std::to_string(::getpid()) + "_" + (test != nullptr ? test->name() : ""));
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
   }

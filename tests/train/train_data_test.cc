@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "lazuli/error.h"
 #include "lazuli/train.h"
+#include "support/temp_folder.h"
 #include "train/batches.h"
 #include "train/distinct_batches.h"
 #include "train/metrics.h"
@@ -195,7 +196,8 @@ TEST(LearningRate, SettingsAreChecked) {
 }
 
 TEST(MetricsFile, GoingOnDropsLaterAndBrokenLines) {
-  const std::string path = testing::TempDir() + "lazuli_metrics_test.jsonl";
+  const test::TempFolder folder;
+  const std::string path = folder.path("metrics.jsonl");
   {
     MetricsFile file(path, std::nullopt);
     file.write({.iteration = 10, .train_loss = 2.5});
@@ -216,7 +218,8 @@ TEST(MetricsFile, GoingOnDropsLaterAndBrokenLines) {
 }
 
 TEST(MetricsFile, AValidationThatIsThereAlreadyIsNotWrittenAgain) {
-  const std::string path = testing::TempDir() + "lazuli_metrics_twice.jsonl";
+  const test::TempFolder folder;
+  const std::string path = folder.path("metrics.jsonl");
   MetricsFile(path, std::nullopt).write({.iteration = 10, .val_loss = 2.5});
   MetricsFile file(path, 10);
   file.write({.iteration = 10, .val_loss = 2.5});

@@ -17,6 +17,7 @@
 #include "lazuli/train.h"
 #include "support/cuda_device.h"
 #include "support/source_folder.h"
+#include "support/temp_folder.h"
 #include "tensor/buffer_pool.h"
 
 namespace lazuli {
@@ -130,7 +131,8 @@ class SmallTraining : public testing::Test {
 };
 
 TEST_F(SmallTraining, GoesOnExactlyFromSavedState) {
-  const std::string path = testing::TempDir() + "lazuli_trainer_state.safetensors";
+  const test::TempFolder folder;
+  const std::string path = folder.path("state.safetensors");
   Trainer whole = trainer(), first = trainer(), second = trainer();
   for (int64_t k = 0; k < 4; ++k) whole.step(ids(k));
   for (int64_t k = 0; k < 2; ++k) first.step(ids(k));
@@ -142,7 +144,8 @@ TEST_F(SmallTraining, GoesOnExactlyFromSavedState) {
 }
 
 TEST_F(SmallTraining, StateOfAnotherAdapterIsRefused) {
-  const std::string path = testing::TempDir() + "lazuli_trainer_state_rank.safetensors";
+  const test::TempFolder folder;
+  const std::string path = folder.path("state.safetensors");
   trainer().save_state(path);
   LoRAConfig config;
   config.rank = 2;
@@ -154,7 +157,8 @@ TEST_F(SmallTraining, StateOfAnotherAdapterIsRefused) {
 }
 
 TEST_F(SmallTraining, StateWithSpareOrMissingTensorsIsRefusedAndChangesNothing) {
-  const std::string path = testing::TempDir() + "lazuli_trainer_state_spare.safetensors";
+  const test::TempFolder folder;
+  const std::string path = folder.path("state.safetensors");
   Trainer first = trainer(), second = trainer();
   first.step(ids(0));
   first.save_state(path);
