@@ -170,15 +170,16 @@ TEST(Json, ReadsNumbersThatNoTypeHoldsAndRefusesThemWhereOneIsAskedFor) {
             "t: $.digits: an integer of 64 bits expected, got " + digits.substr(0, 40) + "... of 400 characters");
 }
 
-/// What a number is that no double holds: its value where it is zero, or the error.
-std::string beyond(const std::string& number) {
-  const JsonDocument d = JsonDocument::parse("[" + number + "]", "t");
-  const JsonValue v = *d.root().as_array().begin();
+/// What a number is that no double holds: its value where it is zero, or the error. Behind NaN the scanner reads it; behind another number
+/// only where the parser refuses it.
+std::string beyond(const std::string& number, const std::string& before) {
+  const JsonDocument d = JsonDocument::parse("[" + before + ", " + number + "]", "t");
+  const JsonValue v = *++d.root().as_array().begin();
   try {
     const double value = v.as_double();
     return value != 0 ? "a number" : std::signbit(value) ? "-0" : "0";
   } catch (const FormatError& e) {
-    return std::string(e.what()).starts_with("t: $[0]: a finite number expected, got ") ? "infinite" : e.what();
+    return std::string(e.what()).starts_with("t: $[1]: a finite number expected, got ") ? "infinite" : e.what();
   }
 }
 
@@ -196,9 +197,11 @@ TEST(Json, NumbersBeyondDoublesAreZeroOrInfinite) {
                                           "0e99999999999999999999",
                                           "1e-9223372036854775807",
                                           "0.1e-9223372036854775808"};
-  for (const std::string& number : small) {
-    EXPECT_EQ(beyond(number), "0") << number;
-    EXPECT_EQ(beyond("-" + number), "-0") << number;
+  for (const char* before : {"NaN", "5"}) {
+    for (const std::string& number : small) {
+      EXPECT_EQ(beyond(number, before), "0") << before << " " << number;
+      EXPECT_EQ(beyond("-" + number, before), "-0") << before << " -" << number;
+    }
   }
   const std::vector<std::string> large = {"1" + zeros + "e-300",
                                           "1" + zeros,
@@ -212,13 +215,18 @@ TEST(Json, NumbersBeyondDoublesAreZeroOrInfinite) {
                                           "0.1e9223372036854775808",
                                           "9." + zeros + "1e308",
                                           "17976931348623159" + std::string(293, '9') + "e-1"};
-  for (const std::string& number : large) {
-    EXPECT_EQ(beyond(number), "infinite") << number;
-    EXPECT_EQ(beyond("-" + number), "infinite") << number;
+  for (const char* before : {"NaN", "5"}) {
+    for (const std::string& number : large) {
+      EXPECT_EQ(beyond(number, before), "infinite") << before << " " << number;
+      EXPECT_EQ(beyond("-" + number, before), "infinite") << before << " -" << number;
+    }
   }
   const std::vector<std::string> held = {"0." + zeros + "1e701", "1" + zeros + "e-700", "1" + zeros + ".0e-900", "0." + zeros + "1e400"};
-  for (const std::string& number : held) {
-    EXPECT_EQ(beyond(number), "a number") << number;
+  for (const char* before : {"NaN", "5"}) {
+    for (const std::string& number : held) {
+      EXPECT_EQ(beyond(number, before), "a number") << before << " " << number;
+      EXPECT_EQ(beyond("-" + number, before), "a number") << before << " -" << number;
+    }
   }
 }
 
