@@ -101,6 +101,33 @@ TEST(Program, NumbersAreTakenUpToTheirLimitsAndRefusedBeyond) {
   EXPECT_THAT(run(finetune({"--learning-rate", "inf"})).err, HasSubstr("a number is expected, got 'inf'"));
 }
 
+TEST(Program, SizesOfMemoryHaveUnits) {
+  const auto taken = [](const std::string& size) { return run({"man", "man", "--max-memory", size}); };
+  for (const char* size : {"1", "1B", "0.5kB", "800MB", "2GB", "1TB", "1KB", "1KiB", "1.5MiB", "1GiB", "1TiB", "9.2e18"}) {
+    const bool known = std::string(size).find('e') == std::string::npos;
+    EXPECT_EQ(taken(size).code, known ? 0 : 2) << size;
+  }
+  for (const char* size : {"0", "-1", "0.5", "0.0005kB", "1PB", "1mb", "MB", "1 MB", "1MB ", "9300000TB", "9223372036854775808", "nan"}) {
+    const Result r = taken(size);
+    EXPECT_EQ(r.code, 2) << size;
+    EXPECT_THAT(r.err, HasSubstr("--max-memory: a size such as 800MB or 1.5GiB is expected, got '" + std::string(size) + "'"));
+  }
+  // Each unit, by the limit that an error names.
+  for (const auto& [size, shown] : {std::pair("1000", "1.00 kB"),
+                                    {"1kB", "1.00 kB"},
+                                    {"1KiB", "1.02 kB"},
+                                    {"0.001MB", "1.00 kB"},
+                                    {"0.001MiB", "1.05 kB"},
+                                    {"0.000001GB", "1.00 kB"},
+                                    {"0.000001GiB", "1.07 kB"},
+                                    {"0.000000001TB", "1.00 kB"},
+                                    {"0.000000001TiB", "1.10 kB"}}) {
+    const Result r = run({"generate", "--model", model_folder(), "--prompt", "a", "--max-memory", size});
+    EXPECT_EQ(r.code, 1) << size;
+    EXPECT_THAT(r.err, HasSubstr("limit " + std::string(shown))) << size;
+  }
+}
+
 TEST(Program, HelpShowsTheLimitsOfNumbers) {
   const std::string all = run({"finetune", "--help"}).out;
   // Lines are broken where the terminal ends.
