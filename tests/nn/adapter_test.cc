@@ -383,6 +383,32 @@ TEST_F(AdapterFiles, FactorsOfOtherDtypesAreRefusedByName) {
   }
 }
 
+TEST(Adapter, ParametersMustFitTheLayers) {
+  Adapter adapter = Adapter::create(kLayers, targets({"q_proj"}), 1);
+  std::vector<Tensor> parameters = adapter.parameters();
+  ASSERT_EQ(parameters.size(), 4U);
+  const auto error = [&](const std::vector<Tensor>& with) { return message_of<ShapeError>([&] { adapter.set_parameters(with); }); };
+  EXPECT_EQ(error({parameters[0]}), "[lora] 4 parameters are expected, got 1");
+  std::vector<Tensor> wrong = parameters;
+  wrong[3] = parameters[0];
+  EXPECT_EQ(error(wrong), "[lora] parameter b of 'model.layers.1.self_attn.q_proj': shape (8, 2) is expected, got (2, 8)");
+  wrong = parameters;
+  wrong[2] = parameters[1];
+  EXPECT_EQ(error(wrong), "[lora] parameter a of 'model.layers.1.self_attn.q_proj': shape (2, 8) is expected, got (8, 2)");
+  EXPECT_NO_THROW(adapter.set_parameters(parameters));
+}
+
+TEST(AdapterTargets, OfWholePathsAndEndsAreToldFromPartsOfNames) {
+  const std::vector<LinearInfo> layers = {{"q_proj", 4, 4}, {"a.q_proj", 4, 4}, {"a.xq_proj", 4, 4}, {"b.q_proj.c", 4, 4}};
+  EXPECT_THAT(select_targets(targets({"q_proj"}), layers), ElementsAre(0U, 1U));
+  EXPECT_THAT(select_targets(targets({"a.q_proj"}), layers), ElementsAre(1U));
+  EXPECT_THAT(select_targets(targets({"xq_proj", "c"}), layers), ElementsAre(2U, 3U));
+  LoRAConfig c;
+  c.target_pattern = "z.*";
+  EXPECT_THAT(message_of<ValueError>([&] { select_targets(c, layers); }),
+              HasSubstr("[lora] target_modules 'z.*' matches no layer of the model"));
+}
+
 TEST_F(AdapterFiles, ExpressionsAreRead) {
   replace("[\n    \"q_proj\"\n  ]", "\".*q_proj\"");
   EXPECT_EQ(Adapter::load(folder_.path(), kLayers).pairs().size(), 2U);
