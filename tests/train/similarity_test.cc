@@ -265,6 +265,46 @@ TEST_F(Similarity, BatchesHaveNoTextTwiceAndValidationHasOneSize) {
   EXPECT_FALSE(Pairs(*model_, {{"a dog", "a mat", 0, {"a cat"}}}, PairLoss::negatives, 0).fixed_batches(2, -1, 1).empty());
 }
 
+TEST_F(Similarity, EveryPartOfABatchIsChecked) {
+  const auto ids = [](int64_t texts, int64_t tokens = 8) { return Tensor::zeros(DType::i32, {texts, tokens}); };
+  const auto error = [&](PairLoss kind, const std::vector<Tensor>& batch) {
+    return message_of<ShapeError>([&] { pair_objective(model_, kind)->check(batch); });
+  };
+  const auto takes = [&](PairLoss kind, const std::vector<Tensor>& batch) { EXPECT_NO_THROW(pair_objective(model_, kind)->check(batch)); };
+  const PairLoss contrastive = PairLoss::contrastive;
+  const std::string expected = "[train] ids, mask and pooled of (texts, tokens) are expected, got ";
+  takes(contrastive, {ids(2), ids(2), ids(2)});
+  takes(contrastive, {ids(4), ids(4), ids(4)});
+  EXPECT_THAT(error(contrastive, {ids(1), ids(1), ids(1)}), HasSubstr(expected + "(1, 8), (1, 8) and (1, 8)"));
+  EXPECT_THAT(error(contrastive, {ids(2), ids(4), ids(2)}), HasSubstr(expected + "(2, 8), (4, 8) and (2, 8)"));
+  EXPECT_THAT(error(contrastive, {ids(2), ids(2), ids(2, 9)}), HasSubstr(expected + "(2, 8), (2, 8) and (2, 9)"));
+  const Tensor flat = Tensor::zeros(DType::i32, {8});
+  EXPECT_THAT(error(contrastive, {flat, flat, flat}), HasSubstr(expected + "(8), (8) and (8)"));
+  EXPECT_THAT(error(contrastive, {ids(3), ids(3), ids(3)}), HasSubstr("of (2 * pairs, tokens) are expected, got (3, 8)"));
+  const auto scores = [](int64_t count) { return Tensor::zeros(DType::f32, {count}); };
+  takes(PairLoss::scores, {ids(4), ids(4), ids(4), scores(2)});
+  EXPECT_THAT(error(PairLoss::scores, {ids(4), ids(4), ids(4), scores(4)}), HasSubstr("[train] 2 scores are expected, got (4)"));
+  const auto own = [](const std::vector<int32_t>& of) { return Tensor::from_vector(of, {static_cast<int64_t>(of.size())}); };
+  const auto choose = [&](int64_t texts, const std::vector<int32_t>& of) {
+    return std::vector<Tensor>{ids(texts), ids(texts), ids(texts), own(of)};
+  };
+  const PairLoss negatives = PairLoss::negatives;
+  takes(negatives, choose(3, {0}));
+  takes(negatives, choose(3, {1}));
+  takes(negatives, choose(5, {0, 2}));
+  takes(negatives, choose(4, {0, 1}));
+  EXPECT_THAT(error(negatives, choose(3, {0, 1})), HasSubstr("for 3 texts the second ones of at most 1 pairs are expected, got (2)"));
+  EXPECT_THAT(error(negatives, choose(3, {})), HasSubstr("for 3 texts the second ones of at most 1 pairs are expected, got (0)"));
+  for (const int32_t k : {-1, 2}) {
+    EXPECT_THAT(message_of<ValueError>([&] { pair_objective(model_, negatives)->check(choose(3, {k})); }),
+                HasSubstr("[train] a text from 0 to 1 is expected, got " + std::to_string(k)));
+  }
+  EXPECT_THAT(message_of<DTypeError>([&] {
+                pair_objective(model_, negatives)->check(std::vector<Tensor>{ids(3), ids(3), ids(3), scores(1)});
+              }),
+              HasSubstr("own second texts: i32 is expected, got f32"));
+}
+
 TEST_F(Similarity, BatchesThatDoNotFitAreRefused) {
   Trainer trainer(pair_objective(model_, PairLoss::contrastive), Adapter::create(model_->encoder().linears(), {}, 1), {});
   EXPECT_THROW(trainer.step(Tensor::zeros(DType::i32, {2, 8})), ValueError);
