@@ -130,7 +130,8 @@ TEST_F(Evaluate, WindowsToTrainOnHavePaddingAtTheirEndsOnly) {
   EXPECT_NO_THROW(check({0, 63}, {1, 2}));
   EXPECT_NO_THROW(check({0, -100, 63, 5}, {2, 2}));
   EXPECT_NO_THROW(check({0, -100, -100, 63, 5, -100}, {2, 3}));
-  for (const std::vector<int32_t>& ids : {std::vector<int32_t>{-100, 1, 2}, {1, -100, 2}, {1, 2, 64}, {-1, 1, 2}, {1, 2, -99}}) {
+  for (const std::vector<int32_t>& ids :
+       {std::vector<int32_t>{-100, 1, 2}, {-100, -100, -100}, {1, -100, 2}, {1, 2, 64}, {-1, 1, 2}, {1, 2, -99}}) {
     EXPECT_THAT(test::message_of<ValueError>([&] {
                   check(ids, {1, 3});
                 }),
