@@ -174,7 +174,7 @@ TEST(TextEncoding, FilesThatAreNoTextAreKnownByTheirFirstBytes) {
   for (const auto& [bytes, kind] : kinds) {
     ASSERT_TRUE(binary_kind(bytes)) << kind;
     EXPECT_TRUE(binary_kind(bytes)->starts_with(kind)) << *binary_kind(bytes);
-    EXPECT_THAT(message_of<FormatError>([&] { decode_text(bytes, "a"); }), HasSubstr("a: text expected, got " + kind));
+    EXPECT_THAT(message_of<FormatError>([&, &data = bytes] { decode_text(data, "a"); }), HasSubstr("a: text expected, got " + kind));
     // In another place they say nothing.
     const auto later = binary_kind("text " + bytes);
     EXPECT_TRUE(!later || later->starts_with("binary data")) << kind;
