@@ -106,7 +106,7 @@ void fit_context(BenchFlags& flags, const Common& common, const AnyModel& model)
         {"--prompt-tokens", &flags.prompt_tokens}, {"--generate-tokens", &flags.generate_tokens}, {"--train-tokens", &flags.train_tokens}};
   }
   for (const auto& [option, tokens] : sizes) {
-    if (context == 0 || *tokens <= context) continue;
+    if (*tokens <= context) continue;
     if (common.has(option)) {
       throw ValueError(fmt::format("{}: at most {} is expected (the model's context), got {}", option, context, *tokens));
     }

@@ -24,7 +24,7 @@ struct ExplainFlags {
 int64_t tokens_of(const ExplainFlags& flags, const AnyModel& model) {
   constexpr int64_t kUsual = 512;
   if (flags.tokens > 0) return flags.tokens;
-  return model.context() > 0 ? std::min(kUsual, model.context()) : kUsual;
+  return std::min(kUsual, model.context());
 }
 
 WorkloadKind workload_of(const ExplainFlags& flags, const AnyModel& model) {

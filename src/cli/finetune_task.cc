@@ -55,8 +55,7 @@ FinetuneTask text_task(const TaskSources& sources) {
   const trace::Scope scope("train", "read data");
   FinetuneTask task;
   const TextSplit split = read_split(sources.data, sources.seed, task.data, std::span(&sources.adapter_path, 1));
-  const int64_t context = model->info().context;
-  const int64_t tokens = context > 0 ? std::min(sources.max_seq_length, context) : sources.max_seq_length;
+  const int64_t tokens = std::min(sources.max_seq_length, model->info().context);
   TokenSplit parts = encode_split(split, tokenizer, end_of_text(tokenizer, *model));
   task.data.tokens = parts.tokens;
   auto train = std::make_unique<Windows>(std::move(parts.train), tokens);

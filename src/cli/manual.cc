@@ -42,10 +42,12 @@ std::string roff(std::string_view text) {
   return out;
 }
 
-std::string default_note(const Option& option) {
-  if (option.required) return " (required)";
-  const std::string text = default_text(option);
-  return text.empty() ? "" : fmt::format(" (default: {})", text);
+/// The numbers that an option takes, and what it is when it is not given.
+std::string value_note(const Option& option) {
+  const std::string range = range_text(option), standard = default_text(option);
+  const std::string absent = option.required ? "required" : standard.empty() ? "" : fmt::format("default: {}", standard);
+  if (range.empty() && absent.empty()) return {};
+  return fmt::format(" ({}{}{})", range, range.empty() || absent.empty() ? "" : "; ", absent);
 }
 
 void roff_options(Out& out, const std::vector<Option>& options) {
@@ -53,7 +55,7 @@ void roff_options(Out& out, const std::vector<Option>& options) {
   for (const Option& o : options) {
     const std::string value = is_flag(o) ? "" : fmt::format(" \\fI{}\\fR", roff(placeholder(o)));
     const std::string name = is_positional(o) ? "" : fmt::format("\\fB{}\\fR", roff(o.name));
-    fmt::format_to(to, ".TP\n{}\n{}{}.\n", is_positional(o) ? value.substr(1) : name + value, roff(o.help), roff(default_note(o)));
+    fmt::format_to(to, ".TP\n{}\n{}{}.\n", is_positional(o) ? value.substr(1) : name + value, roff(o.help), roff(value_note(o)));
   }
 }
 
@@ -84,7 +86,7 @@ void markdown_options(Out& out, const std::vector<Option>& options) {
   for (const Option& o : options) {
     const std::string value = is_flag(o) ? "" : placeholder(o);
     const std::string name = is_positional(o) ? value : value.empty() ? o.name : o.name + " " + value;
-    std::string cells = fmt::format("`{}` | {}{}", name, o.help, default_note(o));
+    std::string cells = fmt::format("`{}` | {}{}", name, o.help, value_note(o));
     // A bar inside a cell would end it.
     for (size_t at = cells.find('|'); at != std::string::npos; at = cells.find('|', at + 1)) {
       if (at > 0 && at + 1 < cells.size() && cells[at - 1] == ' ' && cells[at + 1] == ' ') continue;

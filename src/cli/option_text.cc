@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <type_traits>
 
 #include "cli/parser.h"
@@ -29,6 +30,15 @@ std::string default_text(const Option& option) {
         }
       },
       option.target);
+}
+
+std::string number_text(double number) { return number == std::trunc(number) ? fmt::format("{:.0f}", number) : fmt::format("{}", number); }
+
+std::string range_text(const Option& option) {
+  if (!std::holds_alternative<int64_t*>(option.target) && !std::holds_alternative<double*>(option.target)) return {};
+  if (std::isinf(option.low)) return {};
+  if (std::isinf(option.high)) return fmt::format("at least {}", number_text(option.low));
+  return fmt::format("{} to {}", number_text(option.low), number_text(option.high));
 }
 
 std::vector<Option> common_options(CommonTarget& target) {

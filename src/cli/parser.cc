@@ -28,8 +28,8 @@ CLI::Validator number_in(double low, double high) {
     const auto number = static_cast<double>(value);
     if (error != std::errc() || stop != end || !std::isfinite(number)) return fmt::format("{} is expected, got '{}'", kind, text);
     if (number >= low && number <= high) return {};
-    if (std::isinf(high)) return fmt::format("{} of at least {} is expected, got {}", kind, low, text);
-    return fmt::format("{} from {} to {} is expected, got {}", kind, low, high, text);
+    if (std::isinf(high)) return fmt::format("{} of at least {} is expected, got {}", kind, number_text(low), text);
+    return fmt::format("{} from {} to {} is expected, got {}", kind, number_text(low), number_text(high), text);
   };
   return CLI::Validator(check, "");
 }
@@ -55,7 +55,8 @@ void add_option(CLI::App& app, const Option& option, const char* group) {
       [&](auto* target) {
         using T = std::remove_pointer_t<decltype(target)>;
         if constexpr (!std::is_same_v<T, bool>) {
-          added = app.add_option(option.name, *target, option.help);
+          const std::string range = range_text(option);
+          added = app.add_option(option.name, *target, range.empty() ? option.help : fmt::format("{} ({})", option.help, range));
           const std::string text = default_text(option);
           if (!text.empty()) added->default_str(text);
           if constexpr (std::is_arithmetic_v<T>) added->check(number_in<T>(option.low, option.high));

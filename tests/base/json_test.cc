@@ -2,9 +2,15 @@
 #include "base/json.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json_writer.h"
@@ -164,6 +170,73 @@ TEST(Json, ReadsNumbersThatNoTypeHoldsAndRefusesThemWhereOneIsAskedFor) {
             "t: $.digits: an integer of 64 bits expected, got " + digits.substr(0, 40) + "... of 400 characters");
 }
 
+/// What a number is that no double holds: its value where it is zero, or the error. Behind NaN the scanner reads it; behind another number
+/// only where the parser refuses it.
+std::string beyond(const std::string& number, const std::string& before) {
+  const JsonDocument d = JsonDocument::parse("[" + before + ", " + number + "]", "t");
+  const JsonValue v = *++d.root().as_array().begin();
+  try {
+    const double value = v.as_double();
+    return value != 0 ? "a number" : std::signbit(value) ? "-0" : "0";
+  } catch (const FormatError& e) {
+    return std::string(e.what()).starts_with("t: $[1]: a finite number expected, got ") ? "infinite" : e.what();
+  }
+}
+
+TEST(Json, NumbersBeyondDoublesAreZeroOrInfinite) {
+  const std::string zeros(700, '0');
+  const std::vector<std::string> small = {"0." + zeros + "1e300",
+                                          "0." + zeros + "1",
+                                          "0." + zeros + "9e376",
+                                          "1e-400",
+                                          "1" + zeros + "e-1100",
+                                          "0.0e400",
+                                          "0e400",
+                                          "0." + zeros + "e900",
+                                          "1.5e-99999999999999999999",
+                                          "0e99999999999999999999",
+                                          "1e-9223372036854775807",
+                                          "0.1e-9223372036854775808"};
+  for (const char* before : {"NaN", "5"}) {
+    for (const std::string& number : small) {
+      EXPECT_EQ(beyond(number, before), "0") << before << " " << number;
+      EXPECT_EQ(beyond("-" + number, before), "-0") << before << " -" << number;
+    }
+  }
+  const std::vector<std::string> large = {"1" + zeros + "e-300",
+                                          "1" + zeros,
+                                          "1" + zeros + ".5",
+                                          "0." + zeros + "1e1100",
+                                          "0.001e400",
+                                          "1e309",
+                                          "1E+309",
+                                          "1.5e99999999999999999999",
+                                          "1e9223372036854775807",
+                                          "0.1e9223372036854775808",
+                                          "9." + zeros + "1e308",
+                                          "17976931348623159" + std::string(293, '9') + "e-1"};
+  for (const char* before : {"NaN", "5"}) {
+    for (const std::string& number : large) {
+      EXPECT_EQ(beyond(number, before), "infinite") << before << " " << number;
+      EXPECT_EQ(beyond("-" + number, before), "infinite") << before << " -" << number;
+    }
+  }
+  const std::vector<std::string> held = {"0." + zeros + "1e701", "1" + zeros + "e-700", "1" + zeros + ".0e-900", "0." + zeros + "1e400"};
+  for (const char* before : {"NaN", "5"}) {
+    for (const std::string& number : held) {
+      EXPECT_EQ(beyond(number, before), "a number") << before << " " << number;
+      EXPECT_EQ(beyond("-" + number, before), "a number") << before << " -" << number;
+    }
+  }
+}
+
+TEST(Json, ANumberKeepsItsTextAndSign) {
+  const JsonDocument d = JsonDocument::parse("[1e400, -1e400, 2e-400, 5, -3e400]", "t");
+  std::vector<std::string> texts;
+  for (const JsonValue& v : d.root().as_array()) texts.emplace_back(v.odd_number());
+  EXPECT_EQ(texts, (std::vector<std::string>{"1e400", "-1e400", "2e-400", "", "-3e400"}));
+}
+
 TEST(Json, TakesTheLastOfEqualKeys) {
   const JsonDocument d = JsonDocument::parse(R"({"a": 1, "b": 2, "a": {"c": 3, "c": null}})", "t");
   EXPECT_TRUE(d.root().get("a").get("c").is_null());
@@ -203,6 +276,39 @@ TEST(Json, SaysWhatADownloadLeftInTheFilesPlace) {
   EXPECT_NE(error("").find("the file is empty"), std::string::npos);
   EXPECT_NE(error("\n<!DOCTYPE html>\n<html>").find("download the raw file"), std::string::npos);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their shadow memory knows no such limit
+/// What parsing says in a process of its own that may take 100 MB more than it has: 0 for the error of too little memory.
+int exit_code_with_little_memory(const std::string& text) noexcept {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::ifstream statm("/proc/self/statm");
+    rlim_t pages = 0;
+    statm >> pages;
+    const rlim_t bytes = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + 100'000'000;
+    const rlimit limit = {bytes, bytes};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(3);
+    try {
+      JsonDocument::parse(text, "large.json");
+    } catch (const OutOfMemory& e) {
+      _exit(std::string_view(e.what()) == "large.json: no memory to parse 60.0 MB" ? 0 : 1);
+    } catch (const std::exception&) {
+      _exit(2);
+    }
+    _exit(4);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+TEST(Json, SaysWhenMemoryIsTooLittleForAText) {
+  std::string text(60'000'000, ' ');
+  text.front() = '[';
+  text.back() = ']';
+  EXPECT_EQ(exit_code_with_little_memory(text), 0);
+}
+#endif
 
 TEST(Json, ValuesOutliveAMoveOfTheDocument) {
   JsonDocument d = JsonDocument::parse("[5]", "t");

@@ -132,6 +132,58 @@ TEST_F(EmbedCommand, AnInterruptedSearchPrintsNoneOfItsResults) {
   EXPECT_EQ(program.out(), "");
 }
 
+class InterruptedEmbed : public EmbedCommand {
+ protected:
+  static constexpr int kLines = 60000;
+  InterruptedEmbed() {
+    std::ofstream many(folder_ / "many.txt");
+    for (int line = 0; line < kLines; ++line) many << "the dog number " << line << " sat on a mat\n";
+  }
+  Program start(const std::string& output, const std::string& batch_size) const {
+    return Program(folder_, {"embed", "--input", folder_ / "many.txt", "--output", output, "--batch-size", batch_size, "--model",
+                             folder_ / "model", "--threads", "1"});
+  }
+  template <class Reached>
+  static void interrupt_when(const Program& program, const Reached& reached) {
+    while (!reached() && !program.ended()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    program.send(SIGINT);
+  }
+  /// Said when all texts are tokens and the first pass begins.
+  static bool read_all(const Program& program) { return program.err().find("data: ") != std::string::npos; }
+};
+
+TEST_F(InterruptedEmbed, PrintsNoRowOfABatchThatWasNotFinished) {
+  const Program program = start("-", "65536");
+  interrupt_when(program, [&] { return read_all(program); });
+  EXPECT_EQ(program.wait(), 130) << program.err();
+  EXPECT_EQ(program.out().substr(0, 200), "");
+  EXPECT_THAT(program.err(), HasSubstr("stopped after 0 of 60000 texts"));
+}
+
+TEST_F(InterruptedEmbed, EndsBetweenBatchesWithWholeRows) {
+  const Program program = start("-", "4");
+  interrupt_when(program, [&] { return !program.out().empty(); });
+  EXPECT_EQ(program.wait(), 130) << program.err();
+  std::istringstream rows(program.out());
+  int count = 0;
+  for (std::string row; std::getline(rows, row); ++count) {
+    const JsonDocument document = JsonDocument::parse(row, "row");
+    EXPECT_EQ(document.root().get("text").as_string(), "the dog number " + std::to_string(count) + " sat on a mat");
+  }
+  EXPECT_TRUE(program.out().ends_with("]}\n"));
+  EXPECT_EQ(count % 4, 0);
+  EXPECT_LT(count, kLines);
+  EXPECT_THAT(program.err(), HasSubstr("stopped after " + std::to_string(count) + " of 60000 texts"));
+}
+
+TEST_F(InterruptedEmbed, WritesNoFile) {
+  const Program program = start(folder_ / "v.npy", "32");
+  interrupt_when(program, [&] { return read_all(program); });
+  EXPECT_EQ(program.wait(), 130) << program.err();
+  EXPECT_THAT(program.err(), AllOf(HasSubstr("stopped; "), HasSubstr("v.npy was not written")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "v.npy"));
+}
+
 TEST_F(EmbedCommand, AnAdapterTrainedOnPairsBringsThemTogether) {
   std::ofstream pairs(folder_ / "pairs.jsonl");
   for (int k = 0; k < 12; ++k) {

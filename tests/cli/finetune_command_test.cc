@@ -99,6 +99,17 @@ TEST_F(FinetuneCommand, WritesAdapterMetricsTraceAndOneJsonObject) {
   EXPECT_GT(JsonDocument::read(folder_ / "trace.json").root().get("traceEvents").as_array().size(), 10u);
 }
 
+TEST_F(FinetuneCommand, WindowsAreAtMostTheContext) {
+  const auto said = [&](const std::string& tokens) {
+    const Program program(folder_, arguments({"--iters", "0", "--max-seq-length", tokens}));
+    EXPECT_EQ(program.wait(), 0) << program.err();
+    return program.err();
+  };
+  for (const auto& [asked, made] : {std::pair("1", "1"), {"7", "7"}, {"1024", "1024"}, {"1025", "1024"}, {"1000000000", "1024"}}) {
+    EXPECT_THAT(said(asked), HasSubstr(" windows of " + std::string(made) + " tokens to train on")) << asked;
+  }
+}
+
 TEST_F(FinetuneCommand, SaysWhatItReadAndLeftOutAndNeverReadsItsOwnFiles) {
   const std::string inside = folder_ / "data/adapter";
   std::ofstream(folder_ / "data/empty.py");

@@ -4,7 +4,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/finetune_fixture.h"
@@ -147,6 +149,53 @@ TEST_F(FinetuneResume, AStateWithoutOptionsGoesOnWithAWord) {
   const Result r = run({"--resume", "--iters", "5", "--max-seq-length", "16"});
   EXPECT_EQ(r.code, 0) << r.err;
   EXPECT_THAT(r.err, HasSubstr("of a version that kept no options"));
+}
+
+TEST_F(FinetuneResume, NotesWithOtherValuesThanAnOptionTakesAreRefusedByName) {
+  ASSERT_EQ(begin().code, 0);
+  const std::string path = adapter() + "/training_state.safetensors";
+  std::map<std::string, Tensor> tensors;
+  std::map<std::string, std::string> metadata;
+  {
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    metadata = file.metadata();
+    for (const std::string& name : file.names()) tensors.emplace(name, file.tensor(name).to(DType::f32));
+  }
+  const std::string notes = metadata.at("lazuli_training");
+  const auto with = [&](const std::string& option, const std::string& value) {
+    const std::string key = "\"" + option + "\":\"";
+    const size_t at = notes.find(key), start = at + key.size();
+    EXPECT_NE(at, std::string::npos) << option;
+    metadata["lazuli_training"] = notes.substr(0, start) + value + notes.substr(notes.find('"', start));
+    save_safetensors(path, tensors, metadata);
+    return run({"--resume", "--iters", "4"});
+  };
+  for (const auto& [option, value] : std::vector<std::pair<std::string, std::string>>{{"--lora-rank", "0"},
+                                                                                      {"--lora-rank", "65537"},
+                                                                                      {"--lora-rank", "3x"},
+                                                                                      {"--lora-rank", ""},
+                                                                                      {"--lora-dropout", "0.9991"},
+                                                                                      {"--lora-dropout", "-0.1"},
+                                                                                      {"--val-batches", "-2"},
+                                                                                      {"--task", "none"},
+                                                                                      {"--deterministic", "maybe"}}) {
+    const Result r = with(option, value);
+    EXPECT_EQ(r.code, 1) << option << value;
+    EXPECT_THAT(r.err,
+                HasSubstr("training_state.safetensors: lazuli_training: a value of " + option + " is expected, got '" + value + "'"));
+  }
+  for (const auto& [option, value] : std::vector<std::pair<std::string, std::string>>{
+           {"--batch-size", "65536"}, {"--val-batches", "-1"}, {"--steps-per-eval", "1"}, {"--warmup-steps", "0"}}) {
+    EXPECT_THAT(with(option, value).err, Not(HasSubstr("is expected, got"))) << option;
+  }
+  metadata["lazuli_training"] = notes;
+  for (const char* step : {"", "x", "4x", "-1", "1234567890"}) {
+    metadata["lazuli_step"] = step;
+    save_safetensors(path, tensors, metadata);
+    const Result r = run({"--resume", "--iters", "1000000000"});
+    EXPECT_EQ(r.code, 1) << step;
+    EXPECT_THAT(r.err, HasSubstr("expected")) << step;
+  }
 }
 
 TEST_F(FinetuneResume, SpareAndMissingTensorsOfTheStateAreNamed) {

@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -110,6 +112,33 @@ TEST_F(GenerateToTheEnd, TheContextEndsATextAndIsTheReason) {
 
 TEST_F(GenerateToTheEnd, APromptThatIsLongerIsAnError) {
   EXPECT_THAT(std::string(run(129, "1", 1).root().get("error").as_string()), HasSubstr("context of 128"));
+}
+
+TEST_F(GenerateCommand, EvalSaysWhichFilesItRead) {
+  const auto said = [&](int files, const std::string& name, const std::string& text) {
+    const std::string data = folder_ / (name + std::to_string(files));
+    std::filesystem::create_directory(data);
+    for (int k = 0; k < files; ++k) std::ofstream(data + "/" + std::to_string(k) + name) << text;
+    const Result r = run({"eval", "--data", data, "--json"});
+    EXPECT_EQ(r.code, 0) << r.err;
+    const JsonDocument document = JsonDocument::parse(r.out, "output");
+    const JsonValue read = document.root().get("data");
+    EXPECT_EQ(read.get("files").as_int(), files);
+    EXPECT_EQ(read.get("file_names").as_array().size(), static_cast<size_t>(std::min(files, 16)));
+    return r.err.substr(0, r.err.find(" tokens"));
+  };
+  EXPECT_EQ(said(3, ".txt", "x = 1\n"), "data: 0.txt, 1.txt, 2.txt, 18");
+  EXPECT_EQ(said(4, ".txt", "x = 1\n"), "data: 4 files, 24");
+  EXPECT_THAT(said(17, ".txt", "x = 1\n"), HasSubstr("data: 17 files, "));
+  EXPECT_THAT(said(1, ".jsonl", "{\"text\": \"x = 1\"}\n"), HasSubstr("data: 0.jsonl, 1 row, "));
+  EXPECT_THAT(said(2, ".jsonl", "{\"text\": \"x = 1\"}\n"), HasSubstr("data: 0.jsonl, 1.jsonl, 2 rows, "));
+}
+
+TEST_F(GenerateCommand, APromptOfNothingIsAnErrorOfUsage) {
+  const Program program(folder_, {"generate", "--model", model_folder(), "--prompt", "-"},
+                        Before({"/bin/sh", "-c", "exec \"$@\" < /dev/null", "sh"}));
+  EXPECT_EQ(program.wait(), 2);
+  EXPECT_THAT(program.err(), HasSubstr("--prompt -: text on standard input is expected, got none"));
 }
 
 TEST_F(GenerateCommand, EvalGivesLossPerplexityAndTokens) {

@@ -302,6 +302,21 @@ TEST(Inspect, KnowsWhatEncodersNeed) {
   EXPECT_THAT(run_in(folder, {"inspect", folder / "model"}).out, HasSubstr("not estimated, an encoder without tokenizer.json"));
 }
 
+TEST(ExplainCommand, TakesAsManyTokensAsTheContextHas) {
+  const auto explained = [](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"explain", "--model", model_folder(), "--mode", "prefill"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  };
+  EXPECT_THAT(explained({}).out, HasSubstr("512 tokens"));
+  EXPECT_THAT(explained({"--tokens", "0"}).out, HasSubstr("512 tokens"));
+  EXPECT_EQ(explained({"--tokens", "1"}).code, 0);
+  EXPECT_THAT(explained({"--tokens", "1024"}).out, HasSubstr("1024 tokens"));
+  const Result beyond = explained({"--tokens", "1025"});
+  EXPECT_EQ(beyond.code, 1);
+  EXPECT_THAT(beyond.err, HasSubstr("1 to 1024 tokens are expected (the model's context), got 1025"));
+}
+
 TEST(ExplainCommand, TakesEncoders) {
   const TestFolder folder;
   test::make_tiny_sentences(folder / "model", "dense");

@@ -62,6 +62,84 @@ TEST(Program, WrongCommandLinesEndWithTwo) {
   }
 }
 
+TEST(Program, NumbersAreTakenUpToTheirLimitsAndRefusedBeyond) {
+  struct Limit {
+    std::vector<std::string> words;
+    const char* option;
+    std::vector<const char*> taken, refused;
+    const char* expected;
+  };
+  const std::vector<std::string> man = {"man", "man"}, inspect = {"inspect", model_folder(), "--summary"},
+                                 train = finetune({"--iters", "1"});
+  const std::vector<Limit> limits = {
+      {man, "--threads", {"0", "1", "1024", "+7"}, {"-1", "1025"}, "a whole number from 0 to 1024 is expected, got "},
+      {man, "--seed", {"0", "9007199254740993"}, {"-1"}, "a whole number of at least 0 is expected, got "},
+      {inspect, "--lora-rank", {"1", "384"}, {"0", "65537"}, "a whole number from 1 to 65536 is expected, got "},
+      {inspect, "--batch-size", {"1", "65536"}, {"0", "65537"}, "a whole number from 1 to 65536 is expected, got "},
+      {inspect, "--context", {"0", "1024"}, {"-1"}, "a whole number of at least 0 is expected, got "},
+      // There are no data, which is said with 1 once the numbers are right.
+      {train, "--iters", {"0", "1000000000"}, {"-1", "1000000001"}, "a whole number from 0 to 1000000000 is expected, got "},
+      {train, "--lora-dropout", {"0", "0.999"}, {"-0.001", "0.9991"}, "a number from 0 to 0.999 is expected, got "},
+      {train, "--val-batches", {"-1", "0"}, {"-2"}, "a whole number of at least -1 is expected, got "},
+      {train, "--learning-rate", {"0", "1e-3", "+.5"}, {"-1e-9"}, "a number of at least 0 is expected, got "},
+  };
+  for (const Limit& limit : limits) {
+    const auto with = [&](const char* number) {
+      std::vector<std::string> words = limit.words;
+      words.insert(words.end(), {limit.option, number});
+      return run(words);
+    };
+    for (const char* number : limit.taken) EXPECT_NE(with(number).code, 2) << limit.option << number;
+    for (const char* number : limit.refused) {
+      const Result r = with(number);
+      EXPECT_EQ(r.code, 2) << limit.option << number;
+      EXPECT_THAT(r.err, HasSubstr(limit.expected + std::string(number))) << limit.option;
+    }
+  }
+  EXPECT_THAT(run({"man", "--threads", "two"}).err, HasSubstr("a whole number is expected, got 'two'"));
+  EXPECT_THAT(run({"man", "--threads", "2x"}).err, HasSubstr("a whole number is expected, got '2x'"));
+  EXPECT_THAT(run(finetune({"--learning-rate", "inf"})).err, HasSubstr("a number is expected, got 'inf'"));
+}
+
+TEST(Program, SizesOfMemoryHaveUnits) {
+  const auto taken = [](const std::string& size) { return run({"man", "man", "--max-memory", size}); };
+  for (const char* size : {"1", "1B", "0.5kB", "800MB", "2GB", "1TB", "1KB", "1KiB", "1.5MiB", "1GiB", "1TiB", "9.2e18"}) {
+    const bool known = std::string(size).find('e') == std::string::npos;
+    EXPECT_EQ(taken(size).code, known ? 0 : 2) << size;
+  }
+  for (const char* size : {"0", "-1", "0.5", "0.0005kB", "1PB", "1mb", "MB", "1 MB", "1MB ", "9300000TB", "9223372036854775808", "nan"}) {
+    const Result r = taken(size);
+    EXPECT_EQ(r.code, 2) << size;
+    EXPECT_THAT(r.err, HasSubstr("--max-memory: a size such as 800MB or 1.5GiB is expected, got '" + std::string(size) + "'"));
+  }
+  // Each unit, by the limit that an error names.
+  for (const auto& [size, shown] : {std::pair("1000", "1.00 kB"),
+                                    {"1kB", "1.00 kB"},
+                                    {"1KiB", "1.02 kB"},
+                                    {"0.001MB", "1.00 kB"},
+                                    {"0.001MiB", "1.05 kB"},
+                                    {"0.000001GB", "1.00 kB"},
+                                    {"0.000001GiB", "1.07 kB"},
+                                    {"0.000000001TB", "1.00 kB"},
+                                    {"0.000000001TiB", "1.10 kB"}}) {
+    const Result r = run({"generate", "--model", model_folder(), "--prompt", "a", "--max-memory", size});
+    EXPECT_EQ(r.code, 1) << size;
+    EXPECT_THAT(r.err, HasSubstr("limit " + std::string(shown))) << size;
+  }
+}
+
+TEST(Program, HelpShowsTheLimitsOfNumbers) {
+  const std::string all = run({"finetune", "--help"}).out;
+  // Lines are broken where the terminal ends.
+  std::string text;
+  for (const char c : all) {
+    if (c != '\n' && (c != ' ' || text.empty() || text.back() != ' ')) text += c;
+    if (c == '\n' && !text.empty() && text.back() != ' ') text += ' ';
+  }
+  EXPECT_THAT(text, testing::AllOf(HasSubstr("one for each core (0 to 1024)"), HasSubstr("-1: all (at least -1)"),
+                                   HasSubstr("input (0 to 0.999)"), HasSubstr("Print one JSON object on stdout -")));
+}
+
 TEST(Program, UnknownWordsAreNamed) {
   EXPECT_THAT(run({"tune"}).err, HasSubstr("'tune'"));
   EXPECT_THAT(run({"finetune", "--modle", "x"}).err, HasSubstr("'--modle'"));

@@ -69,6 +69,12 @@ TEST_F(TokenizeCommand, WhatIsWrongIsNamed) {
   EXPECT_EQ(words.code, 1);
   EXPECT_THAT(words.err, HasSubstr("'two'"));
   EXPECT_EQ(tokenize({"--input", "/no/file"}).code, 1);
+  for (const char* word : {"-1", "2147483648", "1.5", "2x", "x2"}) {
+    EXPECT_THAT(tokenize({"--decode", "--text", std::string("1, ") + word}).err,
+                HasSubstr("[tokenize] a token id is expected, got '" + std::string(word) + "'"));
+  }
+  EXPECT_EQ(tokenize({"--decode", "--text", "[0, 0]"}).out, "<|endoftext|><|endoftext|>\n");
+  EXPECT_EQ(tokenize({"--decode", "--text", "[0]", "--no-special"}).out, "\n");
 }
 
 TEST_F(TokenizeCommand, FuseMergesAnAdapter) {

@@ -294,5 +294,66 @@ TEST_F(Embeddings, FoldersThatAreNotAsTheyShouldBeAreNamed) {
   EXPECT_THAT(error("config_sentence_transformers.json", "\"SentenceTransformer\"", "\"CrossEncoder\""), HasSubstr("CrossEncoder"));
 }
 
+TEST_F(Embeddings, ModulesStandInTheirPlacesInsideTheFolder) {
+  const auto list = [&](const std::string& from, const std::string& to) { return error("modules.json", from, to); };
+  EXPECT_THAT(list("transformer.Transformer", "pooling.Pooling"), HasSubstr("$[0].type: Transformer, Pooling and then Dense or Normalize"));
+  EXPECT_THAT(list("pooling.Pooling", "dense.Dense"), HasSubstr("got Dense in place 1"));
+  EXPECT_THAT(list("dense.Dense", "transformer.Transformer"), HasSubstr("got Transformer in place 2"));
+  EXPECT_THAT(list("normalize.Normalize", "pooling.Pooling"), HasSubstr("got Pooling in place 3"));
+  EXPECT_THAT(list("\"3_Normalize\"", "\"/3_Normalize\""), HasSubstr("$[3].path: a folder inside that of the model expected"));
+  EXPECT_THAT(list("\"1_Pooling\"", "\"1_Pooling/../../x\""), HasSubstr("$[1].path: a folder inside that of the model expected"));
+  const std::string path = folder_.path("edited");
+  std::ofstream(path + "/modules.json") << R"([{"path": "", "type": "sentence_transformers.models.Transformer"}])";
+  EXPECT_THAT(message_of<FormatError>([&] { EmbeddingModel::load(path); }), HasSubstr("a Transformer and a Pooling expected"));
+  std::ofstream(path + "/modules.json") << "[]";
+  EXPECT_THAT(message_of<FormatError>([&] { EmbeddingModel::load(path); }), HasSubstr("a Transformer and a Pooling expected"));
+}
+
+TEST_F(Embeddings, NumbersOfModulesHaveRanges) {
+  EXPECT_THAT(error("2_Dense/config.json", "\"out_features\": 24", "\"out_features\": 0"),
+              HasSubstr("$.out_features: a number from 1 to 16777216 expected, got 0"));
+  EXPECT_THAT(error("2_Dense/config.json", "\"out_features\": 24", "\"out_features\": 16777217"), HasSubstr("got 16777217"));
+  // What is at the limit is looked for in the weights.
+  EXPECT_THAT(error("2_Dense/config.json", "\"out_features\": 24", "\"out_features\": 16777216"), HasSubstr("linear.weight"));
+  EXPECT_THAT(error("config_sentence_transformers.json", "{", "{\"truncate_dim\": 0, "),
+              HasSubstr("$.truncate_dim: a number from 1 on expected, got 0"));
+  load("dense");
+  const std::string path = folder_.path("densex");
+  for (const auto& [dimensions, wanted] : {std::pair(1, 1), {24, 24}, {25, 24}, {1000, 24}}) {
+    std::ofstream(path + "/config_sentence_transformers.json") << "{\"truncate_dim\": " << dimensions << "}";
+    const auto model = EmbeddingModel::load(path);
+    EXPECT_EQ(model->dimensions(), wanted);
+    EXPECT_EQ(Embedder(model).run(texts_).embeddings.dim(1), wanted);
+  }
+}
+
+TEST_F(Embeddings, OtherNamesOfInputsAndOutputsAreRefused) {
+  for (const char* file : {"2_Dense/config.json", "3_Normalize/config.json"}) {
+    for (const char* key : {"module_input_name", "module_output_name"}) {
+      EXPECT_THAT(error(file, "\"" + std::string(key) + "\": \"sentence_embedding\"", "\"" + std::string(key) + "\": \"token_embeddings\""),
+                  HasSubstr("$." + std::string(key) + ": sentence_embedding expected"))
+          << file;
+    }
+  }
+  EXPECT_THAT(error("2_Dense/config.json", "torch.nn.modules.activation.Tanh", "my.Tanh"),
+              HasSubstr("torch.nn's Tanh, Identity, ReLU, GELU, SiLU or Sigmoid expected, got 'my.Tanh'"));
+  EXPECT_THAT(error("1_Pooling/config.json", "\"embedding_dimension\": 32", "\"embedding_dimension\": 31"),
+              HasSubstr("$.embedding_dimension: 32, the size of the states, expected, got 31"));
+  EXPECT_THAT(error("1_Pooling/config.json", "\"mean\"", "[]"), HasSubstr("$.pooling_mode: at least one mode expected"));
+}
+
+TEST_F(Embeddings, EverySimilarityHasItsName) {
+  load("dense");
+  const std::string path = folder_.path("densex");
+  for (const auto& [name, kind] : {std::pair("cosine", Similarity::cosine),
+                                   {"dot", Similarity::dot},
+                                   {"euclidean", Similarity::euclidean},
+                                   {"manhattan", Similarity::manhattan},
+                                   {"other", Similarity::cosine}}) {
+    std::ofstream(path + "/config_sentence_transformers.json") << R"({"similarity_fn_name": ")" << name << "\"}";
+    EXPECT_EQ(EmbeddingModel::load(path)->similarity(), kind) << name;
+  }
+}
+
 }  // namespace
 }  // namespace lazuli

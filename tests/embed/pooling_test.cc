@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
+#include <tuple>
 
 #include "lazuli/error.h"
 #include "support/temp_folder.h"
@@ -42,6 +44,28 @@ TEST_F(PoolingConfig, NamesAreJoinedInTheirOwnOrder) {
               ElementsAre(PoolingMode::weightedmean, PoolingMode::max));
   EXPECT_THAT(read(R"({"pooling_mode": "mean_sqrt_len_tokens"})").modes, ElementsAre(PoolingMode::mean_sqrt_len_tokens));
   EXPECT_THAT(read("{}").modes, ElementsAre(PoolingMode::mean));
+}
+
+TEST_F(PoolingConfig, EveryModeHasAFlagAndAName) {
+  const std::tuple<const char*, const char*, PoolingMode> modes[] = {
+      {"pooling_mode_cls_token", "cls", PoolingMode::cls},
+      {"pooling_mode_max_tokens", "max", PoolingMode::max},
+      {"pooling_mode_mean_tokens", "mean", PoolingMode::mean},
+      {"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens", PoolingMode::mean_sqrt_len_tokens},
+      {"pooling_mode_weightedmean_tokens", "weightedmean", PoolingMode::weightedmean},
+      {"pooling_mode_lasttoken", "lasttoken", PoolingMode::lasttoken}};
+  for (const auto& [flag, name, mode] : modes) {
+    EXPECT_THAT(read(std::string("{\"") + flag + "\": true}").modes, ElementsAre(mode));
+    EXPECT_THAT(read(std::string("{\"") + flag + "\": false}").modes, ElementsAre(PoolingMode::mean));
+    EXPECT_THAT(read(std::string("{\"pooling_mode\": \"") + name + "\"}").modes, ElementsAre(mode));
+    EXPECT_THAT(read(std::string("{\"pooling_mode\": [\"") + name + "\"]}").modes, ElementsAre(mode));
+    EXPECT_EQ(read(std::string("{\"") + flag + "\": true}").packs(), mode != PoolingMode::max);
+  }
+  EXPECT_NO_THROW(read(R"({"pooling_mode_median_tokens": false, "pooling_mode": null, "include_prompt": true})"));
+  EXPECT_TRUE(read("{}").include_prompt);
+  EXPECT_THAT(error(R"({"pooling_mode": ["cls", "median"]})"), HasSubstr("$.pooling_mode[1]: cls, max, mean, mean_sqrt_len_tokens"));
+  EXPECT_THAT(error(R"({"pooling_mode_median_tokens": true})"), HasSubstr("this kind of pooling is unknown"));
+  EXPECT_THAT(error(R"({"embedding_dimension": 7})"), HasSubstr("$.embedding_dimension: 8, the size of the states, expected, got 7"));
 }
 
 TEST_F(PoolingConfig, WhatDoesNotFitIsNamed) {

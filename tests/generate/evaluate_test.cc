@@ -1,11 +1,13 @@
 // Checks the evaluation of models: windows, loss from logits, and dumped logits.
 #include "lazuli/evaluate.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "lazuli/error.h"
+#include "lazuli/train.h"
 #include "support/source_folder.h"
 #include "support/temp_folder.h"
 #include "support/tiny_llama.h"
@@ -92,11 +94,56 @@ TEST_F(Evaluate, ProgressReachesTheEnd) {
 }
 
 TEST_F(Evaluate, TooFewOrUnknownTokensAreRefused) {
-  EXPECT_THROW(evaluate(*model_, nullptr, std::span<const int32_t>(tokens_).first(1)), ValueError);
-  EXPECT_THROW(evaluate(*model_, nullptr, std::vector<int32_t>{1, 64}), ValueError);
   EvaluateOptions options;
+  const auto error = [&](const std::vector<int32_t>& tokens) {
+    return test::message_of<ValueError>([&] { evaluate(*model_, nullptr, tokens, options); });
+  };
+  EXPECT_EQ(error({}), "[evaluate] at least 2 tokens are expected, got 0");
+  EXPECT_EQ(error({1}), "[evaluate] at least 2 tokens are expected, got 1");
+  EXPECT_EQ(error({1, 64}), "[evaluate] token 64 is not below the vocabulary size 64");
+  EXPECT_EQ(error({-1, 1}), "[evaluate] token -1 is not below the vocabulary size 64");
   options.max_seq_length = 1;
-  EXPECT_THROW(evaluate(*model_, nullptr, tokens_, options), ValueError);
+  EXPECT_EQ(error({1, 2}), "[evaluate] max_seq_length of at least 2 is expected, got 1");
+}
+
+TEST_F(Evaluate, TheSmallestTextsAndWindowsAreMeasured) {
+  EvaluateOptions options;
+  const std::vector<int32_t> two = {0, 63};
+  EXPECT_EQ(evaluate(*model_, nullptr, two).tokens, 1);
+  options.max_seq_length = 2;
+  const std::vector<int32_t> five = {0, 63, 5, 6, 7};
+  const EvaluateResult pairs = evaluate(*model_, nullptr, five, options);
+  EXPECT_EQ(pairs.tokens, 2);
+  const auto window = [&](size_t at, size_t size) { return window_loss(std::span<const int32_t>(five).subspan(at, size)); };
+  EXPECT_NEAR(pairs.loss, (window(0, 2) + window(2, 2)) / 2, 1e-5);
+  // A last window of one token has nothing to predict.
+  EXPECT_EQ(evaluate(*model_, nullptr, std::span<const int32_t>(tokens_).first(129)).tokens, 127);
+  EXPECT_EQ(evaluate(*model_, nullptr, std::span<const int32_t>(tokens_).first(130)).tokens, 128);
+  EXPECT_EQ(evaluate(*model_, nullptr, std::span<const int32_t>(tokens_).first(128)).tokens, 127);
+}
+
+TEST_F(Evaluate, WindowsToTrainOnHavePaddingAtTheirEndsOnly) {
+  const auto objective = next_token_objective(model_);
+  const auto check = [&](const std::vector<int32_t>& ids, const Shape& shape) {
+    objective->check(std::vector<Tensor>{Tensor::from_vector(ids, shape)});
+  };
+  EXPECT_NO_THROW(check({0, 63}, {1, 2}));
+  EXPECT_NO_THROW(check({0, -100, 63, 5}, {2, 2}));
+  EXPECT_NO_THROW(check({0, -100, -100, 63, 5, -100}, {2, 3}));
+  for (const std::vector<int32_t>& ids :
+       {std::vector<int32_t>{-100, 1, 2}, {-100, -100, -100}, {1, -100, 2}, {1, 2, 64}, {-1, 1, 2}, {1, 2, -99}}) {
+    EXPECT_THAT(test::message_of<ValueError>([&] {
+                  check(ids, {1, 3});
+                }),
+                testing::HasSubstr("[train] ids: 0 to 63, or -100 at the end of a row, is expected, got "));
+  }
+  for (const Shape& shape : {Shape{3}, Shape{3, 1}, Shape{1, 3, 1}}) {
+    EXPECT_THAT(test::message_of<ShapeError>([&] { check({1, 2, 3}, shape); }), testing::HasSubstr("(batch, tokens + 1) is expected"));
+  }
+  EXPECT_THAT(test::message_of<DTypeError>([&] {
+                objective->check(std::vector<Tensor>{Tensor::zeros(DType::f32, {1, 2})});
+              }),
+              testing::HasSubstr("[train] ids: i32 is expected, got f32"));
 }
 
 TEST_F(Evaluate, EveryDocumentEndsWithTheEndOfText) {

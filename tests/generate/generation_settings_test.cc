@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+
 #include "lazuli/error.h"
 #include "support/temp_folder.h"
 
@@ -51,6 +54,45 @@ TEST_F(Settings, ThatChangeNothingAreNotNamed) {
     "token_healing": false, "stop_strings": null, "transformers_version": "5.0"})");
   EXPECT_THAT(s.others, IsEmpty());
   EXPECT_THAT(s.stop, IsEmpty());
+}
+
+TEST_F(Settings, WithoutAnOptionAreNamedUnlessTheyMeanNone) {
+  const std::pair<const char*, const char*> none[] = {{"no_repeat_ngram_size", "0"},
+                                                      {"min_length", "0"},
+                                                      {"min_new_tokens", "0"},
+                                                      {"num_beams", "1"},
+                                                      {"guidance_scale", "1"},
+                                                      {"typical_p", "1"},
+                                                      {"epsilon_cutoff", "0"},
+                                                      {"eta_cutoff", "0"},
+                                                      {"top_h", "1"},
+                                                      {"penalty_alpha", "0"},
+                                                      {"max_time", "-1"},
+                                                      {"forced_bos_token_id", "-1"},
+                                                      {"forced_eos_token_id", "-1"},
+                                                      {"bad_words_ids", "[]"},
+                                                      {"sequence_bias", "{}"},
+                                                      {"suppress_tokens", "[]"},
+                                                      {"begin_suppress_tokens", "[]"},
+                                                      {"exponential_decay_length_penalty", "[]"},
+                                                      {"force_words_ids", "[]"},
+                                                      {"constraints", "[]"},
+                                                      {"dola_layers", "0"},
+                                                      {"watermarking_config", "{}"},
+                                                      {"token_healing", "false"}};
+  for (const auto& [key, value] : none) {
+    const auto others = [&, name = std::string(key)](const std::string& text) { return read("{\"" + name + "\": " + text + "}").others; };
+    EXPECT_THAT(others(value), IsEmpty()) << key;
+    EXPECT_THAT(others("null"), IsEmpty()) << key;
+    for (const char* other : {"0.25", "7", "true", "[1]", "{\"a\": 1}", "\"low\""}) EXPECT_THAT(others(other), ElementsAre(key)) << other;
+  }
+  EXPECT_THAT(read(R"({"stop_strings": "A"})").stop, ElementsAre("A"));
+  EXPECT_THAT(read(R"({"stop_strings": ["A", "B"]})").stop, ElementsAre("A", "B"));
+}
+
+TEST_F(Settings, OfDrawsAreSaidWhereTheyAreNotTheDefaults) {
+  EXPECT_EQ(read(R"({"do_sample": true, "top_k": 1, "top_p": 1, "min_p": 0})").sampling, "--temp 1 --top-k 1");
+  EXPECT_EQ(read(R"({"do_sample": true, "top_k": -1, "top_p": 0.5, "temperature": null})").sampling, "--temp 1 --top-p 0.5");
 }
 
 TEST_F(Settings, AreNoneWithoutTheFile) {

@@ -27,6 +27,20 @@ TEST(ChunkLengths, AreFewDifferentOnes) {
   EXPECT_THAT(chunk_lengths(65), ElementsAre(128));
   EXPECT_THAT(chunk_lengths(512), ElementsAre(512));
   EXPECT_THAT(chunk_lengths(1100), ElementsAre(512, 512, 128));
+  EXPECT_THAT(chunk_lengths(0), ElementsAre());
+  for (const auto& [count, length] :
+       {std::pair(7, 8), {8, 8}, {9, 16}, {63, 64}, {64, 64}, {128, 128}, {129, 192}, {449, 512}, {511, 512}}) {
+    EXPECT_THAT(chunk_lengths(count), ElementsAre(length)) << count;
+    EXPECT_THAT(chunk_lengths(512 + count), ElementsAre(512, length)) << count;
+  }
+  EXPECT_THAT(chunk_lengths(513), ElementsAre(512, 1));
+  EXPECT_THAT(chunk_lengths(1024), ElementsAre(512, 512));
+}
+
+TEST(CacheCapacity, IsTheNextMultipleOfItsStep) {
+  for (const auto& [positions, capacity] : {std::pair(0, 256), {1, 256}, {256, 256}, {257, 512}, {512, 512}, {513, 768}}) {
+    EXPECT_EQ(cache_capacity(positions), capacity) << positions;
+  }
 }
 
 class TinyModel : public testing::Test {

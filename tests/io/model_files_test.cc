@@ -121,6 +121,66 @@ TEST_F(ModelFiles, WeightsOfOtherKindsAreNamed) {
   EXPECT_THAT(weights_error("pytorch_model.bin"), AllOf(HasSubstr("pickled weights"), HasSubstr("save_pretrained")));
 }
 
+TEST_F(ModelFiles, EveryOtherKindHasItsHint) {
+  const auto hint = [&](const std::string& wanted, const std::string& file) {
+    std::filesystem::remove_all(folder_.path("m"));
+    folder_.write("m/" + file, "x");
+    return error(wanted);
+  };
+  const auto expect = [&](const std::string& wanted, const std::string& file, const std::string& part) {
+    EXPECT_THAT(hint(wanted, file), AllOf(HasSubstr("no " + wanted + ", but " + file + ": "), HasSubstr(part)));
+  };
+  for (const char* file : {"pytorch_model.bin", "pytorch_model.bin.index.json", "weights.bin", "model.pt", "model.pth", "model.ckpt"}) {
+    expect("model.safetensors", file, "pickled weights, which are not read");
+  }
+  for (const char* wanted : {"config.json", "tokenizer.json", "model.safetensors"}) expect(wanted, "m.gguf", "GGUF, which is not read");
+  EXPECT_THAT(hint("adapter_config.json", "m.gguf"), Not(HasSubstr("GGUF")));
+  expect("model.safetensors", "consolidated.safetensors", "Mistral's own layout");
+  expect("model.safetensors", "model.onnx", "ONNX");
+  expect("model.safetensors", "openvino", "OpenVINO");
+  for (const char* file :
+       {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json", "vocab.txt", "vocab.json", "a.tiktoken"}) {
+    expect("tokenizer.json", file, "a tokenizer that is not read");
+  }
+  expect("config.json", "params.json", "the layout of its authors");
+  expect("config.json", "model_index.json", "a pipeline of diffusers");
+  expect("adapter_model.safetensors", "adapter_model.bin", "PeftModel");
+  // What stands for another file says nothing about this one.
+  EXPECT_THAT(hint("config.json", "vocab.txt"), testing::EndsWith("no such file config.json"));
+  EXPECT_THAT(hint("tokenizer.json", "pytorch_model.bin"), Not(HasSubstr("pickled")));
+}
+
+TEST_F(ModelFiles, EveryUnfinishedDownloadIsKnown) {
+  for (const char* end : {".incomplete", ".part", ".crdownload", ".aria2"}) {
+    for (const char* place : {"m/x", "m/.cache/huggingface/download/x"}) {
+      std::filesystem::remove_all(folder_.path("m"));
+      write_model("m");
+      folder_.write(std::string(place) + end, "x");
+      EXPECT_THAT(error("model.safetensors"), HasSubstr("no model.safetensors, and a download that was not finished")) << place << end;
+    }
+  }
+}
+
+TEST_F(ModelFiles, NamesOfTheHubAreOneOrTwoWords) {
+  for (const char* name : {"a", "a/b", "A-1_2.3/b.C", "a."}) EXPECT_THAT(error(name, "config.json"), HasSubstr("hf download")) << name;
+  for (const char* name : {"a/b/c", "a/", "/a", ".a", "a b", "a:b", "a\\b", ""}) {
+    EXPECT_THAT(error(name, "config.json"), Not(HasSubstr("hf download"))) << name;
+  }
+}
+
+TEST_F(ModelFiles, NoMoreThanAFewFoldersBelowAreNamed) {
+  std::filesystem::create_directories(folder_.path("m"));
+  for (const char* name : {"a", "b", "c", "d"}) write_model(std::string("m/") + name);
+  EXPECT_THAT(error("config.json"),
+              AllOf(HasSubstr("a model is below, in " + folder_.path("m/a") + ", " + folder_.path("m/b") + ", " + folder_.path("m/c")),
+                    Not(HasSubstr(folder_.path("m/d")))));
+  // The last snapshot counts where the cache names none.
+  std::filesystem::remove_all(folder_.path("m"));
+  folder_.write("m/snapshots/a/config.json", "{}");
+  folder_.write("m/snapshots/b/config.json", "{}");
+  EXPECT_THAT(error("tokenizer.json"), HasSubstr("its files are in " + folder_.path("m/snapshots/b")));
+}
+
 TEST_F(ModelFiles, TokenizersOfOtherKindsAreNamed) {
   write_model("m");
   EXPECT_THAT(error("tokenizer.json"), HasSubstr("no such file tokenizer.json; the one of the model"));

@@ -119,6 +119,22 @@ TEST_F(SafetensorsTest, UnsupportedDTypesAreListedAndRefusedByNameWhenRead) {
   }
 }
 
+TEST_F(SafetensorsTest, EveryDTypeOfTheFormatHasItsSize) {
+  const std::pair<const char*, size_t> bits[] = {{"BOOL", 8}, {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},
+                                                 {"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I16", 16},
+                                                 {"U16", 16}, {"F16", 16},    {"BF16", 16},   {"I32", 32},    {"U32", 32},
+                                                 {"F32", 32}, {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64}};
+  for (const auto& [dtype, size] : bits) {
+    const auto header = [&, name = std::string(dtype)](size_t bytes) {
+      return R"({"t":{"dtype":")" + name + R"(","shape":[8],"data_offsets":[0,)" + std::to_string(bytes) + "]}}";
+    };
+    EXPECT_EQ(SafetensorsFile::open(write_raw(header(size), size)).info("t").nbytes, size) << dtype;
+    EXPECT_EQ(refusal(header(size + 1), size + 1), "tensor 't': " + std::string(dtype) + " (8) needs " + std::to_string(size) +
+                                                       " bytes, data_offsets [0, " + std::to_string(size + 1) + "] hold " +
+                                                       std::to_string(size + 1));
+  }
+}
+
 TEST_F(SafetensorsTest, AcceptsWhatTheFormatAllows) {
   EXPECT_TRUE(SafetensorsFile::open(write_raw("{}", 0)).names().empty());
   EXPECT_TRUE(SafetensorsFile::open(write_raw("{}      ", 0)).names().empty());

@@ -156,6 +156,135 @@ TEST_F(TextData, ColumnsThatWouldChangeTheMeaningAreRefusedByName) {
   EXPECT_THAT(format_error("rows"), AllOf(HasSubstr("part.jsonl:1"), HasSubstr("content")));
 }
 
+TEST_F(TextData, EveryNameOfAColumnThatChangesTheMeaningIsKnown) {
+  const auto error = [&](const std::string& row) {
+    write("rows.jsonl", row + "\n");
+    return format_error("rows.jsonl");
+  };
+  for (const std::string name : {"weight", "weights", "sample_weight", "sample_weights"}) {
+    EXPECT_THAT(error("{\"text\": \"a\", \"" + name + "\": 1}"), HasSubstr("$." + name + ": all rows weigh the same here"));
+  }
+  for (const std::string name : {"messages", "conversations", "conversation", "chat"}) {
+    EXPECT_THAT(error("{\"text\": \"a\", \"" + name + "\": []}"), HasSubstr("$." + name + ": 'text' without it expected"));
+    EXPECT_THAT(error("{\"" + name + "\": []}"), HasSubstr("conversations are not read"));
+  }
+  for (const std::string name : {"prompt", "completion", "instruction", "response", "output", "question", "answer"}) {
+    EXPECT_THAT(error("{\"" + name + "\": \"a\"}"), HasSubstr("write what is asked and what is answered as one \"text\""));
+    EXPECT_EQ(error("{\"text\": \"a\", \"" + name + "\": \"b\"}"), "no error");
+  }
+  EXPECT_THAT(error("{\"other\": \"a\"}"), testing::EndsWith("expected, got the columns other"));
+  EXPECT_THAT(error("{}"), testing::EndsWith("expected, got the columns none"));
+  for (const auto& [value, kind] :
+       {std::pair("3", "a number"), {"[\"a\"]", "a list"}, {"{}", "another kind of value"}, {"true", "another"}}) {
+    EXPECT_THAT(error(std::string("{\"text\": ") + value + "}"), HasSubstr(std::string("$.text: a string expected, got ") + kind));
+  }
+}
+
+TEST_F(TextData, TablesHaveTheSeparatorOfTheirFirstLine) {
+  for (const auto& [name, text] : {std::pair("a.csv", "id,text\n1,a;b\n"),
+                                   {"b.csv", "id;text\n1;a,b\n"},
+                                   {"c.csv", "id\ttext\n1\ta,b\n"},
+                                   {"d.tsv", "id\ttext\n1\ta;b\n"},
+                                   {"e.csv", "text\na;b\n"},
+                                   {"f.csv", "\n\nid;text\n1;a,b\n"}}) {
+    write(name, text);
+    EXPECT_THAT(read(name), ElementsAre(testing::AnyOf("a;b", "a,b"))) << name;
+  }
+  write("g.csv", "text,id\n");
+  EXPECT_THAT(format_error("g.csv"), HasSubstr("got none"));
+}
+
+TEST_F(TextData, OneFileOrMoreIsHeldOutButNeverAll) {
+  const auto held_out = [&](int count, double fraction) {
+    fs::remove_all(folder_);
+    for (int k = 0; k < count; ++k) write(std::to_string(k) + ".txt", "text");
+    report_ = {};
+    const TextSplit split = read_split(path(), 0, report_, {}, fraction);
+    EXPECT_EQ(split.train.size() + split.validation.size(), static_cast<size_t>(count));
+    return split.validation.size();
+  };
+  EXPECT_EQ(held_out(1, 0.1), 0U);
+  EXPECT_EQ(held_out(2, 0.1), 1U);
+  EXPECT_EQ(held_out(14, 0.1), 1U);
+  EXPECT_EQ(held_out(15, 0.1), 2U);
+  EXPECT_EQ(held_out(3, 1), 2U);
+  EXPECT_EQ(held_out(3, 0), 0U);
+}
+
+TEST_F(TextData, EveryNameOfAFileOfAnAdapterOrModelIsNoDataBesideIt) {
+  write("a.txt", "a");
+  write("adapter_config.json", "{}");
+  for (const char* name : {"adapter_model.safetensors", "training_state.safetensors", "metrics.jsonl", "loss.svg"}) {
+    write(name, "{\"text\": \"no text\"}\n");
+  }
+  EXPECT_THAT(read(), ElementsAre("a"));
+  EXPECT_THAT(left_out(), HasSubstr("files of an adapter: 5 "));
+  fs::remove_all(folder_);
+  write("a.txt", "a");
+  const std::vector<std::string> own = {"config.json",
+                                        "generation_config.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
+                                        "vocab.json",
+                                        "vocab.txt",
+                                        "merges.txt",
+                                        "modules.json",
+                                        "sentence_bert_config.json",
+                                        "config_sentence_transformers.json",
+                                        "model.safetensors.index.json",
+                                        "chat_template.jinja",
+                                        "model.safetensors",
+                                        "x.gguf",
+                                        "pytorch_model.bin"};
+  for (const std::string& name : own) write(name, "{\"text\": \"no text\"}\n");
+  EXPECT_THAT(read(), ElementsAre("a"));
+  EXPECT_THAT(left_out(), HasSubstr("files of a model: " + std::to_string(own.size()) + " "));
+  // Without weights or modules they are data like any.
+  for (const char* name : {"model.safetensors", "x.gguf", "pytorch_model.bin", "modules.json"}) fs::remove(folder_ / name);
+  EXPECT_GT(read().size(), 5U);
+}
+
+TEST_F(TextData, NamesOfFilesThatAreBeingWrittenAreKnown) {
+  write("a.txt", "a");
+  for (const char* name : {"a.txt.1-0.tmp", "a.txt.12345-67.tmp"}) write(name, "b");
+  for (const char* name : {"b.tmp", "b.1.tmp", "b.x-1.tmp", "b.1-0.txt"}) write(name, "c");
+  EXPECT_EQ(read().size(), 5U);
+  EXPECT_THAT(left_out(), HasSubstr("unfinished files: 2 "));
+}
+
+TEST_F(TextData, EveryWordOfARoleIsKnown) {
+  const auto roles = [&](const std::string& train, const std::string& other) {
+    fs::remove_all(folder_);
+    write(train, "{\"text\": \"a\"}\n");
+    write(other, "{\"text\": \"b\"}\n");
+    const TextSplit s = split();
+    return std::pair(s.train.size(), s.validation.size());
+  };
+  for (const char* train : {"train.jsonl", "training.jsonl", "my_train.jsonl", "Train-00001.jsonl", "data/train.jsonl"}) {
+    for (const char* other :
+         {"valid.jsonl", "validation.jsonl", "val.jsonl", "dev.jsonl", "eval.jsonl", "evaluation.jsonl", "x.val.2.jsonl"}) {
+      EXPECT_EQ(roles(train, other), std::pair(size_t{1}, size_t{1})) << train << other;
+    }
+    for (const char* other : {"test.jsonl", "testing.jsonl"}) {
+      roles(train, other);
+      EXPECT_THAT(left_out(), HasSubstr("test data, which are not trained on: 1 (" + std::string(other))) << train;
+    }
+    roles(train, "trainer.jsonl");
+    EXPECT_THAT(left_out(), HasSubstr("files without a role beside those for training: 1 (trainer.jsonl)")) << train;
+  }
+  // Two words say nothing clear, and below other folders a file for training is one among others.
+  roles("train.jsonl", "train_test.jsonl");
+  EXPECT_THAT(left_out(), HasSubstr("without a role beside those for training: 1 (train_test.jsonl)"));
+  roles("a.jsonl", "other/train.jsonl");
+  EXPECT_EQ(left_out(), "");
+  for (const char* note : {"README.md", "license.txt", "CITATION.rst", "dataset_card.md"}) {
+    roles("a.jsonl", note);
+    EXPECT_EQ(left_out(), "notes about the data: 1 (" + std::string(note) + ")");
+  }
+}
+
 TEST_F(TextData, RowsWithoutATextAreCounted) {
   write("rows.jsonl", "{\"text\": \"\"}\n{\"text\": null}\n{\"text\": \"a\"}\n{\"text\": \"\"}\n");
   EXPECT_THAT(read("rows.jsonl"), ElementsAre("a"));

@@ -103,6 +103,44 @@ TEST_F(TokenizerFilesBeside, AreRefusedByNameWhereTheyAreWrong) {
   has(refusal("special_tokens_map.json", "version https://git-lfs.github.com/spec/v1\n"), {"special_tokens_map.json", "git lfs pull"});
 }
 
+TEST_F(TokenizerFilesBeside, EveryClassThatBuildsAnotherTokenizerIsRefused) {
+  for (const std::string name : {"AlbertTokenizer",       "BarthezTokenizer",
+                                 "BartphoTokenizer",      "BertGenerationTokenizer",
+                                 "BertJapaneseTokenizer", "BertweetTokenizer",
+                                 "BigBirdTokenizer",      "BioGptTokenizer",
+                                 "BlenderbotTokenizer",   "BlenderbotSmallTokenizer",
+                                 "ByT5Tokenizer",         "CamembertTokenizer",
+                                 "CanineTokenizer",       "CLIPTokenizer",
+                                 "CodeGenTokenizer",      "CodeLlamaTokenizer",
+                                 "CohereTokenizer",       "ConvBertTokenizer",
+                                 "CpmTokenizer",          "CTRLTokenizer",
+                                 "DebertaTokenizer",      "DebertaV2Tokenizer",
+                                 "EsmTokenizer",          "FlaubertTokenizer",
+                                 "FNetTokenizer",         "FSMTTokenizer",
+                                 "FunnelTokenizer",       "GemmaTokenizer",
+                                 "HerbertTokenizer",      "LukeTokenizer",
+                                 "MBartTokenizer",        "MBart50Tokenizer",
+                                 "MLukeTokenizer",        "MyT5Tokenizer",
+                                 "NllbTokenizer",         "NougatTokenizer",
+                                 "OpenAIGPTTokenizer",    "ParakeetTokenizer",
+                                 "PegasusTokenizer",      "PhobertTokenizer",
+                                 "ProphetNetTokenizer",   "ReformerTokenizer",
+                                 "RemBertTokenizer",      "RoCBertTokenizer",
+                                 "RoFormerTokenizer",     "SeamlessM4TTokenizer",
+                                 "Siglip2Tokenizer",      "SplinterTokenizer",
+                                 "T5Tokenizer",           "UdopTokenizer",
+                                 "VitsTokenizer",         "WhisperTokenizer",
+                                 "XGLMTokenizer",         "XLMTokenizer",
+                                 "XLNetTokenizer"}) {
+    for (const std::string end : {"", "Fast"}) {
+      const std::string text = refusal("tokenizer_config.json", "{\"tokenizer_class\": \"" + name + end + "\"}");
+      EXPECT_NE(text.find("$.tokenizer_class: " + name + end + " builds another tokenizer"), std::string::npos) << text;
+    }
+  }
+  // A name that stands for no class stands for the file.
+  EXPECT_FALSE(ids({{"tokenizer_class", "MyTokenizer"}}, "a").empty());
+}
+
 TEST_F(TokenizerFilesBeside, ATextIsLowerCasedBeforeItsOwnStepsButNotItsSpecialTokens) {
   write_folder(folder_, "byte_level", json::object(), {{"tokenizer_config.json", {{"additional_special_tokens", {"<X>"}}}}});
   const Tokenizer plain = Tokenizer::load(folder_.path());

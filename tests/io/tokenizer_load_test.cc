@@ -343,6 +343,145 @@ TEST_F(TokenizerLoad, SplitsByScriptAndLength) {
   EXPECT_EQ(ids({{"type", "FixedLength"}}, {"abcde", "f"}, "abcdef"), (std::vector<std::int32_t>{1, 2}));
 }
 
+TEST_F(TokenizerLoad, NumbersReachTheirLimits) {
+  // Ids up to twice the tokens, of which there are six, and 65,536 more.
+  constexpr int limit = 2 * 6 + 65536;
+  const auto with = [](const Edit& edit) {
+    json file = small_file();
+    edit(file);
+    return file;
+  };
+  const auto both = [&](const auto& edit, const json& at, const json& beyond, const std::string& part) {
+    EXPECT_NO_THROW(load(with([&](json& f) { edit(f, at); }))) << at;
+    expect_refused(with([&](json& f) { edit(f, beyond); }), part);
+  };
+  const std::string last = std::to_string(limit - 1);
+  both([](json& f, const json& id) { f["added_tokens"][0]["id"] = id; }, limit - 1, limit,
+       "id " + std::to_string(limit) + " is not in 0 to " + last);
+  both([](json& f, const json& id) { f["added_tokens"][0]["id"] = id; }, 5, -1, "id -1 is not in 0 to " + last);
+  both([](json& f, const json& id) { f["model"]["vocab"]["abab"] = id; }, limit - 1, limit,
+       "id of \"abab\" must be an integer in 0 to " + last);
+  both([](json& f, const json& size) { f["added_tokens"][0]["content"] = std::string(size.get<std::size_t>(), 'x'); }, 1024, 1025,
+       "content of 1025 bytes, at most 1024 are supported");
+  const auto words = [](json& f, const json& vocab) {
+    f["model"] = {{"type", "WordPiece"}, {"unk_token", "a"}, {"vocab", vocab}};
+    f["added_tokens"] = json::array();
+  };
+  both(words, {{"a", 0}, {std::string(4096, 'x'), 1}}, {{"a", 0}, {std::string(4097, 'x'), 1}}, "token 1 has 4097 bytes, at most 4096");
+  both(
+      [](json& f, const json& most) {
+        f["model"] = {{"type", "WordPiece"}, {"unk_token", "a"}, {"vocab", {{"a", 0}}}, {"max_input_chars_per_word", most}};
+        f["added_tokens"] = json::array();
+      },
+      0, -1, "must not be negative");
+  both(
+      [](json& f, const json& id) {
+        f["model"] = {{"type", "Unigram"}, {"unk_id", id}, {"vocab", json::array({json::array({"a", -1.0}), json::array({"b", -2})})}};
+        f["added_tokens"] = json::array();
+      },
+      1, 2, "2 is not in the vocabulary");
+  expect_refused(
+      with([](json& f) {
+        f["model"] = {{"type", "Unigram"}, {"unk_id", -1}, {"vocab", json::array({json::array({"a", -1.0}), json::array({"b", -2})})}};
+      }),
+      "-1 is not in the vocabulary");
+  const auto bert = [](json& f, const json& id) {
+    f["post_processor"] = {{"type", "BertProcessing"}, {"cls", {"a", 0}}, {"sep", {"b", id}}};
+  };
+  both(bert, limit - 1, limit, "is not in 0 to " + last);
+  both(bert, 0, -1, "id -1 is not in 0 to");
+  const auto type = [](json& f, const json& id) {
+    f["post_processor"] = {
+        {"type", "TemplateProcessing"}, {"single", {{{"Sequence", {{"id", "A"}, {"type_id", id}}}}}}, {"special_tokens", json::object()}};
+  };
+  both(type, 65535, 65536, "type_id 65536 is not in 0 to 65535");
+  both(type, 0, -1, "type_id -1 is not in 0 to 65535");
+  both([](json& f, const json& length) { f["pre_tokenizer"] = {{"type", "FixedLength"}, {"length", length}}; }, 1, 0, "must be at least 1");
+  for (const char* side : {"start", "stop"}) {
+    both(
+        [&](json& f, const json& count) {
+          f["decoder"] = {{"type", "Strip"}, {"content", " "}, {"start", 0}, {"stop", 0}};
+          f["decoder"][side] = count;
+        },
+        1, -1, "must not be negative");
+  }
+  both(
+      [](json& f, const json& depth) {
+        json nested = {{"type", "Digits"}};
+        for (int i = 0; i < depth; ++i) nested = {{"type", "Sequence"}, {"pretokenizers", json::array({nested})}};
+        f["pre_tokenizer"] = nested;
+      },
+      16, 17, "Sequences are nested more than 16 deep");
+}
+
+TEST_F(TokenizerLoad, RefusesTokensThatContradictEachOther) {
+  const auto with = [](const json& token) {
+    json file = small_file();
+    file["added_tokens"].push_back(token);
+    return file;
+  };
+  expect_refused(with({{"id", 6}, {"content", "<s>"}}), "added token \"<s>\" occurs twice");
+  expect_refused(with({{"id", 5}, {"content", "<x>"}}), "id 5 is that of two added tokens");
+  expect_refused(with({{"id", 7}, {"content", "ab"}}), "added token \"ab\" has id 7, but 2 in the vocabulary");
+  expect_refused(with({{"id", 2}, {"content", "<x>"}}), "id 2 of added token \"<x>\" is that of \"ab\" in the vocabulary");
+  EXPECT_NO_THROW(load(with({{"id", 2}, {"content", "ab"}})));
+  EXPECT_NO_THROW(load(with({{"id", 9}, {"content", ""}})));
+}
+
+TEST_F(TokenizerLoad, RefusesTemplatesOfOtherSequences) {
+  json file = small_file();
+  const auto sequence = [](const char* id) { return json{{"Sequence", {{"id", id}}}}; };
+  file["post_processor"] = {{"type", "TemplateProcessing"},
+                            {"single", {sequence("A")}},
+                            {"pair", {sequence("A"), sequence("B")}},
+                            {"special_tokens", json::object()}};
+  EXPECT_NO_THROW(load(file));
+  json broken = file;
+  broken["post_processor"]["pair"][1] = sequence("C");
+  expect_refused(broken, "names sequence \"C\", a template has A and B");
+  broken = file;
+  broken["post_processor"]["single"][0] = sequence("C");
+  expect_refused(broken, "names sequence \"C\", a template has A and B");
+  broken = file;
+  broken["post_processor"]["single"] = {sequence("B")};
+  expect_refused(broken, "a template for one text may only name sequence A");
+  for (const json& cls : {json::array({"a"}), json::array({"a", 0, 1}), json::array()}) {
+    broken["post_processor"] = {{"type", "RobertaProcessing"}, {"cls", cls}, {"sep", {"b", 1}}};
+    expect_refused(broken, "must be a token and its id");
+  }
+}
+
+TEST_F(TokenizerLoad, RefusesMergesThatDoNotStartWithThePrefix) {
+  json file = small_file();
+  file["pre_tokenizer"] = {{"type", "Whitespace"}};
+  file["added_tokens"] = json::array();
+  file["model"] = {{"type", "BPE"}, {"continuing_subword_prefix", "##"}, {"vocab", {{"a", 0}, {"##b", 1}, {"ab", 2}, {"b", 3}}}};
+  file["model"]["merges"] = {"#version: 0.2", "a ##b"};
+  EXPECT_EQ(load(file).encode("ab"), (std::vector<std::int32_t>{2}));
+  file["model"]["merges"] = {"#version: 0.2", "a ##b", "a b"};
+  expect_refused(file, "merge 1 needs \"b\" to start with the prefix \"##\"");
+  file["model"]["merges"] = json::array();
+  for (int k = 0; k < 64; ++k) file["model"]["merges"].push_back("a ##b");
+  file["model"]["merges"].push_back("a ##c");
+  expect_refused(file, "merge 64 needs \"##c\", which is not in the vocabulary");
+}
+
+TEST_F(TokenizerLoad, RefusesMapsOfCharactersThatAreBroken) {
+  const auto with = [](const std::string& map) {
+    json file = small_file();
+    file["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", map}};
+    return file;
+  };
+  expect_refused(with("A?"), "is not base64");
+  expect_refused(with(""), "is too short");
+  expect_refused(with("AAAA"), "is too short");
+  expect_refused(with("AAAAAA=="), "has a trie that goes past its end");      // a trie of nothing
+  expect_refused(with("AwAAAAAAAAAA"), "has a trie that goes past its end");  // of 3 bytes
+  expect_refused(with("CAAAAAAAAAA="), "has a trie that goes past its end");  // of 8 bytes, of which 4 are there
+  expect_refused(with("BAAAAAAAAAD/"), "has replacements that are not UTF-8");
+  EXPECT_NO_THROW(load(with("BAAAAAAAAAA=")));
+}
+
 TEST_F(TokenizerLoad, AcceptsADropoutOfNothing) {
   json file = small_file();
   for (const json& none : {json(nullptr), json(0), json(0.0)}) {

@@ -347,6 +347,68 @@ TEST_F(AdapterChoice, SavedNamesChooseNoLayerThatNothingComputesWith) {
   EXPECT_THAT(message_of<ValueError>([] { Adapter::create(layers(), targets({"pooler.dense"}), 1); }), HasSubstr("pooler.dense"));
 }
 
+TEST_F(AdapterFiles, FactorsOfOtherDtypesAreRefusedByName) {
+  // The factors of both layers, in the order of their names.
+  const auto with_dtypes = [&](const std::string& first, size_t first_bytes, const std::string& second, size_t second_bytes) {
+    std::string header;
+    size_t at = 0;
+    for (const int layer : {0, 1}) {
+      for (const char* factor : {"A", "B"}) {
+        const bool last = layer == 1 && factor[0] == 'B';
+        const size_t bytes = layer == 0 && factor[0] == 'A' ? first_bytes : last ? second_bytes : 64;
+        const std::string dtype = layer == 0 && factor[0] == 'A' ? first : last ? second : "F32";
+        header += (header.empty() ? "{" : ",") + ("\"base_model.model.model.layers." + std::to_string(layer)) + ".self_attn.q_proj.lora_" +
+                  factor + ".weight\":{\"dtype\":\"" + dtype + "\",\"shape\":" + (factor[0] == 'A' ? "[2,8]" : "[8,2]") +
+                  ",\"data_offsets\":[" + std::to_string(at) + "," + std::to_string(at + bytes) + "]}";
+        at += bytes;
+      }
+    }
+    header += "}";
+    std::string file(8, '\0');
+    for (size_t k = 0; k < 8; ++k) file[k] = static_cast<char>(header.size() >> (8 * k) & 0xff);
+    folder_.write("adapter_model.safetensors", file + header + std::string(at, '\0'));
+  };
+  with_dtypes("F32", 64, "F32", 64);
+  EXPECT_EQ(Adapter::load(folder_.path(), kLayers).pairs().size(), 2U);
+  for (const auto& [name, bytes] :
+       {std::pair<std::string, size_t>{"F8_E4M3", 16}, {"F8_E5M2", 16}, {"C64", 128}, {"I32", 64}, {"U16", 32}}) {
+    with_dtypes(name, bytes, "F32", 64);
+    EXPECT_THAT(error(), testing::EndsWith("tensor 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight': a float dtype "
+                                           "expected, got " +
+                                           name));
+    with_dtypes("F32", 64, name, bytes);
+    EXPECT_THAT(error(), testing::EndsWith("tensor 'base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight': a float dtype "
+                                           "expected, got " +
+                                           name));
+  }
+}
+
+TEST(Adapter, ParametersMustFitTheLayers) {
+  Adapter adapter = Adapter::create(kLayers, targets({"q_proj"}), 1);
+  std::vector<Tensor> parameters = adapter.parameters();
+  ASSERT_EQ(parameters.size(), 4U);
+  const auto error = [&](const std::vector<Tensor>& with) { return message_of<ShapeError>([&] { adapter.set_parameters(with); }); };
+  EXPECT_EQ(error({parameters[0]}), "[lora] 4 parameters are expected, got 1");
+  std::vector<Tensor> wrong = parameters;
+  wrong[3] = parameters[0];
+  EXPECT_EQ(error(wrong), "[lora] parameter b of 'model.layers.1.self_attn.q_proj': shape (8, 2) is expected, got (2, 8)");
+  wrong = parameters;
+  wrong[2] = parameters[1];
+  EXPECT_EQ(error(wrong), "[lora] parameter a of 'model.layers.1.self_attn.q_proj': shape (2, 8) is expected, got (8, 2)");
+  EXPECT_NO_THROW(adapter.set_parameters(parameters));
+}
+
+TEST(AdapterTargets, OfWholePathsAndEndsAreToldFromPartsOfNames) {
+  const std::vector<LinearInfo> layers = {{"q_proj", 4, 4}, {"a.q_proj", 4, 4}, {"a.xq_proj", 4, 4}, {"b.q_proj.c", 4, 4}};
+  EXPECT_THAT(select_targets(targets({"q_proj"}), layers), ElementsAre(0U, 1U));
+  EXPECT_THAT(select_targets(targets({"a.q_proj"}), layers), ElementsAre(1U));
+  EXPECT_THAT(select_targets(targets({"xq_proj", "c"}), layers), ElementsAre(2U, 3U));
+  LoRAConfig c;
+  c.target_pattern = "z.*";
+  EXPECT_THAT(message_of<ValueError>([&] { select_targets(c, layers); }),
+              HasSubstr("[lora] target_modules 'z.*' matches no layer of the model"));
+}
+
 TEST_F(AdapterFiles, ExpressionsAreRead) {
   replace("[\n    \"q_proj\"\n  ]", "\".*q_proj\"");
   EXPECT_EQ(Adapter::load(folder_.path(), kLayers).pairs().size(), 2U);

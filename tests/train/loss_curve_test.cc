@@ -45,6 +45,25 @@ TEST(LossCurve, TextFitsTheWidthAndFalls) {
   EXPECT_EQ(first_row.find('*'), std::string::npos);
 }
 
+TEST(LossCurve, TextNeedsRoomAndMarksThePointsInTheirRows) {
+  EXPECT_EQ(plot_text(falling(), 19, 8), "");
+  EXPECT_NE(plot_text(falling(), 20, 8), "");
+  EXPECT_EQ(plot_text(falling(), 60, 2), "");
+  EXPECT_NE(plot_text(falling(), 60, 3), "");
+  LossCurves line;
+  line.train = {{0, 4.0}, {10, 2.0}};
+  EXPECT_EQ(plot_text(line, 21, 3),
+            "  4.0000 |***\n"
+            "  3.0000 |   *****\n"
+            "  2.0000 |        ***\n"
+            "         +-----------\n"
+            "          0        10\n"
+            "          loss by iteration: * training\n");
+  LossCurves flat;
+  flat.validation = {{0, 2.0}, {10, 2.0}};
+  EXPECT_TRUE(plot_text(flat, 21, 3).starts_with("  2.5000 |\n  2.0000 |ooooooooooo\n  1.5000 |\n"));
+}
+
 TEST(LossCurve, NothingIsDrawnOfOnePoint) {
   LossCurves curves;
   curves.train = {{1, 2.0}};

@@ -155,6 +155,79 @@ TEST_F(Similarity, ColumnsThatWouldChangeTheMeaningAreRefusedByName) {
   EXPECT_EQ(read_pairs(folder_.path("pairs.csv"), 1).train[0].score, 0.5F);
 }
 
+TEST_F(Similarity, EveryNameOfAColumnThatChangesTheMeaningIsKnown) {
+  const auto error = [&](const std::string& row) { return message_of<FormatError>([&] { read(row + "\n"); }); };
+  const auto contrasted = [](const std::string& more) { return R"({"anchor": "a", "positive": "b", )" + more + "}"; };
+  const auto scored = [](const std::string& more) { return R"({"sentence1": "a", "sentence2": "b", )" + more + "}"; };
+  for (const std::string name : {"weight", "weights", "sample_weight", "margin"}) {
+    const std::string said = "$." + name + ": all rows weigh the same here";
+    EXPECT_THAT(error(contrasted("\"" + name + "\": 1")), HasSubstr(said));
+    EXPECT_THAT(error(scored("\"score\": 1, \"" + name + "\": 1")), HasSubstr(said));
+  }
+  for (const std::string name : {"score", "scores", "label", "labels"}) {
+    EXPECT_THAT(error(contrasted("\"" + name + "\": 1")), HasSubstr("$." + name + ": a score belongs to rows"));
+    EXPECT_EQ(read(scored("\"" + name + "\": 0.25") + "\n").train[0].score, 0.25F);
+    EXPECT_EQ(report(scored("\"" + name + "\": 0.25, \"id\": 1") + "\n").left_out_text(), "columns: 1 (id)");
+  }
+  EXPECT_THAT(error(scored("\"label\": 1, \"scores\": 1")), HasSubstr("$.label: one score expected, got 'scores' too"));
+  EXPECT_THAT(error(contrasted("\"sentence1\": \"c\"")), HasSubstr("$.sentence1: 'anchor' or 'sentence1' expected, got both"));
+  EXPECT_THAT(error(scored("\"score\": 1, \"negative\": \"c\"")), HasSubstr("$.negative: a negative belongs to rows"));
+  EXPECT_THAT(error(contrasted("\"negative\": [1]")), HasSubstr("$.negative: a text or a list of texts expected"));
+  EXPECT_THAT(error(contrasted("\"negative\": \"\\ud83d\"")), HasSubstr("half of a surrogate pair"));
+  EXPECT_NO_THROW(read(contrasted("\"negative\": null") + "\n"));
+}
+
+TEST_F(Similarity, ScoresAreCosines) {
+  const auto row = [](const std::string& score) { return R"({"sentence1": "a", "sentence2": "b", "score": )" + score + "}\n"; };
+  for (const char* score : {"-1", "1", "0", "-0.5", "1.0"}) EXPECT_EQ(read(row(score)).train[0].score, std::stof(score));
+  for (const char* score : {"-1.0001", "1.0001", "5"}) {
+    EXPECT_THAT(message_of<FormatError>([&] { read(row(score)); }),
+                HasSubstr("pairs.jsonl:1: $.score: a cosine from -1 to 1 expected, got " + std::string(score)));
+  }
+  EXPECT_THAT(message_of<FormatError>([&] { read(row("\"x\"")); }), HasSubstr("$.score: a number expected, got a string"));
+  EXPECT_THAT(message_of<FormatError>([&] { read(row("true")); }), HasSubstr("$.score: a number expected"));
+  EXPECT_THAT(message_of<FormatError>([&] { read(row("NaN")); }), HasSubstr("a finite number expected, got NaN"));
+  EXPECT_EQ(report(row("null") + row("1")).left_out_text(), "rows whose score is null: 1");
+  EXPECT_EQ(report(row("1") + R"({"sentence1": "", "sentence2": "b", "score": 1})"
+                              "\n"
+                              R"({"sentence1": "a", "sentence2": "", "score": 1})")
+                .left_out_text(),
+            "rows with an empty text: 2");
+  EXPECT_THAT(message_of<FormatError>([&] { read(row("null")); }), HasSubstr("expected, got none; left out: rows whose score is null: 1"));
+}
+
+TEST_F(Similarity, ATenthIsHeldOutButNoFewerThanCanBeMeasured) {
+  const auto held_out = [&](int count, bool scores) {
+    std::string rows;
+    for (int k = 0; k < count; ++k) {
+      const std::string number = std::to_string(k);
+      rows += scores ? R"({"sentence1": "a)" + number +
+                           R"(", "sentence2": "b", "score": 1})"
+                           "\n"
+                     : R"({"anchor": "a)" + number + R"(", "positive": "b)" + number + "\"}\n";
+    }
+    const PairSplit split = read(rows);
+    EXPECT_EQ(split.train.size() + split.validation.size(), static_cast<size_t>(count));
+    return split.validation.size();
+  };
+  for (const auto& [count, wanted] : {std::pair(1, 0U), {2, 1U}, {3, 1U}, {19, 1U}, {20, 2U}, {39, 3U}}) {
+    EXPECT_EQ(held_out(count, true), wanted) << count;
+  }
+  for (const auto& [count, wanted] : {std::pair(1, 0U), {3, 0U}, {4, 2U}, {20, 2U}, {29, 2U}, {30, 3U}}) {
+    EXPECT_EQ(held_out(count, false), wanted) << count;
+  }
+}
+
+TEST_F(Similarity, NegativesOfEveryRowAreSaidSo) {
+  const std::string row = R"({"anchor": "a", "positive": "b", "negative": "c"})"
+                          "\n";
+  EXPECT_THAT(report(row + row).notes, testing::ElementsAre(HasSubstr("every row has negatives")));
+  EXPECT_THAT(report(R"({"anchor": "a", "positive": "b"})"
+                     "\n")
+                  .notes,
+              testing::IsEmpty());
+}
+
 TEST_F(Similarity, HeldOutPairsHaveNoTextInCommon) {
   std::string rows;
   for (int k = 0; k < 20; ++k) {
@@ -190,6 +263,46 @@ TEST_F(Similarity, BatchesHaveNoTextTwiceAndValidationHasOneSize) {
   EXPECT_EQ(examples.fixed_batches(2, 1, 1).size(), 1U);
   EXPECT_TRUE(Pairs(*model_, {{"a dog", "a mat"}}, PairLoss::contrastive, 0).fixed_batches(2, -1, 1).empty());
   EXPECT_FALSE(Pairs(*model_, {{"a dog", "a mat", 0, {"a cat"}}}, PairLoss::negatives, 0).fixed_batches(2, -1, 1).empty());
+}
+
+TEST_F(Similarity, EveryPartOfABatchIsChecked) {
+  const auto ids = [](int64_t texts, int64_t tokens = 8) { return Tensor::zeros(DType::i32, {texts, tokens}); };
+  const auto error = [&](PairLoss kind, const std::vector<Tensor>& batch) {
+    return message_of<ShapeError>([&] { pair_objective(model_, kind)->check(batch); });
+  };
+  const auto takes = [&](PairLoss kind, const std::vector<Tensor>& batch) { EXPECT_NO_THROW(pair_objective(model_, kind)->check(batch)); };
+  const PairLoss contrastive = PairLoss::contrastive;
+  const std::string expected = "[train] ids, mask and pooled of (texts, tokens) are expected, got ";
+  takes(contrastive, {ids(2), ids(2), ids(2)});
+  takes(contrastive, {ids(4), ids(4), ids(4)});
+  EXPECT_THAT(error(contrastive, {ids(1), ids(1), ids(1)}), HasSubstr(expected + "(1, 8), (1, 8) and (1, 8)"));
+  EXPECT_THAT(error(contrastive, {ids(2), ids(4), ids(2)}), HasSubstr(expected + "(2, 8), (4, 8) and (2, 8)"));
+  EXPECT_THAT(error(contrastive, {ids(2), ids(2), ids(2, 9)}), HasSubstr(expected + "(2, 8), (2, 8) and (2, 9)"));
+  const Tensor flat = Tensor::zeros(DType::i32, {8});
+  EXPECT_THAT(error(contrastive, {flat, flat, flat}), HasSubstr(expected + "(8), (8) and (8)"));
+  EXPECT_THAT(error(contrastive, {ids(3), ids(3), ids(3)}), HasSubstr("of (2 * pairs, tokens) are expected, got (3, 8)"));
+  const auto scores = [](int64_t count) { return Tensor::zeros(DType::f32, {count}); };
+  takes(PairLoss::scores, {ids(4), ids(4), ids(4), scores(2)});
+  EXPECT_THAT(error(PairLoss::scores, {ids(4), ids(4), ids(4), scores(4)}), HasSubstr("[train] 2 scores are expected, got (4)"));
+  const auto own = [](const std::vector<int32_t>& of) { return Tensor::from_vector(of, {static_cast<int64_t>(of.size())}); };
+  const auto choose = [&](int64_t texts, const std::vector<int32_t>& of) {
+    return std::vector<Tensor>{ids(texts), ids(texts), ids(texts), own(of)};
+  };
+  const PairLoss negatives = PairLoss::negatives;
+  takes(negatives, choose(3, {0}));
+  takes(negatives, choose(3, {1}));
+  takes(negatives, choose(5, {0, 2}));
+  takes(negatives, choose(4, {0, 1}));
+  EXPECT_THAT(error(negatives, choose(3, {0, 1})), HasSubstr("for 3 texts the second ones of at most 1 pairs are expected, got (2)"));
+  EXPECT_THAT(error(negatives, choose(3, {})), HasSubstr("for 3 texts the second ones of at most 1 pairs are expected, got (0)"));
+  for (const int32_t k : {-1, 2}) {
+    EXPECT_THAT(message_of<ValueError>([&] { pair_objective(model_, negatives)->check(choose(3, {k})); }),
+                HasSubstr("[train] a text from 0 to 1 is expected, got " + std::to_string(k)));
+  }
+  EXPECT_THAT(message_of<DTypeError>([&] {
+                pair_objective(model_, negatives)->check(std::vector<Tensor>{ids(3), ids(3), ids(3), scores(1)});
+              }),
+              HasSubstr("own second texts: i32 is expected, got f32"));
 }
 
 TEST_F(Similarity, BatchesThatDoNotFitAreRefused) {

@@ -1,4 +1,5 @@
 // Checks training against a run of PyTorch and PEFT, and that a run can be stopped and gone on with.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -154,6 +155,31 @@ TEST_F(SmallTraining, StateOfAnotherAdapterIsRefused) {
   EXPECT_THROW(other.load_state(path), FormatError);
   EXPECT_THROW(other.load_state(kData + "logits.safetensors"), FormatError);
   EXPECT_THROW(other.load_state(path + ".missing"), IoError);
+}
+
+TEST_F(SmallTraining, AStateSaysHowManyStepsWereDone) {
+  const test::TempFolder folder;
+  const std::string path = folder.path("state.safetensors");
+  Trainer counted = trainer();
+  counted.save_state(path);
+  std::map<std::string, Tensor> tensors;
+  {
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    for (const std::string& name : file.names()) tensors[name] = file.tensor(name).to(DType::f32);
+  }
+  for (const char* step : {"0", "7", "999999999"}) {
+    save_safetensors(path, tensors, {{"lazuli_step", step}});
+    counted.load_state(path);
+    EXPECT_EQ(counted.steps_done(), std::stoll(step));
+  }
+  for (const char* step : {"", "-1", "7x", " 7", "1000000000"}) {
+    save_safetensors(path, tensors, {{"lazuli_step", step}});
+    EXPECT_THAT(test::message_of<FormatError>([&] { counted.load_state(path); }), testing::HasSubstr("its metadata has no lazuli_step"))
+        << step;
+  }
+  save_safetensors(path, tensors);
+  EXPECT_THAT(test::message_of<FormatError>([&] { counted.load_state(path); }), testing::HasSubstr("its metadata has no lazuli_step"));
+  EXPECT_EQ(counted.steps_done(), 999999999);
 }
 
 TEST_F(SmallTraining, StateWithSpareOrMissingTensorsIsRefusedAndChangesNothing) {
