@@ -22,7 +22,7 @@ struct ModelInfo {
   DType dtype = DType::f32;                        ///< of weights and activations
   Quantization quantization = Quantization::none;  ///< what became of the weights of linear layers and the embedding
   int64_t vocab_size = 0;                          ///< tokens that logits are given for
-  int64_t context = 0;                             ///< positions that the model knows
+  int64_t context = 0;                             ///< positions that the model knows; 0: it does not say
   int64_t hidden_size = 0;                         ///< numbers of a state
   int64_t layers = 0;                              ///< transformer blocks
   int64_t kv_heads = 0;                            ///< heads of keys and values

@@ -37,18 +37,19 @@ UseEstimate embedding(const AnyModel& model, int64_t tokens, Device device) {
 
 MemoryEstimate estimate_memory(const AnyModel& model, const EstimateOptions& options, Device device) {
   const int64_t context = model.context();
-  const int64_t tokens = std::min(options.max_seq_length > 0 ? options.max_seq_length : kSequence, context);
+  const auto within = [&](int64_t n) { return context > 0 ? std::min(n, context) : n; };
+  const int64_t tokens = within(options.max_seq_length > 0 ? options.max_seq_length : kSequence);
   MemoryEstimate e;
   e.dtype = model.info().dtype;
   e.quantization = model.info().quantization;
   if (model.embedding()) {
     e.embed = embedding(model, tokens, device);
   } else {
-    if (options.context > context) {
+    if (context > 0 && options.context > context) {
       throw ValueError(
           fmt::format("[inspect] a context of at most {} positions, those of the model, is expected, got {}", context, options.context));
     }
-    e.generate = generating(model, options.context > 0 ? options.context : context, device);
+    e.generate = generating(model, options.context > 0 ? options.context : within(INT32_MAX), device);
   }
   e.rank = options.lora_rank;
   WorkloadOptions train{.kind = WorkloadKind::train, .tokens = tokens, .batch = options.batch};

@@ -44,7 +44,7 @@ void check_options(const AnyModel& model, const WorkloadOptions& o) {
                                  model.embedding() ? "embed or train" : "prefill, decode or train", info.architecture, name_of(o.kind)));
   }
   const int64_t context = model.context();
-  if (o.tokens < 1 || o.tokens > context) {
+  if (o.tokens < 1 || (context > 0 && o.tokens > context)) {
     throw ValueError(fmt::format("{}: 1 to {} tokens are expected (the model's context), got {}", info.path, context, o.tokens));
   }
 }

@@ -41,7 +41,7 @@ void Generator::Impl::check(std::span<const int32_t> prompt, const GenerateOptio
   const auto count = static_cast<int64_t>(prompt.size());
   if (count == 0) throw ValueError("[generate] a prompt of at least one token is expected");
   if (options.max_tokens < 1) throw ValueError(fmt::format("[generate] max_tokens of at least 1 is expected, got {}", options.max_tokens));
-  if (count > info.context) {
+  if (info.context > 0 && count > info.context) {
     throw ValueError(fmt::format("[generate] a prompt of {} tokens exceeds the model's context of {} tokens", count, info.context));
   }
   for (int32_t id : prompt) {
@@ -116,7 +116,8 @@ GenerateResult Generator::run(std::span<const int32_t> prompt, const GenerateOpt
   impl_->check(prompt, options);
   GenerateResult result;
   result.prompt_tokens = static_cast<int64_t>(prompt.size());
-  const int64_t room = impl_->model->info().context - result.prompt_tokens;
+  const int64_t context = impl_->model->info().context;
+  const int64_t room = context > 0 ? context - result.prompt_tokens : options.max_tokens;
   GenerateOptions fitting = options;
   fitting.max_tokens = std::min(options.max_tokens, room);
   TextStream stream(impl_->tokenizer, options.stop, on_text, result.text);
