@@ -1,6 +1,7 @@
 // Defines the command `eval`, which measures a model's loss on texts.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <memory>
 #include <optional>
 
@@ -44,6 +45,10 @@ int run_eval(const EvalFlags& flags, const Common& common) {
   options.on_progress = [&progress](int64_t done, int64_t) { progress.update(done, "tokens"); };
   const EvaluateResult result = evaluate(*model, adapter ? &*adapter : nullptr, tokens, options);
   progress.clear();
+  if (!std::isfinite(result.loss)) {
+    throw ValueError(fmt::format("[evaluate] the loss is {}: a weight of the model{} or what it computes is not finite", result.loss,
+                                 flags.adapter_path.empty() ? "" : " or the adapter"));
+  }
   if (common.json) {
     JsonWriter w;
     w.begin_object().field("loss", result.loss).field("perplexity", result.perplexity).field("tokens", result.tokens);

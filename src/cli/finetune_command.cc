@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -23,6 +24,7 @@
 #include "cli/input.h"
 #include "lazuli/adapter.h"
 #include "lazuli/determinism.h"
+#include "lazuli/notice.h"
 #include "train/fine_tune.h"
 #include "train/loss_curve.h"
 
@@ -176,9 +178,21 @@ void check_flags(const FinetuneFlags& flags, const Common& common) {
   split_names("--target-modules", flags.target_modules);
 }
 
-void start_trainer(Trainer& trainer, const FinetuneFlags& flags, const OutputFolder& folder, const Common& common) {
+bool same_factors(const Adapter& a, const Adapter& b) {
+  const std::vector<Tensor> x = a.parameters(), y = b.parameters();
+  return std::equal(x.begin(), x.end(), y.begin(), y.end(), [](const Tensor& s, const Tensor& t) {
+    const Tensor here = s.to(Device{}), there = t.to(Device{});
+    return here.nbytes() == there.nbytes() && std::memcmp(here.raw(), there.raw(), here.nbytes()) == 0;
+  });
+}
+
+/// `stored`: of the folder, where a training goes on.
+void start_trainer(Trainer& trainer, const FinetuneFlags& flags, const OutputFolder& folder, const Common& common, const Adapter& stored) {
   if (!flags.resume) return;
   trainer.load_state(folder.file(kStateFile));
+  if (!same_factors(trainer.adapter(), stored)) {
+    notice(fmt::format("{} is not what the training ended with, which {} holds and goes on with", folder.file(kFactorsFile), kStateFile));
+  }
   say(common, fmt::format("going on after iteration {} of {}", trainer.steps_done(), flags.iters));
   if (trainer.steps_done() >= flags.iters) say(common, "all iterations are done already; a larger --iters goes on");
 }
@@ -208,7 +222,7 @@ int run_finetune(FinetuneFlags flags, Common common) {
   }
   say_what_is_trained(common, task, adapter);
   Trainer trainer(task.objective, adapter, options.train, common.device);
-  start_trainer(trainer, flags, folder, common);
+  start_trainer(trainer, flags, folder, common, adapter);
   const FineTuneReport report = fine_tune(trainer, *task.train, task.validation.get(), folder, options);
   const std::string curves = report.saved ? draw_curves(common, flags, folder) : "";
   say_summary(common, flags, report);

@@ -30,7 +30,10 @@ std::vector<std::string> split_names(std::string_view option, std::string_view t
   std::vector<std::string> names;
   while (!text.empty()) {
     const size_t comma = std::min(text.find(','), text.size());
-    if (comma > 0) names.emplace_back(text.substr(0, comma));
+    std::string_view name = text.substr(0, comma);
+    name.remove_prefix(std::min(name.find_first_not_of(' '), name.size()));
+    name.remove_suffix(name.size() - (name.find_last_not_of(' ') + 1));
+    if (!name.empty()) names.emplace_back(name);
     text.remove_prefix(std::min(comma + 1, text.size()));
   }
   if (names.empty()) throw UsageError(fmt::format("{}: at least one name is expected", option));

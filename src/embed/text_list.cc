@@ -58,6 +58,9 @@ std::vector<std::string> split_texts(std::string_view bytes, const std::string& 
   if (!decoded.encoding.empty() && decoded.encoding != "UTF-8") report.note(fmt::format("read as {}", decoded.encoding));
   report.files.push_back(name == "-" ? shown(name) : std::filesystem::path(name).filename().string());
   const FileKind kind = kind_in(format, name, decoded.text);
+  if (format == TextFormat::automatic && !is_rows(kind) && kind_of("-", decoded.text, std::span(&kText, 1)) == FileKind::json) {
+    report.note("read as lines of text though it begins like rows of JSON, which --input-format jsonl reads");
+  }
   std::vector<std::string> texts = is_rows(kind) ? rows_of(decoded.text, name, kind, report) : lines_of(std::move(decoded.text));
   const auto empty = std::count_if(texts.begin(), texts.end(), [](const std::string& t) { return t.empty(); });
   if (empty > 0) report.note(fmt::format("{} of {} texts are empty and get a vector too", empty, texts.size()));

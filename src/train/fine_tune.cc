@@ -98,9 +98,11 @@ class Loop {
       return;
     }
     const std::string kept = saved_at_ < 0 ? "what it held before" : fmt::format("the adapter of iteration {}", saved_at_);
-    throw ValueError(fmt::format("{}{}; a lower --learning-rate may help ({} holds {})", what,
-                                 skipped_in_row_ > 1 ? fmt::format(", as in {} iterations before", skipped_in_row_ - 1) : "",
-                                 folder_.path(), kept));
+    // Before the first step nothing of the training has changed a number.
+    const bool begun = number > skipped_in_row_;
+    throw ValueError(fmt::format(
+        "{}{}; {} ({} holds {})", what, skipped_in_row_ > 1 ? fmt::format(", as in {} iterations before", skipped_in_row_ - 1) : "",
+        begun ? "a lower --learning-rate may help" : "the model gives such numbers before any step of the training", folder_.path(), kept));
   }
 
   void after_step(const StepResult& result) {

@@ -55,6 +55,14 @@ TEST_F(EmbedCommand, WritesAnArrayAndReportsJson) {
   EXPECT_EQ(std::filesystem::file_size(folder_ / "v.npy"), 128U + 3 * 24 * 4);
 }
 
+TEST_F(EmbedCommand, RowsThatAreReadAsLinesAreTold) {
+  std::ofstream(folder_ / "rows.txt") << "{\"text\": \"a cat\"}\n";
+  const Result r = run({"embed", "--input", folder_ / "rows.txt", "--output", folder_ / "v.npy"});
+  EXPECT_THAT(r.err, HasSubstr("begins like rows of JSON"));
+  EXPECT_THAT(run({"embed", "--input", folder_ / "rows.txt", "--input-format", "lines", "--output", folder_ / "v.npy"}).err,
+              testing::Not(HasSubstr("begins like rows")));
+}
+
 TEST_F(EmbedCommand, WritesRowsInTheOrderOfTheTexts) {
   const Result to_file = run({"embed", "--input", folder_ / "texts.jsonl", "--output", folder_ / "v.jsonl"});
   ASSERT_EQ(to_file.code, 0) << to_file.err;

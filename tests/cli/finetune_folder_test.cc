@@ -122,6 +122,11 @@ TEST_F(FinetuneFolder, FilesOfOthersStay) {
   EXPECT_EQ(run({"--resume", "--quiet"}).code, 0);
 }
 
+TEST_F(FinetuneFolder, NamesOfModulesMayHaveSpacesAround) {
+  EXPECT_EQ(run({"--iters", "1", "--target-modules", " q_proj, v_proj ,", "--quiet"}).code, 0);
+  EXPECT_EQ(run({"--iters", "1", "--target-modules", " , ", "--overwrite"}).code, 2);
+}
+
 TEST_F(FinetuneFolder, ItsOwnModelIsNoFolderForAnAdapter) {
   const Result r = run({"--adapter-path", folder_ / "llama", "--overwrite"});
   EXPECT_EQ(r.code, 1);
@@ -151,6 +156,19 @@ TEST_F(FinetuneFolder, AClosedTerminalSavesAsCtrlCDoes) {
   EXPECT_EQ(program.wait(), 128 + SIGHUP) << program.err();
   const SafetensorsFile state = SafetensorsFile::open(adapter() + "/training_state.safetensors");
   EXPECT_GT(std::stoll(state.metadata().at("lazuli_step")), 0);
+}
+
+TEST_F(FinetuneFolder, FactorsThatAnotherProgramWroteAreNotTakenForTheTrainings) {
+  ASSERT_EQ(run({"--iters", "2", "--quiet"}).code, 0);
+  EXPECT_THAT(run({"--iters", "3", "--resume"}).err, Not(HasSubstr("is not what the training ended with")));
+  const std::string path = adapter() + "/adapter_model.safetensors";
+  std::map<std::string, Tensor> factors;
+  {
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    for (const std::string& name : file.names()) factors[name] = Tensor::zeros(DType::f32, file.info(name).shape);
+  }
+  save_safetensors(path, factors);
+  EXPECT_THAT(run({"--iters", "4", "--resume"}).err, AllOf(HasSubstr(path), HasSubstr("is not what the training ended with")));
 }
 
 TEST_F(FinetuneFolder, ARunThatNeverBeganLeavesNoFolder) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -154,6 +155,18 @@ TEST_F(GenerateCommand, EvalGivesLossPerplexityAndTokens) {
   EXPECT_EQ(file.info("logits.0").shape[0], document.root().get("tokens").as_int() + 1);
   EXPECT_EQ(file.tensor("ids.0").to_vector<int32_t>().back(), 0);
   EXPECT_THAT(run({"eval", "--data", data}).out, HasSubstr("perplexity"));
+}
+
+TEST_F(GenerateCommand, ALossThatIsNotFiniteIsAFailure) {
+  test::write_tiny_llama(folder_ / "llama");
+  const std::string weights = folder_ / "llama/model.safetensors";
+  auto tensors = test::tiny_llama_weights();
+  for (float& v : tensors.at("model.norm.weight").mutable_data<float>()) v = std::numeric_limits<float>::quiet_NaN();
+  save_safetensors(weights, tensors);
+  std::ofstream(folder_ / "text.txt") << "abab";
+  const Program program(folder_, {"eval", "--model", folder_ / "llama", "--data", folder_ / "text.txt", "--json"});
+  EXPECT_EQ(program.wait(), 1);
+  EXPECT_THAT(program.out() + program.err(), testing::AllOf(HasSubstr("the loss is nan"), HasSubstr("a weight of the model")));
 }
 
 }  // namespace

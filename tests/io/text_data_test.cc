@@ -137,6 +137,8 @@ TEST_F(TextData, BadRowsAreNamedByFileAndLine) {
   EXPECT_THAT(format_error("rows.jsonl"), AllOf(HasSubstr("rows.jsonl[0]"), HasSubstr("object")));
   write("rows.csv", "text,id\na\n");
   EXPECT_THAT(format_error("rows.csv"), AllOf(HasSubstr("rows.csv:2"), HasSubstr("2 cells")));
+  write("rows.csv", "text,,id,,text\na,,1,,b\n");
+  EXPECT_THAT(format_error("rows.csv"), AllOf(HasSubstr("rows.csv:1"), HasSubstr("'text' twice")));
   write("rows.csv", "text\n\"open\n");
   EXPECT_THAT(format_error("rows.csv"), AllOf(HasSubstr("rows.csv:2"), HasSubstr("closing quote")));
 }

@@ -77,6 +77,27 @@ TEST_F(TokenizerFilesBeside, TokensAreTakenFromObjectsWithoutTheirType) {
   EXPECT_EQ(ids({{"extra_special_tokens", {{"x", token}}}}, "<x>"), expected);
 }
 
+// As transformers 5.24 puts them together.
+TEST_F(TokenizerFilesBeside, AnObjectOfTokensAndAListUnderTheOlderNameBothCount) {
+  const Ids both = {0, 265, 266};
+  const json object = {{"a", "<a>"}};
+  EXPECT_EQ(ids({{"extra_special_tokens", object}, {"additional_special_tokens", {"<b>"}}}, "<a><b>"), both);
+  folder_.write("special_tokens_map.json", R"({"additional_special_tokens": ["<b>"]})");
+  EXPECT_EQ(ids({{"extra_special_tokens", object}}, "<a><b>"), both);
+  EXPECT_EQ(ids({{"extra_special_tokens", {"<a>"}}}, "<a><b>").size(), 5U) << "a list counts alone";
+}
+
+TEST_F(TokenizerFilesBeside, AnObjectOfTokensBesideTakesTheListsPlace) {
+  folder_.write("special_tokens_map.json", R"({"extra_special_tokens": {"a": "<a>"}})");
+  for (const char* name : {"extra_special_tokens", "additional_special_tokens"}) {
+    const Ids found = ids({{name, {"<b>"}}}, "<a><b>");
+    EXPECT_EQ(found.size(), 5U) << name;
+    EXPECT_EQ(found.at(1), 265) << name;
+  }
+  folder_.write("special_tokens_map.json", R"({"extra_special_tokens": ["<a>"]})");
+  EXPECT_EQ(ids({{"additional_special_tokens", {"<b>"}}}, "<b><a>"), (Ids{0, 265, 266}));
+}
+
 TEST_F(TokenizerFilesBeside, NumbersThatDoNotMatterMayBeAnything) {
   folder_.write("special_tokens_map.json", "{}");
   const std::string config = R"({"model_max_length": 1000000000000000019884624838656, "x": NaN, "y": -Infinity, "eos_token": "</s>"})";

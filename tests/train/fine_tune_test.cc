@@ -99,6 +99,15 @@ TEST_F(FineTune, WithoutSkippingTheFirstEndsIt) {
   EXPECT_TRUE(std::filesystem::exists(folder_.path("adapter") + "/" + kStateFile));
 }
 
+TEST_F(FineTune, WhatNoStepHasChangedIsNotTheLearningRatesFault) {
+  EXPECT_THAT(message_of<ValueError>([&] { run({true, false}, false); }), HasSubstr("a lower --learning-rate"));
+  EXPECT_THAT(message_of<ValueError>([&] {
+                run({false, true}, false);
+              }),
+              testing::AllOf(HasSubstr("before any step"), testing::Not(HasSubstr("--learning-rate"))));
+  EXPECT_THAT(message_of<ValueError>([&] { run(runs({{kAlmost + 1, false}, {1, true}})); }), HasSubstr("before any step"));
+}
+
 TEST_F(FineTune, ASkippedStepAtTheEndLeavesItsStateWhole) {
   const FineTuneReport report = run({true, false});
   EXPECT_EQ(report.skipped, 1);

@@ -41,6 +41,7 @@ class TokenReader {
 
   /// Names as they count in the end.
   void finish(const JsonValue& root) {
+    if (older_set_ && !extra_set_) s_.extra = std::move(older_);
     set_defaults(root);
     for (std::size_t i = 0; i < std::size(kTokenNames); ++i) {
       if (!tokens_[i]) continue;
@@ -96,6 +97,22 @@ class TokenReader {
       if (extra_contents_.insert(token.content).second) s_.extra.push_back(std::move(token));
     }
   }
+  /// A list takes the place of the one before; an object gives names, and then there is no list.
+  void set_extra(const JsonValue& extra) {
+    s_.extra.clear();
+    extra_contents_.clear();
+    extra_set_ = !extra.is_object();
+    if (extra.is_object()) add_names(extra);
+    if (extra_set_ && !extra.is_null()) add_list(extra);
+  }
+  /// The older name, which counts where there is no list in the end. An object gives names here too.
+  void set_older(const JsonValue& older) {
+    older_.clear();
+    older_set_ = true;
+    if (older.is_object()) return add_names(older);
+    if (older.is_null()) return;
+    for (const JsonValue& item : older.as_array()) older_.push_back(read_token(item, true));
+  }
   static bool is_empty(const JsonValue& v) {
     return v.is_null() || (v.is_array() && v.as_array().size() == 0) || (v.is_object() && v.as_object().size() == 0);
   }
@@ -108,19 +125,23 @@ class TokenReader {
         (m.value.is_string() ? own_names_ : plain_names_).emplace_back(m.key, read_token(m.value, true));
       }
     }
-    auto extra = config.find("extra_special_tokens");
-    if (const auto older = config.find("additional_special_tokens"); older && (!extra || is_empty(*extra))) extra = older;
-    extra_set_ = extra.has_value();
-    if (!extra || extra->is_null()) return;
-    extra->is_object() ? add_names(*extra) : add_list(*extra);
+    const auto extra = config.find("extra_special_tokens"), older = config.find("additional_special_tokens");
+    const bool takes_place = older && (!extra || is_empty(*extra));
+    if (older && !takes_place) set_older(*older);
+    if (extra || older) set_extra(takes_place ? *older : *extra);
   }
 
   void read_map(const JsonValue& map) {
     for (const JsonMember& m : map.as_object()) {
       if (m.key == "extra_special_tokens") {
-        if (!m.value.is_null()) m.value.is_object() ? add_names(m.value) : add_list(m.value);
+        if (m.value.is_array()) {
+          extra_set_ = true;
+          add_list(m.value);
+        } else {
+          set_extra(m.value);
+        }
       } else if (m.key == "additional_special_tokens") {
-        if (!extra_set_ && !m.value.is_null()) add_list(m.value);
+        set_older(m.value);
       } else if (!is_own_name(m.key)) {
         set(m.key, m.value);
         if (m.value.is_object()) tokens_of(m.key)->special = true;
@@ -198,8 +219,9 @@ class TokenReader {
   std::array<bool, std::size(kTokenNames)> given_{};
   std::vector<std::pair<std::string, AddedToken>> plain_names_, own_names_;  // the former count first
   std::unordered_set<std::string> extra_contents_;
+  std::vector<AddedToken> older_;                        // additional_special_tokens beside extra_special_tokens
   std::unordered_map<std::string, std::size_t> places_;  // in Settings::named
-  bool extra_set_ = false;
+  bool extra_set_ = false, older_set_ = false;
 };
 
 /// right or left; the file's truncation is what counts where the configuration says nothing.
