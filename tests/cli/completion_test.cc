@@ -23,6 +23,20 @@ std::string output_of(const TestFolder& folder, const std::string& line) {
   return read_file(folder / "shown", 1 << 20);
 }
 
+TEST(Completion, ScriptsNameCommandsAndOptionsWhereNoShellIsThereToTry) {
+  const TestFolder folder;
+  write_script(folder, "fish", "lazuli.fish");
+  write_script(folder, "zsh", "_lazuli");
+  const std::string fish = read_file(folder / "lazuli.fish", 1 << 20), zsh = read_file(folder / "_lazuli", 1 << 20);
+  for (const char* line : {"\ncomplete -c lazuli -n __lazuli_first -a eval -d 'Measure a model",
+                           "'__lazuli_command eval' -l max-seq-length -d 'Tokens", "\ncomplete -c lazuli -l help -d 'Print the help'\n"}) {
+    EXPECT_NE(fish.find(line), std::string::npos) << line;
+  }
+  for (const char* line : {"\n    'eval:Measure a model", "\n    eval) _arguments -s '--help[Print the help]'", "'--max-seq-length["}) {
+    EXPECT_NE(zsh.find(line), std::string::npos) << line;
+  }
+}
+
 TEST(Completion, FishOffersCommandsOptionsAndChoices) {
   if (!has_program("fish")) GTEST_SKIP() << "no fish";
   const TestFolder folder;

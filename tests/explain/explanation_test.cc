@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "explain/memory_estimate.h"
 #include "lazuli/error.h"
+#include "lazuli/graph.h"
 #include "lazuli/train.h"
 #include "support/temp_folder.h"
 #include "support/tiny_llama.h"
@@ -163,6 +164,20 @@ TEST_F(ExplainEncoder, WhatAModelDoesNotDoIsRefused) {
   };
   EXPECT_THAT(error(model_, WorkloadKind::decode), HasSubstr("embed or train is expected"));
   EXPECT_THAT(error(model_, WorkloadKind::prefill), HasSubstr("got prefill"));
+}
+
+TEST(OpChanges, AreListedFromTheLargestOn) {
+  const auto graph = [](int64_t sums, int64_t negations, int64_t tangents) {
+    GraphBuilder b;
+    const Value x = b.input(DType::f32, {4});
+    for (int64_t k = 0; k < sums; ++k) b.output(b.node(Op::add, {x, x}));
+    for (int64_t k = 0; k < negations; ++k) b.output(b.node(Op::neg, {x}));
+    for (int64_t k = 0; k < tangents; ++k) b.output(b.node(Op::tanh, {x}));
+    return b.build();
+  };
+  const auto changes = op_changes(graph(1, 4, 0), graph(2, 1, 4));
+  EXPECT_THAT(changes, testing::ElementsAre(std::pair<std::string, int64_t>("tanh", 4), std::pair<std::string, int64_t>("neg", -3),
+                                            std::pair<std::string, int64_t>("add", 1)));
 }
 
 }  // namespace

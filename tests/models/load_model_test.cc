@@ -151,6 +151,10 @@ TEST_F(NamesOfWeights, PartsForOtherTasksAreCountedAndTold) {
   EXPECT_EQ(loaded(), alone);
   EXPECT_THAT(notices.told(), ElementsAre(AllOf(HasSubstr("4 tensors that no part of the model needs"),
                                                 HasSubstr("'qa_outputs.bias', 'qa_outputs.weight', 'score.weight' and 1 more"))));
+  weights_.erase("score.weight");
+  const test::Notices three;
+  EXPECT_EQ(loaded(), alone);
+  EXPECT_THAT(three.told(), ElementsAre(HasSubstr("('qa_outputs.bias', 'qa_outputs.weight', 'vision_tower.patch.weight')")));
 }
 
 TEST_F(NamesOfWeights, LayersBeyondTheModelsAreCountedAndTold) {
