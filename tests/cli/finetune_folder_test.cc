@@ -139,7 +139,7 @@ TEST_F(FinetuneFolder, TwoRunsCannotShareAFolder) {
   for (const char* how : {"--resume", "--overwrite"}) {
     fs::create_directories(folder_ / "second");
     const std::string log = folder_ / "second/log";
-    const Program second(folder_, words({how}), {"/bin/sh", "-c", "exec \"$@\" 2>" + log, "sh"});
+    const Program second(folder_, words({how}), {"/bin/sh", "-c", "exec \"$@\" 2>'" + log + "'", "sh"});
     EXPECT_EQ(second.wait(), 1) << how;
     EXPECT_THAT(read_file(log, kLimit), HasSubstr("another process")) << how;
   }

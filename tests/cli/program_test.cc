@@ -165,7 +165,7 @@ TEST(Program, TellsItsVersion) {
 }
 
 /// A shell that starts the program with its output going to the file.
-std::vector<std::string> with_output_to(const std::string& file) { return {"/bin/sh", "-c", "exec \"$@\" > " + file, "sh"}; }
+std::vector<std::string> with_output_to(const std::string& file) { return {"/bin/sh", "-c", "exec \"$@\" > '" + file + "'", "sh"}; }
 
 TEST(Program, AnswersThatCannotBeWrittenEndWithOne) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "there is no /dev/full";
