@@ -143,7 +143,7 @@ def put(path, content):
 
 
 def environment(**more):
-    # Objects that another build of this checkout made are valid here.
+    # Objects of an earlier run are valid, wherever its checkout lay.
     return {**os.environ, "CCACHE_BASEDIR": str(TREE), "CCACHE_NOHASHDIR": "1", **more}
 
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -25,6 +24,7 @@
 #include "lazuli/adapter.h"
 #include "lazuli/determinism.h"
 #include "lazuli/notice.h"
+#include "tensor/same_bytes.h"
 #include "train/fine_tune.h"
 #include "train/loss_curve.h"
 
@@ -180,10 +180,8 @@ void check_flags(const FinetuneFlags& flags, const Common& common) {
 
 bool same_factors(const Adapter& a, const Adapter& b) {
   const std::vector<Tensor> x = a.parameters(), y = b.parameters();
-  return std::equal(x.begin(), x.end(), y.begin(), y.end(), [](const Tensor& s, const Tensor& t) {
-    const Tensor here = s.to(Device{}), there = t.to(Device{});
-    return here.nbytes() == there.nbytes() && std::memcmp(here.raw(), there.raw(), here.nbytes()) == 0;
-  });
+  return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                    [](const Tensor& s, const Tensor& t) { return same_bytes(s.to(Device{}), t.to(Device{})); });
 }
 
 /// `stored`: of the folder, where a training goes on.

@@ -11,7 +11,7 @@ namespace lazuli::cli {
 std::string placeholder(const Option& option);
 /// The value that holds when the option is not given; empty where there is none.
 std::string default_text(const Option& option);
-/// A limit of a number: whole numbers without an exponent.
+/// A limit of a number: integers without an exponent.
 std::string number_text(double number);
 /// The numbers that the option takes: `0 to 1024`, `at least 1`; empty where there is no limit.
 std::string range_text(const Option& option);

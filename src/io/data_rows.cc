@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "io/csv.h"
 #include "io/data_roles.h"
@@ -146,10 +147,10 @@ void each_table_row(std::string_view text, const std::string& name, FileKind kin
   CsvReader reader(text, separator_of(text, kind), name);
   std::vector<std::string> columns, cells;
   if (!reader.next(columns)) return;
-  for (size_t k = 0; k < columns.size(); ++k) {
-    const auto end = columns.begin() + static_cast<std::ptrdiff_t>(k);
-    if (columns[k].empty() || std::find(columns.begin(), end, columns[k]) == end) continue;
-    throw FormatError(fmt::format("{}:{}: the first line names the column '{}' twice", name, reader.line(), columns[k]));
+  std::unordered_set<std::string_view> named;
+  for (const std::string& column : columns) {
+    if (column.empty() || named.insert(column).second) continue;
+    throw FormatError(fmt::format("{}:{}: the first line names the column '{}' twice", name, reader.line(), column));
   }
   while (reader.next(cells)) {
     DataRow row(fmt::format("{}:{}", name, reader.line()));

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <utility>
 
 #include "base/pages.h"
@@ -17,6 +16,7 @@
 #include "quant/unfilled.h"
 #include "tensor/device_memory.h"
 #include "tensor/load.h"
+#include "tensor/same_bytes.h"
 
 namespace lazuli {
 
@@ -142,7 +142,7 @@ bool WeightReader::same(const std::string& one, const std::string& other) const 
   const TensorInfo &a = checkpoint_.info(one), &b = checkpoint_.info(other);
   if (a.dtype_name != b.dtype_name || a.shape != b.shape || !a.dtype) return false;
   const Tensor x = checkpoint_.tensor(one), y = checkpoint_.tensor(other);
-  return x.nbytes() == 0 || std::memcmp(x.raw(), y.raw(), x.nbytes()) == 0;
+  return same_bytes(x, y);
 }
 
 namespace {

@@ -102,8 +102,8 @@ class TokenReader {
     s_.extra.clear();
     extra_contents_.clear();
     extra_set_ = !extra.is_object();
-    if (extra.is_object()) add_names(extra);
-    if (extra_set_ && !extra.is_null()) add_list(extra);
+    if (extra.is_object()) return add_names(extra);
+    if (!extra.is_null()) add_list(extra);
   }
   /// The older name, which counts where there is no list in the end. An object gives names here too.
   void set_older(const JsonValue& older) {
