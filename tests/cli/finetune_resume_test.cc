@@ -33,6 +33,16 @@ class FinetuneResume : public FinetuneFixture {
     all.insert(all.end(), more.begin(), more.end());
     return run(all);
   }
+  struct State {
+    std::map<std::string, Tensor> tensors;
+    std::map<std::string, std::string> metadata;
+  };
+  State state() const {
+    const SafetensorsFile file = SafetensorsFile::open(adapter() + "/training_state.safetensors");
+    State state{{}, file.metadata()};
+    for (const std::string& name : file.names()) state.tensors.emplace(name, file.tensor(name));
+    return state;
+  }
   std::string factors() const { return read_file(adapter() + "/adapter_model.safetensors", kLimit); }
 };
 
@@ -137,11 +147,7 @@ TEST_F(FinetuneResume, AChangedConfigurationOfTheAdapterIsRefused) {
 TEST_F(FinetuneResume, AStateWithoutOptionsGoesOnWithAWord) {
   ASSERT_EQ(begin().code, 0);
   const std::string path = adapter() + "/training_state.safetensors";
-  std::map<std::string, Tensor> tensors;
-  {
-    const SafetensorsFile file = SafetensorsFile::open(path);
-    for (const std::string& name : file.names()) tensors.emplace(name, file.tensor(name).to(DType::f32));
-  }
+  const std::map<std::string, Tensor> tensors = state().tensors;
   save_safetensors(path, tensors, {{"lazuli_step", "4"}});
   const Result refused = run({"--resume", "--iters", "5", "--lora-rank", "16"});
   EXPECT_EQ(refused.code, 1);
@@ -154,13 +160,9 @@ TEST_F(FinetuneResume, AStateWithoutOptionsGoesOnWithAWord) {
 TEST_F(FinetuneResume, NotesWithOtherValuesThanAnOptionTakesAreRefusedByName) {
   ASSERT_EQ(begin().code, 0);
   const std::string path = adapter() + "/training_state.safetensors";
-  std::map<std::string, Tensor> tensors;
-  std::map<std::string, std::string> metadata;
-  {
-    const SafetensorsFile file = SafetensorsFile::open(path);
-    metadata = file.metadata();
-    for (const std::string& name : file.names()) tensors.emplace(name, file.tensor(name).to(DType::f32));
-  }
+  State changed = state();
+  const auto& tensors = changed.tensors;
+  auto& metadata = changed.metadata;
   const std::string notes = metadata.at("lazuli_training");
   const auto with = [&](const std::string& option, const std::string& value) {
     const std::string key = "\"" + option + "\":\"";
@@ -201,13 +203,7 @@ TEST_F(FinetuneResume, NotesWithOtherValuesThanAnOptionTakesAreRefusedByName) {
 TEST_F(FinetuneResume, SpareAndMissingTensorsOfTheStateAreNamed) {
   ASSERT_EQ(begin().code, 0);
   const std::string path = adapter() + "/training_state.safetensors";
-  std::map<std::string, Tensor> tensors;
-  std::map<std::string, std::string> metadata;
-  {
-    const SafetensorsFile file = SafetensorsFile::open(path);
-    metadata = file.metadata();
-    for (const std::string& name : file.names()) tensors.emplace(name, file.tensor(name));
-  }
+  auto [tensors, metadata] = state();
   auto spare = tensors;
   spare.emplace("m.spare", Tensor::zeros(DType::f32, {2}));
   save_safetensors(path, spare, metadata);

@@ -1,17 +1,16 @@
 // Evaluation: results, sharing, failures, views, donation.
 #include <gtest/gtest.h>
 
-#include <limits>
 #include <thread>
 
 #include "lazuli/async_executor.h"
 #include "lazuli/eager.h"
 #include "lazuli/error.h"
 #include "lazuli/future.h"
-#include "lazuli/memory.h"
 #include "lazuli/ops.h"
 #include "lazuli/plan_cache.h"
 #include "lazuli/transforms.h"
+#include "support/memory_limit.h"
 
 namespace lazuli {
 namespace {
@@ -195,21 +194,19 @@ TEST(Compile, AnEmptyTensorIsRefusedAlsoWhereATraceIsKept) {
 }
 
 TEST(Compile, MemoryIsAskedForBeforeEveryFirstRun) {
-  struct Unlimited {
-    ~Unlimited() { set_memory_limit(std::numeric_limits<size_t>::max()); }
-  } const afterwards;
   auto f = compile([](std::span<const LazyTensor> a) { return std::vector<LazyTensor>{matmul(a[0], a[0]) + a[0]}; });
   const Tensor x = Tensor::zeros(DType::f32, {1000, 1000});
-  set_memory_limit(memory_stats().live_bytes + (size_t{1} << 20));
-  for (int k = 0; k < 2; ++k) {
-    try {
-      f({x});
-      FAIL();
-    } catch (const OutOfMemory& e) {
-      EXPECT_EQ(std::string(e.what()).find("[compile]"), 0U) << e.what();
+  {
+    const test::MemoryFor bound(size_t{1} << 20);
+    for (int k = 0; k < 2; ++k) {
+      try {
+        f({x});
+        FAIL();
+      } catch (const OutOfMemory& e) {
+        EXPECT_EQ(std::string(e.what()).find("[compile]"), 0U) << e.what();
+      }
     }
   }
-  set_memory_limit(std::numeric_limits<size_t>::max());
   EXPECT_EQ(f({x})[0].shape(), Shape({1000, 1000}));
 }
 

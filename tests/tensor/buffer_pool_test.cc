@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lazuli/memory.h"
+#include "support/memory_limit.h"
 
 namespace lazuli {
 namespace {
@@ -79,9 +80,7 @@ TEST_F(BufferPoolTest, TheBudgetBoundsWhatIsHeldAndCachedBlocksGoFirst) {
   // Other tests of the process may hold blocks a little larger than what they asked for, so the sizes are large beside that; nothing is
   // written to them.
   constexpr size_t kUnit = size_t{1} << 26;
-  struct Unlimited {
-    ~Unlimited() { set_memory_limit(std::numeric_limits<size_t>::max()); }
-  } const afterwards;
+  const test::KeptMemoryLimit kept;
   pool().trim();
   const size_t before = pool().stats().live_bytes;
   { const BufferRef cached = allocate_buffer(kUnit); }
@@ -97,9 +96,7 @@ TEST_F(BufferPoolTest, TheBudgetBoundsWhatIsHeldAndCachedBlocksGoFirst) {
 
 TEST_F(BufferPoolTest, ALowerBudgetAppliesToCachedBlocks) {
   constexpr size_t kUnit = size_t{1} << 26;
-  struct Unlimited {
-    ~Unlimited() { set_memory_limit(std::numeric_limits<size_t>::max()); }
-  } const afterwards;
+  const test::KeptMemoryLimit kept;
   pool().trim();
   const size_t before = pool().stats().live_bytes;
   const BufferRef held = allocate_buffer(2 * kUnit);

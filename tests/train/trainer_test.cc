@@ -17,6 +17,7 @@
 #include "lazuli/safetensors.h"
 #include "lazuli/train.h"
 #include "support/cuda_device.h"
+#include "support/memory_limit.h"
 #include "support/source_folder.h"
 #include "support/temp_folder.h"
 #include "tensor/buffer_pool.h"
@@ -271,13 +272,6 @@ TEST_F(SmallTraining, AStepWithoutAFiniteLossChangesNothingWhereItIsSkipped) {
   EXPECT_GT(rms_difference(before, t.adapter()), 0);
 }
 
-/// Sets the bound on memory beside what is in use, for a scope.
-struct MemoryFor {
-  explicit MemoryFor(size_t bytes) : before(memory_stats().limit_bytes) { set_memory_limit(BufferPool::of(Device{}).in_use() + bytes); }
-  ~MemoryFor() { set_memory_limit(before); }
-  size_t before;
-};
-
 TEST_F(SmallTraining, ComputesLayersAgainWhereMemoryIsShort) {
   const Tensor batch = batch_of(batches_, 0);
   TrainConfig config, least;
@@ -288,7 +282,7 @@ TEST_F(SmallTraining, ComputesLayersAgainWhereMemoryIsShort) {
   EXPECT_NEAR(none_kept.step(batch).loss, loss, 1e-6 * loss);
   ASSERT_LT(none_kept.workspace_bytes(), all_kept.workspace_bytes() * 3 / 4);
   const size_t room = (none_kept.workspace_bytes() + all_kept.workspace_bytes()) / 2 + (size_t{1} << 20);
-  const MemoryFor scope(room);
+  const test::MemoryFor scope(room);
   fitted.require_memory(std::span(&batch, 1), false);
   EXPECT_GT(fitted.recomputed_layers(), 0);
   EXPECT_LT(fitted.recomputed_layers(), model_->info().layers);
@@ -300,7 +294,7 @@ TEST_F(SmallTraining, ComputesLayersAgainWhereMemoryIsShort) {
 TEST_F(SmallTraining, SaysWhatItNeedsWhereAllLayersComputedAgainDoNotHelp) {
   const Tensor batch = batch_of(batches_, 0);
   Trainer t = trainer();
-  const MemoryFor scope(size_t{4} << 20);
+  const test::MemoryFor scope(size_t{4} << 20);
   try {
     t.require_memory(std::span(&batch, 1), true);
     FAIL();
