@@ -17,7 +17,8 @@ using cpu::PackedWeight;
 
 double terms_of(const OpCall& call) {
   const Tensor &x = call.inputs[0], &w = call.inputs[1];
-  return static_cast<double>(x.numel()) * static_cast<double>(w.numel()) / static_cast<double>(std::max<int64_t>(x.shape().back(), 1));
+  const int64_t depth = call.op == Op::matmul && call.attrs.i[0] != 0 ? x.dim(x.rank() - 2) : x.shape().back();
+  return static_cast<double>(x.numel()) * static_cast<double>(w.numel()) / static_cast<double>(std::max<int64_t>(depth, 1));
 }
 
 /// Within the case's tolerance of what the reference backend computes, or of sums in double.
@@ -83,14 +84,17 @@ void fill_panels(PackedWeight& weight, const Tensor& w, PackedWeight::By by) {
 std::string with_kept_panels(const Case& c) {
   const Tensor& w = c.call.inputs[1];
   const WithoutMatrixUnit off;
-  const auto results = run(cpu_backend(), c.call);
+  Case kept = c;
+  std::vector<Tensor> results;
   for (const PackedWeight::By by : {PackedWeight::By::rows, PackedWeight::By::columns}) {
-    Case kept = c;
+    // Row-major, whatever the case's layout: a kernel that reads another one may sum in another order.
     const Tensor copy = Tensor::from_vector(w.to_vector<float>(), w.shape());
+    kept.call.inputs[1] = copy;
+    if (results.empty()) results = run(cpu_backend(), kept.call);
     kept.call.inputs[1] = keep_packed(copy);
     PackedWeight* const weight = PackedWeight::find(copy.raw(), w.dim(0), w.dim(1));
     if (weight == nullptr) return "";
-    fill_panels(*weight, w, by);
+    fill_panels(*weight, copy, by);
     for (const Variant& variant : {Variant{5}, Variant{1, false, -1, 3}}) {
       if (std::string what = changes(kept, results, variant, by == PackedWeight::By::rows ? "panels of rows" : "panels of columns");
           !what.empty()) {

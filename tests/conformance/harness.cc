@@ -189,7 +189,7 @@ std::string difference(const Tensor& got, const Tensor& wanted, const Tolerance&
   const auto a = got.to_vector<double>(), b = wanted.to_vector<double>();
   double largest = 0;
   for (double v : b) largest = std::isfinite(v) ? std::max(largest, std::fabs(v)) : largest;
-  const double spread = tolerance.spread * largest * (got.dtype() == DType::f64 ? 0x1p-53 : 0x1p-24);
+  const double spread = (tolerance.spread * largest + tolerance.floor) * (got.dtype() == DType::f64 ? 0x1p-53 : 0x1p-24);
   const double ulps = size_of(got.dtype()) == 2 ? tolerance.half_ulps : tolerance.ulps;
   for (size_t k = 0; k < a.size(); ++k) {
     if (close(a[k], b[k], ulps * ulp_of(got.dtype(), b[k]) + spread)) continue;

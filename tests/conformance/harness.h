@@ -33,11 +33,13 @@ struct Variant {
 std::vector<Tensor> run(const Backend& backend, const OpCall& call, const Variant& variant = {});
 
 /// How far a float may be from what is wanted: `ulps` units in its last place (`half_ulps` for 16-bit floats), and `spread` units in the
-/// last place of f32 (of f64 for f64) of the largest number wanted. Other dtypes must be equal.
+/// last place of f32 (of f64 for f64) of the largest number wanted. `floor` is such units of 1, for results that are differences of equal
+/// sums, whose own size says nothing of their rounding. Other dtypes must be equal.
 struct Tolerance {
   double ulps = 4;
   double spread = 4;
   double half_ulps = 1;
+  double floor = 0;
 };
 
 /// What differs, with the index, or an empty string. NaN equals NaN.
