@@ -168,6 +168,13 @@ Specs infer_fused_elementwise(const Request& r) {
     }
   }
   const size_t values = program->inputs + program->code.size();
+  for (size_t k = 0; k < program->code.size(); ++k) {
+    const ElementwiseProgram::Instruction& code = program->code[k];
+    for (int j = 0; j < info(code.op).min_inputs; ++j) {
+      if (code.operand[j] < program->inputs + k) continue;
+      fail_value(r, fmt::format("instruction {} reads value {}, which is not made before it", k, code.operand[j]));
+    }
+  }
   Shape shape = program->shape;
   if (program->reduces) {
     if (program->outputs.size() != 1) fail_value(r, "a program that reduces has one output");

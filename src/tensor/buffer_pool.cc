@@ -186,7 +186,9 @@ void BufferPool::reserve(size_t bytes, size_t capacity) {
       throw OutOfMemory(fmt::format("allocate: needs {}, but {} of the limit of {} are in use", human_bytes(bytes),
                                     human_bytes(live_capacity_), human_bytes(budget)));
     }
-    if (stats_.cached_bytes > budget - capacity - live_capacity_) evicted = evict_locked(budget - capacity - live_capacity_);
+    // Counted at once, so that two threads do not both pass.
+    count_live(bytes, capacity);
+    if (stats_.cached_bytes > budget - live_capacity_) evicted = evict_locked(budget - live_capacity_);
   }
   destroy_list(evicted);
 }
@@ -199,15 +201,15 @@ BufferPool::Block* BufferPool::make(size_t size_class, size_t bytes) {
     trim();
     data = system_allocate(capacity);
   }
-  if (data == nullptr) throw OutOfMemory(fmt::format("allocate: needs {}, which the system does not have left", human_bytes(bytes)));
-  auto* block = new (std::nothrow) Block(this, data, size_class, &BufferPool::recycle);
+  auto* block = data == nullptr ? nullptr : new (std::nothrow) Block(this, data, size_class, &BufferPool::recycle);
+  const Guard guard(*this);
   if (block == nullptr) {
-    system_free(data, capacity);
+    live_capacity_ -= capacity;
+    stats_.live_bytes -= bytes;
+    if (data != nullptr) system_free(data, capacity);
     throw OutOfMemory(fmt::format("allocate: needs {}, which the system does not have left", human_bytes(bytes)));
   }
-  const Guard guard(*this);
   ++stats_.system_allocations;
-  count_live(bytes, capacity);
   return block;
 }
 

@@ -116,6 +116,14 @@ TEST(ShapeRefusals, FusedPrograms) {
   p = program();
   p->outputs = {2, 4};
   refuses(fused.payload(p), "output 4 is not one of 4 values");
+  for (const size_t k : {size_t{0}, size_t{1}}) {
+    for (const size_t j : {size_t{0}, size_t{1}}) {
+      p = program();
+      p->code[k].operand[j] = static_cast<uint16_t>(2 + k);
+      refuses(fused.payload(p),
+              "instruction " + std::to_string(k) + " reads value " + std::to_string(2 + k) + ", which is not made before it");
+    }
+  }
 }
 
 TEST(ShapeRefusals, FusedProgramsThatReduce) {

@@ -113,6 +113,32 @@ TEST_F(BufferPoolTest, ALowerBudgetAppliesToCachedBlocks) {
   EXPECT_THROW(allocate_buffer(kUnit), OutOfMemory);
 }
 
+TEST_F(BufferPoolTest, ThreadsDoNotPassTheBudgetTogether) {
+  constexpr size_t kUnit = size_t{1} << 26;
+  constexpr int kThreads = 4;
+  const test::KeptMemoryLimit kept;
+  for (int round = 0; round < 200; ++round) {
+    pool().trim();
+    set_memory_limit(pool().stats().live_bytes + 2 * kUnit + kUnit / 2);
+    std::atomic<int> ready{0}, given{0};
+    std::vector<BufferRef> held(kThreads);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        ++ready;
+        while (ready < kThreads) std::this_thread::yield();
+        try {
+          held[static_cast<size_t>(t)] = allocate_buffer(kUnit);
+          ++given;
+        } catch (const OutOfMemory&) {
+        }
+      });
+    }
+    for (std::thread& t : threads) t.join();
+    ASSERT_EQ(given, 2) << "round " << round;
+  }
+}
+
 TEST_F(BufferPoolTest, RefusesMoreMemoryThanTheMachineHas) {
   for (size_t bytes : {size_t{1} << 46, size_t{1} << 60, ~size_t{0}}) {
     try {
