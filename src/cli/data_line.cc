@@ -10,7 +10,6 @@ namespace lazuli::cli {
 namespace {
 
 constexpr size_t kNamed = 3;  // more files than these are counted only
-constexpr size_t kNamesInJson = 16;
 
 }  // namespace
 
@@ -31,7 +30,7 @@ void say_data(const Common& common, const DataReport& report) {
 
 void write_data(JsonWriter& w, const DataReport& report) {
   w.key("data").begin_object().field("files", report.files.size()).key("file_names").begin_array();
-  for (size_t k = 0; k < std::min(report.files.size(), kNamesInJson); ++k) w.value(report.files[k]);
+  for (const std::string& name : report.files) w.value(name);
   w.end_array().field("rows", report.rows).field("read_tokens", report.tokens).key("left_out").begin_array();
   for (const DataReport::LeftOut& l : report.left_out) {
     w.begin_object().field("what", l.what).field("count", l.count).key("names").begin_array();

@@ -33,9 +33,7 @@ struct GenerateFlags {
 
 std::string read_prompt(const std::string& text) {
   if (text != "-") return text;
-  std::string all{std::istreambuf_iterator<char>(std::cin), {}};
-  if (all.empty()) throw UsageError("--prompt -: text on standard input is expected, got none");
-  return all;
+  return {std::istreambuf_iterator<char>(std::cin), {}};
 }
 
 GenerateOptions options_of(const GenerateFlags& flags, const Common& common) {
@@ -47,6 +45,9 @@ GenerateOptions options_of(const GenerateFlags& flags, const Common& common) {
   options.sampler.min_p = flags.min_p;
   options.sampler.repetition_penalty = flags.repetition_penalty;
   options.sampler.seed = static_cast<uint64_t>(common.seed);
+  for (const std::string& stop : flags.stop) {
+    if (stop.empty()) throw UsageError("--stop: a text of at least one character is expected");
+  }
   options.stop = flags.stop;
   options.stop_at_eos = !flags.ignore_eos;
   return options;
@@ -91,7 +92,10 @@ void print_statistics(const GenerateResult& result) {
 int run_generate(const GenerateFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
   const std::string prompt = read_prompt(flags.prompt);
+  const GenerateOptions options = options_of(flags, common);
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
+  // Some tokenizers put a token before every text.
+  if (prompt.empty() && tokenizer.encode(prompt).empty()) throw UsageError("--prompt: a text of at least one token is expected, got none");
   const auto model = load_model(flags.model, common.dtype, parse_quantization(flags.quantize));
   Generator generator(model, tokenizer, load_adapter(flags.adapter_path, model->linears()));
   if (!common.quiet) tell_of_settings(flags);
@@ -101,7 +105,7 @@ int run_generate(const GenerateFlags& flags, const Common& common) {
     if (!common.json) print_text(std::string(piece));
     return !interrupted();
   };
-  const GenerateResult result = generator.run(prompt, options_of(flags, common), stream);
+  const GenerateResult result = generator.run(prompt, options, stream);
   if (common.json) {
     print_result_json(result);
   } else {

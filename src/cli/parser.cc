@@ -24,10 +24,15 @@ CLI::Validator number_in(double low, double high) {
     const char* const end = text.data() + text.size();
     const char* const begin = text.starts_with('+') ? text.data() + 1 : text.data();
     const auto [stop, error] = std::from_chars(begin, end, value);
-    constexpr const char* kind = std::is_same_v<Number, double> ? "a number" : "a whole number";
+    constexpr const char* kind = std::is_same_v<Number, double> ? "a number" : "an integer";
+    const bool beyond = error == std::errc::result_out_of_range && std::is_integral_v<Number>;
     const auto number = static_cast<double>(value);
-    if (error != std::errc() || stop != end || !std::isfinite(number)) return fmt::format("{} is expected, got '{}'", kind, text);
-    if (number >= low && number <= high) return {};
+    if (stop != end || (!beyond && (error != std::errc() || !std::isfinite(number))))
+      return fmt::format("{} is expected, got '{}'", kind, text);
+    if (!beyond && number >= low && number <= high) return {};
+    if (beyond && std::isinf(high) && !text.starts_with('-')) {
+      return fmt::format("{} of at most {} is expected, got {}", kind, std::numeric_limits<Number>::max(), text);
+    }
     if (std::isinf(high)) return fmt::format("{} of at least {} is expected, got {}", kind, number_text(low), text);
     return fmt::format("{} from {} to {} is expected, got {}", kind, number_text(low), number_text(high), text);
   };
@@ -43,6 +48,12 @@ CLI::Validator one_of(std::vector<std::string> choices, std::string numbered) {
     return fmt::format("one of {} is expected, got '{}'", fmt::join(choices, ", "), text);
   };
   return CLI::Validator(check, "");
+}
+
+/// Of a path or a name; an empty text would be taken for an option that is not there.
+CLI::Validator not_empty(const std::string& what) {
+  return CLI::Validator([what](std::string& text) { return text.empty() ? fmt::format("{} is expected, got ''", what) : std::string(); },
+                        "");
 }
 
 void add_option(CLI::App& app, const Option& option, const char* group) {
@@ -69,7 +80,11 @@ void add_option(CLI::App& app, const Option& option, const char* group) {
       },
       option.target);
   added->group(group)->type_name(placeholder(option))->required(option.required);
-  if (!option.choices.empty()) added->check(one_of(option.choices, option.numbered));
+  if (!option.choices.empty()) {
+    added->check(one_of(option.choices, option.numbered));
+  } else if (option.value != "TEXT") {
+    added->check(not_empty(placeholder(option)));
+  }
 }
 
 DType dtype_by_name(const std::string& name) { return name == "bf16" ? DType::bf16 : name == "f16" ? DType::f16 : DType::f32; }

@@ -60,6 +60,8 @@ std::vector<std::string> split_texts(std::string_view bytes, const std::string& 
   const FileKind kind = kind_in(format, name, decoded.text);
   if (format == TextFormat::automatic && !is_rows(kind) && kind_of("-", decoded.text, std::span(&kText, 1)) == FileKind::json) {
     report.note("read as lines of text though it begins like rows of JSON, which --input-format jsonl reads");
+  } else if (format == TextFormat::automatic && kind == FileKind::text && begins_like_table(decoded.text, std::span(&kText, 1))) {
+    report.note("read as lines of text though it begins like a table, which is read from .csv");
   }
   std::vector<std::string> texts = is_rows(kind) ? rows_of(decoded.text, name, kind, report) : lines_of(std::move(decoded.text));
   const auto empty = std::count_if(texts.begin(), texts.end(), [](const std::string& t) { return t.empty(); });

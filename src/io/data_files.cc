@@ -212,6 +212,8 @@ void read_single(const std::string& path, const DataReader& reader, DataReport& 
   if (decoded.text.empty()) throw FormatError(fmt::format("{}: {} expected, got an empty file", shown, reader.wanted));
   if (kind_of("-", decoded.text, reader.columns) == FileKind::json) {
     report.note(fmt::format("{} was read as text though it begins like rows of JSON, which are read from .jsonl", name));
+  } else if (begins_like_table(decoded.text, reader.columns)) {
+    report.note(fmt::format("{} was read as text though it begins like a table, which is read from .csv", name));
   }
   if (unify_line_ends(decoded.text) > 0) report.note("line ends other than \\n were made \\n");
   reader.text(name, std::move(decoded.text), DataRole::plain);

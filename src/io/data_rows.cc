@@ -195,6 +195,20 @@ FileKind kind_of(std::string_view name, std::string_view text, std::span<const s
   }
 }
 
+bool begins_like_table(std::string_view text, std::span<const std::string_view> columns) {
+  std::string_view first = first_line(text);
+  const char separator = separator_of(text, FileKind::csv);
+  if (count_of(first, separator) == 0) return false;
+  while (!first.empty()) {
+    const size_t end = std::min(first.find(separator), first.size());
+    std::string_view cell = first.substr(0, end);
+    if (cell.size() > 1 && cell.front() == '"' && cell.back() == '"') cell = cell.substr(1, cell.size() - 2);
+    if (std::find(columns.begin(), columns.end(), cell) != columns.end()) return true;
+    first.remove_prefix(std::min(end + 1, first.size()));
+  }
+  return false;
+}
+
 void DataRow::set(Field field) {
   const auto same = std::find_if(fields_.begin(), fields_.end(), [&](const Field& f) { return f.column == field.column; });
   if (same != fields_.end()) {

@@ -21,6 +21,9 @@ FileKind kind_by_name(std::string_view name);
 /// begins there, else text.
 FileKind kind_of(std::string_view name, std::string_view text, std::span<const std::string_view> columns);
 
+/// Whether the first line is that of a table with several columns, one of them among these.
+bool begins_like_table(std::string_view text, std::span<const std::string_view> columns);
+
 /// One row. Views live as long as the call that gets it.
 class DataRow {
  public:

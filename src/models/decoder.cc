@@ -26,8 +26,8 @@ std::string prefix_of_names(const WeightReader& weights) {
 
 SpareTensors spare_tensors(const std::string& prefix, int64_t layers) {
   SpareTensors spare;
-  spare.parts = prefix.empty() ? std::vector<std::string>{"embed_tokens.", "layers.", "norm.", "lm_head."}
-                               : std::vector<std::string>{prefix, "lm_head."};
+  // Under both names: which of two sets of layers is meant, nobody can tell.
+  spare.parts = {"model.", "embed_tokens.", "layers.", "norm.", "lm_head."};
   spare.silent = {"rotary_emb.inv_freq"};
   spare.layers = prefix + "layers.";
   spare.layer_count = layers;
@@ -108,8 +108,8 @@ void DecoderModel::read_tables(const ModelConfig& config, const std::string& pre
     if (has_head) weights.leave(kHead);
     return;
   }
-  if (!has_head) fail_without_head(weights, prefix, shape);
   embedding_ = weights.embedding(table, shape, kTableMeaning);
+  if (!has_head) fail_without_head(weights, prefix, shape);
   output_ = weights.output(kHead, shape, kTableMeaning);
   if (!config.tie_word_embeddings) return;
   notice(fmt::format("{}: '{}' differs from the embeddings, to which config.json ties it: the file's own is used", weights.place(), kHead));

@@ -89,7 +89,11 @@ std::vector<std::string> PairRows::negatives_of(const DataRow& row) const {
     }
   };
   for (const DataRow::Field& field : row.fields()) {
-    if (!is_negative(field.column) || field.type == DataRow::Type::null) continue;
+    if (!is_negative(field.column)) continue;
+    if (field.type == DataRow::Type::null) {
+      add("");
+      continue;
+    }
     field.refuse_odd();
     if (field.type == DataRow::Type::list) {
       for (const std::string_view text : field.list) add(text);

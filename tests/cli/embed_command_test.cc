@@ -61,6 +61,12 @@ TEST_F(EmbedCommand, RowsThatAreReadAsLinesAreTold) {
   EXPECT_THAT(r.err, HasSubstr("begins like rows of JSON"));
   EXPECT_THAT(run({"embed", "--input", folder_ / "rows.txt", "--input-format", "lines", "--output", folder_ / "v.npy"}).err,
               testing::Not(HasSubstr("begins like rows")));
+  std::ofstream(folder_ / "rows.txt") << "id\t\"text\"\n1\ta cat\n";
+  EXPECT_THAT(run({"embed", "--input", folder_ / "rows.txt", "--output", folder_ / "v.npy"}).err, HasSubstr("begins like a table"));
+  for (const char* text : {"text\n", "a text, an id\n", "texts,id\n"}) {
+    std::ofstream(folder_ / "rows.txt") << text;
+    EXPECT_THAT(run({"embed", "--input", folder_ / "rows.txt", "--output", folder_ / "v.npy"}).err, testing::Not(HasSubstr("begins like")));
+  }
 }
 
 TEST_F(EmbedCommand, WritesRowsInTheOrderOfTheTexts) {

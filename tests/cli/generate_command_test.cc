@@ -125,7 +125,7 @@ TEST_F(GenerateCommand, EvalSaysWhichFilesItRead) {
     const JsonDocument document = JsonDocument::parse(r.out, "output");
     const JsonValue read = document.root().get("data");
     EXPECT_EQ(read.get("files").as_int(), files);
-    EXPECT_EQ(read.get("file_names").as_array().size(), static_cast<size_t>(std::min(files, 16)));
+    EXPECT_EQ(read.get("file_names").as_array().size(), static_cast<size_t>(files));
     return r.err.substr(0, r.err.find(" tokens"));
   };
   EXPECT_EQ(said(3, ".txt", "x = 1\n"), "data: 0.txt, 1.txt, 2.txt, 18");
@@ -139,7 +139,19 @@ TEST_F(GenerateCommand, APromptOfNothingIsAnErrorOfUsage) {
   const Program program(folder_, {"generate", "--model", model_folder(), "--prompt", "-"},
                         Before({"/bin/sh", "-c", "exec \"$@\" < /dev/null", "sh"}));
   EXPECT_EQ(program.wait(), 2);
-  EXPECT_THAT(program.err(), HasSubstr("--prompt -: text on standard input is expected, got none"));
+  const Result given = run({"generate", "--prompt", ""});
+  EXPECT_EQ(given.code, 2);
+  for (const std::string& said : {program.err(), given.err})
+    EXPECT_THAT(said, HasSubstr("--prompt: a text of at least one token is expected"));
+}
+
+TEST_F(GenerateCommand, EmptyTextsOfOptionsAreErrorsOfUsage) {
+  for (const char* option : {"--stop", "--adapter-path", "--trace"}) {
+    const Result r = run({"generate", "--prompt", kPrompt, "--max-tokens", "1", option, ""});
+    EXPECT_EQ(r.code, 2) << option;
+    EXPECT_THAT(r.err, HasSubstr(option));
+    EXPECT_THAT(r.err, HasSubstr("is expected"));
+  }
 }
 
 TEST_F(GenerateCommand, EvalGivesLossPerplexityAndTokens) {

@@ -72,15 +72,15 @@ TEST(Program, NumbersAreTakenUpToTheirLimitsAndRefusedBeyond) {
   const std::vector<std::string> man = {"man", "man"}, inspect = {"inspect", model_folder(), "--summary"},
                                  train = finetune({"--iters", "1"});
   const std::vector<Limit> limits = {
-      {man, "--threads", {"0", "1", "1024", "+7"}, {"-1", "1025"}, "a whole number from 0 to 1024 is expected, got "},
-      {man, "--seed", {"0", "9007199254740993"}, {"-1"}, "a whole number of at least 0 is expected, got "},
-      {inspect, "--lora-rank", {"1", "384"}, {"0", "65537"}, "a whole number from 1 to 65536 is expected, got "},
-      {inspect, "--batch-size", {"1", "65536"}, {"0", "65537"}, "a whole number from 1 to 65536 is expected, got "},
-      {inspect, "--context", {"0", "1024"}, {"-1"}, "a whole number of at least 0 is expected, got "},
+      {man, "--threads", {"0", "1", "1024", "+7"}, {"-1", "1025"}, "an integer from 0 to 1024 is expected, got "},
+      {man, "--seed", {"0", "9007199254740993"}, {"-1"}, "an integer of at least 0 is expected, got "},
+      {inspect, "--lora-rank", {"1", "384"}, {"0", "65537"}, "an integer from 1 to 65536 is expected, got "},
+      {inspect, "--batch-size", {"1", "65536"}, {"0", "65537"}, "an integer from 1 to 65536 is expected, got "},
+      {inspect, "--context", {"0", "1024"}, {"-1"}, "an integer of at least 0 is expected, got "},
       // There are no data, which is said with 1 once the numbers are right.
-      {train, "--iters", {"0", "1000000000"}, {"-1", "1000000001"}, "a whole number from 0 to 1000000000 is expected, got "},
+      {train, "--iters", {"0", "1000000000"}, {"-1", "1000000001"}, "an integer from 0 to 1000000000 is expected, got "},
       {train, "--lora-dropout", {"0", "0.999"}, {"-0.001", "0.9991"}, "a number from 0 to 0.999 is expected, got "},
-      {train, "--val-batches", {"-1", "0"}, {"-2"}, "a whole number of at least -1 is expected, got "},
+      {train, "--val-batches", {"-1", "0"}, {"-2"}, "an integer of at least -1 is expected, got "},
       {train, "--learning-rate", {"0", "1e-3", "+.5"}, {"-1e-9"}, "a number of at least 0 is expected, got "},
   };
   for (const Limit& limit : limits) {
@@ -96,8 +96,13 @@ TEST(Program, NumbersAreTakenUpToTheirLimitsAndRefusedBeyond) {
       EXPECT_THAT(r.err, HasSubstr(limit.expected + std::string(number))) << limit.option;
     }
   }
-  EXPECT_THAT(run({"man", "--threads", "two"}).err, HasSubstr("a whole number is expected, got 'two'"));
-  EXPECT_THAT(run({"man", "--threads", "2x"}).err, HasSubstr("a whole number is expected, got '2x'"));
+  EXPECT_THAT(run({"man", "--threads", "two"}).err, HasSubstr("an integer is expected, got 'two'"));
+  const std::string large = "99999999999999999999";
+  EXPECT_THAT(run({"man", "--threads", large}).err, HasSubstr("an integer from 0 to 1024 is expected, got " + large));
+  EXPECT_THAT(run({"man", "--seed", large}).err, HasSubstr("an integer of at most 9223372036854775807 is expected, got " + large));
+  EXPECT_THAT(run({"man", "--seed", "-" + large}).err, HasSubstr("an integer of at least 0 is expected, got -" + large));
+  EXPECT_THAT(run({"man", "--seed", large + "x"}).err, HasSubstr("an integer is expected, got '" + large + "x'"));
+  EXPECT_THAT(run({"man", "--threads", "2x"}).err, HasSubstr("an integer is expected, got '2x'"));
   EXPECT_THAT(run(finetune({"--learning-rate", "inf"})).err, HasSubstr("a number is expected, got 'inf'"));
 }
 

@@ -65,6 +65,9 @@ TEST_F(TextData, RowsAreKnownByNameInLettersOfEitherSizeOrByTheirFirstLine) {
   write("a.txt", row);
   EXPECT_THAT(read("a.txt"), ElementsAre(row));
   EXPECT_THAT(report_.notes, ElementsAre(HasSubstr("read as text")));
+  write("table", "id,text\n1,a\n");
+  EXPECT_EQ(read("table"), (std::vector<std::string>{"id,text\n1,a\n"}));
+  EXPECT_THAT(report_.notes, ElementsAre(AllOf(HasSubstr("begins like a table"), HasSubstr(".csv"))));
 }
 
 TEST_F(TextData, WhatPythonWritesIsReadInColumnsThatNobodyAsksFor) {

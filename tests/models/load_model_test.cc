@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 
 #include "lazuli/error.h"
 #include "lazuli/model.h"
@@ -139,6 +140,18 @@ TEST_F(NamesOfWeights, AModelWithoutAHeadOrWithAnotherOneIsRefused) {
   EXPECT_THAT(error(), HasSubstr("it has 'score.weight'"));
   without_first_part();
   EXPECT_THAT(error(), HasSubstr("it has 'score.weight'"));
+}
+
+TEST_F(NamesOfWeights, AFileOfOtherNamesMissesItsTable) {
+  std::map<std::string, Tensor> other;
+  for (const auto& [name, tensor] : weights_) other["decoder." + name] = tensor;
+  weights_ = other;
+  EXPECT_THAT(error(), HasSubstr("'model.embed_tokens.weight'"));
+}
+
+TEST_F(NamesOfWeights, LayersUnderBothNamesAreRefused) {
+  weights_["layers.0.mlp.up_proj.weight"] = weights_["model.layers.0.mlp.up_proj.weight"];
+  EXPECT_THAT(error(), HasSubstr("'layers.0.mlp.up_proj.weight' is not one that config.json calls for"));
 }
 
 TEST_F(NamesOfWeights, PartsForOtherTasksAreCountedAndTold) {
