@@ -55,7 +55,7 @@ class LanguageModel {
   virtual LazyTensor hidden(ForwardContext& context) const = 0;
   /// Logits of states: (..., hidden_size) -> (..., vocab_size).
   virtual LazyTensor logits(const LazyTensor& hidden) const = 0;
-  /// The same for a training's loss, as a product of floats even where weights are whole numbers: with their loss such logits are never in
+  /// The same for a training's loss, as a product of floats even where weights are integers: with their loss such logits are never in
   /// memory whole.
   virtual LazyTensor loss_logits(const LazyTensor& hidden) const { return logits(hidden); }
   /// Ids to logits: (batch, tokens) -> (batch, tokens, vocab_size).

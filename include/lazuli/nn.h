@@ -32,14 +32,14 @@ class Linear {
   Linear() = default;
   /// weight (out, in); bias (out) or nothing. Throws ShapeError.
   explicit Linear(Tensor weight, Tensor bias = {});
-  /// The same with a weight of whole numbers. Throws ShapeError.
+  /// The same with a weight of integers. Throws ShapeError.
   explicit Linear(QuantizedWeight weight, Tensor bias = {});
   /// x (..., in) -> (..., out).
   LazyTensor forward(const LazyTensor& x, const LowRank* low_rank = nullptr) const;
   /// The same by a product of floats, made of a weight of 8 bits for this product; one of 4 bits stays as it is.
   LazyTensor float_forward(const LazyTensor& x) const;
   ///@{
-  /// Sizes of the weight (out, in), and the weight: its whole numbers where it is made of them.
+  /// Sizes of the weight (out, in), and the weight: its integers where it is made of them.
   int64_t in_size() const { return bits_ == 4 ? 2 * weight_.dim(1) : weight_.dim(1); }
   int64_t out_size() const { return weight_.dim(0); }
   const LazyTensor& weight() const { return weight_; }
@@ -48,7 +48,7 @@ class Linear {
  private:
   void set_bias(Tensor bias);
   LazyTensor weight_;
-  LazyTensor scales_;  ///< defined where the weight is whole numbers
+  LazyTensor scales_;  ///< defined where the weight is integers
   LazyTensor bias_;
   int bits_ = 0;
 };
@@ -92,16 +92,16 @@ class Embedding {
   Embedding() = default;
   /// table (rows, size).
   explicit Embedding(Tensor table) : table_(LazyTensor::from_tensor(std::move(table))) {}
-  /// A table of whole numbers of 8 bits, whose rows are given out in `dtype`. Throws ValueError for other bits.
+  /// A table of integers of 8 bits, whose rows are given out in `dtype`. Throws ValueError for other bits.
   Embedding(QuantizedWeight table, DType dtype);
   /// ids (...) -> (..., size).
   LazyTensor forward(const LazyTensor& ids) const;
-  /// The table: its whole numbers where it is made of them.
+  /// The table: its integers where it is made of them.
   const LazyTensor& table() const { return table_; }
 
  private:
   LazyTensor table_;
-  LazyTensor scales_;  ///< defined where the table is whole numbers
+  LazyTensor scales_;  ///< defined where the table is integers
   DType dtype_ = DType::f32;
 };
 

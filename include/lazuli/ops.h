@@ -265,7 +265,7 @@ LazyTensor arange(int64_t start, int64_t stop, int64_t step = 1, DType dtype = D
 /// (q - zero) * scale: q (..., n) of i8 or u8; scales and zero_points (may be empty) (..., n/group).
 LazyTensor dequantize(const LazyTensor& q, const LazyTensor& scales, const LazyTensor& zero_points, int64_t group, DType dtype = DType::f32,
                       Where where = Where::here());
-/// `x@w^T + bias`, weights as whole numbers: with 8 bits q (n, k) of i8 and scales (n, 1), with 4 bits q (n, k/2) of u8, the first of two
+/// `x@w^T + bias`, weights as integers: with 8 bits q (n, k) of i8 and scales (n, 1), with 4 bits q (n, k/2) of u8, the first of two
 /// elements in the low half of a byte, less 8, and scales (n, k/32). Scales are f32 or f16. Throws ValueError for other bits.
 LazyTensor quantized_linear(const LazyTensor& x, const LazyTensor& q, const LazyTensor& scales, int bits, const LazyTensor& bias = {},
                             Where where = Where::here());

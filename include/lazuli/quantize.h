@@ -1,4 +1,4 @@
-// Defines weights as whole numbers of 8 or 4 bits with scales, and how a float weight becomes one.
+// Defines weights as integers of 8 or 4 bits with scales, and how a float weight becomes one.
 #pragma once
 
 #include <cstdint>

@@ -46,7 +46,7 @@ float row8(const float* x, int64_t n, int8_t* values) {
 
 HWY_INLINE VF whole4(VF x, VF factor) { return hn::Min(hn::Max(hn::Round(hn::Mul(x, factor)), splat(-8.0F)), splat(7.0F)); }
 
-/// What the best scale for these whole numbers explains of the group's sum of squares, and that scale.
+/// What the best scale for these integers explains of the group's sum of squares, and that scale.
 struct Fit {
   float explained = 0, scale = 0;
 };

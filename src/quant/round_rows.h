@@ -1,4 +1,4 @@
-// Declares the rounding of weights to whole numbers.
+// Declares the rounding of weights to integers.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Checks the training of an adapter on a model whose own weights are whole numbers.
+// Checks the training of an adapter on a model whose own weights are integers.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// Rounding of activations to whole numbers, and products with weights of 8 and 4 bits for any processor.
+// Rounding of activations to integers, and products with weights of 8 and 4 bits for any processor.
 #include "backend/cpu/quantized.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Defines the kernels of products with weights of 8 or 4 bits: rounding rows of activations to whole numbers, and integer inner products.
+// Defines the kernels of products with weights of 8 or 4 bits: rounding rows of activations to integers, and integer inner products.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace lazuli::cpu {
 
-/// A row of activations for weights of 8 bits: this, then k whole numbers from -127 to 127, then zeros up to a multiple of 64.
+/// A row of activations for weights of 8 bits: this, then k integers from -127 to 127, then zeros up to a multiple of 64.
 struct alignas(64) RoundedRow {
   float scale;  ///< NaN for a row that holds one or an infinity
   int32_t sum;  ///< of the numbers

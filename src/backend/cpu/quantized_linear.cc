@@ -1,4 +1,4 @@
-// Products with weights of 8 and 4 bits. Each row of x is rounded to whole numbers, so that what a row gives does not depend on the others.
+// Products with weights of 8 and 4 bits. Each row of x is rounded to integers, so that what a row gives does not depend on the others.
 #include <algorithm>
 
 #include "backend/cpu/gemm_op.h"

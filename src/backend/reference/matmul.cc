@@ -87,7 +87,7 @@ void run_linear(const Call& call) {
   }
 }
 
-/// Element (i, j) of a weight of whole numbers.
+/// Element (i, j) of a weight of integers.
 double quantized_weight(const In& q, const In& scales, int64_t bits, int64_t i, int64_t j) {
   const double scale = scales.real_at(i * scales.stride(0) + (bits == 8 ? 0 : j / 32 * scales.stride(1)));
   if (bits == 8) return q.real_at(i * q.stride(0) + j * q.stride(1)) * scale;

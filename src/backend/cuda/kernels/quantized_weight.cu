@@ -1,4 +1,4 @@
-// The weight of quantized_linear as numbers: (n, k) row-major from whole numbers and a scale for each row (BITS 8) or for each 32 of a row
+// The weight of quantized_linear as numbers: (n, k) row-major from integers and a scale for each row (BITS 8) or for each 32 of a row
 // (BITS 4: two in a byte, the first in the low half, less 8). S, T: dtypes of scales and result. n: count, k.
 KERNEL {
   const i64 pairs = (p.n[0] + 1) / 2;
