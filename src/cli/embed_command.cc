@@ -116,7 +116,7 @@ int run_embed(const EmbedFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
   check_output(flags, common);
   DataReport data;
-  const std::vector<std::string> texts = read_texts(flags.input, std::cin, format_of(flags.format), data);
+  const std::vector<std::string> texts = read_texts(flags.input, format_of(flags.format), data);
   Embedder embedder = load_embedder(flags.model, flags.adapter_path, parse_quantization(flags.quantize), common);
   EmbedOptions options;
   options.batch_size = flags.batch_size;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "base/progress.h"
 #include "cli/command.h"
@@ -36,13 +37,18 @@ int run_eval(const EvalFlags& flags, const Common& common) {
   const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->linears());
   DataReport data;
   const std::vector<int32_t> tokens = encode_documents(read_documents(flags.data, data), tokenizer, end_of_text(tokenizer, *model));
+  require_known(tokens, tokenizer, *model);
   data.tokens = static_cast<int64_t>(tokens.size());
+  const InterruptGuard guard;
   say_data(common, data);
   EvaluateOptions options;
   options.max_seq_length = flags.max_seq_length;
   options.dump_logits = flags.dump_logits;
   Progress progress(0, static_cast<int64_t>(tokens.size()), common.quiet);
-  options.on_progress = [&progress](int64_t done, int64_t) { progress.update(done, "tokens"); };
+  options.on_progress = [&progress](int64_t done, int64_t total) {
+    progress.update(done, "tokens");
+    if (interrupted() && done < total) throw Interrupted("stopped; the texts were not measured to the end");
+  };
   const EvaluateResult result = evaluate(*model, adapter ? &*adapter : nullptr, tokens, options);
   progress.clear();
   if (!std::isfinite(result.loss)) {

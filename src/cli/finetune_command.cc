@@ -231,9 +231,10 @@ int run_finetune(FinetuneFlags flags, Common common) {
 constexpr const char* kDetails =
     "The data is a file, - for standard input, or a folder: rows of {\"text\": ...} (.jsonl, .ndjson, .json, .csv, .tsv), text or source\n"
     "files. Of a folder's rows those called train are trained on and those called valid, validation, val or dev are for validation; test\n"
-    "data are never read. Without such names a tenth of the files or rows is held out, of a single text file its last tenth. Each text\n"
-    "has the tokens that the tokenizer puts around it and the end-of-text token behind it; texts are joined and cut into windows, of\n"
-    "which the last one is padded. The first line says what was read and what was left out.\n"
+    "data are never read. Folders called train and test, with rows or .txt, divide the data likewise. Without such names a tenth of the\n"
+    "files or rows is held out, of a single text file its last tenth. Each text has the tokens that the tokenizer puts around it and the\n"
+    "end-of-text token behind it; texts are joined and cut into windows, of which the last one is padded. The first line says what was\n"
+    "read and what was left out.\n"
     "The adapter's folder gets adapter_config.json and adapter_model.safetensors in PEFT's layout,\n"
     "metrics.jsonl, loss.svg, and training_state.safetensors. Ctrl-C, SIGTERM or a closed terminal (SIGHUP) finish the step, save, and "
     "end\n"

@@ -57,6 +57,7 @@ FinetuneTask text_task(const TaskSources& sources) {
   const TextSplit split = read_split(sources.data, sources.seed, task.data, std::span(&sources.adapter_path, 1));
   const int64_t tokens = std::min(sources.max_seq_length, model->info().context);
   TokenSplit parts = encode_split(split, tokenizer, end_of_text(tokenizer, *model));
+  for (const auto& ids : {std::span(parts.train), std::span(parts.validation)}) require_known(ids, tokenizer, *model);
   task.data.tokens = parts.tokens;
   auto train = std::make_unique<Windows>(std::move(parts.train), tokens);
   if (parts.validation.size() >= 2) task.validation = std::make_unique<Windows>(std::move(parts.validation), tokens);

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <optional>
 
@@ -10,6 +9,7 @@
 #include "base/json_writer.h"
 #include "cli/command.h"
 #include "cli/human.h"
+#include "cli/input.h"
 #include "generate/generation_settings.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"
@@ -32,8 +32,9 @@ struct GenerateFlags {
 };
 
 std::string read_prompt(const std::string& text) {
-  if (text != "-") return text;
-  return {std::istreambuf_iterator<char>(std::cin), {}};
+  if (text == "-") return read_text_input(text);
+  require_utf8("--prompt", text);
+  return text;
 }
 
 GenerateOptions options_of(const GenerateFlags& flags, const Common& common) {
@@ -47,6 +48,7 @@ GenerateOptions options_of(const GenerateFlags& flags, const Common& common) {
   options.sampler.seed = static_cast<uint64_t>(common.seed);
   for (const std::string& stop : flags.stop) {
     if (stop.empty()) throw UsageError("--stop: a text of at least one character is expected");
+    require_utf8("--stop", stop);
   }
   options.stop = flags.stop;
   options.stop_at_eos = !flags.ignore_eos;

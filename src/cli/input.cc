@@ -1,29 +1,27 @@
 #include "cli/input.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <limits>
 
-#include "base/file.h"
 #include "cli/command.h"
+#include "io/data_files.h"
+#include "io/text_encoding.h"
+#include "lazuli/notice.h"
 
 namespace lazuli::cli {
 
-std::string read_input(const std::string& path) {
-  if (path != "-") return read_file(path, std::numeric_limits<size_t>::max());
-  std::string all;
-  std::array<char, 65536> part{};
-  while (true) {
-    const ssize_t n = read(STDIN_FILENO, part.data(), part.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw_io("read", "standard input", errno);
-    if (n == 0) return all;
-    all.append(part.data(), static_cast<size_t>(n));
-  }
+std::string read_text_input(const std::string& path) {
+  const std::string shown = path == "-" ? "standard input" : path;
+  DecodedText decoded = decode_text(read_data_bytes(path), shown);
+  if (!decoded.encoding.empty() && decoded.encoding != "UTF-8") notice(fmt::format("{} was read as {}", shown, decoded.encoding));
+  return std::move(decoded.text);
+}
+
+void require_utf8(std::string_view option, std::string_view text) {
+  const size_t at = utf8_end(text);
+  if (at == text.size()) return;
+  throw UsageError(fmt::format("{}: UTF-8 expected, got the byte {:#04x} at offset {}", option, static_cast<unsigned char>(text[at]), at));
 }
 
 std::vector<std::string> split_names(std::string_view option, std::string_view text) {

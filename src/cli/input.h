@@ -7,8 +7,12 @@
 
 namespace lazuli::cli {
 
-/// All bytes of a regular file, or of standard input for `-`. Throws IoError.
-std::string read_input(const std::string& path);
+/// The text of a file or, for `-`, of standard input, as decode_text() gives it; another encoding than UTF-8 is told. Throws IoError and
+/// FormatError.
+std::string read_text_input(const std::string& path);
+
+/// Throws UsageError, which names the option and the first byte that is not UTF-8.
+void require_utf8(std::string_view option, std::string_view text);
 
 /// Names between commas. Throws UsageError, which names the option, where there is none.
 std::vector<std::string> split_names(std::string_view option, std::string_view text);

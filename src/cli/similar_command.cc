@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iostream>
 #include <memory>
 #include <numeric>
 
@@ -12,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/data_line.h"
 #include "cli/embedding.h"
+#include "cli/input.h"
 #include "embed/text_list.h"
 #include "lazuli/determinism.h"
 
@@ -78,8 +78,9 @@ void print_hits(const SimilarFlags& flags, const Common& common, const std::vect
 
 int run_similar(const SimilarFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
+  require_utf8("--query", flags.query);
   DataReport data;
-  const std::vector<std::string> texts = read_texts(flags.input, std::cin, TextFormat::automatic, data);
+  const std::vector<std::string> texts = read_texts(flags.input, TextFormat::automatic, data);
   Embedder embedder = load_embedder(flags.model, flags.adapter_path, parse_quantization(flags.quantize), common);
   EmbedOptions options;
   options.batch_size = flags.batch_size;

@@ -22,10 +22,12 @@ struct TokenizeFlags {
 
 std::string text_of(const TokenizeFlags& flags) {
   if (flags.text.empty() == flags.input.empty()) throw UsageError("one of --text and --input is expected (see lazuli tokenize --help)");
-  return flags.input.empty() ? flags.text : read_input(flags.input);
+  if (!flags.input.empty()) return read_text_input(flags.input);
+  require_utf8("--text", flags.text);
+  return flags.text;
 }
 
-/// Whole numbers with blanks, commas or brackets between them.
+/// Integers with blanks, commas or brackets between them.
 std::vector<int32_t> parse_ids(std::string_view text) {
   constexpr std::string_view between = " \t\r\n,[]";
   std::vector<int32_t> ids;

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <istream>
-#include <iterator>
 #include <utility>
 
 #include "io/data_files.h"
@@ -74,16 +72,15 @@ std::vector<std::string> split_texts(std::string_view bytes, const std::string& 
   return split_texts(bytes, name, format, report);
 }
 
-std::vector<std::string> read_texts(const std::string& path, std::istream& input, TextFormat format, DataReport& report) {
-  const std::string bytes = path == "-" ? std::string{std::istreambuf_iterator<char>(input), {}} : read_data_bytes(path);
-  std::vector<std::string> texts = split_texts(bytes, path, format, report);
+std::vector<std::string> read_texts(const std::string& path, TextFormat format, DataReport& report) {
+  std::vector<std::string> texts = split_texts(read_data_bytes(path), path, format, report);
   if (texts.empty()) throw FormatError(fmt::format("{}: at least one text expected, got none", shown(path)));
   return texts;
 }
 
-std::vector<std::string> read_texts(const std::string& path, std::istream& input, TextFormat format) {
+std::vector<std::string> read_texts(const std::string& path, TextFormat format) {
   DataReport report;
-  return read_texts(path, input, format, report);
+  return read_texts(path, format, report);
 }
 
 }  // namespace lazuli

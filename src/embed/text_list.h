@@ -20,7 +20,7 @@ std::vector<std::string> split_texts(std::string_view bytes, const std::string& 
 std::vector<std::string> split_texts(std::string_view bytes, const std::string& name, TextFormat format = TextFormat::automatic);
 
 /// The same for a file or a pipe, or for `input` where the path is `-`. Throws IoError, and FormatError when there is no text at all.
-std::vector<std::string> read_texts(const std::string& path, std::istream& input, TextFormat format, DataReport& report);
-std::vector<std::string> read_texts(const std::string& path, std::istream& input, TextFormat format = TextFormat::automatic);
+std::vector<std::string> read_texts(const std::string& path, TextFormat format, DataReport& report);
+std::vector<std::string> read_texts(const std::string& path, TextFormat format = TextFormat::automatic);
 
 }  // namespace lazuli

@@ -42,6 +42,13 @@ NamedRole role_of_word(std::string_view word) {
   return word == "eval" || word == "evaluation" ? NamedRole::eval : NamedRole::none;
 }
 
+/// What the folder that a file lies in says, `train/` or `data/train/`: none where it is another one.
+NamedRole role_of_folder(const std::string& name) {
+  const std::string below = name.starts_with("data/") ? name.substr(5) : name;
+  const size_t slash = below.find('/');
+  return slash == std::string::npos ? NamedRole::none : role_of_word(lower(below.substr(0, slash)));
+}
+
 struct Candidate {
   std::string name;
   NamedRole role = NamedRole::none;
@@ -58,6 +65,13 @@ class Roles {
  public:
   Roles(const std::set<std::string>& names, DataUse use, const std::function<bool(const std::string&)>& fits, DataReport& report)
       : use_(use), fits_(fits), report_(report), train_text_(names.count("train.txt") > 0) {
+    bool train = false, other = false;
+    for (const std::string& name : names) {
+      const NamedRole role = is_data(name) ? role_of_folder(name) : NamedRole::none;
+      train = train || role == NamedRole::train;
+      other = other || (role != NamedRole::train && role != NamedRole::none);
+    }
+    split_by_folder_ = train && other;
     for (const std::string& name : names) files_.push_back(candidate(name));
     // Settings in JSON make no table of a program's sources.
     rows_ = std::any_of(files_.begin(), files_.end(), [&](const Candidate& c) {
@@ -69,6 +83,8 @@ class Roles {
   std::vector<DataFile> choose() const;
 
  private:
+  /// Rows and plain text; sources have tests and training of their own.
+  static bool is_data(const std::string& name) { return is_rows(kind_by_name(name)) || extension_of(name) == ".txt"; }
   Candidate candidate(const std::string& name) const;
   bool any(NamedRole role) const;
   void decide_eval();
@@ -78,7 +94,7 @@ class Roles {
   DataUse use_;
   const std::function<bool(const std::string&)>& fits_;
   DataReport& report_;
-  bool train_text_, rows_ = false;
+  bool train_text_, split_by_folder_ = false, rows_ = false;
   std::vector<Candidate> files_;
 };
 
@@ -103,6 +119,10 @@ bool Roles::any(NamedRole role) const {
 
 Candidate Roles::candidate(const std::string& name) const {
   Candidate c{name, NamedRole::none, false};
+  if (const NamedRole role = role_of_folder(name); split_by_folder_ && role != NamedRole::none && is_data(name)) {
+    if (extension_of(name) != ".json" || fits_(name)) c.role = role;
+    return c;
+  }
   const FileKind kind = kind_by_name(name);
   const std::vector<std::string> words = words_of(name);
   for (const std::string& word : words) {

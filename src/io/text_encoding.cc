@@ -144,8 +144,7 @@ size_t utf8_length(std::string_view text, size_t at) {
 }
 
 [[noreturn]] void fail_utf8(std::string_view text, const std::string& name) {
-  size_t at = 0, length = 0;
-  while (at < text.size() && (length = utf8_length(text, at)) > 0) at += length;
+  const size_t at = utf8_end(text);
   const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
   throw FormatError(
       fmt::format("{}: text in UTF-8 expected, but byte {} (line {}) is 0x{:02x}, invalid there; if it is Latin-1 or Windows-1252, "
@@ -154,6 +153,13 @@ size_t utf8_length(std::string_view text, size_t at) {
 }
 
 }  // namespace
+
+size_t utf8_end(std::string_view text) {
+  if (simdjson::validate_utf8(text.data(), text.size())) return text.size();
+  size_t at = 0, length = 0;
+  while (at < text.size() && (length = utf8_length(text, at)) > 0) at += length;
+  return at;
+}
 
 std::optional<std::string> binary_kind(std::string_view bytes) {
   const size_t zero = bytes.find('\0');

@@ -96,6 +96,7 @@ Tensor WeightReader::matrix(const std::string& name, const Shape& shape, std::st
 QuantizedWeight WeightReader::rounded(const std::string& name, const Shape& shape, std::string_view meaning, int bits) {
   const Tensor weight = stored(name, shape, meaning);
   const int possible = shape[1] % quant::kGroup == 0 ? bits : 8;
+  if (possible != bits) eight_bits_.push_back(name);
   if (without_values) return quant::unfilled_weight(shape[0], shape[1], possible);
   // Pages of the checkpoint's file leave memory as they are read for the last time; those that two parts share leave at the end.
   QuantizedWeight w;
@@ -200,6 +201,10 @@ void WeightReader::finish(const SpareTensors& spare) const {
   if (!later.empty()) {
     notice(fmt::format("{}: left out: {} of layers beyond num_hidden_layers = {} ({})", place(), counted(later), spare.layer_count,
                        some_of(later)));
+  }
+  if (!eight_bits_.empty()) {
+    notice(fmt::format("{}: {} kept 8 bits, because the rows are no multiple of {} numbers ({})", place(), counted(eight_bits_),
+                       quant::kGroup, some_of(eight_bits_)));
   }
   if (!outside.empty()) {
     notice(fmt::format("{}: left out: {} that no part of the model needs ({})", place(), counted(outside), some_of(outside)));

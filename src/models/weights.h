@@ -80,6 +80,7 @@ class WeightReader {
   Quantization quantization_;
   std::set<std::string, std::less<>> taken_;
   int64_t count_ = 0;
+  std::vector<std::string> eight_bits_;  ///< weights that 4 bits do not fit
 };
 
 }  // namespace lazuli

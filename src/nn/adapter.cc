@@ -84,7 +84,7 @@ ChosenLayers chosen_in_file(const std::string& config_path, const LoRAConfig& co
                                   config_path, names, known_names(layers)));
   }
   for (const std::string& name : chosen.absent) {
-    notice(fmt::format("{}: $.target_modules: '{}' names no layer of the model", config_path, name));
+    notice(fmt::format("{}: $.target_modules: '{}' names no layer of the model that takes an adapter", config_path, name));
   }
   return chosen;
 }

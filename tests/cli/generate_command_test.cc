@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/json.h"
@@ -167,6 +170,44 @@ TEST_F(GenerateCommand, EvalGivesLossPerplexityAndTokens) {
   EXPECT_EQ(file.info("logits.0").shape[0], document.root().get("tokens").as_int() + 1);
   EXPECT_EQ(file.tensor("ids.0").to_vector<int32_t>().back(), 0);
   EXPECT_THAT(run({"eval", "--data", data}).out, HasSubstr("perplexity"));
+}
+
+TEST_F(GenerateCommand, WhatIsNoTextOnStandardInputIsAFailure) {
+  for (const char* from : {"exec \"$@\" < /tmp", "exec \"$@\" 0<&-"}) {
+    const Program program(folder_, {"generate", "--model", model_folder(), "--prompt", "-"}, Before({"/bin/sh", "-c", from, "sh"}));
+    EXPECT_EQ(program.wait(), 1) << from;
+    EXPECT_THAT(program.err(), HasSubstr("standard input: cannot read"));
+  }
+}
+
+TEST_F(GenerateCommand, AnEndOfTextTokenThatTheModelLacksIsNamed) {
+  test::write_tiny_llama(folder_ / "llama");
+  std::string tokenizer = test::kTinyTokenizer;
+  tokenizer.replace(tokenizer.find("\"end\": 0"), 8, "\"end\": 0, \"far\": 70");
+  std::ofstream(folder_ / "llama/tokenizer.json") << tokenizer;
+  std::ofstream(folder_ / "llama/tokenizer_config.json") << R"({"eos_token": "far"})";
+  std::ofstream(folder_ / "text.txt") << "abcd";
+  const std::vector<std::vector<std::string>> commands = {{"eval"}, {"finetune", "--iters", "1", "--adapter-path", folder_ / "adapter"}};
+  for (std::vector<std::string> words : commands) {
+    words.insert(words.end(), {"--model", folder_ / "llama", "--data", folder_ / "text.txt"});
+    const Program program(folder_, words);
+    EXPECT_EQ(program.wait(), 1) << words[0];
+    EXPECT_THAT(program.err(),
+                HasSubstr("token 'far' of the data has id 70, which is not below the vocabulary size 64 of the model; it is the "
+                          "tokenizer's end-of-text token"));
+  }
+}
+
+TEST_F(GenerateCommand, AnEvaluationThatIsStoppedSaysSo) {
+  std::ofstream many(folder_ / "many.py");
+  for (int line = 0; line < 60000; ++line) many << "x" << line << " = " << line << "\n";
+  many.close();
+  const Program program(folder_, {"eval", "--data", folder_ / "many.py", "--json", "--max-seq-length", "64", "--model", model_folder()});
+  while (program.err().find("data: ") == std::string::npos && !program.ended()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  program.send(SIGTERM);
+  EXPECT_EQ(program.wait(), 143);
+  EXPECT_THAT(program.err(), HasSubstr("stopped; the texts were not measured to the end"));
+  EXPECT_THAT(JsonDocument::parse(program.out(), "output").root().get("error").as_string(), HasSubstr("stopped; "));
 }
 
 TEST_F(GenerateCommand, ALossThatIsNotFiniteIsAFailure) {

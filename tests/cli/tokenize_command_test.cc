@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -75,6 +76,40 @@ TEST_F(TokenizeCommand, WhatIsWrongIsNamed) {
   }
   EXPECT_EQ(tokenize({"--decode", "--text", "[0, 0]"}).out, "<|endoftext|><|endoftext|>\n");
   EXPECT_EQ(tokenize({"--decode", "--text", "[0]", "--no-special"}).out, "\n");
+}
+
+TEST_F(TokenizeCommand, TextThatIsNotUTF8IsConvertedOrRefused) {
+  const std::string ids = tokenize({"--text", "def", "--ids"}).out;
+  for (const auto& [bytes, said] : std::map<std::string, std::string>{{"\xef\xbb\xbf"
+                                                                       "def",
+                                                                       ""},
+                                                                      {std::string("\xff\xfe"
+                                                                                   "d\0e\0f\0",
+                                                                                   8),
+                                                                       "was read as UTF-16"}}) {
+    std::ofstream(folder_ / "text.txt") << bytes;
+    const Result r = tokenize({"--input", folder_ / "text.txt", "--ids"});
+    EXPECT_EQ(r.out, ids);
+    EXPECT_THAT(r.err, HasSubstr(said));
+  }
+  std::ofstream(folder_ / "text.txt") << "caf\xe9";
+  const Result file = tokenize({"--input", folder_ / "text.txt"});
+  EXPECT_EQ(file.code, 1);
+  EXPECT_THAT(file.err, HasSubstr("byte 3 (line 1) is 0xe9"));
+  const std::string broken = "caf\xe9";
+  const std::vector<std::vector<std::string>> options = {
+      {"tokenize", "--text", broken},
+      {"generate", "--prompt", broken},
+      {"generate", "--prompt", "a", "--stop", broken},
+      {"similar", "--input", folder_ / "text.txt", "--query", broken},
+  };
+  for (std::vector<std::string> words : options) {
+    const std::string option = words[words.size() - 2];
+    words.insert(words.end(), {"--model", model_folder()});
+    const Result r = run(words);
+    EXPECT_EQ(r.code, 2) << option;
+    EXPECT_THAT(r.err, HasSubstr(option + ": UTF-8 expected, got the byte 0xe9 at offset 3"));
+  }
 }
 
 TEST_F(TokenizeCommand, FuseMergesAnAdapter) {

@@ -60,9 +60,10 @@ TEST(TextList, WhatIsNotReadIsReported) {
 }
 
 TEST(TextList, NoTextAtAllIsAnError) {
-  std::istringstream empty;
-  EXPECT_THROW(read_texts("-", empty), FormatError);
-  EXPECT_THROW(read_texts("/no/file.txt", empty), IoError);
+  const test::TempFolder folder;
+  folder.write("empty.txt", "");
+  EXPECT_THROW(read_texts(folder.path("empty.txt")), FormatError);
+  EXPECT_THROW(read_texts("/no/file.txt"), IoError);
 }
 
 TEST(VectorFile, NpyHasItsHeaderAlignedAndItsNumbersBehind) {

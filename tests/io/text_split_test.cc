@@ -140,6 +140,45 @@ TEST_F(TextData, FilesOfRowsHaveTheRolesOfTheirNames) {
   EXPECT_EQ(split().train.size(), 2U);
 }
 
+TEST_F(TextData, FoldersThatAreCalledTrainAndTestDivideTheData) {
+  const auto texts = [](const std::vector<Document>& documents) {
+    std::vector<std::string> all;
+    for (const Document& d : documents) all.push_back(d.text);
+    return all;
+  };
+  for (const std::string top : {"", "data/"}) {
+    for (const std::string ending : {".jsonl", ".csv", ".txt"}) {
+      const auto content = [&](const std::string& text) {
+        return ending == ".txt" ? text : ending == ".csv" ? "text\n" + text + "\n" : "{\"text\": \"" + text + "\"}\n";
+      };
+      fs::remove_all(folder_);
+      write(top + "train/a" + ending, content("a"));
+      write(top + "train/deep/b" + ending, content("b"));
+      write(top + "test/c" + ending, content("c"));
+      const TextSplit two = split();
+      EXPECT_EQ(two.train.size() + two.validation.size(), 2U) << top << ending;
+      EXPECT_THAT(left_out(), HasSubstr("not trained on: 1 (" + top + "test/c" + ending + ")"));
+      EXPECT_THAT(read(), ElementsAre("c"));
+      write(top + "Validation/d" + ending, content("d"));
+      EXPECT_THAT(texts(split().train), ElementsAre("a", "b"));
+      EXPECT_THAT(texts(split().validation), ElementsAre("d"));
+      // The folder comes before the file's own name.
+      write(top + "train/test" + ending, content("e"));
+      EXPECT_THAT(texts(split().train), ElementsAre("a", "b", "e"));
+      // A folder deeper down says nothing, and neither does one for training alone.
+      fs::remove_all(folder_ / top / "test");
+      fs::remove_all(folder_ / top / "Validation");
+      fs::remove(folder_ / top / ("train/test" + ending));
+      write(top + "more/f" + ending, content("f"));
+      EXPECT_THAT(read(), ElementsAre("f", "a", "b"));
+    }
+  }
+  // Sources have folders for training and tests too.
+  fs::remove_all(folder_);
+  for (const char* name : {"train/a.py", "test/b.py", "train/settings.json", "test/settings.json"}) write(name, "{\"a\": 1}");
+  EXPECT_EQ(read().size(), 2U);
+}
+
 TEST_F(TextData, FoldersOfOtherRowsAndTextsAreReadEachByItsKind) {
   write("part1.jsonl", "{\"text\": \"a\"}\n");
   write("part2.csv", "text\nb\n");

@@ -34,6 +34,8 @@ class Fuse : public testing::Test {
     fs::create_directories(model());
     folder_.write("model/config.json", test::kTinyLlamaConfig);
     folder_.write("model/tokenizer.json", "{}");
+    fs::create_directories(model() + "/additional_chat_templates");
+    folder_.write("model/additional_chat_templates/tool.jinja", "{{ tool }}");
     folder_.write("model/notes.md", "not the model's");
     std::map<std::string, Tensor> shards[2];
     std::string index;
@@ -105,6 +107,7 @@ TEST_F(Fuse, DtypeAndDivisionIntoFilesStay) {
   EXPECT_EQ(checkpoint.files().size(), 2U);
   for (const std::string& name : checkpoint.names()) EXPECT_EQ(checkpoint.info(name).dtype, DType::bf16) << name;
   EXPECT_EQ(read_file(fused() + "/tokenizer.json", 100), "{}");
+  EXPECT_EQ(read_file(fused() + "/additional_chat_templates/tool.jinja", 100), "{{ tool }}");
   EXPECT_FALSE(fs::exists(fused() + "/notes.md"));
 }
 

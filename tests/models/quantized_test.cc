@@ -9,6 +9,7 @@
 #include "lazuli/evaluate.h"
 #include "lazuli/model.h"
 #include "lazuli/safetensors.h"
+#include "support/notices.h"
 #include "support/source_folder.h"
 #include "support/temp_folder.h"
 #include "support/tiny_llama.h"
@@ -75,6 +76,19 @@ TEST_F(QuantizedTiny, LogitsAreNearThoseOfFloats) {
   EXPECT_LT(distance(logits(Quantization::int8, nullptr), logits(Quantization::none, nullptr)), 0.03);
   EXPECT_LT(distance(logits(Quantization::int4, nullptr), logits(Quantization::none, nullptr)), 0.3);
   EXPECT_LT(distance(logits(Quantization::int8, nullptr, DType::bf16), logits(Quantization::none, nullptr)), 0.05);
+}
+
+TEST_F(QuantizedTiny, WhatFourBitsDoNotFitIsTold) {
+  const test::Notices notices;
+  load_model(folder_.path(), DType::f32, Quantization::int8);
+  EXPECT_TRUE(notices.told().empty());
+  load_model(folder_.path(), DType::f32, Quantization::int4);
+  ASSERT_EQ(notices.told().size(), 1U);
+  EXPECT_NE(notices.told()[0].find(
+                "2 tensors kept 8 bits, because the rows are no multiple of 32 numbers ('model.layers.0.mlp.down_proj.weight', "
+                "'model.layers.1.mlp.down_proj.weight')"),
+            std::string::npos)
+      << notices.told()[0];
 }
 
 TEST_F(QuantizedTiny, AWeightThatIsNotFiniteIsNamed) {
