@@ -12,12 +12,14 @@ assertions end the program. Kernels written for vector units, and what needs a C
 statement out. Needs clang-14, and the package libclang 14 from PyPI; --venv names a virtual environment for it, which is made if missing.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
 import random
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -270,20 +272,35 @@ def trace(folders):
     return reached, seconds, passed
 
 
+def run_alone(number, flags, limit):
+    """Runs the tests with a mutant on. Their exit code, None beyond `limit` seconds, and what they printed."""
+    with open(WORK / f"output-{number}", "w+b") as output:
+        child = subprocess.Popen([TESTS, f"--gtest_flagfile={flags}"], stdout=output, stderr=subprocess.STDOUT, cwd=WORK,
+                                 env=environment(LAZULI_MUTANT=str(number)), start_new_session=True)
+        try:
+            code = child.wait(limit)
+        except subprocess.TimeoutExpired:
+            code = None
+        # Programs that a test began and could not end would run for ever.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        output.seek(0)
+        return code, output.read()
+
+
 def run_tests(number, tests, seconds):
     """The first of the tests that fails with a mutant on, or None."""
     flags = WORK / f"flags-{number}"
     flags.write_text("--gtest_fail_fast\n--gtest_brief=1\n--gtest_filter=" + ":".join(tests) + "\n")
     limit = 20 + 10 * sum(seconds.get(t, 1) for t in tests)
-    try:
-        done = subprocess.run([TESTS, f"--gtest_flagfile={flags}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=WORK,
-                              timeout=limit, env=environment(LAZULI_MUTANT=str(number)))
-    except subprocess.TimeoutExpired:
+    code, output = run_alone(number, flags, limit)
+    if code is None:
         return "a test that does not end"
-    if done.returncode == 0:
+    if code == 0:
         return None
-    failed = re.search(rb"FAILED  \] ([\w./]+)", done.stdout)
-    return failed.group(1).decode() if failed else f"the tests ended with {done.returncode}"
+    failed = re.search(rb"FAILED  \] ([\w./]+)", output)
+    return failed.group(1).decode() if failed else f"the tests ended with {code}"
 
 
 def meet(number, slip, facts, whole):
