@@ -122,6 +122,7 @@ std::vector<OpCall> calls_out_of_range() {
           {Op::one_hot, {at(3)}, attrs(3, 0)},
           {Op::slice_update, {x, one, number(3)}, attrs(0, 0, {0, 1})},
           {Op::slice_update, {x, one, number(-1)}, attrs(0, 0, {0, 1})},
+          {Op::slice_update, {x, vector<float>({1, 2}), number(2)}, attrs(0, 0, {0, 1})},
           {Op::slice_at, {x, number(2)}, attrs(0), TensorSpec{DType::f32, {2}}},
           {Op::slice_at, {x, number(-1)}, attrs(0), TensorSpec{DType::f32, {2}}},
           {Op::cross_entropy, {pair, at(3), factor}, attrs(-100)},

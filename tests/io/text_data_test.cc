@@ -65,6 +65,13 @@ TEST_F(TextData, RowsAreKnownByNameInLettersOfEitherSizeOrByTheirFirstLine) {
   write("a.txt", row);
   EXPECT_THAT(read("a.txt"), ElementsAre(row));
   EXPECT_THAT(report_.notes, ElementsAre(HasSubstr("read as text")));
+  // Without a name that says it, rows are known by their column.
+  write("array", "\n[{\"text\": \"a\"}]");
+  EXPECT_THAT(read("array"), ElementsAre("a"));
+  for (const char* text : {"[]", "[1]", "[{\"name\": \"a\"}]"}) {
+    write("array", text);
+    EXPECT_THAT(read("array"), ElementsAre(text));
+  }
   write("table", "id,text\n1,a\n");
   EXPECT_EQ(read("table"), (std::vector<std::string>{"id,text\n1,a\n"}));
   EXPECT_THAT(report_.notes, ElementsAre(AllOf(HasSubstr("begins like a table"), HasSubstr(".csv"))));
