@@ -32,12 +32,12 @@ HWY_INLINE void sums_of_four(VF a, VF b, VF c, VF d, bool accumulate, float* out
 #endif
 }
 
-// How far ahead a single row asks for the weight: the processor alone asks too late for memory to be busy all the time.
+// How far ahead the first rows ask for the weight: the processor alone asks too late for memory to be busy all the time.
 constexpr int64_t kAheadBytes = 4096;
 constexpr size_t kLineBytes = 64;
 
-/// kRows rows of x times kColumns rows of w.
-template <int kRows, int kColumns, class T>
+/// kRows rows of x times kColumns rows of w, which comes from memory where they are the first that read it.
+template <int kRows, int kColumns, bool kFirst, class T>
 HWY_INLINE void dot_tile(const DotArgs& t, const float* x, const T* w, float* c) {
   constexpr int kSums = kRows == 1 ? 2 : 1;
   VF sum[kSums][kRows][kColumns];
@@ -59,7 +59,7 @@ HWY_INLINE void dot_tile(const DotArgs& t, const float* x, const T* w, float* c)
       LAZULI_UNROLL
       for (int j = 0; j < kColumns; ++j) {
         const T* at = w + j * t.ldw + p + s * kLanes;
-        if (kRows == 1 && (s == 0 || sizeof(T) * kLanes >= kLineBytes)) {
+        if (kFirst && (s == 0 || sizeof(T) * kLanes >= kLineBytes)) {
           __builtin_prefetch(reinterpret_cast<const char*>(at) + kAheadBytes, 0, 3);
         }
         const VF column = load(at);
@@ -96,24 +96,41 @@ HWY_INLINE void dot_tile(const DotArgs& t, const float* x, const T* w, float* c)
   }
 }
 
-template <int kRows, class T>
+template <int kRows, bool kFirst, class T>
 HWY_INLINE void dot_rows(const DotArgs& t, int64_t row) {
   const float* x = t.x + row * t.ldx;
   float* c = t.c + row * t.ldc;
   const T* w = static_cast<const T*>(t.w);
   int64_t j = 0;
-  for (; j + 4 <= t.columns; j += 4) dot_tile<kRows, 4, T>(t, x, w + j * t.ldw, c + j);
-  for (; j < t.columns; ++j) dot_tile<kRows, 1, T>(t, x, w + j * t.ldw, c + j);
+  for (; j + 4 <= t.columns; j += 4) dot_tile<kRows, 4, kFirst, T>(t, x, w + j * t.ldw, c + j);
+  for (; j < t.columns; ++j) dot_tile<kRows, 1, kFirst, T>(t, x, w + j * t.ldw, c + j);
+}
+
+/// As many of the first rows as are done at once.
+template <class T>
+HWY_INLINE int64_t first_rows(const DotArgs& t) {
+  if constexpr (kAccumulators >= 16) {
+    if (t.rows >= 4) {
+      dot_rows<4, true, T>(t, 0);
+      return 4;
+    }
+  }
+  if (t.rows >= 2) {
+    dot_rows<2, true, T>(t, 0);
+    return 2;
+  }
+  if (t.rows == 1) dot_rows<1, true, T>(t, 0);
+  return t.rows;
 }
 
 template <class T>
 void dot(const DotArgs& t) {
-  int64_t i = 0;
+  int64_t i = first_rows<T>(t);
   if constexpr (kAccumulators >= 16) {
-    for (; i + 4 <= t.rows; i += 4) dot_rows<4, T>(t, i);
+    for (; i + 4 <= t.rows; i += 4) dot_rows<4, false, T>(t, i);
   }
-  for (; i + 2 <= t.rows; i += 2) dot_rows<2, T>(t, i);
-  for (; i < t.rows; ++i) dot_rows<1, T>(t, i);
+  for (; i + 2 <= t.rows; i += 2) dot_rows<2, false, T>(t, i);
+  for (; i < t.rows; ++i) dot_rows<1, false, T>(t, i);
 }
 
 template <class T>
