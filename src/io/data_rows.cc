@@ -196,17 +196,18 @@ FileKind kind_of(std::string_view name, std::string_view text, std::span<const s
 }
 
 bool begins_like_table(std::string_view text, std::span<const std::string_view> columns) {
-  std::string_view first = first_line(text);
+  const std::string_view first = first_line(text);
   const char separator = separator_of(text, FileKind::csv);
   if (count_of(first, separator) == 0) return false;
-  while (!first.empty()) {
-    const size_t end = std::min(first.find(separator), first.size());
-    std::string_view cell = first.substr(0, end);
-    if (cell.size() > 1 && cell.front() == '"' && cell.back() == '"') cell = cell.substr(1, cell.size() - 2);
-    if (std::find(columns.begin(), columns.end(), cell) != columns.end()) return true;
-    first.remove_prefix(std::min(end + 1, first.size()));
+  const std::string name;
+  std::vector<std::string> cells;
+  try {
+    CsvReader(first, separator, name).next(cells);
+  } catch (const FormatError&) {
+    return false;  // a line of text
   }
-  return false;
+  return std::any_of(cells.begin(), cells.end(),
+                     [&](const std::string& cell) { return std::find(columns.begin(), columns.end(), cell) != columns.end(); });
 }
 
 void DataRow::set(Field field) {

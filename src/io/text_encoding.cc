@@ -143,8 +143,8 @@ size_t utf8_length(std::string_view text, size_t at) {
   return part.size() == length && simdjson::validate_utf8(part.data(), part.size()) ? length : 0;
 }
 
-[[noreturn]] void fail_utf8(std::string_view text, const std::string& name) {
-  const size_t at = utf8_end(text);
+/// `at`: where the text is no UTF-8.
+[[noreturn]] void fail_utf8(std::string_view text, size_t at, const std::string& name) {
   const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
   throw FormatError(
       fmt::format("{}: text in UTF-8 expected, but byte {} (line {}) is 0x{:02x}, invalid there; if it is Latin-1 or Windows-1252, "
@@ -184,7 +184,7 @@ DecodedText decode_text(std::string bytes, const std::string& name) {
   if (const auto kind = binary_kind(bytes)) throw FormatError(fmt::format("{}: text expected, got {}", name, *kind));
   if (is_utf32(bytes)) return {from_utf32(bytes, name), "UTF-32"};
   if (is_utf16(bytes)) return {from_utf16(bytes, name), "UTF-16"};
-  if (!simdjson::validate_utf8(bytes.data(), bytes.size())) fail_utf8(bytes, name);
+  if (const size_t at = utf8_end(bytes); at < bytes.size()) fail_utf8(bytes, at, name);
   const size_t mark = utf8_mark(bytes);
   if (mark == 0) return {std::move(bytes), ""};
   bytes.erase(0, mark);

@@ -49,8 +49,12 @@ bool belongs_to_model(const fs::directory_entry& entry, bool with_weights) {
 void copy_other_files(const std::string& model, const AtomicFolder& target) {
   constexpr size_t kLimit = size_t{1} << 30;
   std::map<std::string, bool> folders = {{"", false}};  // by path: whether weights are copied too
-  for (const ModuleEntry& module : read_module_list(model)) folders[module.path] |= module.kind != "Transformer" && !module.path.empty();
-  for (const auto& [path, weights] : std::map(folders)) folders[(fs::path(path) / "additional_chat_templates").string()] = false;
+  const auto templates = [](const std::string& path) { return (fs::path(path) / "additional_chat_templates").string(); };
+  folders.try_emplace(templates(""), false);
+  for (const ModuleEntry& module : read_module_list(model)) {
+    folders[module.path] |= module.kind != "Transformer" && !module.path.empty();
+    folders.try_emplace(templates(module.path), false);
+  }
   for (const auto& [path, with_weights] : folders) {
     const fs::path source = fs::path(model) / path;
     std::error_code ignored;
