@@ -203,8 +203,8 @@ LazyTensor concat(std::initializer_list<LazyTensor> parts, int axis = 0, Where w
 LazyTensor pad(const LazyTensor& x, std::span<const int64_t> low, std::span<const int64_t> high, const ScalarArg& value = 0.0,
                Where where = Where::here());
 ///@{
-/// x with x[starts + k*steps] replaced by `update`; `offset` (a run-time rank-0 integer) is added to the start of `offset_axis`. Moving x
-/// in donates it: the result takes its memory when nothing else holds it.
+/// x with x[starts + k*steps] replaced by `update`; `offset` (a run-time integer: rank 0, or one for each row of axis 0) is added to the
+/// start of `offset_axis`. Moving x in donates it: the result takes its memory when nothing else holds it.
 LazyTensor slice_update(LazyTensor&& x, const LazyTensor& update, std::span<const int64_t> starts, std::span<const int64_t> steps = {},
                         const LazyTensor& offset = {}, int offset_axis = 0, Where where = Where::here());
 LazyTensor slice_update(const LazyTensor& x, const LazyTensor& update, std::span<const int64_t> starts, std::span<const int64_t> steps = {},
@@ -225,13 +225,19 @@ ValuesAndIndices sort(const LazyTensor& x, int axis = -1, bool descending = fals
 ValuesAndIndices topk(const LazyTensor& x, int64_t k, int axis = -1, Where where = Where::here());
 ///@}
 
-/// Rotary position embedding (Su et al. 2021), half-split pairing. x (..., tokens, size); cos and sin (positions, size/2).
+/// Rotary position embedding (Su et al. 2021), half-split pairing. x (..., tokens, size); cos and sin (positions, size/2); offset: run-time
+/// i32, the position of the first token, rank 0 or one for each row of axis 0.
 LazyTensor rope(const LazyTensor& x, const LazyTensor& cos, const LazyTensor& sin, const LazyTensor& offset, Where where = Where::here());
-/// What a query may see.
+/// What a query may see, and what becomes of scores. Query t of nq is at position length - nq + t.
 struct AttentionOptions {
-  bool causal = false;  ///< query t of nq sees the first length - nq + t + 1 keys
-  LazyTensor mask;      ///< bool (true takes part) or float (added), broadcast to (batch, heads, nq, nk)
-  LazyTensor length;    ///< run-time i32: keys in use; default all
+  bool causal = false;                    ///< it sees no key after its position
+  int64_t window_left = -1;               ///< keys before its position that it sees (Beltagy et al. 2020); -1: all
+  int64_t window_right = -1;              ///< keys after its position that it sees; -1: all
+  LazyTensor mask = {};                   ///< bool (true takes part) or float (added), broadcast to (batch, heads, nq, nk)
+  LazyTensor length = {};                 ///< run-time i32, rank 0 or (batch): keys in use; default all
+  std::optional<ScalarArg> softcap = {};  ///< cap * tanh(score / cap) in place of a score, before the mask (Gemma Team 2024)
+  LazyTensor sinks = {};                  ///< (heads): scores of keys without a value that every query sees (Xiao et al. 2023)
+  LazyTensor first_key = {};              ///< run-time i32 (batch, nq): keys before it are not seen, as where texts lie one after the other
 };
 /// softmax(q k^T * scale) v with grouped heads: q (batch, heads, nq, size), k and v (batch, kv_heads, nk, size).
 LazyTensor scaled_dot_product_attention(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v, const ScalarArg& scale,

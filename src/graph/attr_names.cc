@@ -4,11 +4,13 @@
 
 #include <bit>
 
+#include "graph/attention_operands.h"
+
 namespace lazuli {
 
 namespace {
 
-enum class Kind : uint8_t { number, flag, axes, permutation, real, dtype, activation, parts };
+enum class Kind : uint8_t { number, flag, axes, permutation, real, dtype, activation, parts, window, attention };
 
 struct AttrName {
   Op op;
@@ -64,12 +66,19 @@ constexpr AttrName kNames[] = {
     {Op::topk, 2, "k", Kind::number},
     {Op::rope, 0, "back", Kind::flag},
     {Op::sdpa, 0, "causal", Kind::flag},
+    {Op::sdpa, 1, "window_left", Kind::window},
+    {Op::sdpa, 2, "window_right", Kind::window},
+    {Op::sdpa, 3, "with", Kind::attention},
     {Op::sdpa_backward, 0, "causal", Kind::flag},
+    {Op::sdpa_backward, 1, "window_left", Kind::window},
+    {Op::sdpa_backward, 2, "window_right", Kind::window},
+    {Op::sdpa_backward, 3, "with", Kind::attention},
     {Op::sdpa_packed, 0, "causal", Kind::flag},
     {Op::cross_entropy, 0, "ignore_index", Kind::number},
     {Op::cross_entropy_backward, 0, "ignore_index", Kind::number},
     {Op::linear_cross_entropy, 0, "ignore_index", Kind::number},
     {Op::linear_cross_entropy, 1, "transpose_w", Kind::flag},
+    {Op::linear_cross_entropy, 2, "softcap", Kind::flag},
     {Op::dequantize, 0, "group", Kind::number},
     {Op::dequantize, 1, "dtype", Kind::dtype},
     {Op::lora_fused, 0, "transpose_a", Kind::flag},
@@ -103,6 +112,14 @@ std::string permutation_text(int64_t nibbles, int rank) {
   return "[" + text + "]";
 }
 
+std::string attention_parts_text(int64_t parts) {
+  std::string text;
+  for (const AttentionPart part : kAttentionParts) {
+    if ((parts & static_cast<int64_t>(part)) != 0) text += fmt::format("{}{}", text.empty() ? "" : ",", name_of(part));
+  }
+  return text;
+}
+
 std::string value_text(const GraphNode& node, const AttrName& attr, int64_t value) {
   switch (attr.kind) {
     case Kind::axes:
@@ -117,11 +134,20 @@ std::string value_text(const GraphNode& node, const AttrName& attr, int64_t valu
       return value > 0 && value < kOpCount ? std::string(name_of(static_cast<Op>(value))) : fmt::format("{}", value);
     case Kind::parts:
       return value == 1 ? "bias" : value == 2 ? "residual" : "bias,residual";
+    case Kind::window:
+      return fmt::format("{}", value - 1);
+    case Kind::attention:
+      return attention_parts_text(value);
     case Kind::number:
     case Kind::flag:
       break;
   }
   return fmt::format("{}", value);
+}
+
+/// Kinds whose 0 says that there is none.
+bool is_optional(Kind kind) {
+  return kind == Kind::flag || kind == Kind::parts || kind == Kind::activation || kind == Kind::window || kind == Kind::attention;
 }
 
 }  // namespace
@@ -131,8 +157,7 @@ std::vector<std::pair<std::string, std::string>> describe_attrs(const GraphNode&
   for (const AttrName& attr : kNames) {
     if (attr.op != node.op) continue;
     int64_t value = node.attrs.i[attr.index];
-    bool optional = attr.kind == Kind::flag || attr.kind == Kind::parts || attr.kind == Kind::activation;
-    if (optional && value == 0) continue;
+    if (is_optional(attr.kind) && value == 0) continue;
     result.emplace_back(attr.name, attr.kind == Kind::flag ? std::string() : value_text(node, attr, value));
   }
   if (node.attrs.list.size() > 0) {

@@ -14,8 +14,8 @@ LazyTensor to_float(const LazyTensor& x, Where where);
 LazyTensor to_number(const LazyTensor& x, Where where);
 /// i8 and u8 become i32: what indexes an axis.
 LazyTensor to_index(const LazyTensor& x, Where where);
-/// A rank-0 i32 (0 when `x` is empty).
-LazyTensor to_i32_scalar(const LazyTensor& x, int64_t otherwise, Where where);
+/// As i32, of rank 0 or one number a row; the rank-0 `otherwise` when `x` is empty.
+LazyTensor to_i32_by_row(const LazyTensor& x, int64_t otherwise, Where where);
 /// A rank-0 operand in f32, or f64 beside f64 data.
 LazyTensor factor(const ScalarArg& s, DType data);
 /// The dtype of `x (+) s` where a plain number takes x's dtype if that can hold it.

@@ -25,7 +25,7 @@ LazyTensor to_index(const LazyTensor& x, Where where) {
   return x.dtype() == DType::i8 || x.dtype() == DType::u8 ? to_dtype(x, DType::i32, where) : x;
 }
 
-LazyTensor to_i32_scalar(const LazyTensor& x, int64_t otherwise, Where where) {
+LazyTensor to_i32_by_row(const LazyTensor& x, int64_t otherwise, Where where) {
   if (!x.defined()) return LazyTensor::scalar_int(otherwise);
   return x.dtype() == DType::i64 ? to_dtype(x, DType::i32, where) : x;
 }

@@ -1,6 +1,7 @@
 // Implements the recording functions of reductions, matrix products, softmax, norms, attention, losses and AdamW.
 #include <fmt/format.h>
 
+#include "graph/attention_operands.h"
 #include "graph/ops_common.h"
 #include "lazuli/error.h"
 
@@ -120,19 +121,28 @@ LazyTensor group_norm(const LazyTensor& x, int groups, const LazyTensor& weight,
 }
 
 LazyTensor rope(const LazyTensor& x, const LazyTensor& cos, const LazyTensor& sin, const LazyTensor& offset, Where where) {
-  return record(Op::rope, {to_float(x, where), cos, sin, ops::to_i32_scalar(offset, 0, where)}, {}, nullptr, where);
+  return record(Op::rope, {to_float(x, where), cos, sin, ops::to_i32_by_row(offset, 0, where)}, {}, nullptr, where);
 }
 
 LazyTensor scaled_dot_product_attention(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v, const ScalarArg& scale,
                                         const AttentionOptions& options, Where where) {
   const DType t = promote_float({&q, &k, &v});
-  Attrs attrs;
-  attrs.i[0] = options.causal ? 1 : 0;
   const int64_t keys = k.rank() >= 2 ? k.dim(-2) : 0;
-  const LazyTensor length = ops::to_i32_scalar(options.length, keys, where);
-  const LazyTensor operands[] = {to_dtype(q, t, where), to_dtype(k, t, where), to_dtype(v, t, where), factor(scale, t), length,
-                                 options.mask};
-  return record_all(Op::sdpa, std::span(operands).first(options.mask.defined() ? 6 : 5), attrs, nullptr, {}, where)[0];
+  std::vector<LazyTensor> operands{to_dtype(q, t, where), to_dtype(k, t, where), to_dtype(v, t, where), factor(scale, t),
+                                   ops::to_i32_by_row(options.length, keys, where)};
+  std::vector<AttentionPart> parts;
+  const auto add = [&](AttentionPart part, const LazyTensor& operand) {
+    if (!operand.defined()) return;
+    parts.push_back(part);
+    operands.push_back(operand);
+  };
+  add(AttentionPart::mask, options.mask);
+  if (options.softcap) add(AttentionPart::softcap, factor(*options.softcap, t));
+  if (options.sinks.defined()) add(AttentionPart::sinks, to_dtype(options.sinks, t == DType::f64 ? t : DType::f32, where));
+  if (options.first_key.defined()) add(AttentionPart::first_key, to_dtype(options.first_key, DType::i32, where));
+  Attrs attrs;
+  set_attention(attrs, options.causal, options.window_left, options.window_right, parts);
+  return record_all(Op::sdpa, operands, attrs, nullptr, {}, where)[0];
 }
 
 LazyTensor scaled_dot_product_attention_packed(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v, const ScalarArg& scale,

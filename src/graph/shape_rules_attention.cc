@@ -1,6 +1,7 @@
 // Shape and dtype rules of attention and of the rotary embedding.
 #include <fmt/format.h>
 
+#include "graph/attention_operands.h"
 #include "graph/shape_rules_check.h"
 
 namespace lazuli::shape_rules {
@@ -8,7 +9,6 @@ namespace lazuli::shape_rules {
 namespace {
 
 void need_mask(const Request& r, size_t k, const Shape& scores) {
-  if (r.inputs.size() <= k) return;
   const TensorSpec& mask = r.in(k);
   if (mask.dtype != DType::boolean && !is_float(mask.dtype)) {
     fail_dtype(r, fmt::format("mask: bool or a float dtype is expected, got {}", name_of(mask.dtype)));
@@ -16,6 +16,22 @@ void need_mask(const Request& r, size_t k, const Shape& scores) {
   if (!broadcasts_to(mask.shape, scores)) {
     fail_shape(r, fmt::format("mask {} does not broadcast to (batch, heads, nq, nk) = {}", to_string(mask.shape), to_string(scores)));
   }
+}
+
+void need_i32(const Request& r, size_t k, const char* what) {
+  if (r.in(k).dtype != DType::i32) fail_dtype(r, fmt::format("{}: i32 is expected, got {}", what, name_of(r.in(k).dtype)));
+}
+
+void need_statistics_dtype(const Request& r, size_t k, const char* what) {
+  if (const DType t = statistics_dtype(r); r.in(k).dtype != t) {
+    fail_dtype(r, fmt::format("{}: {} is expected, got {}", what, name_of(t), name_of(r.in(k).dtype)));
+  }
+}
+
+/// An i32: one for all rows, or one for each of the `batch` rows of axis 0.
+void need_i32_by_row(const Request& r, size_t k, const char* what, int64_t batch) {
+  need_by_row(r, k, what, batch);
+  need_i32(r, k, what);
 }
 
 struct AttentionShapes {
@@ -36,9 +52,31 @@ AttentionShapes attention_shapes(const Request& r) {
   return {{q[0], q[1], q[2], v[3]}, {q[0], q[1], q[2]}, {q[0], q[1], q[2], k[2]}};
 }
 
-void need_length(const Request& r, size_t k) {
-  need_rank(r, k, "length", 0);
-  if (r.in(k).dtype != DType::i32) fail_dtype(r, fmt::format("length: i32 is expected, got {}", name_of(r.in(k).dtype)));
+/// Windows, scale, length and the optional operands of attention whose scores have this shape.
+void need_attention(const Request& r, const Shape& scores) {
+  const AttentionOperands o(r.op, r.attrs);
+  for (size_t k : {size_t{1}, size_t{2}}) {
+    if (r.attrs.i[k] < 0 || r.attrs.i[k] > AttentionOperands::kAll) {
+      fail_value(
+          r, fmt::format("a window of 0 to {} keys, or -1 for none, is expected, got {}", AttentionOperands::kAll - 1, r.attrs.i[k] - 1));
+    }
+  }
+  if (r.attrs.i[3] < 0 || r.attrs.i[3] > 15) fail_value(r, fmt::format("optional operands {} are not known", r.attrs.i[3]));
+  if (r.inputs.size() != o.count) {
+    fail_value(r, fmt::format("{} operands are expected by the attribute `with`, got {}", o.count, r.inputs.size()));
+  }
+  need_factor(r, o.scale, "scale");
+  need_i32_by_row(r, o.length, "length", scores[0]);
+  if (const auto k = o.find(AttentionPart::mask)) need_mask(r, *k, scores);
+  if (const auto k = o.find(AttentionPart::softcap)) need_factor(r, *k, "softcap");
+  if (const auto k = o.find(AttentionPart::sinks)) {
+    need_shape(r, *k, "sinks", {scores[1]});
+    need_statistics_dtype(r, *k, "sinks");
+  }
+  if (const auto k = o.find(AttentionPart::first_key)) {
+    need_shape(r, *k, "first_key", {scores[0], scores[2]});
+    need_i32(r, *k, "first_key");
+  }
 }
 
 /// Operands [0, count) turned by the tables and the offset behind them.
@@ -52,11 +90,10 @@ Specs turned(const Request& r, size_t count) {
     if (t != DType::f32 && t != r.in(0).dtype)
       fail_dtype(r, fmt::format("tables: f32 or {} is expected, got {}", name_of(r.in(0).dtype), name_of(t)));
   }
-  need_rank(r, count + 2, "offset", 0);
-  if (const DType t = r.in(count + 2).dtype; t != DType::i32) fail_dtype(r, fmt::format("offset: i32 is expected, got {}", name_of(t)));
   Specs results;
   for (size_t k = 0; k < count; ++k) {
-    need_min_rank(r, k, "x", 2);
+    need_min_rank(r, k, "x", r.in(count + 2).shape.rank() == 0 ? 2 : 3);
+    need_i32_by_row(r, count + 2, "offset", r.in(k).shape[0]);
     const Shape &x = r.in(k).shape, &table = r.in(count).shape;
     const int64_t tokens = x[x.rank() - 2];
     if (table[0] < tokens || table[1] > x.back() / 2) {
@@ -75,9 +112,7 @@ Specs infer_rope_pair(const Request& r) { return turned(r, 2); }
 
 Specs infer_sdpa(const Request& r) {
   const AttentionShapes s = attention_shapes(r);
-  need_factor(r, 3, "scale");
-  need_length(r, 4);
-  need_mask(r, 5, s.scores);
+  need_attention(r, s.scores);
   return {{r.in(0).dtype, s.result}, {statistics_dtype(r), s.lse}};
 }
 
@@ -86,14 +121,10 @@ Specs infer_sdpa_backward(const Request& r) {
   need_same_dtype(r, 3);
   need_shape(r, 3, "result", s.result);
   need_shape(r, 4, "lse", s.lse);
-  if (const DType t = statistics_dtype(r); r.in(4).dtype != t) {
-    fail_dtype(r, fmt::format("lse: {} is expected, got {}", name_of(t), name_of(r.in(4).dtype)));
-  }
+  need_statistics_dtype(r, 4, "lse");
   need_same_dtype(r, 5);
   need_shape(r, 5, "g", s.result);
-  need_factor(r, 6, "scale");
-  need_length(r, 7);
-  need_mask(r, 8, s.scores);
+  need_attention(r, s.scores);
   return {r.in(0), r.in(1), r.in(2)};
 }
 

@@ -56,6 +56,12 @@ void need_factor(const Request& r, size_t k, const char* what) {
   const DType t = r.in(k).dtype;
   if (t != DType::f32 && t != DType::f64) fail_dtype(r, fmt::format("{}: f32 or f64 is expected, got {}", what, name_of(t)));
 }
+void need_by_row(const Request& r, size_t k, const char* what, int64_t batch) {
+  const Shape& shape = r.in(k).shape;
+  if (shape.rank() == 0 || shape == Shape{batch}) return;
+  fail_shape(r,
+             fmt::format("{}: one number, or one for each of the {} rows of axis 0, is expected, got {}", what, batch, to_string(shape)));
+}
 void need_offset(const Request& r, size_t k, const char* what) {
   need_rank(r, k, what, 0);
   need_index(r, k, what);

@@ -27,6 +27,8 @@ void need_min_rank(const Request& r, size_t k, const char* what, int rank);
 void need_shape(const Request& r, size_t k, const char* what, const Shape& shape);
 /// A rank-0 factor: f32 or f64.
 void need_factor(const Request& r, size_t k, const char* what);
+/// One number for all rows, or one for each of the `batch` rows of axis 0.
+void need_by_row(const Request& r, size_t k, const char* what, int64_t batch);
 /// A rank-0 i32 or i64.
 void need_offset(const Request& r, size_t k, const char* what);
 /// A rank-0 operand of operand 0's dtype.

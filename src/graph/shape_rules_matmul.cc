@@ -135,6 +135,10 @@ Specs infer_linear_cross_entropy(const Request& r) {
   need_index(r, 2, "targets");
   need_shape(r, 2, "targets", rows);
   need_factor(r, 3, "smoothing");
+  const bool capped = r.attrs.i[2] != 0;
+  if (r.inputs.size() != (capped ? 5U : 4U))
+    fail_value(r, fmt::format("{} operands are expected, got {}", capped ? 5 : 4, r.inputs.size()));
+  if (capped) need_factor(r, 4, "softcap");
   if (classes == 0 && rows.numel() != 0) fail_shape(r, fmt::format("w {} has no classes", to_string(r.in(1).shape)));
   const DType t = statistics_dtype(r);
   return {{t, rows}, {t, rows}, r.in(0)};

@@ -169,21 +169,29 @@ Specs infer_dropout(const Request& r) {
 
 Specs infer_sample(const Request& r) {
   need_float(r, 0);
-  need_rank(r, 0, "logits", 1);
-  const int64_t n = r.in(0).shape[0];
+  const Shape& logits = r.in(0).shape;
+  if (logits.rank() != 2) need_rank(r, 0, "logits", 1);
+  const int64_t n = logits[logits.rank() - 1];
+  const Shape rows = prefix(logits, logits.rank() - 1);
   // The sum of as many masses fits 64 bits.
   if (n < 1 || n > int64_t{1} << 23) fail_shape(r, fmt::format("1 to {} logits are expected, got {}", int64_t{1} << 23, n));
-  need_rank(r, 1, "ids", 1);
+  const Shape& ids = r.in(1).shape;
+  need_rank(r, 1, "ids", logits.rank());
+  if (prefix(ids, ids.rank() - 1) != rows)
+    fail_shape(r, fmt::format("ids {} must have the rows of logits {}", to_string(ids), to_string(logits)));
+  Shape four = ids;
+  four[ids.rank() - 1] = 4;
   const auto need_dtype = [&](size_t k, const char* what, DType dtype) {
     if (r.in(k).dtype != dtype) fail_dtype(r, fmt::format("{}: {} is expected, got {}", what, name_of(dtype), name_of(r.in(k).dtype)));
   };
   need_dtype(1, "ids", DType::i32);
-  need_offset(r, 2, "length");
-  need_shape(r, 3, "rules", {4});
+  need_shape(r, 2, "length", rows);
+  need_index(r, 2, "length");
+  need_shape(r, 3, "rules", four);
   need_dtype(3, "rules", DType::f32);
-  need_shape(r, 4, "counts", {4});
+  need_shape(r, 4, "counts", four);
   need_dtype(4, "counts", DType::i64);
-  return {{DType::i32, {}}};
+  return {{DType::i32, rows}};
 }
 
 Specs infer_adamw(const Request& r) {

@@ -153,16 +153,28 @@ Specs infer_pad(const Request& r) {
   return {out};
 }
 
+namespace {
+
+/// With an offset a row, the rows of axis 0 of x and of the update are the same.
+void need_rows_of_update(const Request& r, const Shape& x, const Shape& update) {
+  if (x.rank() < 2 || r.attrs.i[0] == 0) fail_shape(r, "offset: one number is expected where axis 0 is shifted");
+  need_by_row(r, 2, "offset", x[0]);
+  if (update[0] != x[0]) fail_shape(r, fmt::format("update {} must have the {} rows of {}", to_string(update), x[0], to_string(x)));
+}
+
+}  // namespace
+
 Specs infer_slice_update(const Request& r) {
   const Shape& x = r.in(0).shape;
   const Shape& update = r.in(1).shape;
   need_same_dtype(r, 1);
-  need_offset(r, 2, "offset");
+  need_index(r, 2, "offset");
   need_list(r, x.rank());
   if (x.rank() > 0) need_axis(r, r.attrs.i[0], x.rank());
   if (update.rank() != x.rank()) {
     fail_shape(r, fmt::format("update {} must have as many dimensions as {}", to_string(update), to_string(x)));
   }
+  if (r.in(2).shape.rank() != 0) need_rows_of_update(r, x, update);
   for (int i = 0; i < x.rank(); ++i) {
     const auto k = static_cast<size_t>(i);
     need_range(r, i, r.attrs.list[k], r.attrs.list[k + static_cast<size_t>(x.rank())], update[i], x[i]);

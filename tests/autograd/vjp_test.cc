@@ -156,6 +156,8 @@ TEST_F(Vjp, DefinitionsGiveWhatTheOpsGive) {
       {Op::layer_norm_backward, {}, {x, w, square(x), eps}},
       {Op::cross_entropy, ignore, {x, labels, eps}},
       {Op::rope, {}, {x, tables, square(tables), LazyTensor::scalar_int(2)}},
+      {Op::rope, {}, {reshape(x, {2, 1, 4}), tables, square(tables), LazyTensor::from_slice<int32_t>({4, 1}, {2})}},
+      {Op::rope, {}, {numbers({2, 3, 2, 5}, 5), tables, square(tables), LazyTensor::from_slice<int32_t>({0, 3}, {2})}},
       {Op::sdpa, {}, {reshape(x, {1, 2, 1, 4}), numbers({1, 1, 3, 4}, 5), numbers({1, 1, 3, 2}, 6), eps, LazyTensor::scalar_int(2)}},
   };
   for (const Case& c : cases) {

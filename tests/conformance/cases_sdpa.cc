@@ -1,7 +1,9 @@
 // Conformance cases of attention and its gradient.
+#include <algorithm>
 #include <limits>
 
 #include "conformance/cases.h"
+#include "graph/attention_operands.h"
 
 namespace lazuli::conformance {
 
@@ -13,6 +15,10 @@ struct Setup {
   bool causal = false;
   int64_t length = -1;  ///< -1: all keys
   enum Mask { none, boolean, added, row, hides_all } mask = none;
+  int64_t left = -1, right = -1;  ///< windows
+  bool by_row = false;            ///< the length of batch entry b is b less, but not less than 0
+  double softcap = 0;
+  bool sinks = false, first_keys = false;
 };
 
 const Setup kSetups[] = {
@@ -34,6 +40,32 @@ const Setup kSetups[] = {
     {"all hidden", 1, 2, 2, 3, 5, 8, 8, false, -1, Setup::hides_all},
     {"long", 1, 2, 1, 130, 130, 64, 64, true},
     {"odd size", 1, 1, 1, 33, 65, 24, 24},
+    {"window", 1, 2, 2, 9, 9, 16, 16, true, -1, Setup::none, 2},
+    {"window of two", 2, 2, 1, 7, 7, 16, 16, true, -1, Setup::none, 1},
+    {"window to both sides", 2, 2, 2, 70, 70, 16, 16, false, -1, Setup::none, 5, 3},
+    {"window to the right", 1, 2, 2, 70, 75, 16, 16, false, 72, Setup::none, -1, 4},
+    {"long window", 1, 4, 2, 150, 150, 32, 32, true, -1, Setup::none, 70},
+    {"short window of a long row", 1, 2, 1, 200, 200, 64, 64, true, -1, Setup::none, 9},
+    {"window while decoding", 1, 4, 2, 1, 300, 32, 32, true, 290, Setup::none, 70},
+    {"window of prefill in a cache", 2, 4, 2, 6, 90, 16, 16, true, 80, Setup::none, 20},
+    {"window with mask", 2, 2, 2, 9, 9, 16, 16, true, -1, Setup::boolean, 3},
+    {"length by row", 3, 4, 2, 5, 20, 16, 16, false, 11, Setup::none, -1, -1, true},
+    {"decoding by row", 5, 4, 2, 1, 64, 32, 32, true, 37, Setup::none, -1, -1, true},
+    {"length by row, down to 0", 4, 2, 2, 3, 20, 8, 8, true, 2, Setup::none, -1, -1, true},
+    {"window and length by row", 3, 4, 2, 6, 90, 16, 16, true, 80, Setup::none, 20, -1, true},
+    {"softcap", 2, 2, 2, 9, 9, 16, 16, true, -1, Setup::none, -1, -1, false, 1.5},
+    {"softcap with window", 1, 4, 2, 70, 70, 32, 32, true, -1, Setup::none, 9, -1, false, 2},
+    {"softcap with added mask", 2, 2, 2, 5, 7, 8, 8, false, -1, Setup::added, -1, -1, false, 0.8},
+    {"softcap while decoding", 1, 4, 2, 1, 64, 32, 32, true, 37, Setup::none, -1, -1, false, 0.5},
+    {"sinks", 2, 4, 2, 9, 9, 16, 16, true, -1, Setup::none, -1, -1, false, 0, true},
+    {"sinks while decoding", 2, 4, 2, 1, 64, 32, 32, true, 37, Setup::none, 9, -1, true, 0, true},
+    {"sinks alone", 1, 2, 2, 3, 5, 8, 8, false, 0, Setup::none, -1, -1, false, 0, true},
+    {"texts in a row", 2, 4, 2, 70, 70, 16, 16, true, -1, Setup::none, -1, -1, false, 0, false, true},
+    {"texts in a row, all at once", 2, 4, 2, 70, 70, 16, 24, true, -1, Setup::boolean, 30, -1, true, 1.5, true, true},
+    {"wide window", 1, 2, 1, 70, 70, 160, 160, true, -1, Setup::none, 20},
+    {"wide", 1, 2, 1, 70, 70, 256, 256, true, -1, Setup::none, -1, -1, false, 3},
+    {"wider than values", 1, 2, 1, 70, 70, 192, 128, true},
+    {"very wide", 1, 2, 1, 20, 20, 512, 512, true},
     {"no queries", 1, 2, 2, 0, 5, 8, 8},
     {"no batch", 0, 2, 2, 3, 5, 8, 8},
     {"no keys", 1, 2, 2, 3, 0, 8, 8},
@@ -59,14 +91,43 @@ Tensor mask_of(const Setup& s, DType t) {
   return Tensor();
 }
 
+Tensor lengths_of(const Setup& s) {
+  const int64_t most = s.length < 0 ? s.keys : s.length;
+  if (!s.by_row) return scalar(DType::i32, static_cast<double>(most));
+  std::vector<int32_t> lengths;
+  for (int64_t b = 0; b < s.batch; ++b) lengths.push_back(static_cast<int32_t>(std::max<int64_t>(most - b, 0)));
+  return Tensor::from_vector(lengths, {s.batch});
+}
+
+/// Texts of 1 to 29 tokens, other ones in each row; some queries are told of a key behind their own.
+Tensor first_keys_of(const Setup& s) {
+  std::vector<int32_t> keys;
+  for (int64_t b = 0; b < s.batch; ++b) {
+    int32_t first = b == 0 ? -3 : 0;
+    for (int64_t t = 0; t < s.queries; ++t) {
+      if (t % (29 - 2 * b) == 1) first = static_cast<int32_t>(t);
+      keys.push_back(t % 17 == 16 ? static_cast<int32_t>(t + 1) : first);
+    }
+  }
+  return Tensor::from_vector(keys, {s.batch, s.queries});
+}
+
 OpCall forward(const Setup& s, DType t, Layout layout = Layout::row_major) {
   OpCall call{Op::sdpa,
               {laid_out(random(t, {s.batch, s.heads, s.queries, s.size}, 1), layout),
                laid_out(random(t, {s.batch, s.kv_heads, s.keys, s.size}, 2), layout),
-               laid_out(random(t, {s.batch, s.kv_heads, s.keys, s.value_size}, 3), layout), scalar(DType::f32, 0.3),
-               scalar(DType::i32, static_cast<double>(s.length < 0 ? s.keys : s.length))}};
-  call.attrs.i[0] = s.causal ? 1 : 0;
-  if (const Tensor mask = mask_of(s, t); mask.defined()) call.inputs.push_back(mask);
+               laid_out(random(t, {s.batch, s.kv_heads, s.keys, s.value_size}, 3), layout),
+               scalar(DType::f32, 0.3 * std::min(1.0, 64.0 / static_cast<double>(s.size))), lengths_of(s)}};
+  std::vector<AttentionPart> parts;
+  const auto add = [&](AttentionPart part, const Tensor& operand) {
+    parts.push_back(part);
+    call.inputs.push_back(operand);
+  };
+  if (const Tensor mask = mask_of(s, t); mask.defined()) add(AttentionPart::mask, mask);
+  if (s.softcap != 0) add(AttentionPart::softcap, scalar(DType::f32, s.softcap));
+  if (s.sinks) add(AttentionPart::sinks, random(t == DType::f64 ? t : DType::f32, {s.heads}, 12));
+  if (s.first_keys) add(AttentionPart::first_key, first_keys_of(s));
+  set_attention(call.attrs, s.causal, s.left, s.right, parts);
   return call;
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "conformance/cases.h"
+#include "graph/attention_operands.h"
 
 namespace lazuli::conformance {
 namespace {
@@ -140,7 +141,8 @@ TEST(Reference, AttentionAndItsGradient) {
   expect_values(results[0], {0.146160207, 0.392320415, 0.628529909, 1.10934648, 0.240243288, 0.580486576, 1.11627034, 1.82646523});
   expect_values(results[1], {0.806761217, 1.10033954, 0.709812438, 1.74592595});
   const Tensor mask = Tensor::from_vector<double>({1, 1, 0, 1, 1, 1}, {2, 3}).to(DType::boolean);
-  const OpCall masked{Op::sdpa, {qkv[0], qkv[1], qkv[2], number(0.8), integer(3), mask}, attrs(0)};
+  OpCall masked{Op::sdpa, {qkv[0], qkv[1], qkv[2], number(0.8), integer(3), mask}, attrs(0)};
+  masked.attrs.i[3] = static_cast<int64_t>(AttentionPart::mask);
   EXPECT_TRUE(identical(reference(masked)[0], results[0]));
 
   const Tensor g = f64({1, -1, 0.5, 2, 1, 0, 0, 1}, {1, 2, 2, 2});
@@ -179,6 +181,8 @@ TEST(Reference, Rope) {
   const auto rotated = reference({Op::rope, {x, cos, sin, integer(1)}})[0];
   expect_values(rotated, {-3, 2 * 0.6 - 4 * 0.8, 1, 4 * 0.6 + 2 * 0.8, 9});
   expect_values(reference({Op::rope, {rotated, cos, sin, integer(1)}, attrs(1)})[0], {1, 2, 3, 4, 9});
+  const Tensor rows = f64({1, 2, 3, 4, 1, 2, 3, 4}, {2, 1, 4});
+  expect_values(reference({Op::rope, {rows, cos, sin, i32({1, 0})}})[0], {-3, 2 * 0.6 - 4 * 0.8, 1, 4 * 0.6 + 2 * 0.8, 1, 2, 3, 4});
 }
 
 TEST(Reference, MatmulReadsTransposedAndBroadcastsBatches) {
@@ -215,6 +219,9 @@ TEST(Reference, MovesData) {
   expect_values(reference({Op::pad, {f64({1, 2}), number(7)}, attrs(0, 0, 0, {1, 2})})[0], {7, 1, 2, 7, 7});
   const OpCall update{Op::slice_update, {f64({0, 1, 2, 3, 4, 5}), f64({-1, -2}), integer(1)}, attrs(0, 0, 0, {1, 2})};
   expect_values(reference(update)[0], {0, 1, -1, 3, -2, 5});
+  const OpCall by_row{
+      Op::slice_update, {f64({0, 1, 2, 3, 4, 5}, {2, 3}), f64({-1, -2}, {2, 1}), i32({2, 0})}, attrs(1, 0, 0, {0, 0, 1, 1})};
+  expect_values(reference(by_row)[0], {0, 1, -1, -2, 4, 5});
   expect_values(reference({Op::slice_at, {x, integer(1)}, attrs(0), TensorSpec{DType::f64, {1, 2}}})[0], {3, 4});
   expect_values(reference({Op::one_hot, {i32({1, 0})}, attrs(2, static_cast<int64_t>(DType::i8))})[0], {0, 1, 1, 0});
   const OpCall q{Op::dequantize, {random(DType::u8, {4}, 1, 5, 6), f64({0.5, 2}), f64({1, 3})}, attrs(2, 0)};

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "conformance/cases.h"
+#include "graph/attention_operands.h"
 
 namespace lazuli::conformance {
 namespace {
@@ -108,6 +109,7 @@ OpCall attention(const Mask& m, DType t) {
       values.push_back(hidden(m, i, j) ? (m.kind == Mask::added ? -kInf : 0) : (m.kind == Mask::added ? 0.25F : 1));
   }
   call.inputs.push_back(Tensor::from_vector(values, {m.queries, m.keys}).to(m.kind == Mask::added ? t : DType::boolean));
+  call.attrs.i[3] = static_cast<int64_t>(AttentionPart::mask);
   return call;
 }
 

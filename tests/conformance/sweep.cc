@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "graph/attention_operands.h"
 #include "lazuli/error.h"
 
 namespace lazuli::conformance {
@@ -125,8 +126,15 @@ Case attention_case(Draw& d, bool gradient) {
   OpCall call{Op::sdpa,
               {d.numbers(t, {1, heads * group, q, size}), d.numbers(t, {1, heads, k, size}), d.numbers(t, {1, heads, k, value_size}),
                scalar(DType::f32, 0.6), scalar(DType::i32, static_cast<double>(length))},
-              attrs(d.one_in(2))};
-  if (d.one_in(3)) call.inputs.push_back(random(DType::boolean, d.one_in(2) ? Shape{q, k} : Shape{1, k}, d.seed()));
+              attrs(d.one_in(2), d.one_in(3) ? 1 + d.below(k) : 0, d.one_in(4) ? 1 + d.below(k) : 0)};
+  std::vector<AttentionPart> parts;
+  const auto add = [&](AttentionPart part, const Tensor& operand) {
+    call.attrs.i[3] |= static_cast<int64_t>(part);
+    call.inputs.push_back(operand);
+  };
+  if (d.one_in(3)) add(AttentionPart::mask, random(DType::boolean, d.one_in(2) ? Shape{q, k} : Shape{1, k}, d.seed()));
+  if (d.one_in(4)) add(AttentionPart::softcap, scalar(DType::f32, 1.5));
+  if (d.one_in(4)) add(AttentionPart::sinks, random(DType::f32, {heads * group}, d.seed()));
   const std::string what = "attention " + std::string(lazuli::name_of(t)) + " " + to_string(Shape{heads, group, q, k, size, value_size});
   if (!gradient) return {what, std::move(call), {8, half_spread(t), 1}};
   const auto results = run(reference_backend(), call);

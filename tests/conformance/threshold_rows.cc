@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "graph/attention_operands.h"
+
 namespace lazuli::conformance {
 
 namespace {
@@ -111,6 +113,7 @@ void Rows::rope(int64_t tokens, int64_t size) const {
   const Tensor x = numbers({2, tokens, size}, 1);
   add(to_string(x.shape()), {Op::rope, {x, cos, sin, scalar(DType::i32, 2)}}, {4, 4, 1});
   add(to_string(x.shape()), {Op::rope_pair, {x, numbers({1, tokens, size}, 4), cos, sin, scalar(DType::i32, 2)}}, {4, 4, 1});
+  add(to_string(x.shape()) + " by row", {Op::rope, {x, cos, sin, vector<int32_t>({3, 0})}}, {4, 4, 1});
 }
 
 void Rows::attention(const Heads& h, bool gradient) const {
@@ -118,7 +121,10 @@ void Rows::attention(const Heads& h, bool gradient) const {
               {numbers({1, h.heads, h.queries, h.size}, 1), numbers({1, h.kv_heads, h.keys, h.size}, 2),
                numbers({1, h.kv_heads, h.keys, h.value_size}, 3), scalar(DType::f32, 0.7), scalar(DType::i32, static_cast<double>(h.keys))},
               attrs(h.causal ? 1 : 0)};
-  if (h.masked) call.inputs.push_back(random(DType::boolean, {h.queries, h.keys}, 9));
+  if (h.masked) {
+    call.inputs.push_back(random(DType::boolean, {h.queries, h.keys}, 9));
+    call.attrs.i[3] = static_cast<int64_t>(AttentionPart::mask);
+  }
   const std::string what = to_string(Shape{h.heads, h.kv_heads, h.queries, h.keys, h.size, h.value_size}) + (h.causal ? " causal" : "");
   // Weights may be rounded to 16 bits before the second product.
   const Tolerance tolerance{8, t_ == DType::bf16 ? 0x1p17 : t_ == DType::f16 ? 0x1p14 : 64, 1};
@@ -194,6 +200,13 @@ void Rows::sample(int64_t n) const {
   // Temperature, top_p, min_p and penalty; top_k, the context that is penalised, where the draws begin, and the seed.
   const Tensor rules = vector<float>({0.8F, 0.95F, 0.02F, 1.3F}), counts = vector<int64_t>({40, 7, 31, 78});
   add(std::to_string(n), {Op::sample, {logits, ids, scalar(DType::i32, 33), rules, counts}}, kExact);
+  const Tensor both = random(t_, {2, n}, static_cast<uint64_t>(n) + 1, -9, 9),
+               greedy = vector<float>({0, 1, 0, 1, 0.8F, 0.95F, 0.02F, 1.3F});
+  add(std::to_string(n) + " by row",
+      {Op::sample,
+       {both, random_indices(DType::i32, {2, 40}, n, 6), vector<int32_t>({33, 20}), greedy.reshape({2, 4}),
+        vector<int64_t>({0, 0, 0, 0, 40, 7, 18, 78}).reshape({2, 4})}},
+      kExact);
 }
 
 void Rows::moves(int64_t n) const {
@@ -202,6 +215,8 @@ void Rows::moves(int64_t n) const {
   add(what, {Op::concat, {half, rest}, attrs(0)}, kExact);
   add(what, {Op::pad, {numbers({n - 5}, 4), scalar(t_, 0.5)}, attrs(0, 0, 0, {2, 3})}, kExact);
   add(what, {Op::slice_update, {numbers({n + 7}, 5), x, scalar(DType::i32, 3)}, attrs(0, 0, 0, {1, 1})}, kExact);
+  const Tensor by_row = numbers({2, n + 7}, 7), two = numbers({2, n}, 8);
+  add(what + " by row", {Op::slice_update, {by_row, two, vector<int32_t>({6, 0})}, attrs(1, 0, 0, {0, 1, 1, 1})}, kExact);
   add(what + " in steps", {Op::slice_update, {numbers({2 * n + 1}, 5), x, none}, attrs(0, 0, 0, {1, 2})}, kExact);
   add(what, {Op::slice_at, {numbers({n + 7}, 6), scalar(DType::i32, 4)}, attrs(0), TensorSpec{t_, {n}}}, kExact);
 }

@@ -1,4 +1,5 @@
 // Checks what the shape rules of products, rotations and attention refuse, and what stands just inside.
+#include "graph/attention_operands.h"
 #include "support/shape_call.h"
 
 namespace lazuli::testing {
@@ -178,11 +179,20 @@ TEST(ShapeRefusals, Rotations) {
     refuses(c.in(k, f64({5, 4})), "tables: f32 or f16 is expected, got f64");
     refuses(c.in(k + 1, f64({5, 4})), "tables: f32 or f16 is expected, got f64");
     refuses(c.in(k + 2, i64({})), "offset: i32 is expected, got i64");
-    refuses(c.in(k + 2, i32({1})), "offset: 0 dimensions are expected, got shape (1)");
+    refuses(c.in(k + 2, i32({1})), "offset: one number, or one for each of the 2 rows of axis 0, is expected, got (1)");
+    refuses(c.in(k + 2, i32({2, 1})), "offset: one number, or one for each of the 2 rows of axis 0, is expected, got (2, 1)");
+    refuses(c.in(0, f16({5, 8})).in(k + 2, i32({5})), "x: at least 3 dimensions are expected, got shape (5, 8)");
   }
   refuses(pair.in(1, f32({5, 8})), "[rope_pair] operand 1 is f32 where f16");
   refuses(pair.in(1, f16({6, 8})), "[rope_pair] tables (5, 4) do not fit x (6, 8)");
   refuses(pair.in(1, f16({8})), "[rope_pair] x: at least 2 dimensions are expected");
+  gives(rope.in(3, i32({2})), {x});
+  gives(rope.in(0, f16({0, 5, 8})).in(3, i32({0})), {f16({0, 5, 8})});
+  const Call by_row = pair.in(1, f16({2, 3, 5, 8})).in(4, i32({2}));
+  gives(by_row, {x, f16({2, 3, 5, 8})});
+  refuses(by_row.in(1, f16({5, 8})), "[rope_pair] x: at least 3 dimensions are expected, got shape (5, 8)");
+  refuses(by_row.in(1, f16({3, 5, 8})), "[rope_pair] offset: one number, or one for each of the 3 rows of axis 0, is expected, got (2)");
+  refuses(by_row.in(4, i64({2})), "[rope_pair] offset: i32 is expected, got i64");
 }
 
 TEST(ShapeRefusals, Attention) {
@@ -207,12 +217,29 @@ TEST(ShapeRefusals, Attention) {
     const size_t scale = c.op() == Op::sdpa ? 3 : 6;
     refuses(c.in(scale, f32({1})), "scale: 0 dimensions are expected, got shape (1)");
     refuses(c.in(scale, f16({})), "scale: f32 or f64 is expected, got f16");
-    refuses(c.in(scale + 1, i32({1})), "length: 0 dimensions are expected, got shape (1)");
+    refuses(c.in(scale + 1, i32({1})), "length: one number, or one for each of the 2 rows of axis 0, is expected, got (1)");
+    gives(c.in(scale + 1, i32({2})), c.run());
     refuses(c.in(scale + 1, i64({})), "length: i32 is expected, got i64");
-    gives(c.more(boolean({3, 5})), c.run());
-    gives(c.more(f32({2, 1, 3, 1})), c.run());
-    refuses(c.more(i32({3, 5})), "mask: bool or a float dtype is expected, got i32");
-    refuses(c.more(boolean({5, 3})), "mask (5, 3) does not broadcast");
+    const auto with = [&c](AttentionPart part, const TensorSpec& operand) { return c.i(3, static_cast<int64_t>(part)).more(operand); };
+    gives(with(AttentionPart::mask, boolean({3, 5})), c.run());
+    gives(with(AttentionPart::mask, f32({2, 1, 3, 1})), c.run());
+    refuses(with(AttentionPart::mask, i32({3, 5})), "mask: bool or a float dtype is expected, got i32");
+    refuses(with(AttentionPart::mask, boolean({5, 3})), "mask (5, 3) does not broadcast");
+    gives(with(AttentionPart::softcap, f32({})), c.run());
+    refuses(with(AttentionPart::softcap, f32({1})), "softcap: 0 dimensions are expected");
+    refuses(with(AttentionPart::softcap, f16({})), "softcap: f32 or f64 is expected, got f16");
+    gives(with(AttentionPart::sinks, f32({4})), c.run());
+    refuses(with(AttentionPart::sinks, f32({2})), "sinks: shape (4) is expected, got (2)");
+    refuses(with(AttentionPart::sinks, f16({4})), "sinks: f32 is expected, got f16");
+    gives(with(AttentionPart::first_key, i32({2, 3})), c.run());
+    refuses(with(AttentionPart::first_key, i32({3})), "first_key: shape (2, 3) is expected, got (3)");
+    refuses(with(AttentionPart::first_key, i64({2, 3})), "first_key: i32 is expected, got i64");
+    refuses(c.more(boolean({3, 5})), "operands are expected by the attribute `with`, got");
+    refuses(c.i(3, 2), "operands are expected by the attribute `with`, got");
+    refuses(c.i(3, 16), "optional operands 16 are not known");
+    refuses(c.i(1, -1), "a window of 0 to 1073741823 keys, or -1 for none, is expected, got -2");
+    refuses(c.i(2, int64_t{1} << 40), "a window of 0 to 1073741823 keys");
+    gives(c.i(1, 1).i(2, 3), c.run());
   }
   refuses(backward.in(3, f32({2, 4, 3, 6})), "[sdpa_backward] operand 3 is f32 where f16");
   refuses(backward.in(3, f16({2, 4, 3, 8})), "[sdpa_backward] result: shape (2, 4, 3, 6) is expected");

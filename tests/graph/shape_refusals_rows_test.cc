@@ -147,16 +147,33 @@ TEST(ShapeRefusals, Samples) {
   gives(c.in(0, f32({1})).in(1, i32({0})).in(2, i64({})), {i32({})});
   refuses(c.in(0, f16({kMost + 1})), "[sample] 1 to 8388608 logits are expected, got 8388609");
   refuses(c.in(0, f16({0})), "[sample] 1 to 8388608 logits are expected, got 0");
-  refuses(c.in(0, f16({1, 4})), "[sample] logits: 1 dimensions are expected, got shape (1, 4)");
+  refuses(c.in(0, f16({})), "[sample] logits: 1 dimensions are expected, got shape ()");
+  refuses(c.in(0, f16({1, 2, 4})), "[sample] logits: 1 dimensions are expected, got shape (1, 2, 4)");
   refuses(c.in(0, i32({4})), "[sample] operand 0: a float dtype is expected, got i32");
   refuses(c.in(1, i32({3, 3})), "[sample] ids: 1 dimensions are expected, got shape (3, 3)");
   refuses(c.in(1, i64({9})), "[sample] ids: i32 is expected, got i64");
   refuses(c.in(2, f32({})), "[sample] length: i32 or i64 is expected, got f32");
-  refuses(c.in(2, i32({1})), "[sample] length: 0 dimensions are expected, got shape (1)");
+  refuses(c.in(2, i32({1})), "[sample] length: shape () is expected, got (1)");
   refuses(c.in(3, f32({3})), "[sample] rules: shape (4) is expected, got (3)");
   refuses(c.in(3, f64({4})), "[sample] rules: f32 is expected, got f64");
   refuses(c.in(4, i64({5})), "[sample] counts: shape (4) is expected, got (5)");
   refuses(c.in(4, i32({4})), "[sample] counts: i64 is expected, got i32");
+}
+
+TEST(ShapeRefusals, SamplesOfRows) {
+  const Call c(Op::sample, {f16({3, 20}), i32({3, 9}), i32({3}), f32({3, 4}), i64({3, 4})});
+  gives(c, {i32({3})});
+  gives(Call(Op::sample, {f16({0, 20}), i32({0, 9}), i64({0}), f32({0, 4}), i64({0, 4})}), {i32({0})});
+  refuses(c.in(0, f16({3, 0})), "[sample] 1 to 8388608 logits are expected, got 0");
+  refuses(c.in(0, f16({20})), "[sample] ids: 1 dimensions are expected, got shape (3, 9)");
+  refuses(c.in(1, i32({9})), "[sample] ids: 2 dimensions are expected, got shape (9)");
+  refuses(c.in(1, i32({2, 9})), "[sample] ids (2, 9) must have the rows of logits (3, 20)");
+  refuses(c.in(2, i32({})), "[sample] length: shape (3) is expected, got ()");
+  refuses(c.in(2, i32({2})), "[sample] length: shape (3) is expected, got (2)");
+  refuses(c.in(3, f32({4})), "[sample] rules: shape (3, 4) is expected, got (4)");
+  refuses(c.in(3, f32({2, 4})), "[sample] rules: shape (3, 4) is expected, got (2, 4)");
+  refuses(c.in(4, i64({4})), "[sample] counts: shape (3, 4) is expected, got (4)");
+  refuses(c.in(4, i64({3, 5})), "[sample] counts: shape (3, 4) is expected, got (3, 5)");
 }
 
 TEST(ShapeRefusals, AdamW) {

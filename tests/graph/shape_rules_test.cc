@@ -43,7 +43,7 @@ TEST(OpTable, NamesFindTheirOps) {
 
 TEST(OpTable, OperandCountsAreChecked) {
   expect_error<GraphError>("[add] 2 operands are expected, got 1", Op::add, {f32({2})});
-  expect_error<GraphError>("[sdpa] 5 to 6 operands are expected", Op::sdpa, {f32({2})});
+  expect_error<GraphError>("[sdpa] 5 to 9 operands are expected", Op::sdpa, {f32({2})});
   expect_error<GraphError>("[concat] at least 1 operands are expected", Op::concat, {});
 }
 
@@ -125,7 +125,9 @@ TEST(ShapeRules, AttentionAndRope) {
   expect_error<ShapeError>("heads of q are not a multiple", Op::sdpa, bad);
   bad = operands;
   bad.push_back(boolean({3, 4}));
-  expect_error<ShapeError>("mask (3, 4) does not broadcast to (batch, heads, nq, nk) = (2, 4, 3, 5)", Op::sdpa, bad);
+  Attrs masked;
+  masked.i[3] = 1;
+  expect_error<ShapeError>("mask (3, 4) does not broadcast to (batch, heads, nq, nk) = (2, 4, 3, 5)", Op::sdpa, bad, masked);
   EXPECT_EQ(one(Op::rope, {f32({2, 3, 8}), f32({9, 4}), f32({9, 4}), i32({})}), f32({2, 3, 8}));
   expect_error<ShapeError>("[rope] tables (2, 4) do not fit x (2, 3, 8)", Op::rope, {f32({2, 3, 8}), f32({2, 4}), f32({2, 4}), i32({})});
 }

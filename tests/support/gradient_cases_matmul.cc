@@ -1,4 +1,5 @@
 // Gradient cases of matrix products, LoRA, rotary embedding and attention.
+#include "graph/attention_operands.h"
 #include "support/gradient_check.h"
 
 namespace lazuli::testing {
@@ -95,6 +96,13 @@ void add_rope_pair(std::vector<GradientCase>& cases) {
       {Op::rope_pair, "rope_pair", {numbers({2, 3, 5}, 1), numbers({1, 3, 4}, 4), numbers({5, 2}, 2), numbers({5, 2}, 3)}, [](X x) {
          return record_all(Op::rope_pair, std::vector<LazyTensor>{x[0], x[1], x[2], x[3], LazyTensor::scalar_int(1)}, {});
        }});
+  const LazyTensor offsets = LazyTensor::from_slice<int32_t>({2, 0}, {2});
+  cases.push_back({Op::rope_pair,
+                   "rope_pair_by_row",
+                   {numbers({2, 2, 2, 5}, 1), numbers({2, 3, 4}, 4), numbers({5, 2}, 2), numbers({5, 2}, 3)},
+                   [offsets](X x) {
+                     return record_all(Op::rope_pair, std::vector<LazyTensor>{x[0], x[1], x[2], x[3], offsets}, {});
+                   }});
 }
 
 void add_rope(std::vector<GradientCase>& cases) {
@@ -105,6 +113,13 @@ void add_rope(std::vector<GradientCase>& cases) {
         {Op::rope, back != 0 ? "rope_back" : "rope", {numbers({2, 3, 5}, 1), numbers({5, 2}, 2), numbers({5, 2}, 3)}, [attrs](X x) {
            return Y{record(Op::rope, {x[0], x[1], x[2], LazyTensor::scalar_int(1)}, attrs)};
          }});
+    const LazyTensor offsets = LazyTensor::from_slice<int32_t>({3, 0}, {2});
+    cases.push_back({Op::rope,
+                     back != 0 ? "rope_back_by_row" : "rope_by_row",
+                     {numbers({2, 3, 2, 5}, 1), numbers({5, 2}, 2), numbers({5, 2}, 3)},
+                     [attrs, offsets](X x) {
+                       return Y{record(Op::rope, {x[0], x[1], x[2], offsets}, attrs)};
+                     }});
   }
 }
 
@@ -113,12 +128,21 @@ struct MaskCase {
   bool causal;
   LazyTensor mask;
   int64_t length;
+  AttentionOptions options = {};
 };
 
 // The last mask hides every key from one query.
 std::vector<MaskCase> mask_cases() {
   const LazyTensor some = LazyTensor::from_slice<bool>({true, true, false, true, false, false, false, false}, {2, 4});
-  return {{"plain", false, {}, 4}, {"causal", true, {}, 4}, {"causal_short", true, {}, 3}, {"mask", false, some, 4}};
+  const LazyTensor first = LazyTensor::from_slice<int32_t>({0, 2}, {1, 2});
+  return {{"plain", false, {}, 4},
+          {"causal", true, {}, 4},
+          {"causal_short", true, {}, 3},
+          {"mask", false, some, 4},
+          {"window", true, {}, 4, {.window_left = 1}},
+          {"windows", false, {}, 4, {.window_left = 0, .window_right = 1}},
+          {"softcap", true, {}, 4, {.softcap = 0.8}},
+          {"first_key", true, {}, 4, {.first_key = first}}};
 }
 
 void add_sdpa(std::vector<GradientCase>& cases) {
@@ -127,21 +151,36 @@ void add_sdpa(std::vector<GradientCase>& cases) {
                    g = numbers({1, 2, 2, 2}, 7);
   for (const MaskCase& m : mask_cases()) {
     const std::string name = m.name;
-    AttentionOptions options{m.causal, m.mask, LazyTensor::scalar_int(m.length)};
+    AttentionOptions options = m.options;
+    options.causal = m.causal;
+    options.mask = m.mask;
+    options.length = LazyTensor::scalar_int(m.length);
     cases.push_back({Op::sdpa, "sdpa_" + name, {q, k, v, scale}, [options](X x) {
                        return Y{scaled_dot_product_attention(x[0], x[1], x[2], x[3], options)};
                      }});
     Attrs attrs;
-    attrs.i[0] = m.causal ? 1 : 0;
+    std::vector<AttentionPart> parts;
+    if (options.mask.defined()) parts.push_back(AttentionPart::mask);
+    if (options.softcap) parts.push_back(AttentionPart::softcap);
+    if (options.first_key.defined()) parts.push_back(AttentionPart::first_key);
+    set_attention(attrs, m.causal, options.window_left, options.window_right, parts);
     cases.push_back({Op::sdpa_backward, "sdpa_backward_" + name, {q, k, v, result, lse, g, scale}, [options, attrs](X x) {
                        std::vector<LazyTensor> operands(x.begin(), x.end());
                        operands.push_back(options.length);
                        if (options.mask.defined()) operands.push_back(options.mask);
+                       if (options.softcap) operands.push_back(LazyTensor::full({}, options.softcap->number, DType::f64));
+                       if (options.first_key.defined()) operands.push_back(options.first_key);
                        return record_all(Op::sdpa_backward, operands, attrs);
                      }});
   }
   cases.push_back({Op::sdpa, "sdpa_float_mask", {q, k, v, numbers({2, 1, 4}, 8)}, [](X x) {
-                     return Y{scaled_dot_product_attention(x[0], x[1], x[2], 0.7, {true, x[3], {}})};
+                     return Y{scaled_dot_product_attention(x[0], x[1], x[2], 0.7, {.causal = true, .mask = x[3]})};
+                   }});
+  cases.push_back({Op::sdpa, "sdpa_sinks", {q, k, v, numbers({2}, 9)}, [](X x) {
+                     return Y{scaled_dot_product_attention(x[0], x[1], x[2], 0.7, {.causal = true, .sinks = x[3]})};
+                   }});
+  cases.push_back({Op::sdpa, "sdpa_softcap_of_the_cap", {q, k, v, numbers({}, 9, 0.5, 1)}, [](X x) {
+                     return Y{scaled_dot_product_attention(x[0], x[1], x[2], 0.7, {.causal = true, .softcap = x[3]})};
                    }});
   cases.push_back({Op::sdpa, "sdpa_lse", {q, k, v, scale}, [](X x) {
                      const LazyTensor operands[] = {x[0], x[1], x[2], x[3], LazyTensor::scalar_int(4)};

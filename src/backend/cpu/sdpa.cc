@@ -23,7 +23,7 @@ class Forward {
  public:
   /// `exact`: the reference's kernel for the same rows.
   Forward(const KernelRequest& request, PreparedOp exact, bool packed)
-      : a_(request, 3), packed_(packed), exact_(std::move(exact)), update_(score_update()), multiply_(tile_fn(Op::mul, 2)) {
+      : a_(request), packed_(packed), exact_(std::move(exact)), update_(score_update()), multiply_(tile_fn(Op::mul, 2)) {
     if (packed) sequences_ = {request.inputs[4].shape[0] - 1, a_.q.tokens};
     queries_ = std::max<int64_t>(std::min(a_.q.tokens, kTaskRows / a_.group()), 1);
     rows_ = queries_ * a_.group();
@@ -32,10 +32,7 @@ class Forward {
   }
   int64_t tasks() const { return packed_ ? a_.k.heads * sequences_.most_blocks(queries_) : a_.batches * a_.k.heads * query_blocks(); }
   size_t scratch_bytes() const { return own_bytes() + exact_.thread_scratch_bytes; }
-  double flops() const {
-    const double pairs = static_cast<double>(a_.batches * a_.q.heads) * static_cast<double>(a_.q.tokens) * static_cast<double>(a_.k.tokens);
-    return 2 * pairs * static_cast<double>(a_.q.size + a_.v.size) * (a_.causal && a_.q.tokens > 1 ? 0.5 : 1);
-  }
+  double flops() const { return 2 * a_.pairs() * static_cast<double>(a_.q.size + a_.v.size); }
 
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     for (int64_t task = begin; task < end; ++task) {
@@ -43,7 +40,7 @@ class Forward {
         run_packed(args, task);
       } else {
         const int64_t blocks = query_blocks(), pair = task / blocks;
-        run_block(args, {pair / a_.k.heads, pair % a_.k.heads, task % blocks * queries_, a_.q.tokens, a_.length(args)});
+        run_block(args, {pair / a_.k.heads, pair % a_.k.heads, task % blocks * queries_, a_.visible(args, pair / a_.k.heads)});
       }
     }
   }
@@ -56,17 +53,18 @@ class Forward {
                                         kChunk)) *
            sizeof(float);
   }
-  /// Where a block of queries is: from query `first` of `tokens`, which see keys below `length`.
+  /// Where a block of queries is: from query `first` on.
   struct Block {
-    int64_t batch, kv_head, first, tokens, length;
+    int64_t batch, kv_head, first;
+    Visible seen;
     int64_t origin = 0;  ///< row of the first query and key, of packed sequences
   };
   struct Work {
     int64_t batch, kv_head, first, queries, rows;  ///< queries [first, first + queries) of each head
-    int64_t tokens, length, origin;
+    Visible seen;
+    int64_t origin;
     int64_t height;  ///< rows of a left panel
-    int64_t limit(const Attention& a, int64_t t) const { return a.limit(length, t, tokens); }
-    float scale;
+    float scale, cap;
     float *left, *right, *scores, *result, *top, *sum, *added;
     int64_t head(const Attention& a, int64_t row) const { return kv_head * a.group() + row / queries; }
     int64_t token(int64_t row) const { return first + row % queries; }
@@ -77,15 +75,16 @@ class Forward {
 
   void run_block(const KernelArgs& args, const Block& block) const {
     Work w = start(args, block);
-    const int64_t last = w.limit(a_, w.first + w.queries - 1);
-    for (int64_t j = 0; j < last; j += keys_) run_keys(args, w, j, std::min(keys_, last - j));
+    const int64_t last = w.seen.end(w.first + w.queries - 1);
+    for (int64_t j = w.seen.begin(w.first, w.queries); j < last; j += keys_) run_keys(args, w, j, std::min(keys_, last - j));
     finish(args, w);
   }
 
   void run_packed(const KernelArgs& args, int64_t task) const {
     const PackedSequences::Block block = sequences_.find(static_cast<const int32_t*>(args.in[4]), task / a_.k.heads, queries_);
     if (block.tokens == 0) return;
-    run_block(args, {0, task % a_.k.heads, block.first, block.tokens, block.blind ? 0 : block.tokens, block.origin});
+    const Visible seen{block.blind ? 0 : block.tokens, block.tokens, a_.told.left, a_.told.right};
+    run_block(args, {0, task % a_.k.heads, block.first, seen, block.origin});
   }
 
   Work start(const KernelArgs& args, const Block& block) const {
@@ -93,13 +92,13 @@ class Forward {
     w.batch = block.batch;
     w.kv_head = block.kv_head;
     w.first = block.first;
-    w.queries = std::min(queries_, block.tokens - w.first);
+    w.queries = std::min(queries_, block.seen.queries - w.first);
     w.rows = w.queries * a_.group();
     w.height = divide_up(w.rows, divide_up(w.rows, a_.kernels.max_rows));
-    w.tokens = block.tokens;
-    w.length = block.length;
+    w.seen = block.seen;
     w.origin = block.origin;
     w.scale = a_.scale(args);
+    w.cap = a_.cap(args);
     w.left = static_cast<float*>(args.thread_scratch);
     w.scores = w.left + rows_ * round_up(a_.q.size, kChunk);
     w.result = w.scores + rows_ * keys_;
@@ -108,10 +107,18 @@ class Forward {
     w.top = w.added + keys_;
     w.sum = w.top + rows_;
     std::fill_n(w.result, w.rows * ld(), 0.0f);
-    std::fill_n(w.top, w.rows, kHidden);
-    std::fill_n(w.sum, w.rows, 0.0f);
+    for (int64_t row = 0; row < w.rows; ++row) {
+      w.top[row] = sink(args, w.head(a_, row));
+      w.sum[row] = w.top[row] == kHidden ? 0.0f : 1.0f;
+    }
     pack_queries(args, w);
     return w;
+  }
+
+  /// What a row's largest score is before any key.
+  float sink(const KernelArgs& args, int64_t head) const {
+    if (!a_.sinks_at) return kHidden;
+    return static_cast<float>(factor(element_at(args.in[*a_.sinks_at], head, size_of(a_.sinks_dtype)), a_.sinks_dtype));
   }
 
   /// Left panels: row by row where rows of different heads meet, since these are not one matrix.
@@ -145,7 +152,10 @@ class Forward {
     for (int64_t i = 0; i < w.rows; i += w.height) {
       const int64_t h = std::min(w.height, w.rows - i);
       int64_t most = 0;
-      for (int64_t r = i; r < i + h; ++r) most = std::max(most, std::min(keys, w.limit(a_, w.token(r)) - first));
+      for (int64_t r = i; r < i + h; ++r) {
+        const int64_t end = w.seen.end(w.token(r)) - first;
+        if (w.seen.begin(w.token(r)) - first < std::min(keys, end)) most = std::max(most, std::min(keys, end));
+      }
       if (most <= 0) continue;
       float* panel = w.scores + i * keys_;
       for (int64_t r = 0; r < h; ++r) weigh(args, w, i + r, first, keys, panel + r * kChunk, h * kChunk);
@@ -184,7 +194,7 @@ class Forward {
       for (int64_t i = 0; i < w.rows; i += w.height) {
         const int64_t h = std::min(w.height, w.rows - i);
         const bool one_head = w.token(i + h - 1) == w.token(i) + h - 1;
-        if (one_head && w.limit(a_, w.token(i + h - 1)) <= first + j) continue;
+        if (one_head && w.seen.end(w.token(i + h - 1)) <= first + j) continue;
         const TileArgs tile{w.left + i * round_up(a_.q.size, kChunk),
                             w.right,
                             kPanel,
@@ -200,11 +210,12 @@ class Forward {
   }
 
   void weigh(const KernelArgs& args, const Work& w, int64_t row, int64_t first, int64_t keys, float* scores, int64_t step) const {
-    const int64_t t = w.token(row), visible = std::clamp<int64_t>(w.limit(a_, t) - first, 0, keys);
+    const int64_t t = w.token(row), visible = std::clamp<int64_t>(w.seen.end(t) - first, 0, keys);
+    const int64_t before = std::clamp<int64_t>(w.seen.begin(t) - first, 0, visible);
     const bool masked = a_.mask.used;
-    if (masked) a_.mask.read(args.in[a_.scale_input + 2], w.batch, w.head(a_, row), t, first, visible, w.added);
+    if (masked) a_.mask.read(a_.mask_data(args), w.batch, w.head(a_, row), t, first, visible, w.added);
     const float* added = masked ? w.added : nullptr;
-    const float factor = update_({scores, step, keys, visible, added, a_.mask.hides(), w.scale, w.top + row, w.sum + row});
+    const float factor = update_({scores, step, keys, before, visible, added, a_.mask.hides(), w.scale, w.cap, w.top + row, w.sum + row});
     float* result = w.result + row * ld();
     if (factor != 1.0f) multiply_(result, &factor, nullptr, result, a_.v.size);
   }
@@ -251,7 +262,7 @@ class Forward {
       } else {
         std::copy_n(result, a_.v.size, static_cast<float*>(out));
       }
-      if (sees && !std::isnan(w.sum[row]) && a_.hides(w.length) && has_nan(result, a_.v.size)) run_exact(args, at);
+      if (sees && !std::isnan(w.sum[row]) && a_.hides(w.seen.length) && has_nan(result, a_.v.size)) run_exact(args, at);
     }
   }
 
@@ -294,6 +305,7 @@ PreparedOp prepare_forward(const KernelRequest& request, const KernelRequest& se
   for (size_t i = 0; i < 3; ++i) {
     if (!has_contiguous_rows(seen.inputs[i])) op.needs_contiguous |= 1u << i;
   }
+  op.needs_contiguous |= strided_attention_operands(request);
   return op;
 }
 
@@ -311,7 +323,6 @@ PreparedOp prepare_sdpa_packed(const KernelRequest& request) {
   PreparedOp op = prepare_forward(request, {request.op, request.attrs, inputs, request.outputs}, "sdpa_packed", true);
   // What the sequences of typical texts leave of all pairs of tokens.
   op.flops /= static_cast<double>(std::max<int64_t>(request.inputs[4].shape[0] - 1, 1));
-  if (!request.inputs[4].contiguous) op.needs_contiguous |= 1u << 4;
   return op;
 }
 

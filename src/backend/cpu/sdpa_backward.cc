@@ -16,7 +16,7 @@ using threshold::sdpa::kQueries;
 class Backward {
  public:
   explicit Backward(const KernelRequest& request)
-      : a_(request, 6),
+      : a_(request),
         exact_(reference_backend().prepare(request)),
         result_(request.inputs[3]),
         g_(request.inputs[5]),
@@ -31,10 +31,7 @@ class Backward {
   size_t scratch_bytes() const {
     return std::max(static_cast<size_t>(layout(nullptr).floats) * sizeof(float), exact_.thread_scratch_bytes);
   }
-  double flops() const {
-    const double pairs = static_cast<double>(a_.batches * a_.q.heads) * static_cast<double>(a_.q.tokens) * static_cast<double>(a_.k.tokens);
-    return 2 * pairs * static_cast<double>(3 * a_.q.size + 2 * a_.v.size) * (a_.causal && a_.q.tokens > 1 ? 0.5 : 1);
-  }
+  double flops() const { return 2 * a_.pairs() * static_cast<double>(3 * a_.q.size + 2 * a_.v.size); }
 
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     for (int64_t task = begin; task < end; ++task) {
@@ -43,8 +40,9 @@ class Backward {
       w.seen = &seen;
       w.batch = task / a_.k.heads;
       w.kv_head = task % a_.k.heads;
-      w.length = a_.length(args);
+      w.visible = a_.visible(args, w.batch);
       w.scale = a_.scale(args);
+      w.cap = a_.cap(args);
       pack_keys(args, w);
       std::fill_n(w.dk, a_.k.tokens * ld_k(), 0.0f);
       std::fill_n(w.dv, a_.k.tokens * ld_v(), 0.0f);
@@ -58,7 +56,8 @@ class Backward {
       }
       store_rows(args.out[1], w.dk, ld_k(), task * a_.k.tokens, a_.k.tokens, a_.k.size, seen);
       store_rows(args.out[2], w.dv, ld_v(), task * a_.k.tokens, a_.k.tokens, a_.v.size, seen);
-      if (seen.nan && seen.sound_row && a_.hides(w.length)) exact_.phases[0].run(exact_.phases[0].state.get(), args, task, task + 1);
+      if (seen.nan && seen.sound_row && a_.hides(w.visible.length))
+        exact_.phases[0].run(exact_.phases[0].state.get(), args, task, task + 1);
     }
   }
 
@@ -69,17 +68,19 @@ class Backward {
   };
   struct Work {
     Seen* seen;
-    int64_t batch, kv_head, head, first, queries, length;
-    float scale;
+    int64_t batch, kv_head, head, first, queries;
+    Visible visible;
+    float scale, cap;
     float *keys, *values;              ///< left panels (keys, size)
     float* turned;                     ///< for each panel of keys: left panels of its transpose (size, keys)
     float *dk, *dv;                    ///< row-major sums
     float *queries_packed, *g_packed;  ///< right panels (size, queries)
     float* dq;                         ///< (size, queries)
     float *scores, *slopes, *added;    ///< of one panel of keys
-    float *lse, *delta, *limit;
-    float* row;      ///< one row, twice
-    int64_t floats;  ///< taken from scratch
+    float *lse, *delta;
+    float *begin, *end;  ///< a query sees the keys between
+    float* row;          ///< one row, twice
+    int64_t floats;      ///< taken from scratch
   };
   int64_t ld_k() const { return round_up(a_.q.size, kPanel); }
   int64_t ld_v() const { return round_up(a_.v.size, kPanel); }
@@ -101,26 +102,26 @@ class Backward {
     take(w.g_packed, a_.v.size * kQueries);
     take(w.dq, a_.q.size * kQueries);
     for (float** part : {&w.scores, &w.slopes, &w.added}) take(*part, height_ * kQueries);
-    for (float** part : {&w.lse, &w.delta, &w.limit}) take(*part, kQueries);
+    for (float** part : {&w.lse, &w.delta, &w.begin, &w.end}) take(*part, kQueries);
     take(w.row, 2 * std::max({ld_k(), ld_v(), kPanel * kQueries}));
     return w;
   }
 
   void pack_keys(const KernelArgs& args, const Work& w) const {
-    a_.kernels.pack_left({a_.k.at(args.in[1], w.batch, w.kv_head, 0), a_.k.token, 1}, w.length, a_.k.size, height_, w.keys);
-    a_.kernels.pack_left({a_.v.at(args.in[2], w.batch, w.kv_head, 0), a_.v.token, 1}, w.length, a_.v.size, height_, w.values);
-    for (int64_t j = 0; j < w.length; j += height_) {
+    a_.kernels.pack_left({a_.k.at(args.in[1], w.batch, w.kv_head, 0), a_.k.token, 1}, w.visible.length, a_.k.size, height_, w.keys);
+    a_.kernels.pack_left({a_.v.at(args.in[2], w.batch, w.kv_head, 0), a_.v.token, 1}, w.visible.length, a_.v.size, height_, w.values);
+    for (int64_t j = 0; j < w.visible.length; j += height_) {
       const MatrixRef turned{a_.k.at(args.in[1], w.batch, w.kv_head, j), 1, a_.k.token};
-      a_.kernels.pack_left(turned, a_.k.size, std::min(height_, w.length - j), height_, turned_panel(w, j));
+      a_.kernels.pack_left(turned, a_.k.size, std::min(height_, w.visible.length - j), height_, turned_panel(w, j));
     }
   }
   float* turned_panel(const Work& w, int64_t key) const { return w.turned + key / height_ * round_up(a_.k.size, kChunk) * kChunk; }
 
   /// Everything that a block of queries of one head gives.
   void run_queries(const KernelArgs& args, const Work& w) const {
-    const int64_t last = prepare_queries(args, w);
+    const int64_t last = prepare_queries(args, w), begin = w.visible.begin(w.first, w.queries);
     std::fill_n(w.dq, a_.q.size * kQueries, 0.0f);
-    for (int64_t j = 0; j < last; j += height_) run_keys(args, w, j, std::min(height_, w.length - j));
+    for (int64_t j = begin / height_ * height_; j < last; j += height_) run_keys(args, w, j, std::min(height_, w.visible.length - j));
     store_queries(args, w);
   }
 
@@ -128,16 +129,17 @@ class Backward {
   int64_t prepare_queries(const KernelArgs& args, const Work& w) const {
     int64_t last = 0;
     for (int64_t t = 0; t < kQueries; ++t) {
-      w.lse[t] = w.delta[t] = w.limit[t] = 0;
+      w.lse[t] = w.delta[t] = w.begin[t] = w.end[t] = 0;
       if (t >= w.queries) continue;
       const float lse = static_cast<const float*>(args.in[4])[(w.batch * a_.q.heads + w.head) * a_.q.tokens + w.first + t];
       if (lse == -std::numeric_limits<float>::infinity()) continue;
-      const int64_t limit = a_.limit(w.length, w.first + t);
+      const int64_t end = w.visible.end(w.first + t);
       if (!std::isnan(lse)) w.seen->sound_row = true;
       w.lse[t] = lse;
-      w.limit[t] = static_cast<float>(limit);
+      w.begin[t] = static_cast<float>(w.visible.begin(w.first + t));
+      w.end[t] = static_cast<float>(end);
       w.delta[t] = delta(args, w, t);
-      last = std::max(last, limit);
+      last = std::max(last, end);
     }
     for (int64_t t = 0; t < w.queries; t += kPanel) {
       const int64_t n = std::min(kPanel, w.queries - t);
@@ -176,7 +178,7 @@ class Backward {
     const bool masked = a_.mask.used;
     if (masked) read_mask(args, w, first, keys);
     const float* added = masked ? w.added : nullptr;
-    gradient_({w.scores, w.slopes, keys, columns, first, w.lse, w.delta, w.limit, added, a_.mask.hides(), w.scale});
+    gradient_({w.scores, w.slopes, keys, columns, first, w.lse, w.delta, w.begin, w.end, added, a_.mask.hides(), w.scale, w.cap});
     const void* g = g_.at(args.in[5], w.batch, w.head, w.first);
     add_product(w.scores, g, g_.token, w.dv + first * ld_v(), ld_v(), keys, w.queries, a_.v.size);
     const void* q = a_.q.at(args.in[0], w.batch, w.head, w.first);
@@ -213,7 +215,7 @@ class Backward {
   void read_mask(const KernelArgs& args, const Work& w, int64_t first, int64_t keys) const {
     std::fill_n(w.added, keys * kQueries, 0.0f);
     for (int64_t t = 0; t < w.queries; ++t) {
-      a_.mask.read(args.in[a_.scale_input + 2], w.batch, w.head, w.first + t, first, keys, w.row);
+      a_.mask.read(a_.mask_data(args), w.batch, w.head, w.first + t, first, keys, w.row);
       for (int64_t i = 0; i < keys; ++i) w.added[(t / kChunk * keys + i) * kChunk + t % kChunk] = w.row[i];
     }
   }
@@ -267,6 +269,7 @@ PreparedOp prepare_sdpa_backward(const KernelRequest& request) {
     if (!has_contiguous_rows(request.inputs[i])) op.needs_contiguous |= 1u << i;
   }
   if (!request.inputs[4].contiguous) op.needs_contiguous |= 1u << 4;
+  op.needs_contiguous |= strided_attention_operands(request);
   return op;
 }
 

@@ -26,26 +26,49 @@ void MaskView::read(const void* data, int64_t b, int64_t h, int64_t t, int64_t f
   });
 }
 
-Attention::Attention(const KernelRequest& request, size_t first)
+Attention::Attention(const KernelRequest& request)
     : op(request.op),
+      told(request.op, request.attrs),
       q(request.inputs[0]),
       k(request.inputs[1]),
       v(request.inputs[2]),
       batches(request.inputs[0].shape[0]),
-      causal(request.attrs.i[0] != 0),
-      scale_input(first),
-      scale_dtype(request.inputs[first].dtype),
-      length_dtype(request.inputs[first + 1].dtype),
+      scale_dtype(request.inputs[told.scale].dtype),
+      length_dtype(request.inputs[told.length].dtype),
+      length_by_row(request.op != Op::sdpa_packed && request.inputs[told.length].shape.rank() == 1),
+      cap_at(told.find(AttentionPart::softcap)),
+      sinks_at(told.find(AttentionPart::sinks)),
+      first_key_at(told.find(AttentionPart::first_key)),
       kernels(gemm_kernels(q.dtype)),
       f32_kernels(gemm_kernels(DType::f32)) {
-  if (request.inputs.size() > first + 2) mask = MaskView(request.inputs[first + 2], {batches, q.heads, q.tokens, k.tokens});
+  if (cap_at) cap_dtype = request.inputs[*cap_at].dtype;
+  if (sinks_at) sinks_dtype = request.inputs[*sinks_at].dtype;
+  if (const auto at = told.find(AttentionPart::mask)) mask = MaskView(request.inputs[*at], {batches, q.heads, q.tokens, k.tokens});
 }
 
-int64_t Attention::length(const KernelArgs& args) const {
-  const int64_t length = integer_at(args.in[scale_input + 1], length_dtype);
-  if (length >= 0 && length <= k.tokens) return length;
-  throw ValueError("[" + std::string(name_of(op)) + "] length " + std::to_string(length) + " is not between 0 and the " +
+Visible Attention::visible(const KernelArgs& args, int64_t batch) const {
+  Visible seen{0, q.tokens, told.left, told.right};
+  seen.length = integer_at(element_at(args.in[told.length], length_by_row ? batch : 0, size_of(length_dtype)), length_dtype);
+  if (first_key_at) seen.first_keys = static_cast<const int32_t*>(args.in[*first_key_at]) + batch * q.tokens;
+  if (seen.length >= 0 && seen.length <= k.tokens) return seen;
+  throw ValueError("[" + std::string(name_of(op)) + "] length " + std::to_string(seen.length) + " is not between 0 and the " +
                    std::to_string(k.tokens) + " keys");
+}
+
+double Attention::pairs() const {
+  const auto queries = static_cast<double>(q.tokens), keys = static_cast<double>(k.tokens);
+  const bool causal = told.right == 0 && q.tokens > 1;
+  const auto window = static_cast<double>(told.left) + static_cast<double>(told.right) + 1;
+  return static_cast<double>(batches * q.heads) * queries * std::min(keys * (causal ? 0.5 : 1), window);
+}
+
+uint32_t strided_attention_operands(const KernelRequest& request) {
+  const AttentionOperands told(request.op, request.attrs);
+  uint32_t strided = 0;
+  for (const auto at : {std::optional(told.length), told.find(AttentionPart::sinks), told.find(AttentionPart::first_key)}) {
+    if (at && !request.inputs[*at].contiguous) strided |= 1u << *at;
+  }
+  return strided;
 }
 
 }  // namespace lazuli::cpu

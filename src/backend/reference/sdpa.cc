@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "backend/reference/call.h"
+#include "graph/attention_operands.h"
 
 namespace lazuli::reference {
 
@@ -12,9 +13,9 @@ constexpr double kHidden = -std::numeric_limits<double>::infinity();
 
 /// The operands that forward and backward share, and the scores that they give.
 struct Attention {
-  /// `scale` is the number of the scale operand; length and mask follow it.
-  Attention(const Call& c, size_t scale)
+  explicit Attention(const Call& c)
       : call(c),
+        told(c.state.op, c.state.attrs),
         q(c.in(0)),
         k(c.in(1)),
         v(c.in(2)),
@@ -24,11 +25,15 @@ struct Attention {
         keys(k.dim(2)),
         size(q.dim(3)),
         value_size(v.dim(3)),
-        factor(c.in(scale).real()),
-        length(c.in(scale + 1).integer()),
-        masked(c.inputs() > scale + 2),
-        mask(masked ? c.in(scale + 2, Shape{q.dim(0), heads, queries, keys}) : q) {
-    if (length < 0 || length > keys) {
+        factor(c.in(told.scale).real()),
+        lengths(c.in(told.length)) {
+    if (const auto at = told.find(AttentionPart::mask)) mask.emplace(c.in(*at, Shape{q.dim(0), heads, queries, keys}));
+    if (const auto at = told.find(AttentionPart::softcap)) cap = c.in(*at).real();
+    if (const auto at = told.find(AttentionPart::sinks)) sinks.emplace(c.in(*at));
+    if (const auto at = told.find(AttentionPart::first_key)) first_key.emplace(c.in(*at));
+    for (int64_t b = 0; b < lengths.numel(); ++b) {
+      const int64_t length = lengths.integer(b);
+      if (length >= 0 && length <= keys) continue;
       throw ValueError(c.name() + " length " + std::to_string(length) + " is not between 0 and the " + std::to_string(keys) + " keys");
     }
   }
@@ -37,39 +42,52 @@ struct Attention {
 
   /// Whether a query of a query head (counted over the batch) sees key j; one that it does not see is not read.
   bool sees(int64_t head, int64_t t, int64_t j) const {
-    if (j >= length || (call.attr(0) != 0 && j > length - queries + t)) return false;
-    return !masked || mask.dtype() != DType::boolean || mask.number((head * queries + t) * keys + j).truth();
+    const int64_t batch = head / heads, length = lengths.integer(lengths.rank() == 0 ? 0 : batch), position = length - queries + t;
+    if (j >= length || j < position - told.left || j > position + told.right) return false;
+    if (first_key && j < first_key->integer(batch * queries + t)) return false;
+    return !mask || mask->dtype() != DType::boolean || mask->number((head * queries + t) * keys + j).truth();
   }
-  /// Of a query and a key that it sees. A mask of numbers is added as any number is, so that NaN and -inf are NaN.
-  double score(int64_t head, int64_t t, int64_t j) const {
-    const bool adds = masked && mask.dtype() != DType::boolean;
-    const double added = adds ? mask.number((head * queries + t) * keys + j).as_real() : 0;
+  /// A score before a mask is added, and its derivative by the scaled product.
+  struct Score {
+    double value, slope;
+  };
+  Score capped(int64_t head, int64_t t, int64_t j) const {
     double dot = 0;
     for (int64_t i = 0; i < size; ++i) dot += q.real((head * queries + t) * size + i) * k.real((kv_head(head) * keys + j) * size + i);
-    return dot * factor + added;
+    if (!cap) return {dot * factor, 1};
+    const double part = std::tanh(dot * factor / *cap);
+    return {*cap * part, 1 - part * part};
+  }
+  /// Of a query and a key that it sees. A mask of numbers is added as any number is, so that NaN and -inf are NaN.
+  double score(int64_t head, int64_t t, int64_t j) const { return capped(head, t, j).value + added(head, t, j); }
+  double added(int64_t head, int64_t t, int64_t j) const {
+    return mask && mask->dtype() != DType::boolean ? mask->number((head * queries + t) * keys + j).as_real() : 0;
   }
 
   const Call& call;
+  AttentionOperands told;
   In q, k, v;
   int64_t heads, kv_heads, queries, keys, size, value_size;
   double factor;
-  int64_t length;
-  bool masked;
-  In mask;
+  In lengths;
+  std::optional<double> cap;
+  std::optional<In> mask, sinks, first_key;
 };
 
 /// A task is one query; its scratch holds the scores.
 void run_sdpa(const Call& call) {
-  const Attention a(call, 3);
+  const Attention a(call);
   auto* scores = static_cast<double*>(call.args.thread_scratch);
   for (int64_t task = call.begin; task < call.end; ++task) {
     const int64_t head = task / a.queries, t = task % a.queries, values = a.kv_head(head) * a.keys;
-    double top = kHidden, sum = 0;
+    const double sink = a.sinks ? a.sinks->real(head % a.heads) : kHidden;
+    double top = sink, sum = 0;
     for (int64_t j = 0; j < a.keys; ++j) {
       scores[j] = a.sees(head, t, j) ? a.score(head, t, j) : kHidden;
       if (std::isnan(scores[j]) || scores[j] > top) top = scores[j];
     }
     const bool sees = top != kHidden;
+    if (sees) sum = std::exp(sink - top);
     for (int64_t j = 0; j < a.keys; ++j) {
       scores[j] = sees ? std::exp(scores[j] - top) : 0;
       sum += scores[j];
@@ -101,14 +119,15 @@ void add_query(const Attention& a, const In& result, const In& lse, const In& g,
   if (lse.real(row) == kHidden) return;
   for (int64_t j = 0; j < a.keys; ++j) {
     if (!a.sees(head, t, j)) continue;
-    const double p = std::exp(a.score(head, t, j) - lse.real(row));
+    const auto [score, slope] = a.capped(head, t, j);
+    const double p = std::exp(score + a.added(head, t, j) - lse.real(row));
     double dp = 0;
     for (int64_t i = 0; i < a.value_size; ++i) {
       const double gi = g.real(row * a.value_size + i);
       dp += gi * a.v.real((first + j) * a.value_size + i);
       sums.dv[j * a.value_size + i] += p * gi;
     }
-    const double ds = p * (dp - delta) * a.factor;
+    const double ds = p * (dp - delta) * slope * a.factor;
     for (int64_t i = 0; i < a.size; ++i) {
       sums.dq[i] += ds * a.k.real((first + j) * a.size + i);
       sums.dk[j * a.size + i] += ds * a.q.real(row * a.size + i);
@@ -118,7 +137,7 @@ void add_query(const Attention& a, const In& result, const In& lse, const In& g,
 
 /// A task is one key and value head with all query heads that read it.
 void run_sdpa_backward(const Call& call) {
-  const Attention a(call, 6);
+  const Attention a(call);
   const In result = call.in(3), lse = call.in(4), g = call.in(5);
   const int64_t group = a.heads / a.kv_heads;
   auto* scratch = static_cast<double*>(call.args.thread_scratch);

@@ -1,6 +1,8 @@
 // Scaled dot-product attention (Vaswani et al. 2017) written in primitives.
+#include <array>
 #include <string>
 
+#include "graph/attention_operands.h"
 #include "passes/patterns/patterns.h"
 
 namespace lazuli::patterns {
@@ -65,7 +67,9 @@ bool attention(Match& m) {
     bool equal = m.spec(q).shape[a] == batch && m.spec(k).shape[a] == batch && m.spec(v).shape[a] == batch;
     if (!equal) return m.refuse("batch or heads of queries, keys and values differ");
   }
-  Value out = m.append(Op::sdpa, std::move(inputs), {}, "ScaledDotProductAttention");
+  Attrs attrs;
+  if (mask.node >= 0) set_attention(attrs, false, -1, -1, std::array{AttentionPart::mask});
+  Value out = m.append(Op::sdpa, std::move(inputs), attrs, "ScaledDotProductAttention");
   if (out.node < 0) return false;
   m.rw.replace(Value{m.root(), 0}, m.reshape(out, result.shape));
   return true;
