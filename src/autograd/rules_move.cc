@@ -25,19 +25,34 @@ LazyTensor place(const LazyTensor& g, const LazyTensor& x, std::span<const int64
   return slice_update(LazyTensor::zeros(x.shape(), g.dtype()), g, starts, steps);
 }
 
+/// Elements from the first one to the last of `count` with a step.
+int64_t extent(int64_t count, int64_t step) { return count == 0 ? 0 : (count - 1) * step + 1; }
+
 /// g[starts + k*steps] with `shape` elements, the run-time offset added to the start of `axis`.
 LazyTensor take(const LazyTensor& g, const Shape& shape, const Halves& at, const LazyTensor& offset, int axis) {
   std::vector<int64_t> starts(at.first.begin(), at.first.end()), stops;
   const auto a = static_cast<size_t>(axis);
-  const auto extent = [&](size_t k) {
-    const int64_t n = shape[static_cast<int>(k)];
-    return n == 0 ? 0 : (n - 1) * at.second[k] + 1;
-  };
   const LazyTensor start = add(offset, LazyTensor::full({}, static_cast<double>(starts[a]), offset.dtype()));
-  const LazyTensor window = slice_at(g, start, extent(a), axis);
+  const LazyTensor window = slice_at(g, start, extent(shape[axis], at.second[a]), axis);
   starts[a] = 0;
-  for (size_t k = 0; k < starts.size(); ++k) stops.push_back(starts[k] + extent(k));
+  for (size_t k = 0; k < starts.size(); ++k) stops.push_back(starts[k] + extent(shape[static_cast<int>(k)], at.second[k]));
   return slice(window, starts, stops, at.second);
+}
+
+/// The same with an offset for each row of axis 0.
+LazyTensor take_by_row(const LazyTensor& g, const Shape& shape, const Halves& at, const LazyTensor& offset, int axis) {
+  const auto a = static_cast<size_t>(axis);
+  std::vector<int64_t> starts(at.first.begin(), at.first.end()), stops, steps(at.second.begin(), at.second.end());
+  for (size_t k = 0; k < starts.size(); ++k) stops.push_back(starts[k] + extent(shape[static_cast<int>(k)], steps[k]));
+  starts[a] = 0;
+  stops[a] = g.shape()[axis];
+  steps[a] = 1;
+  Shape row(std::vector<int64_t>(starts.size(), 1)), place = row;
+  row[0] = shape[0];
+  place[axis] = shape[axis];
+  const LazyTensor places = arange(at.first[a], at.first[a] + shape[axis] * at.second[a], at.second[a], offset.dtype());
+  const LazyTensor indices = reshape(offset, row) + reshape(places, place);
+  return take_along(slice(g, starts, stops, steps), expand(indices, shape), axis);
 }
 
 }  // namespace
@@ -103,7 +118,8 @@ void vjp_slice_update(VjpContext& c) {
   const Halves at(c.attrs);
   const int axis = static_cast<int>(c.attrs.i[0]);
   if (c.need(0)) c.set(0, slice_update(c.g(), zeros_like(update), at.first, at.second, offset, axis));
-  if (c.need(1)) c.set(1, take(c.g(), update.shape(), at, offset, axis));
+  const auto taken = offset.rank() == 0 ? take : take_by_row;
+  if (c.need(1)) c.set(1, taken(c.g(), update.shape(), at, offset, axis));
 }
 
 void vjp_slice_at(VjpContext& c) {

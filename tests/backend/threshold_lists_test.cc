@@ -28,7 +28,7 @@ const std::set<std::string> kNoThresholds = {
     "kRequest", "kTileData", "kBy", "kKernels", "kLimbKernels", "kAll", "kNames", "kPrepare", "kHidden",
     // cuda: blocks and stages that a text is written for
     "kBlock", "kVectorBlock", "kSampleStages", "kFixedBlock", "kFixedThreads", "kMmaThreads", "kStages", "kFewRows", "kSmall", "kBuckets",
-    "kStateBytes", "kFirstDim", "kTwoOnes", "kMostInt", "kMost32", "kMostParameters",
+    "kStateBytes", "kFirstDim", "kTwoOnes", "kMostInt", "kMost32", "kMostParameters", "kMostRows",
     // caches of code and of recorded graphs, names, time that measuring may take
     "kMagic", "kSeed", "kName", "kMostCompilers", "kMost", "kMostMilliseconds", "kMostMicrosecondsTogether"};
 

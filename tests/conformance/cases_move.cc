@@ -133,6 +133,41 @@ Cases pad_cases(Op op) {
   return cases;
 }
 
+namespace {
+
+/// Updates that each row of axis 0 puts where its own offset says; the rows lie in front of the shapes.
+void add_updates_by_row(Cases& cases, Op op, DType t) {
+  struct Place {
+    Shape x, update;
+    std::vector<int64_t> starts_steps, offsets;
+    int64_t axis = 1;
+  };
+  const Place places[] = {{{3, 7}, {3, 1}, {0, 0, 1, 1}, {6, 0, 3}},
+                          {{3, 40}, {3, 8}, {0, 1, 1, 1}, {-1, 31, 8}},
+                          {{4, 9, 3}, {4, 2, 2}, {0, 1, 0, 1, 3, 2}, {4, 0, -1, 2}},
+                          {{3, 2, 16, 8}, {3, 2, 1, 8}, {0, 0, 0, 0, 1, 1, 1, 1}, {9, 0, 15}, 2},
+                          {{3, 2, 16, 8}, {3, 2, 5, 8}, {0, 0, 0, 0, 1, 1, 1, 1}, {11, 2, 0}, 2},
+                          {{2, 3, 5, 16}, {2, 3, 5, 4}, {0, 0, 0, 0, 1, 1, 1, 1}, {12, 1}, 3},
+                          {{1, 6}, {1, 2}, {0, 0, 1, 1}, {4}},
+                          {{3, 5}, {3, 0}, {0, 1, 1, 1}, {0, 9, -9}},
+                          {{0, 5}, {0, 5}, {0, 0, 1, 1}, {}},
+                          {{2, 400, 64}, {2, 300, 64}, {0, 0, 0, 1, 1, 1}, {100, 7}}};
+  for (const Place& p : places) {
+    for (DType index : {DType::i32, DType::i64}) {
+      const OpCall c{
+          op, {random(t, p.x, 1), random(t, p.update, 2), vector<int64_t>(p.offsets).to(index)}, attrs(p.axis, 0, 0, p.starts_steps)};
+      cases.push_back({label(t, to_string(p.update) + " by row into " + to_string(p.x)), c, kExact});
+    }
+  }
+  for (Layout layout : kLayouts) {
+    const Tensor x = laid_out(random(t, {3, 7, 8}, 4), layout), update = laid_out(random(t, {3, 2, 4}, 3), layout);
+    const OpCall c{op, {x, update, laid_out(vector<int32_t>({2, 0, 1}), layout)}, attrs(1, 0, 0, {0, 1, 2, 1, 2, 1})};
+    cases.push_back({label(t, std::string("by row ") + name_of(layout)), c, kExact});
+  }
+}
+
+}  // namespace
+
 Cases slice_update_cases(Op op) {
   Cases cases;
   struct Place {
@@ -163,6 +198,7 @@ Cases slice_update_cases(Op op) {
       const OpCall c{op, {laid_out(random(t, {6, 7, 8}, 4), layout), update, scalar(DType::i32, 1)}, attrs(1, 0, 0, {0, 1, 2, 3, 2, 1})};
       cases.push_back({label(t, name_of(layout)), c, kExact});
     }
+    add_updates_by_row(cases, op, t);
   }
   return cases;
 }

@@ -46,6 +46,63 @@ void add_special(Cases& cases, const Tensor& ids) {
   }
 }
 
+/// Rows side by side, each with rules, ids, a length and a draw of its own.
+OpCall rows_of(const std::vector<OpCall>& calls) {
+  OpCall all{Op::sample, {}};
+  for (size_t k = 0; k < calls[0].inputs.size(); ++k) {
+    std::vector<double> values;
+    for (const OpCall& c : calls) {
+      const auto row = c.inputs[k].to_vector<double>();
+      values.insert(values.end(), row.begin(), row.end());
+    }
+    Shape shape{static_cast<int64_t>(calls.size())};
+    if (calls[0].inputs[k].rank() == 1) shape.push_back(calls[0].inputs[k].shape()[0]);
+    all.inputs.push_back(Tensor::from_vector(values, shape).to(calls[0].inputs[k].dtype()));
+  }
+  return all;
+}
+
+OpCall mixed_rows(DType t, int64_t n, int64_t rows, size_t first_rule, int64_t draw) {
+  std::vector<OpCall> calls;
+  for (int64_t row = 0; row < rows; ++row) {
+    const auto seed = static_cast<uint64_t>(row);
+    const Rules& r = kRules[(first_rule + seed) % std::size(kRules)];
+    const Tensor ids = random_indices(DType::i32, {40}, n + 3, seed + 50);
+    calls.push_back(call(random(t, {n}, seed + 7, -9, 9), r, draw + row, ids, static_cast<int32_t>(33 + row % 11)));
+  }
+  return rows_of(calls);
+}
+
+void add_rows(Cases& cases) {
+  for (DType t : kFloats) {
+    for (int64_t n : {1, 255, 1025, 5003}) {
+      for (size_t first = 0; first < std::size(kRules); first += 3) {
+        const std::string label = std::string(lazuli::name_of(t)) + " rows n=" + std::to_string(n) + " from " + kRules[first].name;
+        cases.push_back({label, mixed_rows(t, n, 5, first, static_cast<int64_t>(first)), {0, 0, 0}});
+      }
+    }
+    cases.push_back({std::string(lazuli::name_of(t)) + " one row", mixed_rows(t, 700, 1, 11, 2), {0, 0, 0}});
+    for (Layout layout : kLayouts) {
+      OpCall c = mixed_rows(t, 700, 3, 10, 1);
+      for (Tensor& x : c.inputs) x = laid_out(x, layout);
+      cases.push_back({std::string(lazuli::name_of(t)) + " rows " + name_of(layout), c, {0, 0, 0}});
+    }
+  }
+  cases.push_back({"many rows", mixed_rows(DType::f32, 30, 200, 0, 4), {0, 0, 0}});
+  cases.push_back({"rows of a vocabulary", mixed_rows(DType::bf16, 151936, 3, 10, 4), {0, 0, 0}});
+  OpCall none = mixed_rows(DType::f32, 30, 1, 0, 4);
+  for (Tensor& x : none.inputs) x = Tensor::zeros(x.dtype(), x.rank() == 1 ? Shape{0} : Shape{0, x.shape()[1]});
+  cases.push_back({"no rows", none, {0, 0, 0}});
+  OpCall wide = mixed_rows(DType::f32, 30, 3, 4, 1);
+  wide.inputs[2] = wide.inputs[2].to(DType::i64);
+  cases.push_back({"wide lengths", wide, {0, 0, 0}});
+  // A NaN in one row is no matter of its neighbours.
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::vector<OpCall> calls;
+  for (float v : {1.0F, nan, -2.0F}) calls.push_back(call(vector<float>({0, v, 1, 0.5F}), kRules[2], 3, Tensor::zeros(DType::i32, {0}), 0));
+  cases.push_back({"a NaN between rows", rows_of(calls), {0, 0, 0}});
+}
+
 }  // namespace
 
 Cases sample_cases(Op) {
@@ -75,6 +132,7 @@ Cases sample_cases(Op) {
   cases.push_back({"a vocabulary", call(random(DType::f32, {151936}, 2, -12, 12), kRules[11], 3, ids, 40), {0, 0, 0}});
   cases.push_back({"more than 512 blocks", call(random(DType::f32, {600000}, 4, -1, 1), kRules[8], 2, ids, 40), {0, 0, 0}});
   add_special(cases, ids);
+  add_rows(cases);
   return cases;
 }
 

@@ -114,6 +114,8 @@ std::vector<OpCall> calls_out_of_range() {
   const auto at = [](int32_t v) { return vector<int32_t>({v}); };
   const auto number = [](int v) { return scalar(DType::i32, v); };
   const Tensor heads = x.reshape({1, 1, 3, 1}), rows = x.reshape({3, 1, 1}), factor = scalar(DType::f32, 1);
+  const Tensor rows_of_one = vector<float>({1, 2}).reshape({2, 1}), rows_of_two = vector<float>({1, 2, 3, 4}).reshape({2, 2});
+  const Tensor no_angles = Tensor::zeros(DType::f32, {3, 0});
   return {{Op::gather, {x, at(3)}, attrs(0)},
           {Op::gather, {x, at(-1)}, attrs(0)},
           {Op::take_along, {x, at(-1)}, attrs(0)},
@@ -123,13 +125,18 @@ std::vector<OpCall> calls_out_of_range() {
           {Op::slice_update, {x, one, number(3)}, attrs(0, 0, {0, 1})},
           {Op::slice_update, {x, one, number(-1)}, attrs(0, 0, {0, 1})},
           {Op::slice_update, {x, vector<float>({1, 2}), number(2)}, attrs(0, 0, {0, 1})},
+          {Op::slice_update, {rows_of_two, rows_of_one, vector<int32_t>({0, 2})}, attrs(1, 0, {0, 0, 1, 1})},
+          {Op::slice_update, {rows_of_two, rows_of_one, vector<int32_t>({-1, 1})}, attrs(1, 0, {0, 0, 1, 1})},
           {Op::slice_at, {x, number(2)}, attrs(0), TensorSpec{DType::f32, {2}}},
           {Op::slice_at, {x, number(-1)}, attrs(0), TensorSpec{DType::f32, {2}}},
           {Op::cross_entropy, {pair, at(3), factor}, attrs(-100)},
           {Op::cross_entropy, {pair, at(-1), factor}, attrs(-100)},
           {Op::linear_cross_entropy, {pair, x.reshape({3, 1}), at(1), factor}, attrs(-100)},
           {Op::linear_cross_entropy, {pair, x.reshape({3, 1}), at(-1), factor}, attrs(-100)},
-          {Op::rope, {x.reshape({3, 1}), Tensor::zeros(DType::f32, {3, 0}), Tensor::zeros(DType::f32, {3, 0}), number(1)}},
+          {Op::rope, {x.reshape({3, 1}), no_angles, no_angles, number(1)}},
+          {Op::rope, {rows, no_angles, no_angles, vector<int32_t>({0, 3, 0})}},
+          {Op::rope, {rows, no_angles, no_angles, vector<int32_t>({0, 0, -1})}},
+          {Op::rope_pair, {rows, rows, no_angles, no_angles, vector<int32_t>({3, 0, 0})}},
           {Op::sdpa, {heads, heads, heads, factor, number(4)}},
           {Op::sdpa, {heads, heads, heads, factor, number(-1)}},
           {Op::sdpa_packed, {rows, rows, rows, factor, vector<int32_t>({0, 4})}},

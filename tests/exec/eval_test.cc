@@ -87,6 +87,16 @@ TEST(Eval, ADonatedBufferIsUpdatedInPlace) {
   EXPECT_THROW(x.shape(), GraphError);  // NOLINT(bugprone-use-after-move): emptied by contract
 }
 
+TEST(Eval, ADonatedBufferIsUpdatedInPlaceRowByRow) {
+  LazyTensor x = LazyTensor::from_tensor(Tensor::from_vector<float>({1, 2, 3, 4, 5, 6}, {2, 3}));
+  const void* memory = x.eval().raw();
+  const int64_t starts[] = {0, 0};
+  const LazyTensor update = reshape(vec({8, 9}), {2, 1}), offsets = LazyTensor::from_slice<int32_t>({2, 0}, {2});
+  const Tensor r = slice_update(std::move(x), update, starts, {}, offsets, 1).eval();
+  EXPECT_EQ(r.raw(), memory);
+  EXPECT_EQ(r.to_vector<float>(), (std::vector<float>{1, 2, 8, 9, 5, 6}));
+}
+
 TEST(Eval, ADonatedBufferWithAnotherOwnerIsCopied) {
   Tensor t = Tensor::from_vector<float>({1, 2, 3, 4}, {4});
   LazyTensor x = LazyTensor::from_tensor(t);

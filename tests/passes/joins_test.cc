@@ -24,6 +24,17 @@ TEST(Joins, RotationsOfQAndKAreOne) {
   }
 }
 
+TEST(Joins, RotationsWithAnOffsetForEachRowAreOne) {
+  Rotations r;
+  r.offset = r.t.in({2}, DType::i32);
+  const Value q = r.t.in({2, 4, 5, 4}), k = r.t.in({2, 2, 5, 4});
+  auto g = r.t.done({r.turn(q), r.turn(k)});
+  auto after = optimized(g);
+  EXPECT_EQ(count(after, Op::rope), 0);
+  EXPECT_EQ(count(after, Op::rope_pair), 1);
+  expect_equivalent(g, after);
+}
+
 TEST(Joins, RotationsOfOneLayerArePairedWithEachOther) {
   Rotations r;
   const Value x = r.t.in({2, 5, 4}), y = r.t.in({2, 5, 4});

@@ -63,6 +63,14 @@ std::vector<GradientCase> move_gradient_cases() {
                      const int64_t starts[] = {0, 0}, steps[] = {1, 2};
                      return Y{square(slice_update(x[0], x[1], starts, steps, LazyTensor::scalar_int(1), 1))};
                    }});
+  cases.push_back({Op::slice_update, "slice_update_by_row", {numbers({3, 2, 6}, 1), numbers({3, 1, 2}, 2)}, [](X x) {
+                     const int64_t starts[] = {0, 1, 1}, steps[] = {1, 1, 2};
+                     return Y{square(slice_update(x[0], x[1], starts, steps, ints({2, -1, 0}, {3}), 2))};
+                   }});
+  cases.push_back({Op::slice_update, "slice_update_by_row_axis1", {numbers({2, 5, 3}, 1), numbers({2, 2, 2}, 2)}, [](X x) {
+                     const int64_t starts[] = {0, 0, 0}, steps[] = {1, 1, 2};
+                     return Y{square(slice_update(x[0], x[1], starts, steps, ints({3, 0}, {2}), 1))};
+                   }});
   cases.push_back(
       {Op::slice_at, "slice_at", {numbers({4, 2}, 1)}, [](X x) { return Y{square(slice_at(x[0], LazyTensor::scalar_int(1), 2, 0))}; }});
   cases.push_back({Op::sort, "sort", {numbers({2, 4}, 1)}, [](X x) { return Y{square(sort(x[0], -1).values)}; }});

@@ -106,13 +106,14 @@ struct SliceUpdate {
   StridedView source, target;  ///< in the order of the update's elements
   Strides row_major;
   size_t element;
+  int64_t each;  ///< elements of the update that share an offset
 
-  /// The element of x that takes the first one of the update.
-  int64_t first(const KernelArgs& args) const {
+  /// The element of x that takes the first one of the update under an offset.
+  int64_t first(const KernelArgs& args, int64_t entry) const {
     int64_t at = 0;
     for (int i = 0; i < x.rank(); ++i) {
       const auto k = static_cast<size_t>(i);
-      const int64_t start = starts[k] + (i == axis ? integer_at(args.in[2], offset_dtype) : 0);
+      const int64_t start = starts[k] + (i == axis ? integer_at(args.in[2], offset_dtype, entry) : 0);
       const int64_t end = start + (update[i] - 1) * steps[k];
       if (start < 0 || start >= x[i]) fail_index(op, "start", start, x[i]);
       if (end < 0 || end >= x[i]) fail_index(op, "end", end, x[i]);
@@ -124,20 +125,28 @@ struct SliceUpdate {
     if (begin >= end) return;
     by_size(element, [&](auto tag) {
       using T = decltype(tag);
-      T* out = static_cast<T*>(args.out[0]) + first(args);
-      T few[kFew];
       int64_t k = begin * threshold::move::kTaskElements;
       const int64_t last = std::min(end * threshold::move::kTaskElements, update.numel());
       while (k < last) {
-        const StridedRun place = run_at(target, k);
-        T* to = out + place.offset;
-        const bool straight = place.stride == 1;
-        const int64_t n = std::min({last - k, place.length, straight ? last : kFew});
-        gather(source, args.in[1], element, k, n, straight ? to : few);
-        for (int64_t j = 0; !straight && j < n; ++j) to[j * place.stride] = few[j];
-        k += n;
+        const int64_t entry = k / each, stop = std::min(last, (entry + 1) * each);
+        put(args, k, stop, static_cast<T*>(args.out[0]) + first(args, entry));
+        k = stop;
       }
     });
+  }
+  /// Elements [k, last) of the update, which share an offset.
+  template <class T>
+  void put(const KernelArgs& args, int64_t k, int64_t last, T* out) const {
+    T few[kFew];
+    while (k < last) {
+      const StridedRun place = run_at(target, k);
+      T* to = out + place.offset;
+      const bool straight = place.stride == 1;
+      const int64_t n = std::min({last - k, place.length, straight ? last : kFew});
+      gather(source, args.in[1], element, k, n, straight ? to : few);
+      for (int64_t j = 0; !straight && j < n; ++j) to[j * place.stride] = few[j];
+      k += n;
+    }
   }
 };
 
@@ -206,10 +215,12 @@ PreparedOp prepare_slice_update(const KernelRequest& request) {
                     StridedView(request.inputs[1], update),
                     StridedView(update, places),
                     row_major,
-                    size_of(request.outputs[0].dtype)};
+                    size_of(request.outputs[0].dtype),
+                    update.numel() / std::max<int64_t>(request.inputs[2].shape.numel(), 1)};
   PreparedOp op = make_op(request, "slice_update", std::move(state), tasks_for(update.numel(), threshold::move::kTaskElements), 0);
   op.bytes = 2 * static_cast<double>(update.numel()) * static_cast<double>(size_of(request.outputs[0].dtype));
   op.in_place = {0};
+  if (!request.inputs[2].contiguous) op.needs_contiguous = 1U << 2;
   return op;
 }
 

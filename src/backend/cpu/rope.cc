@@ -62,6 +62,7 @@ struct Turned {
   int64_t tokens, size;
   StridedView rows;  ///< the dims before the last
   int64_t total, rows_per_task, tasks;
+  int64_t rows_each;  ///< that share an offset
 };
 
 struct Rope {
@@ -85,13 +86,14 @@ struct Rope {
   void turn(const KernelArgs& args, size_t k, int64_t begin, int64_t end) const {
     if (args.out[k] == nullptr) return;  // nobody reads it
     const Turned& t = turned[k];
-    const int64_t offset = integer_at(args.in[count + 2], offset_dtype);
     const auto bytes = size_of(dtype);
     const int64_t last = std::min(end * t.rows_per_task, t.total);
     int64_t row = begin * t.rows_per_task;
     while (row < last) {
       const StridedRun run = run_at(t.rows, row);
-      for (int64_t i = 0; i < run.length && row < last; ++i, ++row) {
+      const int64_t entry = row / t.rows_each, offset = integer_at(args.in[count + 2], offset_dtype, entry);
+      const int64_t stop = std::min({last, row + run.length, (entry + 1) * t.rows_each});
+      for (int64_t i = 0; row < stop; ++i, ++row) {
         const int64_t position = offset + row % t.tokens;
         if (position < 0 || position >= positions) fail_index(op, "position", position, positions);
         const void* x = element_at(args.in[k], run.offset + i * run.stride, bytes);
@@ -111,7 +113,7 @@ struct Rope {
   }
 };
 
-Turned turned_of(const OperandSpec& x) {
+Turned turned_of(const OperandSpec& x, const OperandSpec& offset) {
   const int last = x.shape.rank() - 1;
   Turned t;
   t.tokens = x.shape[last - 1];
@@ -120,6 +122,7 @@ Turned turned_of(const OperandSpec& x) {
   t.total = t.size == 0 ? 0 : x.shape.numel() / t.size;
   t.rows_per_task = std::max<int64_t>(kTaskElements / std::max<int64_t>(t.size, 1), 1);
   t.tasks = tasks_for(t.total, t.rows_per_task);
+  t.rows_each = t.total / std::max<int64_t>(offset.shape.numel(), 1);
   return t;
 }
 
@@ -142,11 +145,11 @@ PreparedOp prepare(const KernelRequest& request, const char* name, size_t count)
   for (size_t k = 0; k < count; ++k) {
     const OperandSpec& x = request.inputs[k];
     const int last = x.shape.rank() - 1;
-    state.turned[k] = turned_of(x);
+    state.turned[k] = turned_of(x, request.inputs[count + 2]);
     tasks += state.turned[k].tasks;
     if (x.shape[last] > 1 && x.strides[last] != 1) strided |= 1u << k;
   }
-  for (size_t k : {count, count + 1}) {
+  for (size_t k : {count, count + 1, count + 2}) {
     if (!request.inputs[k].contiguous) strided |= 1u << k;
   }
   const auto scratch = static_cast<size_t>(2 * state.half) * sizeof(float);

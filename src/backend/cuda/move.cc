@@ -10,12 +10,13 @@ namespace lazuli::cuda {
 
 namespace {
 
-/// A run-time number that moves the first element; absent: operand -1.
+/// Run-time numbers that move elements; absent: operand -1.
 struct Offset {
   int operand = -1;
   DType dtype = DType::i32;
   int64_t source = 0, target = 0;  ///< strides
-  int64_t low = 0, high = 0;       ///< range of the number
+  int64_t low = 0, high = 0;       ///< range of the numbers
+  int64_t each = 0;                ///< neighbouring elements that share a number; 0: all
 };
 
 /// Elements of `shape` from strided places of an operand to strided places of the result.
@@ -58,6 +59,7 @@ int64_t pack_of_move(const Move& m, size_t element) {
   if (m.source.back() != 1 || m.target.back() != 1 || m.shape.numel() == 0) return 1;
   int64_t divisor = std::gcd(m.shape.back(), m.first);
   for (int i = 0; i + 1 < m.shape.rank(); ++i) divisor = std::gcd(divisor, std::gcd(m.source[i], m.target[i]));
+  if (m.offset.each != 0) divisor = std::gcd(divisor, std::gcd(m.offset.each, m.offset.target));
   return pack_of(divisor, element);
 }
 
@@ -67,9 +69,9 @@ Launch move_launch(const KernelRequest& request, const Move& move) {
   const int64_t count = m.shape.numel(), pack = pack_of_move(m, size_of(dtype));
   KernelText text;
   text.type("T", raw_dtype(dtype)).number("PACK", pack).number("RANK", m.shape.rank()).number("WIDE", is_wide(count));
-  text.number("OFFSET_IN", m.offset.operand).type("OFFSET", m.offset.dtype);
-  std::vector<int64_t> sizes = {count,        static_cast<int64_t>(m.operand), m.first, m.offset.source, m.offset.target, m.offset.low,
-                                m.offset.high};
+  text.number("OFFSET_IN", m.offset.operand).type("OFFSET", m.offset.dtype).number("BY_ROW", m.offset.each != 0 ? 1 : 0);
+  std::vector<int64_t> sizes = {
+      count, static_cast<int64_t>(m.operand), m.first, m.offset.source, m.offset.target, m.offset.low, m.offset.high, m.offset.each};
   for (const Dims* dims : {static_cast<const Dims*>(&m.shape), static_cast<const Dims*>(&m.source), static_cast<const Dims*>(&m.target)}) {
     sizes.insert(sizes.end(), dims->begin(), dims->end());
   }
@@ -121,9 +123,12 @@ PreparedOp prepare_pad(const KernelRequest& request) {
 
 PreparedOp prepare_slice_update(const KernelRequest& request) {
   refuse_f64(request);
+  if (const uint32_t strided = strided_operands(request, 4)) return ask_for_contiguous(strided);
   const OperandSpec& update = request.inputs[1];
   const Shape& x = request.inputs[0].shape;
   const auto list = request.attrs.list.span();
+  const Shape& offset = request.inputs[2].shape;
+  const int64_t each = offset.rank() == 0 ? 0 : update.shape.numel() / std::max<int64_t>(offset[0], 1);
   const Strides row_major = contiguous_strides(x);
   Move m{1, update.shape, update.strides, row_major, 0, {}};
   for (int i = 0; i < x.rank(); ++i) {
@@ -132,7 +137,7 @@ PreparedOp prepare_slice_update(const KernelRequest& request) {
     m.first += start * row_major[i];
     m.target[i] *= step;
     if (i == static_cast<int>(request.attrs.i[0])) {
-      m.offset = {2, request.inputs[2].dtype, 0, row_major[i], -std::min(start, end), x[i] - 1 - std::max(start, end)};
+      m.offset = {2, request.inputs[2].dtype, 0, row_major[i], -std::min(start, end), x[i] - 1 - std::max(start, end), each};
     }
   }
   std::vector<Launch> launches;

@@ -9,16 +9,18 @@ namespace lazuli::cuda {
 
 namespace {
 
-/// What the kernel knows of an operand: rows, tokens, size, half, positions, then dims before the last and their strides.
+/// What the kernel knows of an operand: rows, tokens, size, half, positions, rows of an offset, then dims before the last and their
+/// strides.
 struct Numbers {
   std::vector<int64_t> sizes;
   int64_t rank;
 };
 
-Numbers numbers_of(const OperandSpec& x, const OperandSpec& table) {
+Numbers numbers_of(const OperandSpec& x, const OperandSpec& table, const OperandSpec& offset) {
   const int last = x.shape.rank() - 1;
-  const int64_t size = x.shape[last];
-  Numbers numbers{{size == 0 ? 0 : x.shape.numel() / size, x.shape[last - 1], size, table.shape[1], table.shape[0]}, 0};
+  const int64_t size = x.shape[last], rows = size == 0 ? 0 : x.shape.numel() / size;
+  const int64_t rows_each = rows / std::max<int64_t>(offset.shape.numel(), 1);
+  Numbers numbers{{rows, x.shape[last - 1], size, table.shape[1], table.shape[0], rows_each}, 0};
   // Neighbouring axes that lie as one are one axis.
   std::vector<int64_t> dims, strides;
   for (int d = 0; d < last; ++d) {
@@ -39,7 +41,7 @@ Numbers numbers_of(const OperandSpec& x, const OperandSpec& table) {
 /// `count` operands before the tables are turned.
 PreparedOp prepare(const KernelRequest& request, const char* name, size_t count) {
   refuse_f64(request);
-  uint32_t strided = strided_operands(request, 3u << count);
+  uint32_t strided = strided_operands(request, 7u << count);
   for (size_t k = 0; k < count; ++k) {
     const OperandSpec& x = request.inputs[k];
     const int last = x.shape.rank() - 1;
@@ -50,12 +52,13 @@ PreparedOp prepare(const KernelRequest& request, const char* name, size_t count)
   KernelText text;
   text.type("T", dtype).type("TABLE", request.inputs[count].dtype).number("BACK", request.attrs.i[0] != 0 ? 1 : 0);
   text.number("COUNT", static_cast<int64_t>(count)).number("SHARE", 0);
+  text.number("BY_ROW", request.inputs[count + 2].shape.rank());
   Launch launch;
   int64_t most = 0;
   std::vector<int> in_place;
   for (size_t k = 0; k < count; ++k) {
     const OperandSpec& x = request.inputs[k];
-    const Numbers numbers = numbers_of(x, request.inputs[count]);
+    const Numbers numbers = numbers_of(x, request.inputs[count], request.inputs[count + 2]);
     text.number(k == 0 ? "RANK" : "RANK2", numbers.rank);
     launch.sizes.insert(launch.sizes.end(), numbers.sizes.begin(), numbers.sizes.end());
     most = std::max(most, x.shape.numel());

@@ -35,24 +35,32 @@ void run_pad(const Call& call) {
   }
 }
 
-void run_slice_update(const Call& call) {
-  const Out out = call.out();
-  const In update = call.in(1);
-  if (call.begin == call.end || update.numel() == 0) return;
-  const Strides row_major = contiguous_strides(out.shape());
+/// The element of x that takes the first one of the update when the offset is added.
+int64_t first_place(const Call& call, int64_t offset) {
+  const In x = call.in(0), update = call.in(1);
+  const Strides row_major = contiguous_strides(x.shape());
   const auto rank = static_cast<size_t>(update.rank());
   int64_t first = 0;
-  Strides strides = row_major;
   for (size_t i = 0; i < rank; ++i) {
     const int axis = static_cast<int>(i);
-    const int64_t step = call.state.attrs.list[rank + i];
-    const int64_t start = call.state.attrs.list[i] + (static_cast<int64_t>(i) == call.attr(0) ? call.in(2).integer() : 0);
-    check_index(call, "start", start, out.shape()[axis]);
-    check_index(call, "end", start + (update.dim(axis) - 1) * step, out.shape()[axis]);
+    const int64_t start = call.state.attrs.list[i] + (static_cast<int64_t>(i) == call.attr(0) ? offset : 0);
+    check_index(call, "start", start, x.dim(axis));
+    check_index(call, "end", start + (update.dim(axis) - 1) * call.state.attrs.list[rank + i], x.dim(axis));
     first += start * row_major[axis];
-    strides[axis] *= step;
   }
-  for (int64_t k = 0; k < update.numel(); ++k) out.set(first + offset_of(k, update.shape(), strides), update.number(k));
+  return first;
+}
+
+void run_slice_update(const Call& call) {
+  const In update = call.in(1), offsets = call.in(2);
+  if (call.begin == call.end || update.numel() == 0) return;
+  Strides strides = contiguous_strides(call.in(0).shape());
+  for (int i = 0; i < update.rank(); ++i) strides[i] *= call.state.attrs.list[static_cast<size_t>(i + update.rank())];
+  const int64_t each = update.numel() / offsets.numel();
+  for (int64_t k = 0; k < update.numel(); ++k) {
+    const int64_t first = first_place(call, offsets.integer(k / each));
+    call.out().set(first + offset_of(k, update.shape(), strides), update.number(k));
+  }
 }
 
 void run_slice_at(const Call& call) {

@@ -7,14 +7,17 @@ namespace lazuli::reference {
 
 namespace {
 
+int64_t rows_of(const Shape& shape) { return Lanes(shape, shape.rank() - 1).rows(); }
+
 /// Rows [begin, end) of operand k; the tables are operands number `tables` and the next.
 void turn(const Call& call, size_t k, size_t tables, int64_t begin, int64_t end) {
-  const In x = call.in(k), cos = call.in(tables), sin = call.in(tables + 1);
+  const In x = call.in(k), cos = call.in(tables), sin = call.in(tables + 1), offsets = call.in(tables + 2);
   const Out out = call.out(k);
   const int64_t tokens = x.dim(-2), size = x.dim(-1), half = cos.dim(-1);
+  const int64_t rows_each = rows_of(x.shape()) / std::max<int64_t>(x.dim(0), 1);
   const double direction = call.attr(0) != 0 ? -1 : 1;
   for (int64_t task = begin; task < end; ++task) {
-    const int64_t position = call.in(tables + 2).integer() + task % tokens;
+    const int64_t position = offsets.integer(offsets.rank() == 0 ? 0 : task / rows_each) + task % tokens;
     check_index(call, "position", position, cos.dim(0));
     const int64_t first = task * size;
     for (int64_t i = 0; i < half; ++i) {
@@ -26,8 +29,6 @@ void turn(const Call& call, size_t k, size_t tables, int64_t begin, int64_t end)
     for (int64_t i = 2 * half; i < size; ++i) out.set(first + i, x.number(first + i));
   }
 }
-
-int64_t rows_of(const Shape& shape) { return Lanes(shape, shape.rank() - 1).rows(); }
 
 void run_rope(const Call& call) { turn(call, 0, 1, call.begin, call.end); }
 

@@ -1,4 +1,4 @@
-// The draw of a token on the reference backend: everything sorted, then the rules one after the other.
+// The draw of a token on the reference backend, a row a task: everything sorted, then the rules one after the other.
 #include "backend/sample.h"
 
 #include <numeric>
@@ -10,23 +10,24 @@ namespace lazuli::reference {
 
 namespace {
 
-SampleRules rules_of(const Call& call) {
+SampleRules rules_of(const Call& call, int64_t row) {
   float rules[4];
   int64_t counts[4];
   for (int64_t k = 0; k < 4; ++k) {
-    rules[k] = static_cast<float>(call.in(3).real(k));
-    counts[k] = call.in(4).integer(k);
+    rules[k] = static_cast<float>(call.in(3).real(row * 4 + k));
+    counts[k] = call.in(4).integer(row * 4 + k);
   }
   return SampleRules::from(rules, counts);
 }
 
-std::vector<float> penalised_logits(const Call& call, const SampleRules& rules) {
-  std::vector<float> logits(static_cast<size_t>(call.in(0).numel()));
-  for (size_t k = 0; k < logits.size(); ++k) logits[k] = static_cast<float>(call.in(0).real(static_cast<int64_t>(k)));
-  std::vector<int32_t> ids(static_cast<size_t>(call.in(1).numel()));
-  for (size_t k = 0; k < ids.size(); ++k) ids[k] = static_cast<int32_t>(call.in(1).integer(static_cast<int64_t>(k)));
+std::vector<float> penalised_logits(const Call& call, int64_t row, const SampleRules& rules) {
+  const int64_t n = call.in(0).dim(-1), m = call.in(1).dim(-1);
+  std::vector<float> logits;
+  for (int64_t k = 0; k < n; ++k) logits.push_back(static_cast<float>(call.in(0).real(row * n + k)));
+  std::vector<int32_t> ids;
+  for (int64_t k = 0; k < m; ++k) ids.push_back(static_cast<int32_t>(call.in(1).integer(row * m + k)));
   const std::vector<float> before = logits;
-  for (int32_t id : sample_recent(ids, call.in(2).integer(), rules.context)) {
+  for (int32_t id : sample_recent(ids, call.in(2).integer(row), rules.context)) {
     const auto k = static_cast<size_t>(id);
     if (id >= 0 && k < logits.size()) logits[k] = sample_penalised(before[k], rules.penalty);
   }
@@ -65,22 +66,20 @@ int64_t draw_of(const std::vector<float>& logits, const SampleRules& rules, int6
   return std::upper_bound(up_to.begin(), up_to.end(), point) - up_to.begin();
 }
 
+int64_t token_of(const Call& call, int64_t row) {
+  const SampleRules rules = rules_of(call, row);
+  const std::vector<float> logits = penalised_logits(call, row, rules);
+  if (std::any_of(logits.begin(), logits.end(), [](float v) { return std::isnan(v); })) return -1;
+  if (rules.temperature == 0) return std::max_element(logits.begin(), logits.end()) - logits.begin();
+  return draw_of(logits, rules, call.in(2).integer(row) - rules.first);
+}
+
 void run_sample(const Call& call) {
-  const SampleRules rules = rules_of(call);
-  const std::vector<float> logits = penalised_logits(call, rules);
-  int64_t token = 0;
-  if (std::any_of(logits.begin(), logits.end(), [](float v) { return std::isnan(v); })) {
-    token = -1;
-  } else if (rules.temperature == 0) {
-    token = std::max_element(logits.begin(), logits.end()) - logits.begin();
-  } else {
-    token = draw_of(logits, rules, call.in(2).integer() - rules.first);
-  }
-  call.out().set(0, Number::of(token));
+  for (int64_t row = call.begin; row < call.end; ++row) call.out().set(row, Number::of(token_of(call, row)));
 }
 
 }  // namespace
 
-PreparedOp prepare_sample(const KernelRequest& request) { return prepare_loop<run_sample>(request, 1); }
+PreparedOp prepare_sample(const KernelRequest& request) { return prepare_loop<run_sample>(request, elements(request)); }
 
 }  // namespace lazuli::reference

@@ -1,6 +1,7 @@
 // The draw of a token (backend/sample.h), in five launches: what they share. T: dtype of the logits; LENGTH: of the length; STAGE: 0
 // sample_penalise.cu, 1 to 3 sample_cut.cu, 4 sample_draw.cu. Sums are of integers, so their order does not matter.
-// n: logits, ids, logits a block takes (a multiple of 256), blocks. A block has 256 threads.
+// n: logits, ids, logits a block takes (a multiple of 256), blocks, all of a row; rows; bytes of scratch memory for each. A block has 256
+// threads. Rows know nothing of each other.
 #define THREADS 256
 #define BUCKETS 2048
 #define WHOLE 1099511627776ull  // the mass of the highest logit, 2^40
@@ -17,7 +18,10 @@ struct State {
   u32 arrived[4];  // blocks that are done, by stage
 };
 
-// Scratch memory, all parts aligned to 8 bytes.
+// The row that this block draws for. The last dimension of the grid holds what does not fit in the second, and may pass the end.
+__device__ inline i64 row_of() { return static_cast<i64>(blockIdx.z) * gridDim.y + blockIdx.y; }
+
+// Scratch memory of this row, all parts aligned to 8 bytes.
 struct Memory {
   State* state;
   u64* masses;  // of buckets, stage by stage
@@ -29,7 +33,7 @@ struct Memory {
 };
 __device__ inline Memory memory_of(const Params& p) {
   Memory m;
-  char* at = static_cast<char*>(p.scratch);
+  char* at = static_cast<char*>(p.scratch) + row_of() * p.n[5];
   m.state = reinterpret_cast<State*>(at);
   m.masses = reinterpret_cast<u64*>(at + 64);
   m.best = m.masses + 3 * BUCKETS;
@@ -46,8 +50,8 @@ struct Rules {
   u64 seed;
 };
 __device__ inline Rules rules_of(const Params& p) {
-  const float* r = static_cast<const float*>(p.in[3]);
-  const i64* c = static_cast<const i64*>(p.in[4]);
+  const float* r = static_cast<const float*>(p.in[3]) + row_of() * 4;
+  const i64* c = static_cast<const i64*>(p.in[4]) + row_of() * 4;
   Rules rules = {0.0f, r[1], r[2], r[3], c[0], c[1], c[2], static_cast<u64>(c[3])};
   if (r[0] > 0.0f) rules.temperature = r[0] < 3.402823466e38f ? r[0] : 3.402823466e38f;
   return rules;
@@ -65,6 +69,8 @@ __device__ inline u64 mass_of(float v, float highest, double temperature) {
   const double whole = static_cast<double>(WHOLE);
   return static_cast<u64>(__double2ll_rn(exp((static_cast<double>(v) - static_cast<double>(highest)) / temperature) * whole));
 }
+
+__device__ inline void set_token(const Params& p, i32 token) { static_cast<i32*>(p.out[0])[row_of()] = token; }
 
 struct Least {
   __device__ u64 operator()(u64 a, u64 b) const { return a < b ? a : b; }

@@ -15,7 +15,7 @@ __device__ inline bool start(const Params& p, const Memory& m, const Rules& rule
     m.state->none = draws ? 0u : 1u;
     m.state->rank = ~0u;
     m.state->ties = static_cast<u32>(p.n[0]);
-    if (!draws) static_cast<i32*>(p.out[0])[0] = best == 0 ? -1 : static_cast<i32>(static_cast<u32>(best));
+    if (!draws) set_token(p, best == 0 ? -1 : static_cast<i32>(static_cast<u32>(best)));
   }
   return draws && cuts;
 }
@@ -99,6 +99,7 @@ __device__ inline void descend(const Params& p, const Memory& m, const Rules& ru
 KERNEL {
   __shared__ u64 masses[BUCKETS];
   __shared__ u32 counts[BUCKETS];
+  if (row_of() >= p.n[4]) return;
   const Memory m = memory_of(p);
   const Rules rules = rules_of(p);
   const bool by_mass = rules.top_p < 1.0f;

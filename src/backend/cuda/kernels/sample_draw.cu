@@ -36,7 +36,7 @@ __device__ inline void pick(const Params& p, const Memory& m, const Rules& rules
   if (threadIdx.x == 0) {
     chosen = 0;
     rest = tied_before = 0;
-    static_cast<i32*>(p.out[0])[0] = 0;
+    set_token(p, 0);
   }
   for (i64 tile = 0; tile < p.n[3]; tile += THREADS) {
     const i64 b = tile + threadIdx.x;
@@ -47,7 +47,7 @@ __device__ inline void pick(const Params& p, const Memory& m, const Rules& rules
     total += sum;
   }
   // Philox number `draw` of the seed: its 53 leading bits as a part of 2^53.
-  const u64 draw = static_cast<u64>(load<LENGTH>(p.in[2], 0) - rules.first);
+  const u64 draw = static_cast<u64>(load<LENGTH>(p.in[2], row_of()) - rules.first);
   const u64 point = __umul64hi(bits64(philox(rules.seed, draw / 2), static_cast<int>(draw % 2)) & ~2047ull, total);
   u64 passed = 0;
   ties_seen = 0;
@@ -77,7 +77,7 @@ __device__ inline void pick(const Params& p, const Memory& m, const Rules& rules
     const u64 before = ties_seen + sum_before(c.tied ? 1 : 0, &count);
     const u64 mass = c.tied && before >= ties ? 0ull : c.mass;
     const u64 first = passed + sum_before(mass, &sum);
-    if (left >= first && left - first < mass) static_cast<i32*>(p.out[0])[0] = static_cast<i32>(i);
+    if (left >= first && left - first < mass) set_token(p, static_cast<i32>(i));
     ties_seen += count;
     passed += sum;
     if (left < passed) return;
@@ -85,6 +85,7 @@ __device__ inline void pick(const Params& p, const Memory& m, const Rules& rules
 }
 
 KERNEL {
+  if (row_of() >= p.n[4]) return;
   const Memory m = memory_of(p);
   if (m.state->none != 0) return;
   const Rules rules = rules_of(p);
