@@ -209,6 +209,23 @@ INSTANTIATE_TEST_SUITE_P(All, CudaThresholds, ::testing::Range(size_t{0}, cuda_t
   return name;
 });
 
+TEST(CudaBackend, AGridHoldsAnyNumberOfDraws) {
+  for (const int64_t rows : {1, 65535, 65536, 200000}) {
+    const OpCall call{Op::sample,
+                      {Tensor::zeros(DType::f32, {rows, 3}), Tensor::zeros(DType::i32, {rows, 0}), Tensor::zeros(DType::i32, {rows}),
+                       Tensor::zeros(DType::f32, {rows, 4}), Tensor::zeros(DType::i64, {rows, 4})}};
+    const PreparedOp prepared = prepare(call);
+    ASSERT_EQ(prepared.phases.size(), 5u);
+    for (const Kernel& kernel : prepared.phases) {
+      const std::array<uint32_t, 3> grid = cuda::launch_of(kernel)->grid;
+      EXPECT_LE(grid[1], 65535u);
+      EXPECT_LE(grid[2], 65535u);
+      EXPECT_GE(int64_t{grid[1]} * grid[2], rows);
+      EXPECT_LT(int64_t{grid[1]} * (grid[2] - 1), rows);
+    }
+  }
+}
+
 TEST(CudaBackend, RefusesDoublesByName) {
   const Tensor x = Tensor::from_vector<double>({1, 2}, {2});
   try {

@@ -61,6 +61,18 @@ std::vector<Around> around_cuda_attention() {
            for (const int64_t n : near(v / 2, 16)) r.attention({1, 1, 70, 70, n, v - v / 2}, true);
          });
        }},
+      {"cuda.sdpa.kWholeTiles",
+       [](Cases& c, int64_t v, bool) {
+         each_type(c, [&](const Rows& r) {
+           for (const int64_t n : near(v / 2, 16)) r.attention({2, 1, 70, 70, n, v - v / 2, true}, true);
+         });
+       }},
+      {"cuda.sdpa.kBothSums",
+       [](Cases& c, int64_t v, bool) {
+         each_type(c, [&](const Rows& r) {
+           for (const int64_t n : near(v / 2, 16)) r.attention({2, 1, 40, 70, n, v - v / 2}, true);
+         });
+       }},
       {"cuda.loss.kLogitBytes",
        [](Cases& c, int64_t v, bool large) {
          if (large) Rows(c, DType::bf16).loss(v / 2 / 65536 + 1, 16, 65536);

@@ -1,13 +1,15 @@
 // What the attention kernels share, no kernel itself: products of tiles of 64 rows through shared memory, and what a query sees.
-// T: dtype of q, k, v, result, g; D, DV: sizes of keys and of values, rounded up to 16; CAUSAL; MASKED: 0, 1 (bool), 2 (numbers of
-// dtype M); SCALE_AT: number of the scale operand, of dtype SCALE; length and mask follow it.
-// n: 0 batches, heads, key heads, queries, keys, 5 size, value size, then strides of batch, head, token: 7 q, 10 k, 13 v; 16 four strides
-// of the mask; 20 strides of result, 23 of g.
+// T: dtype of q, k, v, result, g; D, DV: sizes of keys and of values, rounded up to 16. MASKED: 0, 1 (bool), 2 (numbers of dtype M).
+// CAUSAL, HAS_LEFT, HAS_RIGHT: windows, of which CAUSAL has the width 0 and the others lie in n; CAPPED, SINKS, FIRST_KEY: operands of
+// attention that are given; LENGTH_BY_ROW: each batch entry has a length of its own. X_AT is the number of an operand; SCALE, CAP and SINK
+// are dtypes. sdpa.cc names the numbers of n: N_BATCHES to N_VALUE_SIZE; N_Q, N_K, N_V, N_RESULT, N_G: strides of batch, head and token;
+// N_MASK: four strides; N_LEFT and N_RIGHT.
 // A block has 256 threads, 16 x 16: thread (y, x) holds rows 4 y .. 4 y + 3 of a left tile against rows x, x + 16, x + 32, x + 48 of a
 // right one.
 constexpr int TILE = 64;
 constexpr int DOT_PITCH = 36;       // 32 columns at once; the pitches keep 16-byte reads free of bank conflicts
 constexpr int WEIGHT_PITCH = 68;    // 64 columns
+constexpr bool BEGINS = HAS_LEFT || FIRST_KEY;  // queries may not see the first keys
 enum { TILE_THREADS = 256 };
 // BLOCKS: of them an SM shall hold, which bounds the registers.
 #define ATTENTION(BLOCKS) extern "C" __global__ void __launch_bounds__(TILE_THREADS, BLOCKS) run(const __grid_constant__ Params p)
@@ -18,18 +20,20 @@ struct Tiles {
   alignas(16) float weights[TILE * WEIGHT_PITCH];
 };
 
-// Rows of an operand: `count` of at most 64 are there, the others are zeros.
+// At most 64 rows of an operand: tokens `token` to `end` of which those from `begin` on are there, the others are zeros.
 struct Rows {
   const T* data;
   i64 step;
-  int count, size;
+  int skipped, count, size;
   bool packs;  // four neighbours can be read at once
-  __device__ Rows(const void* operand, const i64* strides, i64 batch, i64 head, i64 token, i64 end, i64 columns)
+  __device__ Rows(const void* operand, const i64* strides, i64 batch, i64 head, i64 token, i64 end, i64 columns, i64 begin = 0)
       : data(static_cast<const T*>(operand) + batch * strides[0] + head * strides[1] + token * strides[2]),
         step(strides[2]),
+        skipped(static_cast<int>(!BEGINS || begin < token ? 0 : smaller(begin - token, static_cast<i64>(TILE)))),
         count(static_cast<int>(end - token < 0 ? 0 : end - token < TILE ? end - token : TILE)),
         size(static_cast<int>(columns)),
         packs(columns % 4 == 0 && (count < 2 || step % 4 == 0) && reinterpret_cast<u64>(data) % (4 * sizeof(T)) == 0) {}
+  __device__ bool has(int r) const { return (!BEGINS || r >= skipped) && r < count; }
 };
 
 // Columns [first, first + WIDTH) of 64 rows as floats, zeros where there is nothing.
@@ -39,7 +43,7 @@ __device__ inline void fetch(float* tile, const Rows& rows, int first) {
   for (int k = threadIdx.x; k < TILE * (WIDTH / 4); k += TILE_THREADS) {
     const int r = k / (WIDTH / 4), c = k % (WIDTH / 4) * 4, column = first + c;
     float4 v = make_float4(0, 0, 0, 0);
-    if (r < rows.count && column < rows.size) {
+    if (rows.has(r) && column < rows.size) {
       const T* from = rows.data + r * rows.step + column;
       if (rows.packs) {
         const Pack<T, 4> pack = *reinterpret_cast<const Pack<T, 4>*>(from);
@@ -148,42 +152,112 @@ __device__ inline void store_rows(void* out, i64 first_row, i64 count, i64 size,
   }
 }
 
+// Numbers [begin, end).
+struct Span {
+  i64 begin, end;
+  __device__ bool has(i64 j) const { return (!BEGINS || j >= begin) && j < end; }
+};
+
+// What the queries of a batch entry see, and what becomes of their scores.
 struct Seen {
-  i64 queries, length;
-  const void* mask;
-  float scale;
-  __device__ explicit Seen(const Params& p)
-      : queries(p.n[3]),
-        length(load<i32>(p.in[SCALE_AT + 1], 0)),
-        mask(nullptr),
-        scale(static_cast<float>(load<SCALE>(p.in[SCALE_AT], 0))) {
-#if MASKED
-    mask = p.in[SCALE_AT + 2];
+  i64 queries, length = 0, left = 0, right = 0;
+  const i32* first_keys = nullptr;
+  float scale, cap = 0;
+  __device__ explicit Seen(const Params& p) : queries(p.n[N_QUERIES]), scale(static_cast<float>(load<SCALE>(p.in[SCALE_AT], 0))) {
+#if CAPPED
+    cap = static_cast<float>(load<CAP>(p.in[CAP_AT], 0));
 #endif
-    if (length >= 0 && length <= p.n[4]) return;
+#if HAS_LEFT
+    left = p.n[N_LEFT];
+#endif
+#if HAS_RIGHT
+    right = p.n[N_RIGHT];
+#endif
+    if (!LENGTH_BY_ROW) read_length(p, 0);
+  }
+  // What follows is asked about this entry.
+  __device__ void enter(const Params& p, i64 batch) {
+    if (LENGTH_BY_ROW) read_length(p, batch);
+#if FIRST_KEY
+    first_keys = static_cast<const i32*>(p.in[FIRST_KEY_AT]) + batch * queries;
+#endif
+  }
+  __device__ void read_length(const Params& p, i64 row) {
+    length = load<i32>(p.in[LENGTH_AT], row);
+    if (length >= 0 && length <= p.n[N_KEYS]) return;
     if (threadIdx.x == 0) fail(p, length);
     length = 0;
   }
-  // Query t sees keys before this one.
+  // Query t sees keys before this one ...
   __device__ i64 limit(i64 t) const {
     if (t >= queries) return 0;
-    return CAUSAL ? larger(0ll, smaller(length, length - queries + t + 1)) : length;
+    return CAUSAL || HAS_RIGHT ? larger(0ll, smaller(length, length - queries + t + right + 1)) : length;
+  }
+  // ... from this one on.
+  __device__ i64 begin(i64 t) const {
+    i64 first = HAS_LEFT ? larger(0ll, length - queries + t - left) : 0;
+#if FIRST_KEY
+    if (t < queries) first = larger(first, static_cast<i64>(first_keys[t]));
+#endif
+    return first;
+  }
+  __device__ Span keys_of(i64 t) const { return {begin(t), limit(t)}; }
+  // The lowest and the highest first key of queries [first, first + COUNT), of which one is there at least. A warp asks at once.
+  struct Begins {
+    i64 least, most;
+  };
+  template <int COUNT = TILE>
+  __device__ Begins begins(i64 first) const {
+    const i64 end = smaller(first + COUNT, queries);
+#if FIRST_KEY
+    int least = 0x7fffffff, most = 0;
+    for (i64 t = first + threadIdx.x % 32; t < end; t += 32) {
+      const int at = static_cast<int>(begin(t));
+      least = at < least ? at : least;
+      most = at > most ? at : most;
+    }
+    return {__reduce_min_sync(0xffffffffu, least), __reduce_max_sync(0xffffffffu, most)};
+#else
+    return {begin(first), begin(end - 1)};
+#endif
+  }
+  // Queries that the windows let see one of 64 keys from `first` on, the first one down to a multiple of COUNT.
+  template <int COUNT = TILE>
+  __device__ Span queries_of(i64 first) const {
+    if (first >= length) return {queries, queries};
+    const i64 from = CAUSAL || HAS_RIGHT ? larger(0ll, first - length + queries - right) / COUNT * COUNT : 0;
+    return {from, HAS_LEFT ? smaller(queries, smaller(first + TILE, length) - length + queries + left) : queries};
   }
   // The score of query t of a head and key j; -infinity where it does not see it.
-  __device__ float score(const Params& p, i64 batch, i64 head, i64 t, i64 j, i64 end, float dot) const {
-    if (j >= end) return -infinity();
+  __device__ float score(const Params& p, i64 batch, i64 head, i64 t, i64 j, const Span& keys, float dot) const {
+    if (!keys.has(j)) return -infinity();
 #if MASKED
-    const i64 at = batch * p.n[16] + head * p.n[17] + t * p.n[18] + j * p.n[19];
+    const i64* strides = p.n + N_MASK;
+    const i64 at = batch * strides[0] + head * strides[1] + t * strides[2] + j * strides[3];
 #endif
 #if MASKED == 1
-    return load<bool>(mask, at) ? dot * scale : -infinity();
+    if (!load<bool>(p.in[MASK_AT], at)) return -infinity();
 #elif MASKED == 2
-    return fmaf(dot, scale, static_cast<float>(load<M>(mask, at)));
-#else
-    return dot * scale;
+    const float added = static_cast<float>(load<M>(p.in[MASK_AT], at));
+    return CAPPED ? cap * tanhf(dot * scale / cap) + added : fmaf(dot, scale, added);
 #endif
+    return CAPPED ? cap * tanhf(dot * scale / cap) : dot * scale;
+  }
+  // How a score changes with its product.
+  __device__ float slope(float dot) const {
+    const float part = CAPPED ? tanhf(dot * scale / cap) : 0.0f;
+    return CAPPED ? scale * fmaf(-part, part, 1.0f) : scale;
   }
 };
+
+// With what the largest score of a row of a head begins, which then has the weight 1.
+__device__ inline float sink_of(const Params& p, i64 head) {
+#if SINKS
+  return load<SINK>(p.in[SINKS_AT], head);
+#else
+  return -infinity();
+#endif
+}
 
 // Over the 16 threads that hold a row.
 template <class F>

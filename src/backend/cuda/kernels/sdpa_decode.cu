@@ -1,7 +1,8 @@
 // sdpa of few queries, after attention.cu, first step: a block takes a stretch of the keys of one key head past ROWS of the queries that
 // read it (all heads of its group), and leaves largest score, sum and weighted values of each to scratch. LANES threads hold a key, eight
 // elements each.
-// n[26]: stretches, n[27]: blocks of rows of a key head, n[28]: keys of a stretch, or 0: the keys that are there in equal parts.
+// N_STRETCHES: of the keys that a batch entry sees; N_ROW_BLOCKS: of a key head; N_STRETCH: keys of a stretch, which then begins at a
+// multiple of them, or 0: equal parts.
 constexpr int DECODE_THREADS = 128, WORKERS = DECODE_THREADS / LANES, HELD = 8;
 
 // Elements [first, first + 8) of a row, zeros after its end.
@@ -27,27 +28,32 @@ __device__ inline bool has_packs(const T* data, const i64* strides, i64 size) {
 
 extern "C" __global__ void __launch_bounds__(DECODE_THREADS) run(const __grid_constant__ Params p) {
   __shared__ float values[WORKERS][ROWS][LANES * HELD], tops[WORKERS][ROWS], sums[WORKERS][ROWS];
-  const Seen seen(p);
-  const i64 heads = p.n[1], kv_heads = p.n[2], queries = p.n[3], group = heads / kv_heads, rows = group * queries;
-  const i64 stretches = p.n[26], row_blocks = p.n[27];
+  Seen seen(p);
+  const i64 heads = p.n[N_HEADS], kv_heads = p.n[N_KV_HEADS], queries = p.n[N_QUERIES], group = heads / kv_heads, rows = group * queries;
+  const i64 stretches = p.n[N_STRETCHES], row_blocks = p.n[N_ROW_BLOCKS];
   const int worker = threadIdx.x / LANES, lane = threadIdx.x % LANES;
-  const int size = static_cast<int>(p.n[5]), value_size = static_cast<int>(p.n[6]);
-  const i64 longest = p.n[28] != 0 ? p.n[28] : (seen.length + stretches - 1) / stretches;
-  for (i64 task = blockIdx.x; task < p.n[0] * kv_heads * row_blocks * stretches; task += gridDim.x) {
-    const i64 begin = task % stretches * longest, last = smaller(begin + longest, seen.length);
+  const int size = static_cast<int>(p.n[N_SIZE]), value_size = static_cast<int>(p.n[N_VALUE_SIZE]);
+  for (i64 task = blockIdx.x; task < p.n[N_BATCHES] * kv_heads * row_blocks * stretches; task += gridDim.x) {
     const i64 first = task / stretches % row_blocks * ROWS;
     const i64 batch = task / stretches / row_blocks / kv_heads, kv_head = task / stretches / row_blocks % kv_heads;
-    const T* k = static_cast<const T*>(p.in[1]) + batch * p.n[10] + kv_head * p.n[11];
-    const T* v = static_cast<const T*>(p.in[2]) + batch * p.n[13] + kv_head * p.n[14];
-    const bool q_packs = has_packs(static_cast<const T*>(p.in[0]), p.n + 7, size) && p.n[7] % HELD == 0 && p.n[8] % HELD == 0;
-    const bool k_packs = has_packs(k, p.n + 10, size), v_packs = has_packs(v, p.n + 13, value_size);
+    seen.enter(p, batch);
+    const i64 visible = BEGINS ? smaller(seen.begins(0).least, seen.length) : 0, fixed = p.n[N_STRETCH];
+    const i64 longest = fixed != 0 ? fixed : (seen.length - visible + stretches - 1) / stretches;
+    const i64 from = (!BEGINS || fixed == 0 ? visible : visible / fixed * fixed) + task % stretches * longest;
+    // A key of a fixed stretch is always of the same worker.
+    const i64 begin = BEGINS ? larger(from, visible / WORKERS * WORKERS) : from, last = smaller(from + longest, seen.length);
+    const T* k = static_cast<const T*>(p.in[1]) + batch * p.n[N_K] + kv_head * p.n[N_K + 1];
+    const T* v = static_cast<const T*>(p.in[2]) + batch * p.n[N_V] + kv_head * p.n[N_V + 1];
+    const bool q_packs = has_packs(static_cast<const T*>(p.in[0]), p.n + N_Q, size) && p.n[N_Q] % HELD == 0 && p.n[N_Q + 1] % HELD == 0;
+    const bool k_packs = has_packs(k, p.n + N_K, size), v_packs = has_packs(v, p.n + N_V, value_size);
     float q[ROWS][HELD], sum_of[ROWS][HELD] = {}, top[ROWS], sum[ROWS];
-    i64 end[ROWS];
+    Span keys[ROWS];
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
       const i64 row = smaller(first + r, rows - 1), head = kv_head * group + row / queries, t = row % queries;
-      read_eight(static_cast<const T*>(p.in[0]) + batch * p.n[7] + head * p.n[8] + t * p.n[9], lane * HELD, size, q_packs, q[r]);
-      end[r] = first + r < rows ? smaller(last, seen.limit(t)) : 0;
+      const T* from_q = static_cast<const T*>(p.in[0]) + batch * p.n[N_Q] + head * p.n[N_Q + 1] + t * p.n[N_Q + 2];
+      read_eight(from_q, lane * HELD, size, q_packs, q[r]);
+      keys[r] = {seen.begin(t), first + r < rows ? smaller(last, seen.limit(t)) : 0};
       top[r] = -infinity();
       sum[r] = 0;
     }
@@ -55,8 +61,8 @@ extern "C" __global__ void __launch_bounds__(DECODE_THREADS) run(const __grid_co
     for (i64 step = begin; step < last; step += WORKERS) {
       const i64 j = step + worker, there = smaller(j, last - 1);
       float key[HELD], value[HELD];
-      read_eight(k + there * p.n[12], lane * HELD, size, k_packs, key);
-      read_eight(v + there * p.n[15], lane * HELD, value_size, v_packs, value);
+      read_eight(k + there * p.n[N_K + 2], lane * HELD, size, k_packs, key);
+      read_eight(v + there * p.n[N_V + 2], lane * HELD, value_size, v_packs, value);
 #pragma unroll
       for (int r = 0; r < ROWS; ++r) {
         float dot = 0;
@@ -65,7 +71,7 @@ extern "C" __global__ void __launch_bounds__(DECODE_THREADS) run(const __grid_co
 #pragma unroll
         for (int d = LANES / 2; d > 0; d /= 2) dot += __shfl_xor_sync(0xffffffffu, dot, d);
         const i64 row = smaller(first + r, rows - 1);
-        const float score = seen.score(p, batch, kv_head * group + row / queries, row % queries, j, end[r], dot);
+        const float score = seen.score(p, batch, kv_head * group + row / queries, row % queries, j, keys[r], dot);
         if (score == -infinity()) continue;
         const float best = larger(top[r], score);
         if (best != top[r]) {

@@ -1,5 +1,5 @@
-// sdpa_packed, after attention.cu: sequences lie one after the other in rows (tokens, heads, size). A block takes 64 queries of one head and
-// sequence past all keys that they see, 64 at a time, with a running largest score. n: 20 sequences, in place of the gradient's strides.
+// sdpa_packed, after attention.cu: N_SEQUENCES sequences lie one after the other in rows (tokens, heads, size). A block takes 64 queries of
+// one head and sequence past all keys that they see, 64 at a time, with a running largest score.
 
 // Queries [first, first + TILE) of a sequence of `tokens` rows from row `origin`, which see `length` keys.
 struct Block {
@@ -8,8 +8,8 @@ struct Block {
 
 // Whether starts begin with 0, never decrease and stay within the rows.
 __device__ inline bool fits(const Params& p, const i32* starts) {
-  for (i64 s = 0; s <= p.n[20]; ++s) {
-    const i64 low = s == 0 ? 0 : starts[s - 1], high = s == 0 ? 0 : p.n[3], at = starts[s];
+  for (i64 s = 0; s <= p.n[N_SEQUENCES]; ++s) {
+    const i64 low = s == 0 ? 0 : starts[s - 1], high = s == 0 ? 0 : p.n[N_QUERIES], at = starts[s];
     if (at >= low && at <= high) continue;
     if (threadIdx.x == 0) fail(p, at);
     return false;
@@ -19,10 +19,10 @@ __device__ inline bool fits(const Params& p, const i32* starts) {
 
 // Blocks are counted over the sequences and the rows after them, which see nothing; false beyond the last.
 __device__ inline bool find_block(const Params& p, const i32* starts, i64 number, Block& block) {
-  for (i64 s = 0; s <= p.n[20]; ++s) {
-    const bool rest = s == p.n[20];
+  for (i64 s = 0; s <= p.n[N_SEQUENCES]; ++s) {
+    const bool rest = s == p.n[N_SEQUENCES];
     block.origin = starts[s];
-    block.tokens = (rest ? p.n[3] : static_cast<i64>(starts[s + 1])) - block.origin;
+    block.tokens = (rest ? p.n[N_QUERIES] : static_cast<i64>(starts[s + 1])) - block.origin;
     const i64 blocks = (block.tokens + TILE - 1) / TILE;
     if (number < blocks) {
       block.first = number * TILE;
@@ -36,16 +36,17 @@ __device__ inline bool find_block(const Params& p, const i32* starts, i64 number
 
 ATTENTION(DV <= 192 ? 2 : 1) {
   __shared__ Tiles tiles;
-  const i32* starts = static_cast<const i32*>(p.in[SCALE_AT + 1]);
+  const i32* starts = static_cast<const i32*>(p.in[LENGTH_AT]);
   if (!fits(p, starts)) return;
   const float scale = static_cast<float>(load<SCALE>(p.in[SCALE_AT], 0));
-  const i64 heads = p.n[1], rows = p.n[3], group = heads / p.n[2], tasks = heads * (rows / TILE + p.n[20] + 1);
+  const i64 heads = p.n[N_HEADS], rows = p.n[N_QUERIES], group = heads / p.n[N_KV_HEADS];
+  const i64 tasks = heads * (rows / TILE + p.n[N_SEQUENCES] + 1);
   const int y = threadIdx.x / 16, x = threadIdx.x % 16;
   for (i64 task = blockIdx.x; task < tasks; task += gridDim.x) {
     Block b;
     if (!find_block(p, starts, task / heads, b)) return;
     const i64 head = task % heads, end = b.origin + b.tokens, begin = b.origin + b.first;
-    const Rows q(p.in[0], p.n + 7, 0, head, begin, end, p.n[5]);
+    const Rows q(p.in[0], p.n + N_Q, 0, head, begin, end, p.n[N_SIZE]);
     const i64 last = CAUSAL ? smaller(b.length, b.first + TILE) : b.length;
     float top[4], sum[4], result[4][Columns<DV>::COUNT] = {};
 #pragma unroll
@@ -55,8 +56,8 @@ ATTENTION(DV <= 192 ? 2 : 1) {
     }
     for (i64 key = 0; key < last; key += TILE) {
       const i64 at = b.origin + key;
-      const Rows k(p.in[1], p.n + 10, 0, head / group, at, b.origin + last, p.n[5]);
-      const Rows v(p.in[2], p.n + 13, 0, head / group, at, b.origin + last, p.n[6]);
+      const Rows k(p.in[1], p.n + N_K, 0, head / group, at, b.origin + last, p.n[N_SIZE]);
+      const Rows v(p.in[2], p.n + N_V, 0, head / group, at, b.origin + last, p.n[N_VALUE_SIZE]);
       float s[4][4];
       dots<D>(s, tiles, q, k);
 #pragma unroll
@@ -81,7 +82,7 @@ ATTENTION(DV <= 192 ? 2 : 1) {
 #pragma unroll
       for (int c = 0; c < Columns<DV>::COUNT; ++c) {
         const int column = Columns<DV>::at(c);
-        if (column < p.n[6]) store<T>(p.out[0], row * p.n[6] + column, result[i][c] * factor);
+        if (column < p.n[N_VALUE_SIZE]) store<T>(p.out[0], row * p.n[N_VALUE_SIZE] + column, result[i][c] * factor);
       }
     }
   }
