@@ -108,11 +108,18 @@ Outputs define_linear_cross_entropy(const DefinitionRequest& r) {
   const bool transposed = r.attrs.i[1] != 0;
   Attrs attrs;
   attrs.i[0] = r.attrs.i[0];
-  const LazyTensor logits = matmul(x, w, false, transposed), &targets = r.in(2), &smoothing = r.in(3);
+  LazyTensor logits = matmul(x, w, false, transposed), slope;
+  if (r.attrs.i[2] != 0) {
+    const LazyTensor cap = cast(r.in(4), x.dtype()), part = tanh(logits / cap);
+    logits = cap * part;
+    slope = constant(part, 1) - square(part);
+  }
+  const LazyTensor &targets = r.in(2), &smoothing = r.in(3);
   const LazyTensor operands[] = {logits, targets, smoothing};
   const auto rows = record_all(Op::cross_entropy, operands, attrs);
   const LazyTensor each = LazyTensor::full(rows[0].shape(), 1, rows[0].dtype());
-  const LazyTensor g = record(Op::cross_entropy_backward, {logits, targets, smoothing, rows[1], each}, attrs);
+  LazyTensor g = record(Op::cross_entropy_backward, {logits, targets, smoothing, rows[1], each}, attrs);
+  if (slope.defined()) g = g * slope;
   return {rows[0], rows[1], cast(matmul(g, w, false, !transposed), r.in(0).dtype())};
 }
 

@@ -76,18 +76,24 @@ void vjp_lora_linear(VjpContext& c) {
 
 // The gradient of x is there already but for the factor of each row. That of w needs the logits again.
 void vjp_linear_cross_entropy(VjpContext& c) {
-  if (c.g(1).defined() || c.g(2).defined()) return vjp_through_definition(c, 0, 4);
+  if (c.g(1).defined() || c.g(2).defined()) return vjp_through_definition(c, 0, c.inputs.size());
   const LazyTensor &x = c.in(0), &w = c.in(1);
   if (c.need(0)) c.set(0, cast(mul(unsqueeze(c.g(), -1), cast(c.out(2), c.g().dtype())), x.dtype()));
   if (c.need(1)) {
     const bool transposed = c.attrs.i[1] != 0;
     Attrs attrs;
     attrs.i[0] = c.attrs.i[0];
-    const LazyTensor logits = matmul(x, w, false, transposed);
-    const LazyTensor g = record(Op::cross_entropy_backward, {logits, c.in(2), c.in(3), c.out(1), c.g()}, attrs);
+    LazyTensor logits = matmul(x, w, false, transposed), part;
+    if (c.attrs.i[2] != 0) {
+      const LazyTensor cap = cast(c.in(4), logits.dtype());
+      part = tanh(logits / cap);
+      logits = cap * part;
+    }
+    LazyTensor g = record(Op::cross_entropy_backward, {logits, c.in(2), c.in(3), c.out(1), c.g()}, attrs);
+    if (part.defined()) g = g * (constant(part, 1) - square(part));
     c.set(1, weight_product(x, g, transposed));
   }
-  vjp_through_definition(c, 3, 4);
+  vjp_through_definition(c, 3, c.inputs.size());
 }
 
 void vjp_rope(VjpContext& c) {
@@ -99,7 +105,7 @@ void vjp_rope(VjpContext& c) {
   vjp_through_definition(c, 1, 3);
 }
 
-// A gradient that comes in through the log-sum-exp, and those of scale and mask, need the definition.
+// A gradient that comes in through the log-sum-exp, and those of operands behind the values, need the definition.
 void vjp_sdpa(VjpContext& c) {
   if (c.g(1).defined()) return vjp_through_definition(c, 0, c.inputs.size());
   if (c.need(0) || c.need(1) || c.need(2)) {

@@ -1,4 +1,4 @@
-// Conformance cases of matrix products, attention and rotary embedding.
+// Conformance cases of matrix products.
 #include "conformance/cases.h"
 
 namespace lazuli::conformance {
@@ -145,7 +145,7 @@ Cases lora_cases(Op op) {
 
 Cases linear_cross_entropy_cases(Op op) {
   Cases cases;
-  const auto call = [&](DType t, const Shape& x, int64_t classes, bool transposed, double smoothing, DType index) {
+  const auto call = [&](DType t, const Shape& x, int64_t classes, bool transposed, double smoothing, DType index, double softcap = 0) {
     Shape rows = x;
     rows.resize(x.rank() - 1);
     Tensor targets = random_indices(index, rows, classes, 4);
@@ -154,9 +154,11 @@ Cases linear_cross_entropy_cases(Op op) {
       values[1] = -100;
       targets = Tensor::from_vector(values, rows).to(index);
     }
-    return OpCall{op,
-                  {random(t, x, 1), matrix(t, {x.back(), classes}, transposed, 2), targets, scalar(DType::f32, smoothing)},
-                  attrs(-100, transposed ? 1 : 0)};
+    OpCall c{op,
+             {random(t, x, 1), matrix(t, {x.back(), classes}, transposed, 2), targets, scalar(DType::f32, smoothing)},
+             attrs(-100, transposed ? 1 : 0, softcap != 0 ? 1 : 0)};
+    if (softcap != 0) c.inputs.push_back(scalar(DType::f32, softcap));
+    return c;
   };
   for (DType t : kFloats) {
     for (const Shape& x : {Shape{1, 5}, Shape{5, 1}, Shape{2, 3, 33}, Shape{70, 16}, Shape{0, 8}}) {
@@ -165,11 +167,15 @@ Cases linear_cross_entropy_cases(Op op) {
           const std::string what = to_string(x) + " " + std::to_string(classes) + (transposed ? " transposed" : "");
           cases.push_back({label(t, what), call(t, x, classes, transposed, 0, DType::i32), two_products(t)});
           cases.push_back({label(t, what + " smoothed"), call(t, x, classes, transposed, 0.1, DType::i64), two_products(t)});
+          cases.push_back({label(t, what + " capped"), call(t, x, classes, transposed, 0, DType::i32, 2), two_products(t)});
         }
       }
     }
     // More rows than a block and more columns than a segment.
-    cases.push_back({label(t, "blocks"), call(t, {519, 8}, 1100, true, 0.1, DType::i32), two_products(t)});
+    for (const double softcap : {0.0, 1.5}) {
+      const std::string how = softcap != 0 ? ", capped" : "";
+      cases.push_back({label(t, "blocks" + how), call(t, {519, 8}, 1100, true, 0.1, DType::i32, softcap), two_products(t)});
+    }
     // The gradient of logits that were rounded is a sum of 20,001 rounded products.
     Tolerance many = two_products(t);
     if (size_of(t) == 2) many.spread *= 4;
@@ -240,63 +246,6 @@ Cases lora_rows_cases(Op op) {
       for (Tensor& x : c.inputs) x = laid_out(x, layout);
       cases.push_back({label(t, name_of(layout)), c, two_products(t)});
     }
-  }
-  return cases;
-}
-
-Cases rope_pair_cases(Op op) {
-  Cases cases;
-  const auto call = [&](const Tensor& q, const Tensor& k, DType table, int64_t back) {
-    const Shape rows{q.shape()[q.rank() - 2] + 3, k.shape().back() / 2};
-    return OpCall{op, {q, k, random(table, rows, 2, -1, 1), random(table, rows, 3, -1, 1), scalar(DType::i32, 1)}, attrs(back)};
-  };
-  for (DType t : kFloats) {
-    for (DType table : {DType::f32, t}) {
-      for (int64_t back : {0, 1}) {
-        const std::string what = "table " + std::string(lazuli::name_of(table)) + " back " + std::to_string(back);
-        cases.push_back({label(t, what), call(random(t, {2, 6, 7, 32}, 1), random(t, {2, 2, 7, 32}, 4), table, back), {4, 4, 1}});
-        cases.push_back(
-            {label(t, "one token " + what), call(random(t, {1, 6, 1, 16}, 1), random(t, {1, 2, 1, 16}, 4), table, back), {4, 4, 1}});
-        cases.push_back({label(t, "ranks " + what), call(random(t, {5, 24}, 1), random(t, {0, 2, 5, 16}, 4), table, back), {4, 4, 1}});
-      }
-    }
-    for (Layout layout : kLayouts) {
-      cases.push_back({label(t, name_of(layout)),
-                       call(laid_out(random(t, {3, 5, 16}, 5), layout), laid_out(random(t, {2, 5, 16}, 6), layout), DType::f32, 0),
-                       {4, 4, 1}});
-    }
-    const Tensor x = random(t, {2, 5, 3, 16}, 6);
-    const Tensor heads_first(t, {2, 3, 5, 16}, {240, 16, 48, 1}, x.buffer(), x.offset_bytes());
-    cases.push_back({label(t, "heads first"), call(heads_first, random(t, {2, 1, 5, 16}, 7), DType::f32, 0), {4, 4, 1}});
-  }
-  return cases;
-}
-
-Cases rope_cases(Op op) {
-  Cases cases;
-  const auto call = [&](const Tensor& x, DType table, int64_t half, int64_t offset, int64_t back) {
-    const Shape rows{x.shape()[x.rank() - 2] + offset + 2, half};
-    return OpCall{op,
-                  {x, random(table, rows, 2, -1, 1), random(table, rows, 3, -1, 1), scalar(DType::i32, static_cast<double>(offset))},
-                  attrs(back)};
-  };
-  for (DType t : kFloats) {
-    for (DType table : {DType::f32, t}) {
-      for (const Shape& shape : {Shape{1, 2}, Shape{5, 16}, Shape{2, 3, 7, 32}, Shape{2, 3, 1, 128}, Shape{0, 5, 8}, Shape{3, 0, 8}}) {
-        for (int64_t back : {0, 1}) {
-          const std::string what = to_string(shape) + " table " + std::string(lazuli::name_of(table)) + " back " + std::to_string(back);
-          cases.push_back({label(t, what), call(random(t, shape, 1), table, shape.back() / 2, back == 0 ? 3 : 0, back), {4, 4, 1}});
-        }
-      }
-    }
-    cases.push_back({label(t, "first part only"), call(random(t, {3, 5, 24}, 4), DType::f32, 7, 1, 0), {4, 4, 1}});
-    for (Layout layout : kLayouts) {
-      cases.push_back({label(t, name_of(layout)), call(laid_out(random(t, {3, 5, 16}, 5), layout), DType::f32, 8, 1, 0), {4, 4, 1}});
-    }
-    // (batch, tokens, heads, size) seen as (batch, heads, tokens, size).
-    const Tensor x = random(t, {2, 5, 3, 16}, 6);
-    const Tensor heads_first(t, {2, 3, 5, 16}, {240, 16, 48, 1}, x.buffer(), x.offset_bytes());
-    cases.push_back({label(t, "heads first"), call(heads_first, DType::f32, 8, 0, 0), {4, 4, 1}});
   }
   return cases;
 }

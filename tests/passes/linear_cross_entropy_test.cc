@@ -111,6 +111,22 @@ TEST(LinearCrossEntropy, OfAWideVocabularyGivesWhatItsLogitsGive) {
   EXPECT_EQ(conformance::difference(fused[1].eval(), plain.grads[0].eval(), {8, 4096, 1}), "");
 }
 
+TEST(LinearCrossEntropy, TakesLogitsThatAreCapped) {
+  const std::vector<LazyTensor> args{LazyTensor::from_tensor(waves({6, 5}, 0)), LazyTensor::from_tensor(waves({9, 5}, 1))};
+  const LazyTensor targets = LazyTensor::from_slice<int32_t>({0, 8, 3, -100, 2, 3}, {6}), cap = LazyTensor::full({}, 0.75, DType::f32);
+  const auto fused = [&](std::span<const LazyTensor> x) {
+    return cross_entropy(mul(tanh(div(matmul(x[0], x[1], false, true), cap)), cap), targets);
+  };
+  const auto plain = [&](std::span<const LazyTensor> x) {
+    return cross_entropy(add_scalar(mul(tanh(div(matmul(x[0], x[1], false, true), cap)), cap), 0.5), targets);
+  };
+  const ValueAndGrad a = value_and_grad(fused)(args), b = value_and_grad(plain)(args);
+  const std::vector<LazyTensor> states{a.value, a.grads[0]};
+  EXPECT_EQ(count(capture(states), Op::linear_cross_entropy), 1);
+  EXPECT_NEAR(a.value.eval().item(), b.value.eval().item(), 1e-6);
+  for (size_t k = 0; k < 2; ++k) EXPECT_EQ(conformance::difference(a.grads[k].eval(), b.grads[k].eval(), {8, 16, 1}), "") << k;
+}
+
 TEST(LinearCrossEntropy, GivesTheWeightsGradientToo) {
   const std::vector<LazyTensor> args{LazyTensor::from_tensor(waves({6, 5}, 0)), LazyTensor::from_tensor(waves({9, 5}, 1))};
   const LazyTensor targets = LazyTensor::from_slice<int32_t>({0, 8, 3, -100, 2, 3}, {6});

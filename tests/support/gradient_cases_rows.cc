@@ -71,6 +71,12 @@ void add_linear_cross_entropy(std::vector<GradientCase>& cases) {
                      const LazyTensor operands[] = {i[0], i[1], labels(), i[2]};
                      return record_all(Op::linear_cross_entropy, operands, attrs);
                    }});
+  cases.push_back({Op::linear_cross_entropy, "linear_cross_entropy_capped", {x, w, smoothing, numbers({}, 4, 0.5, 1)}, [](X i) {
+                     Attrs attrs = first(-100);
+                     attrs.i[2] = 1;
+                     const LazyTensor operands[] = {i[0], i[1], labels(), i[2], i[3]};
+                     return Y{record_all(Op::linear_cross_entropy, operands, attrs)[0]};
+                   }});
 }
 
 }  // namespace

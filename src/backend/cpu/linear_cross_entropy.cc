@@ -49,6 +49,7 @@ LossState::LossState(const KernelRequest& request, bool wants_gradient)
       targets(request.inputs[2], request.inputs[2].shape),
       ignore(request.attrs.i[0]),
       gradient(wants_gradient),
+      cap_type(request.attrs.i[2] != 0 ? std::optional(request.inputs[4].dtype) : std::nullopt),
       cut(x.rows, request.inputs[0].shape.back(), std::max<int64_t>(request.inputs[1].shape[request.attrs.i[1] != 0 ? 0 : 1], 1), gradient),
       loops(loss_loops()) {
   plan_products();
@@ -56,7 +57,8 @@ LossState::LossState(const KernelRequest& request, bool wants_gradient)
   shared.take(static_cast<size_t>(cut.tasks() * cut.block) * sizeof(RowPart));
   if (gradient) {
     sums_at = shared.take(static_cast<size_t>(cut.tasks() * round_to_line(cut.block * cut.k)) * sizeof(float));
-    totals_at = shared.take(static_cast<size_t>(cut.segments * round_to_line(cut.k)) * sizeof(float));
+    const int64_t totals = cap_type ? cut.tasks() * round_to_line(cut.block * cut.k) : cut.segments * round_to_line(cut.k);
+    totals_at = shared.take(static_cast<size_t>(totals) * sizeof(float));
   }
   scratch_bytes = shared.bytes();
   ScratchPlan finish;
@@ -104,6 +106,7 @@ void LossState::plan_products() {
   shared_at = plan.take(shared);
   gemm_at = plan.take(own);
   if (gradient) ones_at = plan.take(static_cast<size_t>(cut.chunk) * sizeof(float));
+  if (gradient && cap_type) slopes_at = plan.take(static_cast<size_t>(cut.block * cut.chunk) * sizeof(float));
   task_bytes = plan.bytes();
 }
 
@@ -138,7 +141,10 @@ void LossState::run_task(const KernelArgs& args, int64_t task) const {
   float* const chunk_logits = static_cast<float*>(args.thread_scratch);
   float* const acc = gradient ? sums(args, b, s) : nullptr;
   float* const ones = reinterpret_cast<float*>(at(args.thread_scratch, ones_at));
-  const bool totals_too = gradient && smooth && b == 0;
+  const float softcap = cap(args);
+  float* const slopes = gradient && cap_type ? reinterpret_cast<float*>(at(args.thread_scratch, slopes_at)) : nullptr;
+  const bool totals_too = gradient && smooth && b == 0 && !cap_type;
+  if (slopes != nullptr && smooth) std::fill_n(slope_sums(args, b, s), rows * cut.k, 0.0F);
   if (gradient) std::fill_n(acc, rows * cut.k, 0.0F);
   if (totals_too) {
     std::fill_n(totals(args, s), cut.k, 0.0F);
@@ -163,9 +169,12 @@ void LossState::run_task(const KernelArgs& args, int64_t task) const {
     multiply(*logits[i][j], p, args);
     for (int64_t r = 0; r < rows; ++r) {
       float* const row = chunk_logits + r * width;
+      float* const row_slopes = slopes == nullptr ? nullptr : slopes + r * width;
+      if (cap_type) loops.cap(row, row_slopes, width, softcap);
       const int64_t hit = target(args, b * cut.block + r) - first;
       if (hit >= 0 && hit < width) parts_of_rows[r].hit = row[hit];
       update_row(parts_of_rows[r], row, width, gradient ? acc + r * cut.k : nullptr, smooth);
+      if (row_slopes != nullptr) loops.multiply(row_slopes, row, width);
     }
     if (!gradient) continue;
     p.weight = complete;
@@ -173,6 +182,12 @@ void LossState::run_task(const KernelArgs& args, int64_t task) const {
     p.out = acc;
     p.residual = acc;
     multiply(*back[i][j], p, args);
+    if (slopes != nullptr && smooth) {
+      p.a[0] = slopes;
+      p.out = slope_sums(args, b, s);
+      p.residual = p.out;
+      multiply(*back[i][j], p, args);
+    }
     if (!totals_too) continue;
     p.a[0] = ones;
     p.out = totals(args, s);
@@ -219,24 +234,26 @@ void LossState::finish_row(const KernelArgs& args, int64_t r) const {
   }
   if (args.out[0] != nullptr) static_cast<float*>(args.out[0])[r] = loss;
   if (args.out[1] != nullptr) static_cast<float*>(args.out[1])[r] = lse;
-  if (gradient) finish_gradient(args, r, label, top, sum, smoothing);
+  const float capped_part = cap_type ? hit / cap(args) : 0;
+  if (gradient) finish_gradient(args, r, {label, top, sum, 1 - capped_part * capped_part}, smoothing);
 }
 
-void LossState::finish_gradient(const KernelArgs& args, int64_t r, int64_t label, float top, double sum, float smoothing) const {
+void LossState::finish_gradient(const KernelArgs& args, int64_t r, const RowResult& found, float smoothing) const {
   float* const row = out.row(args, args.out[2], r);
   std::fill_n(row, cut.k, 0.0F);
-  if (label >= 0) {
+  if (found.label >= 0) {
     const int64_t b = r / cut.block, i = r % cut.block;
     const float spread = smoothing / static_cast<float>(cut.classes);
     for (int64_t s = 0; s < cut.segments; ++s) {
       const float part_top = parts(args, b, s)[i].top;
-      const bool nothing = part_top == -std::numeric_limits<float>::infinity() && part_top != top;
-      if (!nothing) loops.add_scaled(sums(args, b, s) + i * cut.k, static_cast<float>(std::exp(part_top - top) / sum), row, cut.k);
-      if (smoothing != 0) loops.add_scaled(totals(args, s), -spread, row, cut.k);
+      const bool nothing = part_top == -std::numeric_limits<float>::infinity() && part_top != found.top;
+      if (!nothing)
+        loops.add_scaled(sums(args, b, s) + i * cut.k, static_cast<float>(std::exp(part_top - found.top) / found.sum), row, cut.k);
+      if (smoothing != 0) loops.add_scaled(cap_type ? slope_sums(args, b, s) + i * cut.k : totals(args, s), -spread, row, cut.k);
     }
     float* const line = reinterpret_cast<float*>(at(args.thread_scratch, line_at));
-    load_class(args, label, line);
-    loops.add_scaled(line, smoothing - 1, row, cut.k);
+    load_class(args, found.label, line);
+    loops.add_scaled(line, (smoothing - 1) * found.hit_slope, row, cut.k);
   }
   out.finish(args, args.out[2], r);
 }

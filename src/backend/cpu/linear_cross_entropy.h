@@ -13,8 +13,14 @@ namespace lazuli::cpu {
 using ExpSumFn = float (*)(const float* x, float* out, int64_t n, float top);
 /// y += a x.
 using AddScaledFn = void (*)(const float* x, float a, float* y, int64_t n);
+/// x becomes cap * tanh(x / cap), n values; `slopes` gets what that does to a gradient, 1 - (x / cap)^2, unless it is null.
+using CapFn = void (*)(float* x, float* slopes, int64_t n, float cap);
+/// y *= x.
+using MultiplyFn = void (*)(const float* x, float* y, int64_t n);
 struct LossLoops {
   ExpSumFn exp_sum;
+  CapFn cap;
+  MultiplyFn multiply;
   AddScaledFn add_scaled;
 };
 LossLoops loss_loops();
@@ -58,6 +64,10 @@ struct LossState {
   float* totals(const KernelArgs& args, int64_t s) const {
     return reinterpret_cast<float*>(at(args.scratch, totals_at)) + s * round_to_line(cut.k);
   }
+  /// With a cap: sums of its slopes times the class's row of w, where others have totals.
+  float* slope_sums(const KernelArgs& args, int64_t b, int64_t s) const {
+    return reinterpret_cast<float*>(at(args.scratch, totals_at)) + (b * cut.segments + s) * round_to_line(cut.block * cut.k);
+  }
   /// Whose panels products with w may read and keep; null: none.
   PackedWeight* weight_of(const KernelArgs& args) const;
   static std::byte* at(void* base, size_t offset) { return static_cast<std::byte*>(base) + offset; }
@@ -69,12 +79,13 @@ struct LossState {
   StridedView targets;
   int64_t ignore;
   bool gradient;
+  std::optional<DType> cap_type;  ///< nothing: logits are not capped
   LossCut cut;
   /// By whether the rows and the columns are the last, fewer ones.
   std::optional<Gemm> logits[2][2], back[2][2], total[2];
   LossLoops loops;
   size_t sums_at = 0, totals_at = 0, scratch_bytes = 0;
-  size_t shared_at = 0, gemm_at = 0, ones_at = 0, task_bytes = 0;  ///< thread scratch of a task; the logits come first
+  size_t shared_at = 0, gemm_at = 0, ones_at = 0, slopes_at = 0, task_bytes = 0;  ///< thread scratch of a task; the logits come first
   RowWriter out;
   size_t line_at = 0, row_bytes = 0;  ///< thread scratch of finish_row
 
@@ -82,7 +93,16 @@ struct LossState {
   void plan_products();
   void multiply(const Gemm& gemm, GemmPointers pointers, const KernelArgs& args) const;
   void update_row(RowPart& part, float* row, int64_t width, float* acc, bool smooth) const;
-  void finish_gradient(const KernelArgs& args, int64_t r, int64_t target, float top, double sum, float smoothing) const;
+  /// 0: there is none.
+  float cap(const KernelArgs& args) const { return cap_type ? static_cast<float>(factor(args.in[4], *cap_type)) : 0.0F; }
+  /// The largest score and the sum of exponentials of a row, and its target with what a cap does to that one's gradient.
+  struct RowResult {
+    int64_t label;
+    float top;
+    double sum;
+    float hit_slope;
+  };
+  void finish_gradient(const KernelArgs& args, int64_t r, const RowResult& row, float smoothing) const;
   void load_class(const KernelArgs& args, int64_t j, float* line) const;
 };
 

@@ -27,7 +27,20 @@ void add_scaled_row(const float* x, float a, float* y, int64_t n) {
   each_vector(n, [&](int64_t i, auto at) HWY_ATTR { at.store(hn::MulAdd(factor, at.load(x + i), at.load(y + i)), y + i); });
 }
 
-LossLoops lookup_loss_loops() { return {exp_sum_row, add_scaled_row}; }
+void cap_row(float* x, float* slopes, int64_t n, float cap) {
+  const VF c = splat(cap), one = splat(1.0F);
+  each_vector(n, [&](int64_t i, auto at) HWY_ATTR {
+    const VF part = tanh(hn::Div(at.load(x + i), c));
+    at.store(hn::Mul(part, c), x + i);
+    if (slopes != nullptr) at.store(hn::NegMulAdd(part, part, one), slopes + i);
+  });
+}
+
+void multiply_row(const float* x, float* y, int64_t n) {
+  each_vector(n, [&](int64_t i, auto at) HWY_ATTR { at.store(hn::Mul(at.load(x + i), at.load(y + i)), y + i); });
+}
+
+LossLoops lookup_loss_loops() { return {exp_sum_row, cap_row, multiply_row, add_scaled_row}; }
 
 }  // namespace
 }  // namespace HWY_NAMESPACE

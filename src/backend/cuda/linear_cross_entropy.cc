@@ -90,6 +90,8 @@ class Loss {
     const std::vector<OperandSpec> inputs(in.size(), logits), outputs(out.size(), logits);
     KernelText text;
     text.type("T", x_).type("I", r_.inputs[2].dtype).type("S", r_.inputs[3].dtype);
+    text.number("CAP_AT", capped() ? static_cast<int64_t>(in.size()) - 1 : 0);
+    if (capped()) text.type("CAP", r_.inputs[4].dtype);
     Launch launch =
         launch_rows({r_.op, r_.attrs, inputs, outputs}, text, file, {count, classes_, r_.attrs.i[0]}, RowShare(count, classes_, x_));
     launch.in = std::move(in);
@@ -104,14 +106,20 @@ class Loss {
   Place lse(int64_t first) const {
     return r_.outputs[1].used ? Place::output(1, bytes_of(DType::f32, first)) : Place::scratch(scratch_.lse);
   }
+  /// The cap comes last.
+  bool capped() const { return r_.attrs.i[2] != 0; }
+  std::vector<Place> with_cap(std::vector<Place> in) const {
+    if (capped()) in.push_back(Place::input(4));
+    return in;
+  }
   Kernel loss(int64_t first, int64_t count) const {
-    return over_rows("cross_entropy", count, labelled(first), {Place::output(0, bytes_of(DType::f32, first)), lse(first)});
+    return over_rows("cross_entropy", count, with_cap(labelled(first)), {Place::output(0, bytes_of(DType::f32, first)), lse(first)});
   }
   Kernel logit_gradient(int64_t first, int64_t count) const {
     std::vector<Place> in = labelled(first);
     in.push_back(lse(first));
     in.push_back(Place::scratch(scratch_.ones));
-    return over_rows("cross_entropy_backward", count, std::move(in), {Place::scratch(0)});
+    return over_rows("cross_entropy_backward", count, with_cap(std::move(in)), {Place::scratch(0)});
   }
 
   const KernelRequest& r_;

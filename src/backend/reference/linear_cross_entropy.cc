@@ -15,6 +15,8 @@ void run_linear_cross_entropy(const Call& call) {
   const int64_t step = w.stride(transposed ? -1 : -2), column = w.stride(transposed ? -2 : -1);
   const double smoothing = call.in(3).real();
   const auto weight = [&](int64_t p, int64_t j) { return w.number_at(p * step + j * column).as_real(); };
+  const bool capped = call.attr(2) != 0;
+  const double cap = capped ? call.in(4).real() : 1;
   auto* const logits = static_cast<double*>(call.args.thread_scratch);
   for (int64_t row = call.begin; row < call.end; ++row) {
     const bool ignored = targets.integer(row) == call.attr(0);
@@ -24,6 +26,7 @@ void run_linear_cross_entropy(const Call& call) {
     for (int64_t j = 0; j < classes; ++j) {
       logits[j] = 0;
       for (int64_t p = 0; p < k; ++p) logits[j] += x.real(row * k + p) * weight(p, j);
+      if (capped) logits[j] = cap * std::tanh(logits[j] / cap);
       if (std::isnan(logits[j]) || logits[j] > top) top = logits[j];
     }
     for (int64_t j = 0; j < classes; ++j) sum += std::exp(logits[j] - top);
@@ -34,7 +37,10 @@ void run_linear_cross_entropy(const Call& call) {
     if (target >= 0) loss = (1 - smoothing) * (lse - logits[target]) + (smoothing != 0 ? spread * below : 0);
     call.out(0).set(row, loss);
     call.out(1).set(row, lse);
-    for (int64_t j = 0; j < classes; ++j) logits[j] = std::exp(logits[j] - lse) - spread - (j == target ? 1 - smoothing : 0);
+    for (int64_t j = 0; j < classes; ++j) {
+      const double slope = capped ? 1 - logits[j] * logits[j] / (cap * cap) : 1;
+      logits[j] = slope * (std::exp(logits[j] - lse) - spread - (j == target ? 1 - smoothing : 0));
+    }
     for (int64_t p = 0; p < k; ++p) {
       double gradient = 0;
       for (int64_t j = 0; target >= 0 && j < classes; ++j) gradient += logits[j] * weight(p, j);

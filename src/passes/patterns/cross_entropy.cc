@@ -41,11 +41,16 @@ bool without_logits(Match& m) {
   Attrs attrs;
   attrs.i[0] = m.root_node().attrs.i[0];
   attrs.i[1] = product.attrs.i[1];
+  std::vector<Value> inputs{x, w, targets, smoothing};
+  if (m("c").node >= 0) {
+    attrs.i[2] = 1;
+    inputs.push_back(m.factor(m("c"), m.spec(x).dtype));
+  }
   Shape rows = m.spec(logits).shape;
   rows[rows.rank() - 1] = m.spec(x).shape.back();
   if (rows.rank() < 2) return m.refuse("there is one row");
-  const Value loss =
-      m.append(Op::linear_cross_entropy, {m.reshape(x, rows), w, targets, smoothing}, std::move(attrs), "LinearCrossEntropy");
+  inputs[0] = m.reshape(x, rows);
+  const Value loss = m.append(Op::linear_cross_entropy, std::move(inputs), std::move(attrs), "LinearCrossEntropy");
   if (loss.node < 0) return false;
   m.rw.replace(Value{root, 0}, loss);
   m.rw.replace(Value{root, 1}, Value{loss.node, 1});
@@ -57,7 +62,9 @@ bool without_logits(Match& m) {
 std::vector<PatternEntry> cross_entropy() {
   std::vector<PatternEntry> entries;
   entries.push_back({"LinearCrossEntropy",
-                     {Pattern("cross_entropy(y=matmul(x, w), t, s[])"), Pattern("cross_entropy(reshape(y=matmul(x, w)), t, s[])")},
+                     {Pattern("cross_entropy(y=matmul(x, w), t, s[])"), Pattern("cross_entropy(reshape(y=matmul(x, w)), t, s[])"),
+                      Pattern("cross_entropy(mul(tanh(div(y=matmul(x, w), c[])), c[]), t, s[])"),
+                      Pattern("cross_entropy(reshape(mul(tanh(div(y=matmul(x, w), c[])), c[])), t, s[])")},
                      without_logits});
   entries.push_back({"SoftmaxCrossEntropy", {Pattern("t=take_along(l=log_softmax(x), i)")}, log_probability});
   return entries;

@@ -1,15 +1,30 @@
 // cross_entropy: logits, targets, smoothing -> loss, log-sum-exp a row. T: dtype of logits, I: of targets, S: of smoothing. n: rows,
-// classes, ignored target.
+// classes, ignored target. CAP_AT: number of the operand that caps logits, of dtype CAP; 0: there is none.
+#if CAP_AT
+// cap * tanh(v / cap) in place of each logit.
+template <int N>
+__device__ inline void cap_logits(float (&v)[N], float cap) {
+#pragma unroll
+  for (int k = 0; k < N; ++k) v[k] = cap * tanhf(v[k] / cap);
+}
+#endif
+
 template <int N>
 __device__ inline void cross_entropy(const Params& p) {
   const i64 count = p.n[1];
   const double smoothing = static_cast<double>(load<S>(p.in[2], 0));
+#if CAP_AT
+  const float cap = static_cast<float>(load<CAP>(p.in[CAP_AT], 0));
+#endif
   for (i64 row = first_row(); row < p.n[0]; row += row_step()) {
     const T* x = static_cast<const T*>(p.in[0]) + row * count;
     // One pass: the sum is relative to the largest so far; `all` is the plain sum of logits.
     float v[N], top = -infinity(), sum = 0, all = 0;
     for (i64 i = lane() * N; i < count; i += lanes() * N) {
       read<N>(x + i, v);
+#if CAP_AT
+      cap_logits(v, cap);
+#endif
       float best = top;
 #pragma unroll
       for (int k = 0; k < N; ++k) best = larger(best, v[k]);
@@ -38,7 +53,11 @@ __device__ inline void cross_entropy(const Params& p) {
         fail(p, target);
         continue;
       }
-      loss = static_cast<float>(1 - smoothing) * (best - widen(x[target]) + log_sum);
+      float hit[1] = {widen(x[target])};
+#if CAP_AT
+      cap_logits(hit, cap);
+#endif
+      loss = static_cast<float>(1 - smoothing) * (best - hit[0] + log_sum);
       if (smooth) loss += static_cast<float>(smoothing) * (best - all / static_cast<float>(count) + log_sum);
     }
     store<float>(p.out[0], row, loss);

@@ -1,9 +1,13 @@
 // cross_entropy_backward: logits, targets, smoothing, lse, g -> g (exp(logits - lse) - wanted). T: dtype of logits, I: of targets, S: of
-// smoothing. n: rows, classes, ignored target.
+// smoothing. n: rows, classes, ignored target. CAP_AT: number of the operand that caps logits, of dtype CAP; 0: there is none. With one the
+// gradient is that of the logits before it.
 template <int N>
 __device__ inline void cross_entropy_backward(const Params& p) {
   const i64 count = p.n[1];
   const double smoothing = static_cast<double>(load<S>(p.in[2], 0)), spread = smoothing / static_cast<double>(count);
+#if CAP_AT
+  const float cap = static_cast<float>(load<CAP>(p.in[CAP_AT], 0));
+#endif
   const float others = static_cast<float>(spread), hit = static_cast<float>(spread + (1 - smoothing));
   for (i64 row = first_row(); row < p.n[0]; row += row_step()) {
     const T* x = static_cast<const T*>(p.in[0]) + row * count;
@@ -19,7 +23,17 @@ __device__ inline void cross_entropy_backward(const Params& p) {
       float v[N];
       read<N>(x + i, v);
 #pragma unroll
-      for (int k = 0; k < N; ++k) v[k] = used ? g * (expf(v[k] - lse) - (i + k == target ? hit : others)) : 0.0f;
+      for (int k = 0; k < N; ++k) {
+#if CAP_AT
+        const float part = tanhf(v[k] / cap), logit = cap * part;
+#else
+        const float logit = v[k];
+#endif
+        v[k] = used ? g * (expf(logit - lse) - (i + k == target ? hit : others)) : 0.0f;
+#if CAP_AT
+        v[k] *= 1 - part * part;
+#endif
+      }
       write<N>(out + i, v);
     }
   }
