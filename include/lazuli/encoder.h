@@ -25,10 +25,9 @@ struct PackedInputs {
   const AdapterContext* adapter = nullptr;  ///< null: the model alone
 };
 
-/// A model with its weights; immutable, so any threads may record with it.
-class Encoder {
+/// A model that gives the tokens of whole texts states.
+class Encoder : public TransformerModel {
  public:
-  virtual ~Encoder() = default;
   /// States of the last layer, (batch, tokens, hidden_size). What a row gets does not depend on the others, nor on what it is filled with.
   /// Throws ShapeError for other inputs and for more tokens than the model has positions.
   virtual LazyTensor hidden(const EncoderInputs& inputs) const = 0;
@@ -37,15 +36,6 @@ class Encoder {
   /// The same for packed texts, (tokens, hidden_size); has no gradient. States of tokens after the last text are to be ignored. Throws
   /// ShapeError for other inputs, ValueError where the architecture cannot.
   virtual LazyTensor hidden_packed(const PackedInputs& inputs) const;
-
-  /// Sizes and names.
-  const ModelInfo& info() const { return info_; }
-  /// The linear layers that an adapter can change.
-  std::span<const LinearInfo> linears() const { return linears_; }
-
- protected:
-  ModelInfo info_;                   ///< filled by the architecture
-  std::vector<LinearInfo> linears_;  ///< filled by the architecture
 };
 
 /// Loads a folder as `load_model` does; `dtype`, `quantization` and errors as there.

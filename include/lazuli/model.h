@@ -31,36 +31,35 @@ struct ModelInfo {
   std::vector<int64_t> eos_token_ids;              ///< tokens that end a text
 };
 
-/// Keys and values of earlier positions: each (batch, kv_heads, capacity, head_size). A forward pass donates them and puts the updated ones
-/// in their place.
+/// What a layer keeps of the tokens that were fed: keys and values of all of them, or of those that its window can still show.
+struct LayerState {
+  int64_t kv_heads = 0;
+  int64_t key_size = 0;
+  int64_t value_size = 0;
+  int64_t window = 0;  ///< positions up to its own that a query sees; 0: all
+};
+
+/// Keys and values of earlier positions: each (batch, kv_heads, capacity, size). A forward pass donates them and puts the updated ones in
+/// their place.
 struct KVCache {
-  std::vector<LazyTensor> keys;    ///< one a layer
-  std::vector<LazyTensor> values;  ///< one a layer
+  std::vector<LazyTensor> keys;         ///< one a layer
+  std::vector<LazyTensor> values;       ///< one a layer
+  std::vector<LazyTensor> starts = {};  ///< one a layer, or none: i32 like the offset, position of the first key; 0 where not defined
+  int64_t positions = 0;                ///< that tokens may be at, where layers keep fewer; 0: the capacity
 };
 
 /// What one recording of a forward pass reads.
 struct ForwardContext {
   LazyTensor ids;                           ///< (batch, tokens) i32
-  LazyTensor offset;                        ///< rank-0 i32: position of the first token; 0 when not defined
+  LazyTensor offset;                        ///< i32, rank 0 or (batch): position of the first token; 0 when not defined
   KVCache* cache = nullptr;                 ///< null: nothing is kept
   const AdapterContext* adapter = nullptr;  ///< null: the model alone
 };
 
-/// A model with its weights; immutable, so any threads may record with it.
-class LanguageModel {
+/// What every model is, decoder or encoder: weights, sizes and names. Immutable, so any threads may record with it.
+class TransformerModel {
  public:
-  virtual ~LanguageModel() = default;
-  /// States after the last norm, (batch, tokens, hidden_size). Without a cache tokens see those before them in the same row; with one also
-  /// the first `offset` positions of the cache, and the row's keys and values are stored from there on.
-  virtual LazyTensor hidden(ForwardContext& context) const = 0;
-  /// Logits of states: (..., hidden_size) -> (..., vocab_size).
-  virtual LazyTensor logits(const LazyTensor& hidden) const = 0;
-  /// The same for a training's loss, as a product of floats even where weights are integers: with their loss such logits are never in
-  /// memory whole.
-  virtual LazyTensor loss_logits(const LazyTensor& hidden) const { return logits(hidden); }
-  /// Ids to logits: (batch, tokens) -> (batch, tokens, vocab_size).
-  LazyTensor forward(ForwardContext& context) const { return logits(hidden(context)); }
-
+  virtual ~TransformerModel() = default;
   /// Sizes and names.
   const ModelInfo& info() const { return info_; }
   /// The linear layers that an adapter can change; not the output layer.
@@ -69,6 +68,23 @@ class LanguageModel {
  protected:
   ModelInfo info_;                   ///< filled by the architecture
   std::vector<LinearInfo> linears_;  ///< filled by the architecture
+};
+
+/// A model that continues texts.
+class LanguageModel : public TransformerModel {
+ public:
+  /// States after the last norm, (batch, tokens, hidden_size). Without a cache tokens see those before them in the same row; with one also
+  /// the first `offset` positions of the cache, and the row's keys and values are stored from there on.
+  virtual LazyTensor hidden(ForwardContext& context) const = 0;
+  /// What each layer keeps between runs.
+  virtual std::vector<LayerState> states() const = 0;
+  /// Logits of states: (..., hidden_size) -> (..., vocab_size).
+  virtual LazyTensor logits(const LazyTensor& hidden) const = 0;
+  /// The same for a training's loss, as a product of floats even where weights are integers: with their loss such logits are never in
+  /// memory whole.
+  virtual LazyTensor loss_logits(const LazyTensor& hidden) const { return logits(hidden); }
+  /// Ids to logits: (batch, tokens) -> (batch, tokens, vocab_size).
+  LazyTensor forward(ForwardContext& context) const { return logits(hidden(context)); }
 };
 
 /// Loads a folder with `config.json` and safetensors files. Weights are mapped where the file has `dtype`, and converted once where not.

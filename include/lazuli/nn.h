@@ -60,8 +60,11 @@ class RMSNorm {
   RMSNorm() = default;
   /// weight (size).
   RMSNorm(Tensor weight, double eps) : weight_(LazyTensor::from_tensor(std::move(weight))), eps_(eps) {}
-  /// x (..., size) -> (..., size).
-  LazyTensor forward(const LazyTensor& x) const { return rms_norm(x, weight_, eps_); }
+  /// x (..., size) -> (..., size), computed in the weight's dtype where that is f32 and x is not.
+  LazyTensor forward(const LazyTensor& x) const {
+    if (weight_.dtype() == x.dtype() || weight_.dtype() != DType::f32) return rms_norm(x, weight_, eps_);
+    return cast(rms_norm(cast(x, DType::f32), weight_, eps_), x.dtype());
+  }
 
  private:
   LazyTensor weight_;

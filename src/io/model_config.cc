@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <utility>
@@ -44,8 +45,8 @@ int64_t read_key_value_heads(const JsonValue& root, const ConfigRules& rules, in
 void read_heads(const JsonValue& root, const ConfigRules& rules, ModelConfig& c) {
   c.num_key_value_heads = rules.decoder ? read_key_value_heads(root, rules, c.num_attention_heads) : c.num_attention_heads;
   const auto size = rules.decoder ? set_key(root, "head_dim") : std::nullopt;
-  if (size) {
-    c.head_dim = in_range(*size, 1, kMaxLayers);
+  if (size || rules.head_dim > 0) {
+    c.head_dim = size ? in_range(*size, 1, kMaxLayers) : rules.head_dim;
     return;
   }
   if (c.hidden_size % c.num_attention_heads != 0) {
@@ -63,27 +64,6 @@ void read_sizes(const JsonValue& root, const ConfigRules& rules, ModelConfig& c)
   c.vocab_size = count_key(root, "vocab_size", kMaxCount, rules.vocab_size);
   c.max_position_embeddings = count_key(root, "max_position_embeddings", kMaxCount, rules.max_position_embeddings);
   read_heads(root, rules, c);
-}
-
-/// One id, a list, or null for none. An id outside the vocabulary is what files say for "no token".
-std::vector<int64_t> read_ids(const JsonDocument& document, const JsonValue& value, int64_t vocab_size) {
-  std::vector<int64_t> ids;
-  const auto add = [&](const JsonValue& one) {
-    const int64_t id = one.as_int();
-    if (id >= 0 && id < vocab_size) {
-      ids.push_back(id);
-    } else {
-      notice(fmt::format("{}: {}: {} is no token of the vocabulary of {}, so no text ends with it", document.name(), one.place(), id,
-                         vocab_size));
-    }
-  };
-  if (value.is_null()) return ids;
-  if (!value.is_array()) {
-    add(value);
-    return ids;
-  }
-  for (const JsonValue& id : value.as_array()) add(id);
-  return ids;
 }
 
 std::optional<DType> read_dtype(const JsonValue& root) {
@@ -124,6 +104,42 @@ void refuse_keys(const JsonValue& root) {
   }
 }
 
+/// Keys that change what decoders of some architecture compute. One that this architecture does not heed is refused, since nobody writes it
+/// for a model that it does not change.
+void refuse_unread(const JsonValue& root, const ConfigRules& rules, const ModelConfig& c) {
+  static constexpr std::string_view keys[] = {"attn_logit_softcapping",
+                                              "final_logit_softcapping",
+                                              "query_pre_attn_scalar",
+                                              "attention_multiplier",
+                                              "embedding_multiplier",
+                                              "residual_multiplier",
+                                              "logits_scaling",
+                                              "logit_scale",
+                                              "clip_qkv",
+                                              "qk_norm",
+                                              "use_qk_norm",
+                                              "alibi",
+                                              "parallel_attn",
+                                              "use_parallel_residual",
+                                              "num_experts",
+                                              "num_local_experts",
+                                              "n_routed_experts",
+                                              "no_rope_layers",
+                                              "attn_temperature_tuning",
+                                              "use_bidirectional_attention",
+                                              "rope_local_base_freq",
+                                              "attention_bias",
+                                              "mlp_bias",
+                                              "sliding_window"};
+  for (const std::string_view key : keys) {
+    if (std::find(rules.reads.begin(), rules.reads.end(), key) != rules.reads.end()) continue;
+    const auto v = root.find(key);
+    if (!v || is_unset(*v) || (v->is_number() && v->as_double() == 1.0)) continue;
+    if (key == "sliding_window" && v->is_int() && v->as_int() >= c.max_position_embeddings) continue;
+    v->fail(fmt::format("a key without effect in {}, which other architectures heed: it must not be set", c.model_type));
+  }
+}
+
 }  // namespace
 
 std::optional<JsonValue> set_key(const JsonValue& root, std::string_view key) {
@@ -158,25 +174,28 @@ bool bool_key(const JsonValue& root, std::string_view key, bool fallback) {
   return v ? v->as_bool() : fallback;
 }
 
-void full_attention_only(const JsonValue& root, const ModelConfig&) {
-  const auto layers = set_key(root, "layer_types");
-  if (!layers) return;
-  for (const JsonValue& layer : layers->as_array()) {
-    const std::string_view kind = layer.as_string();
-    if (kind != "full_attention" && kind != "attention") layer.fail(fmt::format("layers of full_attention expected, got '{}'", kind));
-  }
-}
-
 JsonDocument read_config_json(const std::string& path) { return JsonDocument::read(path, kFileLimit); }
 
 std::string model_type_of(const JsonDocument& document) { return std::string(document.root().get("model_type").as_string()); }
 
-std::optional<std::vector<int64_t>> generation_eos_ids(const std::string& path, int64_t vocab_size) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
-  const JsonDocument document = read_config_json(path);
-  const auto ids = set_key(document.root(), "eos_token_id");
-  return ids ? std::optional(read_ids(document, *ids, vocab_size)) : std::nullopt;
+std::vector<int64_t> read_token_ids(const JsonDocument& document, const JsonValue& value, int64_t vocab_size) {
+  std::vector<int64_t> ids;
+  const auto add = [&](const JsonValue& one) {
+    const int64_t id = one.as_int();
+    if (id >= 0 && id < vocab_size) {
+      ids.push_back(id);
+    } else {
+      notice(fmt::format("{}: {}: {} is no token of the vocabulary of {}, so no text ends with it", document.name(), one.place(), id,
+                         vocab_size));
+    }
+  };
+  if (value.is_null()) return ids;
+  if (!value.is_array()) {
+    add(value);
+    return ids;
+  }
+  for (const JsonValue& id : value.as_array()) add(id);
+  return ids;
 }
 
 ModelConfig ModelConfig::from(JsonDocument document, const ConfigRules& rules) {
@@ -192,12 +211,13 @@ ModelConfig ModelConfig::from(JsonDocument document, const ConfigRules& rules) {
   if (rules.decoder) {
     read_rope(root, c);
     c.rms_norm_eps = real_key(root, "rms_norm_eps", 0.0, 1.0, c.rms_norm_eps);
-    c.tie_word_embeddings = bool_key(root, "tie_word_embeddings", false);
+    c.tie_word_embeddings = bool_key(root, "tie_word_embeddings", rules.tie_word_embeddings);
+    refuse_unread(root, rules, c);
   }
-  rules.windows(root, c);
-  if (const auto eos = root.find("eos_token_id")) c.eos_token_ids = read_ids(*c.json, *eos, c.vocab_size);
+  c.windows = rules.windows(root, c);
+  if (const auto eos = root.find("eos_token_id")) c.eos_token_ids = read_token_ids(*c.json, *eos, c.vocab_size);
   c.initializer_range = real_key(root, "initializer_range", 0.0, 1e6, c.initializer_range);
-  const auto act = root.find("hidden_act");
+  const auto act = root.find(rules.activation_key);
   c.hidden_act = act ? std::string(act->as_string()) : rules.hidden_act;
   c.dtype = read_dtype(root);
   return c;

@@ -1,7 +1,9 @@
 // Defines ModelConfig, the hyper-parameters of a model as its `config.json` states them.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,9 +28,9 @@ struct RopeScaling {
 
 struct ModelConfig;
 
-/// Decides whether layers of a model attend to fewer positions than its context has. Throws FormatError naming the key where they do, since
-/// full attention would silently give other results.
-using WindowRule = void(const JsonValue& root, const ModelConfig& config);
+/// Of each layer, how many positions up to its own a token attends to; 0 for all. Throws FormatError naming the key where an architecture
+/// does not follow it.
+using WindowRule = std::vector<int64_t>(const JsonValue& root, const ModelConfig& config);
 
 /// What one architecture makes of config.json: the sizes that its class in transformers takes for missing keys (0: the key must be there),
 /// and the keys that it heeds. Keys of windows mean something else in each architecture, so none is entered without a rule for them.
@@ -41,13 +43,24 @@ struct ConfigRules {
   int64_t num_key_value_heads = 0;  ///< 0: as many as attention heads
   int64_t vocab_size = 0;
   int64_t max_position_embeddings = 0;
+  int64_t head_dim = 0;  ///< 0: hidden_size / num_attention_heads
+  const char* activation_key = "hidden_act";
   const char* hidden_act = "silu";
-  bool decoder = true;  ///< heeds rotary keys, head_dim, num_key_value_heads, tie_word_embeddings and rms_norm_eps
+  bool tie_word_embeddings = false;
+  std::array<std::string_view, 8> reads = {};  ///< keys of kResultKeys that it heeds beyond those of every decoder
+  bool decoder = true;                         ///< heeds rotary keys, head_dim, num_key_value_heads, tie_word_embeddings and rms_norm_eps
 };
 
 /// The rule of architectures without keys of windows: only `layer_types`, which newer files of any architecture may have, must not ask for
 /// anything but full attention.
 WindowRule full_attention_only;
+/// The rule of Qwen's architectures: `sliding_window` counts only with `use_sliding_window`, in the layers that `layer_types` names, or
+/// without it from `max_window_layers` on.
+WindowRule qwen_windows;
+/// Windows of `length` in the layers that `layer_types` names, or without it where `slides` says so; 0: there is no window, and no layer
+/// may have one. One as long as the context is none.
+std::vector<int64_t> layer_windows(const JsonValue& root, const ModelConfig& config, int64_t length,
+                                   const std::function<bool(int64_t layer)>& slides);
 
 /// Hyper-parameters of a transformer in the words of Hugging Face's `config.json`. Every number is in a range where products
 /// of two of them fit int64.
@@ -67,6 +80,7 @@ struct ModelConfig {
   RopeScaling rope_scaling;
   bool tie_word_embeddings = false;
   std::string hidden_act;
+  std::vector<int64_t> windows;        ///< of each layer, as the rule of its architecture says
   std::vector<int64_t> eos_token_ids;  ///< ids of the vocabulary; others never come up
   std::optional<DType> dtype;          ///< of the stored weights
   double initializer_range = 0.02;
@@ -84,9 +98,9 @@ JsonDocument read_config_json(const std::string& path);
 /// Its `model_type`.
 std::string model_type_of(const JsonDocument& document);
 
-/// `eos_token_id` of generation_config.json, which comes before that of config.json where both have it; nothing where it has none, or is
-/// not there. Throws IoError and FormatError.
-std::optional<std::vector<int64_t>> generation_eos_ids(const std::string& path, int64_t vocab_size);
+/// One token id, a list, or null for none. An id outside the vocabulary is what files say for "no token": it is told and left out. Throws
+/// FormatError.
+std::vector<int64_t> read_token_ids(const JsonDocument& document, const JsonValue& value, int64_t vocab_size);
 
 // Values of keys as transformers takes them: a missing key has the fallback, while null is a value, and of the wrong kind.
 

@@ -8,7 +8,6 @@
 
 #include "lazuli/error.h"
 #include "lazuli/notice.h"
-#include "models/activation.h"
 #include "models/recompute.h"
 
 namespace lazuli {
@@ -45,56 +44,76 @@ SpareTensors spare_tensors(const std::string& prefix, int64_t layers) {
 
 }  // namespace
 
-/// Takes the weights of the layers in the model's order and lists the linear ones.
+/// Makes the layers that a spec describes.
 struct DecoderModel::Builder {
   const ModelConfig& config;
-  const DecoderTraits& traits;
-  const std::string& prefix;
-  WeightReader& weights;
-  std::vector<LinearInfo>& linears;
-  Activation activation;
+  const DecoderSpec& spec;
+  LayerReader& reader;
 
-  /// PEFT's names are those of a model with its head, whatever the file's are.
-  AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, bool bias, const std::string& meaning, bool sensitive = false) {
-    const std::string stored = prefix + path;
-    Linear layer = weights.linear(stored + ".weight", bias ? stored + ".bias" : "", out, in, meaning, sensitive);
-    linears.push_back({kModel + path, in, out, true, stored + ".weight"});
-    return {std::move(layer), linears.size() - 1};
+  /// Empty for a place without a norm.
+  Norm norm(const std::string& path, const char* name, int64_t size, const char* meaning) {
+    if (name == nullptr) return {};
+    const std::string stored = reader.stored + path + name;
+    Tensor weight = reader.weights.take(stored + ".weight", {size}, meaning);
+    switch (spec.norm) {
+      case NormKind::rms:
+        return RMSNorm(std::move(weight), spec.norm_eps);
+      case NormKind::rms_plus_one:
+        return RMSNorm(add_scalar(cast(LazyTensor::from_tensor(weight), DType::f32), 1.0).eval(), spec.norm_eps);
+      case NormKind::layer:
+        return LayerNorm(std::move(weight), reader.weights.take(stored + ".bias", {size}, meaning), spec.norm_eps);
+    }
+    return {};
   }
-  RMSNorm norm(const std::string& path) {
-    return {weights.take(prefix + path + ".weight", {config.hidden_size}, "hidden_size"), config.rms_norm_eps};
+  Norm norm(const std::string& path, const char* name) { return norm(path, name, config.hidden_size, "hidden_size"); }
+  Norm query_key_norm(const std::string& path, const char* name, int64_t heads, const char* meaning) {
+    if (spec.query_key_norm == QueryKeyNorm::none) return {};
+    if (spec.query_key_norm == QueryKeyNorm::by_head) return norm(path, name, config.head_dim, "head_dim");
+    return norm(path, name, heads * config.head_dim, meaning);
   }
-  Attention attention(const std::string& path) {
+  Attention attention(const std::string& path, const LayerSpec& layer) {
     const int64_t hidden = config.hidden_size, queries = config.num_attention_heads * config.head_dim,
                   keys = config.num_key_value_heads * config.head_dim;
     const std::string kv = "num_key_value_heads * head_dim, hidden_size";
     // Rounding keys, values and what is made of them to 4 bits harms most, and they are few numbers.
     Attention a;
-    a.q = linear(path + ".q_proj", queries, hidden, traits.qkv_bias, "num_attention_heads * head_dim, hidden_size");
-    a.k = linear(path + ".k_proj", keys, hidden, traits.qkv_bias, kv, true);
-    a.v = linear(path + ".v_proj", keys, hidden, traits.qkv_bias, kv, true);
-    a.o = linear(path + ".o_proj", hidden, queries, traits.output_bias, "hidden_size, num_attention_heads * head_dim", true);
+    a.q = reader.linear(path + ".q_proj", queries, hidden, spec.qkv_bias, "num_attention_heads * head_dim, hidden_size");
+    a.k = reader.linear(path + ".k_proj", keys, hidden, spec.qkv_bias, kv, true);
+    a.v = reader.linear(path + ".v_proj", keys, hidden, spec.qkv_bias, kv, true);
+    a.o = reader.linear(path + ".o_proj", hidden, queries, spec.output_bias, "hidden_size, num_attention_heads * head_dim", true);
+    a.q_norm = query_key_norm(path, ".q_norm", config.num_attention_heads, "num_attention_heads * head_dim");
+    a.k_norm = query_key_norm(path, ".k_norm", config.num_key_value_heads, "num_key_value_heads * head_dim");
+    a.norms_by_head = spec.query_key_norm != QueryKeyNorm::whole;
     a.heads = config.num_attention_heads;
     a.kv_heads = config.num_key_value_heads;
     a.head_size = config.head_dim;
+    a.scale = spec.attention_scale;
+    a.softcap = spec.score_softcap;
+    a.window = layer.window;
     return a;
   }
-  GatedMLP mlp(const std::string& path) {
+  std::shared_ptr<const FeedForward> mlp(const std::string& path) {
+    if (spec.feed_forward) return spec.feed_forward(reader, path);
     const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
-    GatedMLP m;
-    m.gate = linear(path + ".gate_proj", inner, hidden, traits.mlp_bias, "intermediate_size, hidden_size");
-    m.up = linear(path + ".up_proj", inner, hidden, traits.mlp_bias, "intermediate_size, hidden_size");
-    m.down = linear(path + ".down_proj", hidden, inner, traits.mlp_bias, "hidden_size, intermediate_size");
-    m.activation = activation;
+    const auto m = std::make_shared<GatedMLP>();
+    m->gate = reader.linear(path + ".gate_proj", inner, hidden, spec.mlp_bias, "intermediate_size, hidden_size");
+    m->up = reader.linear(path + ".up_proj", inner, hidden, spec.mlp_bias, "intermediate_size, hidden_size");
+    m->down = reader.linear(path + ".down_proj", hidden, inner, spec.mlp_bias, "hidden_size, intermediate_size");
+    m->activation = spec.activation;
     return m;
   }
-  Layer layer(int64_t k) {
-    const std::string path = fmt::format("layers.{}", k);
+  Layer layer(size_t k) {
+    const std::string path = fmt::format("layers.{}.", k);
+    const LayerSpec& own = spec.layers[k];
     Layer l;
-    l.attention_norm = norm(path + ".input_layernorm");
-    l.attention = attention(path + ".self_attn");
-    l.mlp_norm = norm(path + ".post_attention_layernorm");
-    l.mlp = mlp(path + ".mlp");
+    l.before_attention = norm(path, spec.norms.before_attention);
+    l.attention = attention(path + "self_attn", own);
+    l.after_attention = norm(path, spec.norms.after_attention);
+    l.before_mlp = norm(path, spec.norms.before_mlp);
+    l.mlp = mlp(path + "mlp");
+    l.after_mlp = norm(path, spec.norms.after_mlp);
+    l.residual_multiplier = spec.residual_multiplier;
+    l.rope = own.rope;
     return l;
   }
 };
@@ -115,13 +134,15 @@ void DecoderModel::read_tables(const ModelConfig& config, const std::string& pre
   notice(fmt::format("{}: '{}' differs from the embeddings, to which config.json ties it: the file's own is used", weights.place(), kHead));
 }
 
-DecoderModel::DecoderModel(const ModelConfig& config, const DecoderTraits& traits, const std::string& folder, WeightReader& weights)
-    : rope_(config.head_dim, config.rope_theta, config.rope_scaling) {
+DecoderModel::DecoderModel(const ModelConfig& config, const DecoderSpec& spec, const std::string& folder, WeightReader& weights)
+    : embedding_multiplier_(spec.embedding_multiplier), logit_multiplier_(spec.logit_multiplier), logit_softcap_(spec.logit_softcap) {
   const std::string prefix = prefix_of_names(weights);
-  Builder builder{config, traits, prefix, weights, linears_, activation_of(config)};
+  LayerReader reader{weights, prefix, kModel, linears_};
+  Builder builder{config, spec, reader};
+  for (const RopeSpec& rope : spec.ropes) ropes_.push_back(std::make_unique<RopeTables>(rope.size, rope.theta, rope.scaling));
   read_tables(config, prefix, weights);
-  for (int64_t k = 0; k < config.num_hidden_layers; ++k) layers_.push_back(builder.layer(k));
-  norm_ = builder.norm("norm");
+  for (size_t k = 0; k < spec.layers.size(); ++k) layers_.push_back(builder.layer(k));
+  norm_ = builder.norm("", "norm");
   weights.finish(spare_tensors(prefix, config.num_hidden_layers));
   info_.architecture = config.model_type;
   info_.path = folder;
@@ -145,6 +166,14 @@ void DecoderModel::check_cache(const ForwardContext& context) const {
   }
 }
 
+std::vector<LayerState> DecoderModel::states() const {
+  std::vector<LayerState> out;
+  for (const Layer& layer : layers_) {
+    out.push_back({layer.attention.kv_heads, layer.attention.head_size, layer.attention.head_size, layer.attention.window});
+  }
+  return out;
+}
+
 LazyTensor DecoderModel::hidden(ForwardContext& context) const {
   if (context.ids.rank() != 2) {
     throw ShapeError(fmt::format("[{}] ids (batch, tokens) are expected, got {}", info_.architecture, to_string(context.ids.shape())));
@@ -152,36 +181,64 @@ LazyTensor DecoderModel::hidden(ForwardContext& context) const {
   const int64_t tokens = context.ids.dim(1);
   AttentionInputs inputs;
   inputs.offset = context.offset.defined() ? context.offset : LazyTensor::scalar_int(0);
+  LazyTensor whole;  // keys in use where all are kept
   if (context.cache != nullptr) {
     check_cache(context);
-    inputs.length = add(inputs.offset, LazyTensor::scalar_int(tokens));
+    whole = add(inputs.offset, LazyTensor::scalar_int(tokens));
   }
-  const RopeTables::Pair rope = rope_.rows(context.cache != nullptr && !layers_.empty() ? context.cache->keys[0].dim(2) : tokens);
-  inputs.cos = rope.cos;
-  inputs.sin = rope.sin;
+  const int64_t positions = context.cache == nullptr || layers_.empty() ? tokens
+                            : context.cache->positions > 0              ? context.cache->positions
+                                                                        : context.cache->keys[0].dim(2);
+  std::vector<RopeTables::Pair> tables;
+  for (const auto& rope : ropes_) tables.push_back(rope->rows(positions));
   const auto kept = kept_for_layers(context.cache == nullptr ? context.adapter : nullptr);
   const AdapterContext* adapter = kept ? kept.get() : context.adapter;
   const int64_t again = kept ? kept->recomputed_layers() : 0;
   LazyTensor x = embedding_.forward(context.ids);
+  if (embedding_multiplier_ != 1) x = mul_scalar(x, embedding_multiplier_);
   for (size_t k = 0; k < layers_.size(); ++k) {
     if (context.cache != nullptr) {
       inputs.keys = &context.cache->keys[k];
       inputs.values = &context.cache->values[k];
+      inputs.place = inputs.offset;
+      inputs.length = whole;
+      if (k < context.cache->starts.size() && context.cache->starts[k].defined()) {
+        inputs.place = sub(inputs.offset, context.cache->starts[k]);
+        inputs.length = add(inputs.place, LazyTensor::scalar_int(tokens));
+      }
     }
+    const RopeTables::Pair rope = layers_[k].rope == LayerSpec::kNoRope ? RopeTables::Pair{} : tables[static_cast<size_t>(layers_[k].rope)];
+    inputs.cos = rope.cos;
+    inputs.sin = rope.sin;
     x = run_layer(x, static_cast<int64_t>(k) < again,
                   [&layer = layers_[k], inputs, adapter, kept](const LazyTensor& in) { return layer.forward(in, inputs, adapter); });
   }
   return norm_.forward(x);
 }
 
-LazyTensor DecoderModel::Layer::forward(const LazyTensor& x, const AttentionInputs& inputs, const AdapterContext* adapter) const {
-  const LowRankOf low_rank = [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
-  const LazyTensor y = add(x, attention.forward(attention_norm.forward(x), inputs, low_rank));
-  return add(y, mlp.forward(mlp_norm.forward(y), low_rank));
+LazyTensor DecoderModel::Layer::add_part(const LazyTensor& x, const LazyTensor& part, const Norm& after) const {
+  const LazyTensor normed = after.forward(part);
+  return add(x, residual_multiplier == 1 ? normed : mul_scalar(normed, residual_multiplier));
 }
 
-LazyTensor DecoderModel::logits(const LazyTensor& hidden) const { return output_.forward(hidden); }
+LazyTensor DecoderModel::Layer::forward(const LazyTensor& x, const AttentionInputs& inputs, const AdapterContext* adapter) const {
+  const LowRankOf low_rank = [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
+  const LazyTensor y = add_part(x, attention.forward(before_attention.forward(x), inputs, low_rank), after_attention);
+  return add_part(y, mlp->forward(before_mlp.forward(y), low_rank), after_mlp);
+}
 
-LazyTensor DecoderModel::loss_logits(const LazyTensor& hidden) const { return output_.float_forward(hidden); }
+LazyTensor DecoderModel::scaled(const LazyTensor& hidden) const {
+  return logit_multiplier_ == 1 ? hidden : mul_scalar(hidden, logit_multiplier_);
+}
+
+LazyTensor DecoderModel::capped(const LazyTensor& logits) const {
+  if (logit_softcap_ == 0) return logits;
+  const LazyTensor cap = ScalarArg(logit_softcap_).operand(logits.dtype());
+  return mul(tanh(div(logits, cap)), cap);
+}
+
+LazyTensor DecoderModel::logits(const LazyTensor& hidden) const { return capped(output_.forward(scaled(hidden))); }
+
+LazyTensor DecoderModel::loss_logits(const LazyTensor& hidden) const { return capped(output_.float_forward(scaled(hidden))); }
 
 }  // namespace lazuli

@@ -1,4 +1,4 @@
-// Defines the decoder that Llama and its relatives share; an architecture states its differences as DecoderTraits.
+// Defines the decoder that Llama and its relatives share; an architecture states its differences as DecoderSpec.
 #pragma once
 
 #include <memory>
@@ -7,45 +7,60 @@
 
 #include "io/model_config.h"
 #include "lazuli/model.h"
+#include "models/decoder_spec.h"
+#include "models/registry.h"
 #include "models/weights.h"
 #include "nn/attention.h"
 #include "nn/rope_tables.h"
 
 namespace lazuli {
 
-/// Which linear layers of an architecture have a bias.
-struct DecoderTraits {
-  bool qkv_bias = false;
-  bool output_bias = false;  ///< of the attention's last layer
-  bool mlp_bias = false;
-};
-
-/// Embedding, layers of attention and gated feed-forward with RMSNorm before each, a last norm, and an output layer.
 class DecoderModel : public LanguageModel {
  public:
   /// Throws FormatError naming the file and what was expected of it.
-  DecoderModel(const ModelConfig& config, const DecoderTraits& traits, const std::string& folder, WeightReader& weights);
+  DecoderModel(const ModelConfig& config, const DecoderSpec& spec, const std::string& folder, WeightReader& weights);
   LazyTensor hidden(ForwardContext& context) const override;
+  std::vector<LayerState> states() const override;
   LazyTensor logits(const LazyTensor& hidden) const override;
   LazyTensor loss_logits(const LazyTensor& hidden) const override;
 
  private:
   struct Layer {
-    RMSNorm attention_norm, mlp_norm;
+    Norm before_attention, after_attention, before_mlp, after_mlp;
     Attention attention;
-    GatedMLP mlp;
+    std::shared_ptr<const FeedForward> mlp;
+    double residual_multiplier = 1;
+    int rope = 0;  ///< index of the model's tables
     LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const AdapterContext* adapter) const;
+    /// x plus what a part made of it.
+    LazyTensor add_part(const LazyTensor& x, const LazyTensor& part, const Norm& after) const;
   };
   struct Builder;
   /// The embedding, and the output layer: the same table, or one of its own.
   void read_tables(const ModelConfig& config, const std::string& prefix, WeightReader& weights);
   void check_cache(const ForwardContext& context) const;
+  LazyTensor scaled(const LazyTensor& hidden) const;
+  LazyTensor capped(const LazyTensor& logits) const;
 
   Embedding embedding_;
   std::vector<Layer> layers_;
-  RMSNorm norm_;
+  Norm norm_;
   Linear output_;
-  RopeTables rope_;
+  std::vector<std::unique_ptr<RopeTables>> ropes_;
+  double embedding_multiplier_, logit_multiplier_, logit_softcap_;
 };
+
+/// What an architecture makes of a configuration for a model whose activations are in `dtype`.
+using DecoderSpecOf = DecoderSpec(const ModelConfig& config, DType dtype);
+
+/// Enters a decoder that `spec` describes.
+template <DecoderSpecOf spec>
+RegisterArchitecture register_decoder(std::string_view model_type, const ConfigRules& rules) {
+  const MakeModel<LanguageModel> make = [](const ModelConfig& config, const std::string& folder,
+                                           WeightReader& weights) -> std::shared_ptr<const LanguageModel> {
+    return std::make_shared<DecoderModel>(config, spec(config, weights.dtype()), folder, weights);
+  };
+  return {model_type, rules, make};
+}
 
 }  // namespace lazuli

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "lazuli/error.h"
+#include "models/layer_reader.h"
 #include "models/recompute.h"
 
 namespace lazuli {
@@ -16,10 +17,6 @@ LazyTensor Encoder::hidden_packed(const PackedInputs&) const {
 }
 
 namespace {
-
-LazyTensor apply(const AdaptedLinear& layer, const LazyTensor& x, const LowRankOf& low_rank) {
-  return layer.linear.forward(x, low_rank ? low_rank(layer.index) : nullptr);
-}
 
 void check_inputs(const EncoderInputs& inputs, const ModelInfo& info) {
   const Shape& shape = inputs.ids.shape();
@@ -44,22 +41,6 @@ void check_packed(const PackedInputs& inputs, const ModelInfo& info) {
 
 const std::string kPooler = "pooler.dense";
 
-/// Takes the weights of the layers in the model's order and lists the linear ones, by their names in a model without head.
-struct LayerReader {
-  const ModelConfig& config;
-  WeightReader& weights;
-  const EncoderLayerNames& names;
-  std::string_view prefix;
-  std::vector<LinearInfo>& linears;
-
-  AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, const char* meaning) {
-    const std::string stored = fmt::format("{}{}", prefix, path);
-    Linear layer = weights.linear(stored + ".weight", stored + ".bias", out, in, meaning);
-    linears.push_back({path, in, out, true, stored + ".weight"});
-    return {std::move(layer), linears.size() - 1};
-  }
-};
-
 }  // namespace
 
 LazyTensor EncoderLayer::forward(const LazyTensor& x, const Mixing& mixing, const LowRankOf& low_rank) const {
@@ -80,17 +61,17 @@ EncoderModel::EncoderModel(const ModelConfig& config, const std::string& folder,
   positions_ = Embedding(
       weights.take(start + "position_embeddings.weight", {config.max_position_embeddings, hidden}, "max_position_embeddings, hidden_size"));
   norm_ = read_norm(weights, start + "LayerNorm", hidden, eps);
-  LayerReader reader{config, weights, names, prefix, linears_};
+  LayerReader reader{weights, std::string(prefix), "", linears_};
   for (int64_t n = 0; n < config.num_hidden_layers; ++n) {
     const std::string path = fmt::format("encoder.layer.{}.", n);
     EncoderLayer layer;
-    layer.q = reader.linear(path + names.query, hidden, hidden, "hidden_size, hidden_size");
-    layer.k = reader.linear(path + names.key, hidden, hidden, "hidden_size, hidden_size");
-    layer.v = reader.linear(path + names.value, hidden, hidden, "hidden_size, hidden_size");
-    layer.o = reader.linear(path + names.output, hidden, hidden, "hidden_size, hidden_size");
+    layer.q = reader.linear(path + names.query, hidden, hidden, true, "hidden_size, hidden_size");
+    layer.k = reader.linear(path + names.key, hidden, hidden, true, "hidden_size, hidden_size");
+    layer.v = reader.linear(path + names.value, hidden, hidden, true, "hidden_size, hidden_size");
+    layer.o = reader.linear(path + names.output, hidden, hidden, true, "hidden_size, hidden_size");
     layer.attention_norm = read_norm(weights, fmt::format("{}{}{}", prefix, path, names.attention_norm), hidden, eps);
-    layer.inner = reader.linear(path + "intermediate.dense", inner, hidden, "intermediate_size, hidden_size");
-    layer.outer = reader.linear(path + "output.dense", hidden, inner, "hidden_size, intermediate_size");
+    layer.inner = reader.linear(path + "intermediate.dense", inner, hidden, true, "intermediate_size, hidden_size");
+    layer.outer = reader.linear(path + "output.dense", hidden, inner, true, "hidden_size, intermediate_size");
     layer.output_norm = read_norm(weights, fmt::format("{}{}output.LayerNorm", prefix, path), hidden, eps);
     layer.activation = activation_of(config);
     layers_.push_back(std::move(layer));

@@ -44,11 +44,17 @@ const Entry<Model>* find_entry(std::string_view model_type) {
   return found == registry<Model>().end() ? nullptr : &found->second;
 }
 
-ModelConfig read_config(const std::string& folder, JsonDocument document, const ConfigRules& rules) {
-  ModelConfig config = ModelConfig::from(std::move(document), rules);
-  const std::string beside = (std::filesystem::path(folder) / "generation_config.json").string();
-  if (auto ids = generation_eos_ids(beside, config.vocab_size)) config.eos_token_ids = std::move(*ids);
-  return config;
+/// Both files of a folder that say what its model is.
+struct Configs {
+  ModelConfig model;
+  GenerationConfig generation;
+};
+
+Configs read_configs(const std::string& folder, JsonDocument document, const ConfigRules& rules) {
+  Configs configs{ModelConfig::from(std::move(document), rules), {}};
+  configs.generation = read_generation_config(folder, configs.model.vocab_size);
+  if (configs.generation.eos_token_ids) configs.model.eos_token_ids = *configs.generation.eos_token_ids;
+  return configs;
 }
 
 /// transformers loads such a folder with its adapter; here an adapter is named.
@@ -60,7 +66,8 @@ void tell_of_adapter(const std::string& folder) {
 
 /// `Other` is the kind of model that the folder may hold by mistake.
 template <class Model, class Other>
-std::shared_ptr<const Model> load(const std::string& folder, DType dtype, Quantization quantization, std::string_view other) {
+std::pair<std::shared_ptr<const Model>, GenerationConfig> load(const std::string& folder, DType dtype, Quantization quantization,
+                                                               std::string_view other) {
   const std::string config_path = require_model_file(folder, "config.json");
   JsonDocument document = read_config_json(config_path);
   const std::string model_type = model_type_of(document);
@@ -70,10 +77,10 @@ std::shared_ptr<const Model> load(const std::string& folder, DType dtype, Quanti
     throw FormatError(fmt::format("{}: $.model_type: one of {} expected, got '{}'{}", config_path, fmt::join(names<Model>(), ", "),
                                   model_type, mistaken ? other : ""));
   }
-  const ModelConfig config = read_config(folder, std::move(document), entry->rules);
+  Configs configs = read_configs(folder, std::move(document), entry->rules);
   WeightReader weights(folder, dtype, quantization);
   tell_of_adapter(folder);
-  return entry->make(config, folder, weights);
+  return {entry->make(configs.model, folder, weights), std::move(configs.generation)};
 }
 
 }  // namespace
@@ -88,8 +95,8 @@ RegisterArchitecture::RegisterArchitecture(std::string_view model_type, const Co
 ModelConfig read_model_config(const std::string& folder) {
   JsonDocument document = read_config_json(require_model_file(folder, "config.json"));
   const std::string model_type = model_type_of(document);
-  if (const auto* decoder = find_entry<LanguageModel>(model_type)) return read_config(folder, std::move(document), decoder->rules);
-  if (const auto* encoder = find_entry<Encoder>(model_type)) return read_config(folder, std::move(document), encoder->rules);
+  if (const auto* decoder = find_entry<LanguageModel>(model_type)) return read_configs(folder, std::move(document), decoder->rules).model;
+  if (const auto* encoder = find_entry<Encoder>(model_type)) return read_configs(folder, std::move(document), encoder->rules).model;
   document.root()
       .get("model_type")
       .fail(fmt::format("one of {}, {} expected, got '{}'", fmt::join(names<LanguageModel>(), ", "), fmt::join(names<Encoder>(), ", "),
@@ -99,12 +106,17 @@ ModelConfig read_model_config(const std::string& folder) {
 std::vector<std::string> architectures() { return names<LanguageModel>(); }
 std::vector<std::string> encoder_architectures() { return names<Encoder>(); }
 
+LoadedModel load_language_model(const std::string& folder, DType dtype, Quantization quantization) {
+  auto [model, generation] = load<LanguageModel, Encoder>(folder, dtype, quantization, ", an encoder, which makes embeddings and no text");
+  return {std::move(model), std::move(generation)};
+}
+
 std::shared_ptr<const LanguageModel> load_model(const std::string& folder, DType dtype, Quantization quantization) {
-  return load<LanguageModel, Encoder>(folder, dtype, quantization, ", an encoder, which makes embeddings and no text");
+  return load_language_model(folder, dtype, quantization).model;
 }
 
 std::shared_ptr<const Encoder> load_encoder(const std::string& folder, DType dtype, Quantization quantization) {
-  return load<Encoder, LanguageModel>(folder, dtype, quantization, ", a decoder, which makes text and no embeddings");
+  return load<Encoder, LanguageModel>(folder, dtype, quantization, ", a decoder, which makes text and no embeddings").first;
 }
 
 }  // namespace lazuli

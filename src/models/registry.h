@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "io/generation_config.h"
 #include "io/model_config.h"
 #include "lazuli/encoder.h"
 #include "lazuli/model.h"
@@ -20,6 +21,14 @@ struct RegisterArchitecture {
   RegisterArchitecture(std::string_view model_type, const ConfigRules& rules, MakeModel<LanguageModel> make);
   RegisterArchitecture(std::string_view model_type, const ConfigRules& rules, MakeModel<Encoder> make);
 };
+
+/// A language model and what its generation_config.json asks for.
+struct LoadedModel {
+  std::shared_ptr<const LanguageModel> model;
+  GenerationConfig generation;
+};
+/// As load_model, of which this is the other half.
+LoadedModel load_language_model(const std::string& folder, DType dtype, Quantization quantization);
 
 /// The configuration of a model, by the rules of its architecture; those of generation_config.json beside it where they come before. Throws
 /// IoError and FormatError, also for an architecture that is not built in.

@@ -1,20 +1,9 @@
 // Implements the attention and feed-forward blocks.
 #include "nn/attention.h"
 
-#include <cmath>
-
 namespace lazuli {
 
 namespace {
-
-LazyTensor apply(const AdaptedLinear& layer, const LazyTensor& x, const LowRankOf& low_rank) {
-  return layer.linear.forward(x, low_rank ? low_rank(layer.index) : nullptr);
-}
-
-/// (batch, tokens, heads * size) -> (batch, heads, tokens, size).
-LazyTensor split_heads(const LazyTensor& x, int64_t heads, int64_t size) {
-  return transpose(reshape(x, {x.dim(0), x.dim(1), heads, size}), 1, 2);
-}
 
 /// Stores `update` at `offset` of axis 2 and gives the whole cache.
 LazyTensor store(LazyTensor& cache, const LazyTensor& update, const LazyTensor& offset) {
@@ -23,20 +12,35 @@ LazyTensor store(LazyTensor& cache, const LazyTensor& update, const LazyTensor& 
   return cache;
 }
 
+LazyTensor turned(const LazyTensor& x, const AttentionInputs& inputs) {
+  return inputs.cos.defined() ? rope(x, inputs.cos, inputs.sin, inputs.offset) : x;
+}
+
 }  // namespace
 
+LazyTensor apply(const AdaptedLinear& layer, const LazyTensor& x, const LowRankOf& low_rank) {
+  return layer.linear.forward(x, low_rank ? low_rank(layer.index) : nullptr);
+}
+
+LazyTensor Attention::split(const LazyTensor& x, const Norm& norm, int64_t count) const {
+  const LazyTensor whole = norms_by_head ? x : norm.forward(x);
+  const LazyTensor by_head = reshape(whole, {x.dim(0), x.dim(1), count, head_size});
+  return transpose(norms_by_head ? norm.forward(by_head) : by_head, 1, 2);
+}
+
 LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const {
-  const LazyTensor queries = rope(split_heads(apply(q, x, low_rank), heads, head_size), inputs.cos, inputs.sin, inputs.offset);
-  LazyTensor keys = rope(split_heads(apply(k, x, low_rank), kv_heads, head_size), inputs.cos, inputs.sin, inputs.offset);
-  LazyTensor values = split_heads(apply(v, x, low_rank), kv_heads, head_size);
+  const LazyTensor queries = turned(split(apply(q, x, low_rank), q_norm, heads), inputs);
+  LazyTensor keys = turned(split(apply(k, x, low_rank), k_norm, kv_heads), inputs);
+  LazyTensor values = split(apply(v, x, low_rank), {}, kv_heads);
   AttentionOptions options;
   options.causal = true;
+  if (window > 0) options.window_left = window - 1;
+  if (softcap != 0) options.softcap = softcap;
   if (inputs.keys != nullptr) {
-    keys = store(*inputs.keys, keys, inputs.offset);
-    values = store(*inputs.values, values, inputs.offset);
+    keys = store(*inputs.keys, keys, inputs.place);
+    values = store(*inputs.values, values, inputs.place);
     options.length = inputs.length;
   }
-  const double scale = 1.0 / std::sqrt(static_cast<double>(head_size));
   const LazyTensor mixed = scaled_dot_product_attention(queries, keys, values, scale, options);
   return apply(o, reshape(transpose(mixed, 1, 2), {x.dim(0), x.dim(1), heads * head_size}), low_rank);
 }

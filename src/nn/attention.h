@@ -1,9 +1,10 @@
-// Defines the attention block and the gated feed-forward block of decoder models.
+// Defines the attention block and the feed-forward blocks of decoder models.
 #pragma once
 
 #include <functional>
 
 #include "lazuli/nn.h"
+#include "nn/norm.h"
 
 namespace lazuli {
 
@@ -16,28 +17,49 @@ struct AdaptedLinear {
 /// How a block finds the low-rank part of a layer; null for none.
 using LowRankOf = std::function<const LowRank*(size_t index)>;
 
+/// x through the layer with its low-rank part.
+LazyTensor apply(const AdaptedLinear& layer, const LazyTensor& x, const LowRankOf& low_rank);
+
 /// What attention needs to know of the positions and of earlier tokens.
 struct AttentionInputs {
-  LazyTensor cos, sin;         ///< rotary tables
-  LazyTensor offset;           ///< rank-0 i32: position of the first token
-  LazyTensor length;           ///< rank-0 i32: positions in use after this call; only with a cache
+  LazyTensor cos, sin;         ///< rotary tables of the layer; not defined: it turns nothing
+  LazyTensor offset;           ///< i32, rank 0 or (batch): position of the first token
+  LazyTensor place;            ///< i32 like the offset: where the first token's key goes in the cache; only with one
+  LazyTensor length;           ///< i32 like the offset: keys in use after this call; only with a cache
   LazyTensor* keys = nullptr;  ///< (batch, kv_heads, capacity, size): donated and replaced; null without a cache
   LazyTensor* values = nullptr;
 };
 
-/// Causal attention with grouped heads (Ainslie et al. 2023) and rotary positions.
+/// Causal attention with grouped heads (Ainslie et al. 2023).
 struct Attention {
   AdaptedLinear q, k, v, o;
   int64_t heads = 0, kv_heads = 0, head_size = 0;
+  Norm q_norm, k_norm;        ///< of queries and keys before their positions turn them
+  bool norms_by_head = true;  ///< else of all heads of a token as one row
+  double scale = 0;           ///< of scores
+  double softcap = 0;         ///< of scores; 0: none
+  int64_t window = 0;         ///< positions up to its own that a query sees; 0: all
   /// x (batch, tokens, hidden) -> the same shape.
   LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const;
+
+ private:
+  /// Normed, (batch, heads, tokens, size).
+  LazyTensor split(const LazyTensor& x, const Norm& norm, int64_t count) const;
+};
+
+/// What a layer does with each token alone.
+class FeedForward {
+ public:
+  virtual ~FeedForward() = default;
+  /// x (batch, tokens, hidden) -> the same shape.
+  virtual LazyTensor forward(const LazyTensor& x, const LowRankOf& low_rank) const = 0;
 };
 
 /// down(act(gate(x)) * up(x)) (Shazeer 2020).
-struct GatedMLP {
+struct GatedMLP : FeedForward {
   AdaptedLinear gate, up, down;
   LazyTensor (*activation)(const LazyTensor&, Where) = nullptr;
-  LazyTensor forward(const LazyTensor& x, const LowRankOf& low_rank) const;
+  LazyTensor forward(const LazyTensor& x, const LowRankOf& low_rank) const override;
 };
 
 }  // namespace lazuli

@@ -47,13 +47,13 @@ TEST_F(ConfigOf, Qwen2WithoutALayerThatSlidesIsFullAttention) {
   }
 }
 
-TEST_F(ConfigOf, Qwen2WithALayerThatSlidesIsRefusedByName) {
-  EXPECT_THAT(error("qwen2", R"("use_sliding_window": true, "sliding_window": 4, "max_window_layers": 3)"),
-              AllOf(HasSubstr("$.use_sliding_window"), HasSubstr("layer 3"), HasSubstr("4 positions of a context of 128")));
-  EXPECT_THAT(error("qwen2", R"("use_sliding_window": true, "sliding_window": 127, "max_window_layers": -1)"), HasSubstr("layer 0"));
-  EXPECT_THAT(error("qwen2", R"("use_sliding_window": true, "sliding_window": 4, "max_window_layers": 9,
+TEST_F(ConfigOf, Qwen2HasWindowsInTheLayersThatSlide) {
+  const auto windows = [&](const std::string& more) { return read("qwen2", more).windows; };
+  EXPECT_THAT(windows(R"("use_sliding_window": true, "sliding_window": 4, "max_window_layers": 3)"), ElementsAre(0, 0, 0, 4));
+  EXPECT_THAT(windows(R"("use_sliding_window": true, "sliding_window": 127, "max_window_layers": -1)"), ElementsAre(127, 127, 127, 127));
+  EXPECT_THAT(windows(R"("use_sliding_window": true, "sliding_window": 4, "max_window_layers": 9,
     "layer_types": ["full_attention", "sliding_attention", "full_attention", "full_attention"])"),
-              HasSubstr("layer 1"));
+              ElementsAre(0, 4, 0, 0));
   EXPECT_THAT(error("qwen2", R"("layer_types": ["full_attention", "full_attention", "sliding_attention", "full_attention"])"),
               AllOf(HasSubstr("$.layer_types"), HasSubstr("layer 2 slides without a window")));
   EXPECT_THAT(error("qwen2", R"("layer_types": ["full_attention"])"), HasSubstr("num_hidden_layers = 4"));
@@ -61,9 +61,33 @@ TEST_F(ConfigOf, Qwen2WithALayerThatSlidesIsRefusedByName) {
   EXPECT_THAT(error("qwen2", R"("use_sliding_window": null)"), HasSubstr("$.use_sliding_window"));
 }
 
+TEST_F(ConfigOf, WindowsOfOtherFamiliesAreThoseOfTheirClasses) {
+  EXPECT_THAT(read("mistral", "").windows, ElementsAre(0, 0, 0, 0));  // 4,096, of more than the context
+  EXPECT_THAT(read("mistral", R"("sliding_window": 9)").windows, ElementsAre(9, 9, 9, 9));
+  EXPECT_THAT(read("mistral", R"("sliding_window": null)").windows, ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(read("gemma2", R"("sliding_window": 9)").windows, ElementsAre(9, 0, 9, 0));
+  EXPECT_THAT(
+      error("gemma2",
+            R"("sliding_window": null, "layer_types": ["sliding_attention", "full_attention", "full_attention", "full_attention"])"),
+      HasSubstr("layer 0 slides without a window"));
+  EXPECT_THAT(error("mistral", R"("sliding_window": 0)"), HasSubstr("$.sliding_window"));
+  EXPECT_THAT(error("llama", R"("sliding_window": 4)"), HasSubstr("$.sliding_window"));
+  EXPECT_NO_THROW(read("llama", R"("sliding_window": 128)"));  // as long as the context
+}
+
+TEST_F(ConfigOf, KeysThatOtherFamiliesHeedAreRefusedByName) {
+  for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar", "embedding_multiplier",
+                          "logits_scaling", "num_local_experts"}) {
+    EXPECT_THAT(error("llama", fmt::format(R"("{}": 30)", key)), HasSubstr(fmt::format("$.{}: a key without effect in llama", key)));
+    EXPECT_NO_THROW(read("llama", fmt::format(R"("{}": null)", key)));
+  }
+  EXPECT_THAT(error("qwen2", R"("attention_bias": true)"), HasSubstr("$.attention_bias"));
+  EXPECT_NO_THROW(read("qwen3", R"("attention_bias": true)"));
+}
+
 TEST_F(ConfigOf, OtherArchitecturesHaveNoWindows) {
   for (const char* type : {"llama", "bert", "mpnet"}) {
-    EXPECT_NO_THROW(read(type, R"("sliding_window": 4, "use_sliding_window": true)")) << type;
+    EXPECT_NO_THROW(read(type, R"("use_sliding_window": true)")) << type;
     EXPECT_THAT(error(type, R"("layer_types": ["sliding_attention"])"), HasSubstr("$.layer_types[0]")) << type;
   }
 }

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "lazuli/shape.h"
+#include "support/number_formulas.h"
 #include "support/source_folder.h"
 
 namespace lazuli::test {
@@ -21,22 +22,6 @@ constexpr int64_t kBlockRows = 16, kBlockColumns = 512, kChunk = 256;
 constexpr int64_t kSamples = 2, kSamplesOfOneRow = 24;
 
 const std::string kData = source_folder() + "/tests/data/whole-models/";
-
-/// The finaliser of MurmurHash3.
-uint32_t mix(uint32_t x) {
-  x ^= x >> 16;
-  x *= 0x85ebca6bU;
-  x ^= x >> 13;
-  x *= 0xc2b2ae35U;
-  return x ^ (x >> 16);
-}
-
-/// FNV-1a.
-uint32_t hash_of(std::string_view name) {
-  uint32_t h = 2166136261U;
-  for (const char c : name) h = (h ^ static_cast<uint8_t>(c)) * 16777619U;
-  return h;
-}
 
 float triangle(uint32_t bits) { return static_cast<float>(static_cast<int>(bits & 255) + static_cast<int>(bits >> 8 & 255) - 255); }
 float norm_weight(uint32_t bits) { return 1 + (static_cast<float>(bits & 31) - 16) / 128; }

@@ -1,5 +1,5 @@
-// Checks what generation_config.json asks for beyond the tokens that end a text.
-#include "generate/generation_settings.h"
+// Checks what generation_config.json asks for.
+#include "io/generation_config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,15 +19,23 @@ using testing::IsEmpty;
 
 class Settings : public testing::Test {
  protected:
-  GenerationSettings read(const std::string& text) const {
+  GenerationConfig read(const std::string& text) const {
     folder_.write("generation_config.json", text);
-    return read_generation_settings(folder_.path());
+    return read_generation_config(folder_.path(), 100);
   }
   test::TempFolder folder_;
 };
 
+TEST_F(Settings, OfTheEndOfTextAreNothingWithoutTheFileOrTheKey) {
+  EXPECT_FALSE(read_generation_config(folder_.path(), 100).eos_token_ids);
+  EXPECT_FALSE(read(R"({"do_sample": true})").eos_token_ids);
+  EXPECT_FALSE(read(R"({"eos_token_id": null})").eos_token_ids);
+  EXPECT_THAT(read(R"({"eos_token_id": [7, 9]})").eos_token_ids.value(), ElementsAre(7, 9));
+  EXPECT_THAT(read(R"({"eos_token_id": 3})").eos_token_ids.value(), ElementsAre(3));
+}
+
 TEST_F(Settings, OfDrawsAreOptions) {
-  const GenerationSettings s = read(R"({"do_sample": true, "temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.05})");
+  const GenerationConfig s = read(R"({"do_sample": true, "temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.05})");
   EXPECT_EQ(s.sampling, "--temp 0.7 --top-k 20 --top-p 0.8");
   EXPECT_EQ(s.repetition, "--repetition-penalty 1.05");
   EXPECT_EQ(read(R"({"do_sample": true})").sampling, "--temp 1 --top-k 50");
@@ -41,7 +49,7 @@ TEST_F(Settings, OfDrawsAreNoneWithoutDraws) {
 }
 
 TEST_F(Settings, WithoutAnOptionAreNamed) {
-  const GenerationSettings s = read(R"({"suppress_tokens": [1], "no_repeat_ngram_size": 3, "min_new_tokens": 2, "num_beams": 4,
+  const GenerationConfig s = read(R"({"suppress_tokens": [1], "no_repeat_ngram_size": 3, "min_new_tokens": 2, "num_beams": 4,
     "forced_eos_token_id": 2, "bad_words_ids": [[3]], "sequence_bias": [[[1], 2.0]], "stop_strings": ["END"]})");
   EXPECT_THAT(s.others, ElementsAre("no_repeat_ngram_size", "min_new_tokens", "num_beams", "forced_eos_token_id", "bad_words_ids",
                                     "sequence_bias", "suppress_tokens"));
@@ -49,7 +57,7 @@ TEST_F(Settings, WithoutAnOptionAreNamed) {
 }
 
 TEST_F(Settings, ThatChangeNothingAreNotNamed) {
-  const GenerationSettings s = read(R"({"no_repeat_ngram_size": 0, "num_beams": 1, "guidance_scale": 1.0, "suppress_tokens": [],
+  const GenerationConfig s = read(R"({"no_repeat_ngram_size": 0, "num_beams": 1, "guidance_scale": 1.0, "suppress_tokens": [],
     "max_length": 4096, "max_new_tokens": 100, "use_cache": true, "pad_token_id": 0, "eos_token_id": 2, "bad_words_ids": null,
     "token_healing": false, "stop_strings": null, "transformers_version": "5.0"})");
   EXPECT_THAT(s.others, IsEmpty());
@@ -96,7 +104,7 @@ TEST_F(Settings, OfDrawsAreSaidWhereTheyAreNotTheDefaults) {
 }
 
 TEST_F(Settings, AreNoneWithoutTheFile) {
-  EXPECT_EQ(read_generation_settings(folder_.path()).sampling, "");
+  EXPECT_EQ(read_generation_config(folder_.path(), 100).sampling, "");
   EXPECT_THAT(test::message_of<FormatError>([&] { read(R"({"do_sample": 3})"); }), HasSubstr("$.do_sample"));
 }
 

@@ -1,5 +1,5 @@
 // Implements the reading of generation_config.json.
-#include "generate/generation_settings.h"
+#include "io/generation_config.h"
 
 #include <fmt/format.h>
 
@@ -70,13 +70,14 @@ std::string sampling_options(const JsonValue& root) {
 
 }  // namespace
 
-GenerationSettings read_generation_settings(const std::string& folder) {
+GenerationConfig read_generation_config(const std::string& folder, int64_t vocab_size) {
   const fs::path path = fs::path(folder) / "generation_config.json";
-  GenerationSettings settings;
+  GenerationConfig settings;
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return settings;
   const JsonDocument document = read_config_json(path.string());
   const JsonValue root = document.root();
+  if (const auto ids = set_key(root, "eos_token_id")) settings.eos_token_ids = read_token_ids(document, *ids, vocab_size);
   settings.sampling = sampling_options(root);
   if (const double penalty = number_or(root, "repetition_penalty", 1); penalty != 1) {
     settings.repetition = fmt::format("--repetition-penalty {}", penalty);

@@ -1,0 +1,62 @@
+// Implements the rules of attention's windows.
+#include <fmt/format.h>
+
+#include "io/model_config.h"
+
+namespace lazuli {
+
+namespace {
+
+constexpr const char* kSliding = "sliding_attention";
+
+/// Of each layer, whether `layer_types` says that it slides; nothing without the key.
+std::optional<std::vector<bool>> sliding_types(const JsonValue& root, const ModelConfig& config) {
+  const auto types = set_key(root, "layer_types");
+  if (!types) return std::nullopt;
+  std::vector<bool> sliding;
+  for (const JsonValue& type : types->as_array()) {
+    const std::string_view kind = type.as_string();
+    if (kind != kSliding && kind != "full_attention" && kind != "attention") {
+      type.fail(fmt::format("full_attention or {} expected, got '{}'", kSliding, kind));
+    }
+    sliding.push_back(kind == kSliding);
+  }
+  if (static_cast<int64_t>(sliding.size()) != config.num_hidden_layers) {
+    types->fail(fmt::format("num_hidden_layers = {} entries expected, got {}", config.num_hidden_layers, sliding.size()));
+  }
+  return sliding;
+}
+
+}  // namespace
+
+std::vector<int64_t> layer_windows(const JsonValue& root, const ModelConfig& config, int64_t length,
+                                   const std::function<bool(int64_t layer)>& slides) {
+  const auto types = sliding_types(root, config);
+  std::vector<int64_t> windows;
+  for (int64_t k = 0; k < config.num_hidden_layers; ++k) {
+    const bool sliding = types ? (*types)[static_cast<size_t>(k)] : length > 0 && slides(k);
+    if (sliding && length == 0) fail_key(root, "layer_types", fmt::format("layer {} slides without a window: sliding_window expected", k));
+    windows.push_back(sliding && length < config.max_position_embeddings ? length : 0);
+  }
+  return windows;
+}
+
+std::vector<int64_t> full_attention_only(const JsonValue& root, const ModelConfig& config) {
+  if (const auto layers = set_key(root, "layer_types")) {
+    for (const JsonValue& layer : layers->as_array()) {
+      const std::string_view kind = layer.as_string();
+      if (kind != "full_attention" && kind != "attention") layer.fail(fmt::format("layers of full_attention expected, got '{}'", kind));
+    }
+  }
+  return std::vector<int64_t>(static_cast<size_t>(config.num_hidden_layers), 0);
+}
+
+std::vector<int64_t> qwen_windows(const JsonValue& root, const ModelConfig& config) {
+  const auto window = root.find("sliding_window");
+  const bool has_window = bool_key(root, "use_sliding_window", false) && !(window && window->is_null());
+  const int64_t length = has_window ? int_key(root, "sliding_window", 1, INT32_MAX, 4096) : 0;
+  const int64_t first = int_key(root, "max_window_layers", INT32_MIN, INT32_MAX, 28);
+  return layer_windows(root, config, length, [first](int64_t layer) { return layer >= first; });
+}
+
+}  // namespace lazuli

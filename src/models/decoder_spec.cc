@@ -1,0 +1,23 @@
+// Implements what most decoders have.
+#include "models/decoder_spec.h"
+
+#include <cmath>
+
+#include "lazuli/tensor.h"
+
+namespace lazuli {
+
+DecoderSpec::DecoderSpec(const ModelConfig& config)
+    : norm_eps(config.rms_norm_eps),
+      attention_scale(1.0 / std::sqrt(static_cast<double>(config.head_dim))),
+      ropes{{config.rope_theta, config.rope_scaling, config.head_dim}},
+      activation(activation_of(config)) {
+  for (const int64_t window : config.windows) layers.push_back({window, 0});
+}
+
+double square_root_in(DType dtype, double x) {
+  const auto root = static_cast<float>(std::sqrt(x));
+  return static_cast<double>(Tensor::from_vector(std::vector<float>{root}, {1}).to(dtype).to_vector<float>()[0]);
+}
+
+}  // namespace lazuli

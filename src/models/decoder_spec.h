@@ -1,0 +1,75 @@
+// Defines DecoderSpec, what an architecture's own file says about its decoder.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/model_config.h"
+#include "models/activation.h"
+#include "models/layer_reader.h"
+#include "nn/attention.h"
+
+namespace lazuli {
+
+/// How the norms of a decoder scale: RMSNorm by its weight, RMSNorm by 1 + weight, LayerNorm with weight and bias.
+enum class NormKind : uint8_t { rms, rms_plus_one, layer };
+
+/// Whether queries and keys are normed: not, each head alone, or all heads of a token as one row.
+enum class QueryKeyNorm : uint8_t { none, by_head, whole };
+
+/// Names of a layer's norms; without a name there is none in that place.
+struct NormNames {
+  const char* before_attention = "input_layernorm";
+  const char* after_attention = nullptr;  ///< before the residual sum
+  const char* before_mlp = "post_attention_layernorm";
+  const char* after_mlp = nullptr;
+};
+
+/// Rotary positions of the first `size` numbers of a head.
+struct RopeSpec {
+  double theta;
+  RopeScaling scaling;
+  int64_t size;
+};
+
+/// What may differ from layer to layer.
+struct LayerSpec {
+  static constexpr int kNoRope = -1;
+  int64_t window = 0;  ///< positions up to its own that a query sees; 0: all
+  int rope = 0;        ///< index of DecoderSpec::ropes, or kNoRope
+};
+
+/// Reads the feed-forward part of the layer with this path.
+using ReadFeedForward = std::function<std::shared_ptr<const FeedForward>(LayerReader& reader, const std::string& path)>;
+
+/// A decoder of embedding, layers of attention and feed-forward part, a last norm and an output layer.
+struct DecoderSpec {
+  /// What most architectures have: RMSNorm before both parts of a layer, one rope over whole heads, windows as `config` says, scores by
+  /// 1 / sqrt(head_dim), a gated feed-forward part and no biases.
+  explicit DecoderSpec(const ModelConfig& config);
+
+  NormKind norm = NormKind::rms;
+  double norm_eps;
+  NormNames norms;
+  QueryKeyNorm query_key_norm = QueryKeyNorm::none;
+  bool qkv_bias = false;
+  bool output_bias = false;  ///< of the attention's last layer
+  bool mlp_bias = false;     ///< of the gated feed-forward part
+  double attention_scale;
+  double score_softcap = 0;  ///< 0: none
+  double logit_softcap = 0;  ///< 0: none
+  double embedding_multiplier = 1;
+  double residual_multiplier = 1;  ///< of what a part adds to the residual stream
+  double logit_multiplier = 1;
+  std::vector<RopeSpec> ropes;
+  std::vector<LayerSpec> layers;
+  Activation activation;
+  ReadFeedForward feed_forward;  ///< empty: the gated one
+};
+
+/// sqrt(x) as a number of `dtype`, as architectures scale their embeddings that hold the factor in the model's own dtype.
+double square_root_in(DType dtype, double x);
+
+}  // namespace lazuli

@@ -1,0 +1,28 @@
+// Defines LayerReader, which takes the weights of a model's layers in their order and lists the linear ones.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lazuli/adapter.h"
+#include "models/weights.h"
+#include "nn/attention.h"
+
+namespace lazuli {
+
+struct LayerReader {
+  WeightReader& weights;
+  std::string stored;                ///< what names in the file begin with
+  std::string listed;                ///< what PEFT's names of the same layers begin with, whatever the file's are
+  std::vector<LinearInfo>& linears;  ///< grows by one with each layer
+
+  /// `sensitive`: it keeps 8 bits where others get 4.
+  AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, bool bias, const std::string& meaning, bool sensitive = false) {
+    const std::string name = stored + path;
+    Linear layer = weights.linear(name + ".weight", bias ? name + ".bias" : "", out, in, meaning, sensitive);
+    linears.push_back({listed + path, in, out, true, name + ".weight"});
+    return {std::move(layer), linears.size() - 1};
+  }
+};
+
+}  // namespace lazuli

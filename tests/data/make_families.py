@@ -1,0 +1,115 @@
+"""Makes tests/data/families: what transformers and PEFT compute with small models of many architectures whose weights are a formula.
+
+Usage: python make_families.py tests/data [NAME...]    (needs torch, transformers, peft and numpy; seconds)
+
+Number i of a tensor is shift + scale * (bits / 2^24 - 1/2) with the upper 24 bits of mix(hash(name) + i) of whole_model_numbers.py, all exact in
+f32; what tests/support/family_model.cc computes too. Each file has the configuration as transformers writes it, the tensors with their
+shapes, shifts and scales, logits of a prompt, greedy tokens, and losses and gradient norms of ten LoRA steps.
+"""
+import json
+import pathlib
+import sys
+
+import numpy as np
+import torch
+import transformers
+from peft import LoraConfig, get_peft_model
+
+import whole_model_numbers as numbers
+
+PROMPT, NEW_TOKENS, STEPS, ROWS, TOKENS, RANK, ALPHA = 17, 12, 10, 2, 15, 4, 8
+TRAIN = dict(learning_rate=1e-2, weight_decay=0.01, max_grad_norm=1.0)
+# Heads whose size is not hidden_size / heads, and windows shorter than the prompt.
+COMMON = dict(vocab_size=64, hidden_size=40, intermediate_size=56, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
+              head_dim=16, max_position_embeddings=64, bos_token_id=1, eos_token_id=0, pad_token_id=0)
+FAMILIES = {
+    "mistral": lambda: transformers.MistralConfig(sliding_window=5, **COMMON),
+    "qwen3": lambda: transformers.Qwen3Config(use_sliding_window=True, sliding_window=6, max_window_layers=1, attention_bias=True,
+                                              tie_word_embeddings=True, **COMMON),
+    "gemma2": lambda: transformers.Gemma2Config(sliding_window=5, query_pre_attn_scalar=24, attn_logit_softcapping=3.0,
+                                                final_logit_softcapping=4.0, **COMMON),
+}
+
+
+def parts(family, name):
+    """Shift and scale of a tensor; some scale by 1 + the weight of a norm."""
+    if "norm" in name:
+        return (0.0 if family.startswith("gemma") else 1.0), 0.5
+    return 0.0, 1.0 if "embed" in name or name.endswith("bias") else 0.5
+
+
+def uniform(name, shape, shift, scale):
+    upper = (numbers.bits(name, int(np.prod(shape))) >> np.uint32(8)).astype(np.float32)
+    return torch.from_numpy((np.float32(shift) + np.float32(scale) * (upper * np.float32(2.0**-24) - np.float32(0.5))).reshape(shape))
+
+
+def fill(model, family):
+    tensors = {}
+    tied = model.config.tie_word_embeddings
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            shift, scale = parts(family, name)
+            p.copy_(uniform(name, tuple(p.shape), shift, scale))
+            tensors[name] = dict(shape=list(p.shape), shift=shift, scale=scale)
+    assert not tied or "lm_head.weight" not in tensors
+    return tensors
+
+
+def ids(family, name, *shape):
+    return torch.from_numpy(numbers.ids(f"{family}.{name}", int(np.prod(shape)), COMMON["vocab_size"])).reshape(shape)
+
+
+def train(model, family):
+    layers = [n.rsplit(".", 1)[1] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and n != "lm_head"]
+    model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=sorted(set(layers)), task_type="CAUSAL_LM"))
+    parameters = [(n, p) for n, p in model.named_parameters() if "lora_" in n]
+    with torch.no_grad():
+        for name, p in parameters:
+            path, _, factor = name.removeprefix("base_model.model.").partition(".lora_")
+            p.copy_(uniform(f"{path}.lora_{factor[0]}", tuple(p.shape), 0.0, 0.5 if factor[0] == "A" else 0.25))
+    optimizer = torch.optim.AdamW([p for _, p in parameters], lr=TRAIN["learning_rate"], weight_decay=TRAIN["weight_decay"], eps=1e-8)
+    losses, norms = [], []
+    for step in range(STEPS):
+        batch = ids(family, f"step.{step}", ROWS, TOKENS + 1)
+        loss = torch.nn.functional.cross_entropy(model(input_ids=batch[:, :-1]).logits.float().flatten(0, 1), batch[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_([p for _, p in parameters], TRAIN["max_grad_norm"]).item())
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, norms
+
+
+def make(family, folder):
+    config = FAMILIES[family]()
+    config._attn_implementation = "eager"
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    tensors = fill(model, family)
+    prompt = ids(family, "prompt", 1, PROMPT)
+    with torch.no_grad():
+        logits = model(input_ids=prompt).logits[0]
+        made = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=NEW_TOKENS,
+                              min_new_tokens=NEW_TOKENS, eos_token_id=None, pad_token_id=0, return_dict_in_generate=True, output_logits=True)
+    best = torch.stack(made.logits)[:, 0].topk(2).values
+    print(family, "spread", logits.std().item(), "margin", (best[:, 0] - best[:, 1]).min().item(), flush=True)
+    losses, norms = train(model, family)
+    written = json.loads(config.to_json_string(use_diff=False))
+    for key in ("_name_or_path", "transformers_version", "id2label", "label2id"):
+        written.pop(key, None)
+    short = lambda values: [float(f"{v:.9g}") for v in values]
+    out = dict(config=json.dumps(written), vocabulary=COMMON["vocab_size"], tensors=tensors, rank=RANK, alpha=ALPHA, prompt=prompt[0].tolist(), tokens=made.sequences[0, PROMPT:].tolist(),
+               logits=short(logits.flatten().tolist()), batch=[ROWS, TOKENS + 1], losses=short(losses), grad_norms=short(norms), **TRAIN)
+    lines = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in out.items())
+    (folder / f"{family}.json").write_text("{" + lines + "}\n")
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1]) / "families"
+    folder.mkdir(exist_ok=True)
+    for family in sys.argv[2:] or FAMILIES:
+        make(family, folder)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

@@ -1,0 +1,99 @@
+// Checks small models of each architecture against transformers and PEFT: logits, greedy tokens, and ten LoRA steps.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "lazuli/generate.h"
+#include "lazuli/model.h"
+#include "lazuli/train.h"
+#include "support/cuda_device.h"
+#include "support/family_model.h"
+#include "support/source_folder.h"
+
+namespace lazuli {
+namespace {
+
+struct FamilyCase {
+  std::string name;
+  DeviceKind device;
+};
+
+class Families : public testing::TestWithParam<FamilyCase> {
+ protected:
+  void SetUp() override {
+    if (GetParam().device == DeviceKind::cuda) {
+      LAZULI_NEEDS_CUDA();
+    }
+    set_default_device({GetParam().device, 0});
+    model_.emplace(GetParam().name);
+  }
+  void TearDown() override { set_default_device({}); }
+
+  std::vector<float> logits(DType dtype) const {
+    const auto model = load_model(model_->folder(), dtype);
+    const std::vector<int32_t> prompt = model_->ids("prompt");
+    ForwardContext context;
+    context.ids =
+        LazyTensor::from_tensor(Tensor::from_vector(prompt, {1, static_cast<int64_t>(prompt.size())}).to(Device{GetParam().device, 0}));
+    return model->forward(context).eval().to_vector<float>();
+  }
+  /// The largest difference as a part of the largest logit.
+  double distance(const std::vector<float>& logits) const {
+    const std::vector<double> right = model_->numbers("logits");
+    EXPECT_EQ(logits.size(), right.size());
+    double largest = 0, off = 0;
+    for (size_t k = 0; k < right.size(); ++k) {
+      largest = std::max(largest, std::fabs(right[k]));
+      off = std::max(off, std::fabs(right[k] - static_cast<double>(logits[k])));
+    }
+    return off / largest;
+  }
+
+  std::optional<test::FamilyModel> model_;
+};
+
+TEST_P(Families, LogitsAreThoseOfTransformers) {
+  EXPECT_LE(distance(logits(DType::f32)), 1e-5);
+  EXPECT_LE(distance(logits(DType::bf16)), 0.1);
+  EXPECT_LE(distance(logits(DType::f16)), 0.02);
+}
+
+TEST_P(Families, GreedyTokensAreThoseOfTransformers) {
+  Generator generator(load_model(model_->folder()), Tokenizer::load(source_folder() + "/models/pycoder-16m"));
+  const std::vector<int32_t> tokens = model_->ids("tokens");
+  GenerateOptions options;
+  options.max_tokens = static_cast<int64_t>(tokens.size());
+  options.stop_at_eos = false;
+  EXPECT_EQ(generator.run(model_->ids("prompt"), options).tokens, tokens);
+}
+
+TEST_P(Families, TenStepsOfLoRAAreThoseOfPeft) {
+  const auto model = load_model(model_->folder());
+  TrainConfig config;
+  config.learning_rate = model_->expected().get("learning_rate").as_double();
+  config.weight_decay = model_->expected().get("weight_decay").as_double();
+  config.max_grad_norm = model_->expected().get("max_grad_norm").as_double();
+  Trainer trainer(model, model_->adapter(model->linears()), config, {GetParam().device, 0});
+  const std::vector<double> losses = model_->numbers("losses"), norms = model_->numbers("grad_norms");
+  for (size_t step = 0; step < losses.size(); ++step) {
+    const StepResult result = trainer.step(model_->batch(static_cast<int64_t>(step)));
+    EXPECT_NEAR(result.loss / losses[step], 1, 1e-4) << "step " << step;
+    EXPECT_NEAR(result.grad_norm / norms[step], 1, 1e-4) << "step " << step;
+  }
+}
+
+std::vector<FamilyCase> family_cases() {
+  std::vector<FamilyCase> cases;
+  for (const char* name : {"mistral", "qwen3", "gemma2"}) {
+    for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference}) cases.push_back({name, device});
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Families, testing::ValuesIn(family_cases()), [](const testing::TestParamInfo<FamilyCase>& c) {
+  return c.param.name + "_" + (c.param.device == DeviceKind::cpu ? "cpu" : c.param.device == DeviceKind::cuda ? "cuda" : "reference");
+});
+
+}  // namespace
+}  // namespace lazuli
