@@ -8,10 +8,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lazuli/adapter.h"
+#include "lazuli/memory.h"
 #include "lazuli/model.h"
+#include "lazuli/text_model.h"
 #include "lazuli/tokenizer.h"
 
 namespace lazuli {
@@ -79,8 +82,11 @@ using TextCallback = std::function<bool(std::string_view piece)>;
 /// Not for several threads at once.
 class Generator {
  public:
-  /// A model with its tokenizer, and with an adapter or without.
-  Generator(std::shared_ptr<const LanguageModel> model, Tokenizer tokenizer, std::optional<Adapter> adapter = {});
+  /// A model with an adapter or without.
+  explicit Generator(TextModel model, std::optional<Adapter> adapter = {});
+  /// The same with a tokenizer that was loaded apart.
+  Generator(std::shared_ptr<const LanguageModel> model, Tokenizer tokenizer, std::optional<Adapter> adapter = {})
+      : Generator(TextModel(std::move(model), std::move(tokenizer)), std::move(adapter)) {}
   ~Generator();
   /// Leaves the other empty.
   Generator(Generator&&) noexcept;
@@ -92,6 +98,40 @@ class Generator {
   GenerateResult run(std::span<const int32_t> prompt, const GenerateOptions& options, const TextCallback& on_text = {});
   /// How many plans were traced: one for each length of a prompt's chunks and one for single tokens.
   size_t traces() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// One text of a batch.
+struct BatchPrompt {
+  std::vector<int32_t> tokens;  ///< what it goes on from
+  GenerateOptions options;      ///< its own
+  int32_t adapter = -1;         ///< index of its adapter; -1: the model alone
+};
+
+/// Receives the result of prompt `index` as soon as its text ends. Returning false ends all others, whose texts so far are results too.
+using BatchCallback = std::function<bool(size_t index, const GenerateResult& result)>;
+/// Receives the text of prompt `index` as TextCallback does. Returning false ends that text.
+using BatchTextCallback = std::function<bool(size_t index, std::string_view piece)>;
+
+/// Generates several texts side by side: each goes on in a slot with rules and an adapter of its own, and a text that ends makes room for
+/// the next prompt, which is read in parts while others go on. Not for several threads at once.
+class BatchGenerator {
+ public:
+  /// At most `slots` texts at once, each with one of the adapters or none. Throws ValueError.
+  BatchGenerator(TextModel model, std::vector<Adapter> adapters, int64_t slots);
+  ~BatchGenerator();
+  /// Leaves the other empty.
+  BatchGenerator(BatchGenerator&&) noexcept;
+
+  /// Results in the order of the prompts. Rates count from the start to the end of each text. Throws ValueError as Generator::run does,
+  /// naming the prompt by its index, before anything is computed, and OutOfMemory.
+  std::vector<GenerateResult> run(std::span<const BatchPrompt> prompts, const BatchCallback& on_end = {},
+                                  const BatchTextCallback& on_text = {});
+  /// What the last run took at most, as it was planned.
+  MemoryNeed planned_memory() const;
 
  private:
   struct Impl;

@@ -23,6 +23,7 @@
 #include "exec/team.h"
 #include "explain/workload.h"
 #include "generate/decode_session.h"
+#include "generate/slot_session.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"
 #include "lazuli/train.h"
@@ -36,7 +37,7 @@ struct BenchFlags {
   std::string quantize = "none";
   std::string model, adapter_path, target_modules = "all-linear";
   int64_t prompt_tokens = 512, generate_tokens = 128, train_tokens = 512, embed_tokens = 128;
-  int64_t embed_batch = 32;
+  int64_t embed_batch = 32, slots = 0;
   int64_t batch_size = 4, lora_rank = 8, repeats = 5;
 };
 
@@ -137,6 +138,28 @@ Measurement decode(const std::shared_ptr<DecodeSession>& session, int64_t tokens
           false};
 }
 
+/// As `generate --batch` does it, with texts of the same length in all slots.
+Measurement decode_slots(const std::shared_ptr<const LanguageModel>& model, std::vector<Adapter> adapters, const BenchFlags& flags) {
+  const int64_t tokens = flags.generate_tokens, slots = flags.slots;
+  const auto adapter = static_cast<int32_t>(adapters.size()) - 1;
+  const auto session = std::make_shared<SlotSession>(model, std::move(adapters), slots, tokens, 1);
+  return {fmt::format("tg{}x{}", slots, tokens), slots * tokens,
+          [session, tokens, slots, adapter, ids = some_ids(1, model->info().vocab_size)] {
+            for (int64_t k = 0; k < slots; ++k) {
+              session->prefill(session->add({}, 1, adapter).value(), ids, true);
+              session->read();
+            }
+            const size_t ahead = session->runs_ahead() ? 1 : 0;
+            for (int64_t k = 1; k < tokens; ++k) {
+              session->step();
+              while (session->unread() > ahead) session->read();
+            }
+            while (session->unread() > 0) session->read();
+            for (int64_t k = 0; k < slots; ++k) session->remove(k);
+          },
+          false};
+}
+
 Measurement train(const std::shared_ptr<const LanguageModel>& model, const BenchFlags& flags, const Common& common) {
   LoRAConfig config;
   config.rank = flags.lora_rank;
@@ -163,8 +186,12 @@ Measurement embed(const std::shared_ptr<const EmbeddingModel>& model, std::optio
 std::vector<Measurement> measurements(const BenchFlags& flags, const Common& common, const std::shared_ptr<const LanguageModel>& model,
                                       std::optional<Adapter> adapter) {
   const ModelInfo& info = model->info();
-  const auto session = std::make_shared<DecodeSession>(model, std::move(adapter));
   std::vector<Measurement> all;
+  if (flags.slots > 0 && flags.generate_tokens > 0) {
+    all.push_back(decode_slots(model, adapter ? std::vector<Adapter>{*adapter} : std::vector<Adapter>{}, flags));
+    return all;
+  }
+  const auto session = std::make_shared<DecodeSession>(model, std::move(adapter));
   if (flags.prompt_tokens > 0) all.push_back(prefill(session, flags.prompt_tokens, info.vocab_size));
   if (flags.generate_tokens > 0) all.push_back(decode(session, flags.generate_tokens, info.vocab_size));
   if (flags.train_tokens > 0) all.push_back(train(model, flags, common));
@@ -275,9 +302,10 @@ Command bench_command() {
   c.name = "bench";
   c.summary = "Measure how fast a model reads, writes and learns";
   c.details =
-      "ppN: a prompt of N tokens is read. tgN: N tokens are written, one after the other, from an empty context. trainBxN: one training\n"
-      "step of a LoRA adapter on B windows of N tokens. embedBxN: B texts of N tokens are embedded; encoders do only this. Tokens per\n"
-      "second: the median of the runs and their standard deviation, after one run that does not count. 0 tokens leave a measurement out.\n"
+      "ppN: a prompt of N tokens is read. tgN: N tokens are written, one after the other, from an empty context; tgBxN: those of B texts\n"
+      "side by side. trainBxN: one training step of a LoRA adapter on B windows of N tokens. embedBxN: B texts of N tokens are embedded;\n"
+      "encoders do only this. Tokens per second: the median of the runs and their standard deviation, after one run that does not count.\n"
+      "0 tokens leave a measurement out.\n"
       "--roofline runs each measurement once more and lists its kernels, the longest first: their time, bytes and arithmetic per second,\n"
       "and how much of that time the slower of the two would take at the machine's limits, which are measured too. More than 100 % means\n"
       "that caches held what was read.";
@@ -299,6 +327,11 @@ Command bench_command() {
        .help = "Tokens to write; when not given at most the context",
        .low = 0,
        .high = 1e9},
+      {.name = "--slots",
+       .target = &flags->slots,
+       .help = "Measure only how fast so many texts are written side by side; 0: measure one text, its prompt and training",
+       .low = 0,
+       .high = 4096},
       {.name = "--train-tokens",
        .target = &flags->train_tokens,
        .help = "Tokens of a training window; when not given at most the context",

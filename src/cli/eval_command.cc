@@ -11,12 +11,12 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/data_line.h"
-#include "cli/end_of_text.h"
 #include "cli/human.h"
 #include "io/text_data.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"
 #include "lazuli/evaluate.h"
+#include "lazuli/text_model.h"
 
 namespace lazuli::cli {
 
@@ -32,12 +32,11 @@ struct EvalFlags {
 int run_eval(const EvalFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
   if (!flags.dump_logits.empty()) require_writable(flags.dump_logits);
-  const Tokenizer tokenizer = Tokenizer::load(flags.model);
-  const auto model = load_model(flags.model, common.dtype, parse_quantization(flags.quantize));
-  const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model->linears());
+  const TextModel model = TextModel::open(flags.model, common.dtype, parse_quantization(flags.quantize));
+  const std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.model()->linears());
   DataReport data;
-  const std::vector<int32_t> tokens = encode_documents(read_documents(flags.data, data), tokenizer, end_of_text(tokenizer, *model));
-  require_known(tokens, tokenizer, *model);
+  const std::vector<int32_t> tokens = encode_documents(read_documents(flags.data, data), model.tokenizer(), model.document_end());
+  model.require_known(tokens, "the data");
   data.tokens = static_cast<int64_t>(tokens.size());
   const InterruptGuard guard;
   say_data(common, data);
@@ -49,7 +48,7 @@ int run_eval(const EvalFlags& flags, const Common& common) {
     progress.update(done, "tokens");
     if (interrupted() && done < total) throw Interrupted("stopped; the texts were not measured to the end");
   };
-  const EvaluateResult result = evaluate(*model, adapter ? &*adapter : nullptr, tokens, options);
+  const EvaluateResult result = evaluate(*model.model(), adapter ? &*adapter : nullptr, tokens, options);
   progress.clear();
   if (!std::isfinite(result.loss)) {
     throw ValueError(fmt::format("[evaluate] the loss is {}: a weight of the model{} or what it computes is not finite", result.loss,

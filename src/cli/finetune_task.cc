@@ -6,11 +6,10 @@
 #include <span>
 
 #include "base/trace.h"
-#include "cli/end_of_text.h"
 #include "io/text_data.h"
 #include "lazuli/embed.h"
 #include "lazuli/error.h"
-#include "lazuli/tokenizer.h"
+#include "lazuli/text_model.h"
 #include "train/pairs.h"
 
 namespace lazuli::cli {
@@ -50,14 +49,14 @@ std::string describe_pairs(const Pairs& train, const Pairs& held_out, PairLoss l
 }  // namespace
 
 FinetuneTask text_task(const TaskSources& sources) {
-  const auto model = load_model(sources.model, sources.dtype, sources.quantization);
-  const Tokenizer tokenizer = Tokenizer::load(sources.model);
+  const TextModel text = TextModel::open(sources.model, sources.dtype, sources.quantization);
+  const auto& model = text.model();
   const trace::Scope scope("train", "read data");
   FinetuneTask task;
   const TextSplit split = read_split(sources.data, sources.seed, task.data, std::span(&sources.adapter_path, 1));
   const int64_t tokens = std::min(sources.max_seq_length, model->info().context);
-  TokenSplit parts = encode_split(split, tokenizer, end_of_text(tokenizer, *model));
-  for (const auto& ids : {std::span(parts.train), std::span(parts.validation)}) require_known(ids, tokenizer, *model);
+  TokenSplit parts = encode_split(split, text.tokenizer(), text.document_end());
+  for (const auto& ids : {std::span(parts.train), std::span(parts.validation)}) text.require_known(ids, "the data");
   task.data.tokens = parts.tokens;
   auto train = std::make_unique<Windows>(std::move(parts.train), tokens);
   if (parts.validation.size() >= 2) task.validation = std::make_unique<Windows>(std::move(parts.validation), tokens);

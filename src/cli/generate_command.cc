@@ -8,13 +8,13 @@
 #include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "cli/command.h"
+#include "cli/generate_batch.h"
+#include "cli/generation_notices.h"
 #include "cli/human.h"
 #include "cli/input.h"
-#include "generate/generation_settings.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"
 #include "lazuli/generate.h"
-#include "lazuli/notice.h"
 
 namespace lazuli::cli {
 
@@ -23,7 +23,8 @@ namespace {
 struct GenerateFlags {
   bool deterministic = false;
   std::string quantize = "none";
-  std::string model, prompt, adapter_path;
+  std::string model, prompt, batch, adapter_path;
+  int64_t slots = 8;
   int64_t max_tokens = 100;
   double temp = 0, top_p = 1, min_p = 0, repetition_penalty = 1;
   int64_t top_k = 0;
@@ -55,20 +56,6 @@ GenerateOptions options_of(const GenerateFlags& flags, const Common& common) {
   return options;
 }
 
-/// Defaults are mlx-lm's and not the model's, so what the model's file would have changed is told.
-void tell_of_settings(const GenerateFlags& flags) {
-  const GenerationSettings settings = read_generation_settings(flags.model);
-  std::vector<std::string> missing;
-  if (!settings.sampling.empty() && flags.temp == 0) missing.push_back(settings.sampling);
-  if (!settings.repetition.empty() && flags.repetition_penalty == 1) missing.push_back(settings.repetition);
-  if (flags.stop.empty()) {
-    for (const std::string& text : settings.stop) missing.push_back(fmt::format("--stop '{}'", text));
-  }
-  if (!missing.empty()) notice(fmt::format("generation_config.json asks for {}, which only options turn on", fmt::join(missing, " ")));
-  if (settings.others.empty()) return;
-  notice(fmt::format("generation_config.json asks for {}, which is not supported and not done", fmt::join(settings.others, ", ")));
-}
-
 void print_result_json(const GenerateResult& result) {
   JsonWriter w;
   w.begin_object().field("text", result.text);
@@ -92,15 +79,20 @@ void print_statistics(const GenerateResult& result) {
 }
 
 int run_generate(const GenerateFlags& flags, const Common& common) {
+  if (common.has("--prompt") == common.has("--batch")) throw UsageError("one of --prompt and --batch is expected");
+  if (common.has("--slots") && !common.has("--batch")) throw UsageError("--slots: --batch is expected with it");
   set_deterministic(flags.deterministic);
+  if (common.has("--batch")) {
+    return run_batch({flags.batch, flags.model, flags.adapter_path, flags.quantize, options_of(flags, common), flags.slots}, common);
+  }
   const std::string prompt = read_prompt(flags.prompt);
   const GenerateOptions options = options_of(flags, common);
-  const Tokenizer tokenizer = Tokenizer::load(flags.model);
+  const TextModel model = TextModel::open(flags.model, common.dtype, parse_quantization(flags.quantize));
   // Some tokenizers put a token before every text.
-  if (prompt.empty() && tokenizer.encode(prompt).empty()) throw UsageError("--prompt: a text of at least one token is expected, got none");
-  const auto model = load_model(flags.model, common.dtype, parse_quantization(flags.quantize));
-  Generator generator(model, tokenizer, load_adapter(flags.adapter_path, model->linears()));
-  if (!common.quiet) tell_of_settings(flags);
+  if (prompt.empty() && model.tokenizer().encode(prompt).empty())
+    throw UsageError("--prompt: a text of at least one token is expected, got none");
+  Generator generator(model, load_adapter(flags.adapter_path, model.model()->linears()));
+  if (!common.quiet) tell_of_settings(model.generation(), options);
   // Ctrl-C ends the text and still shows the statistics.
   const InterruptGuard guard;
   const TextCallback stream = [&common](std::string_view piece) {
@@ -124,17 +116,23 @@ Command generate_command() {
   Command c;
   c.name = "generate";
   c.summary = "Continue a text with a model";
-  c.details = "The text goes to stdout as it is made. Speed and peak memory go to stderr.";
+  c.details =
+      "The text goes to stdout as it is made. Speed and peak memory go to stderr. With --batch each text is a line of JSON, in the order "
+      "of\n"
+      "the file; what a line of the file does not say, the options say.";
   c.examples =
       "lazuli generate --model models/pycoder-16m --prompt 'def fibonacci(n):'\n"
-      "lazuli generate --model models/pycoder-16m --adapter-path adapters --prompt - --max-tokens 200 --temp 0.7 < start.py";
+      "lazuli generate --model models/pycoder-16m --adapter-path adapters --prompt - --max-tokens 200 --temp 0.7 < start.py\n"
+      "lazuli generate --model models/pycoder-16m --batch prompts.jsonl --slots 16 > generated.jsonl";
   c.options = {
       model_option(&flags->model),
-      {.name = "--prompt",
-       .target = &flags->prompt,
-       .help = "The text to continue; - reads it from standard input",
-       .value = "TEXT",
-       .required = true},
+      {.name = "--prompt", .target = &flags->prompt, .help = "The text to continue; - reads it from standard input", .value = "TEXT"},
+      {.name = "--batch",
+       .target = &flags->batch,
+       .help = "Continue the prompts of a JSONL file side by side: lines {\"prompt\": \"...\"}, with options of their own such as "
+               "\"max_tokens\", \"temp\", \"seed\", \"stop\" and \"adapter_path\"; - reads standard input",
+       .value = "FILE"},
+      {.name = "--slots", .target = &flags->slots, .help = "How many texts of --batch go on at once", .low = 1, .high = 4096},
       adapter_option(&flags->adapter_path),
       quantize_option(&flags->quantize),
       {.name = "--max-tokens",
@@ -161,7 +159,7 @@ Command generate_command() {
       {.name = "--ignore-eos", .target = &flags->ignore_eos, .help = "Go on after the end-of-text token"},
       deterministic_option(&flags->deterministic),
   };
-  c.memory_hint = "a smaller --max-tokens, a shorter prompt, --quantize int8, or --dtype bf16";
+  c.memory_hint = "fewer --slots, a smaller --max-tokens, a shorter prompt, --quantize int8, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_generate(*flags, common); };
   return c;
 }

@@ -181,7 +181,7 @@ int32_t DecodeSession::next_token() {
   if (reads_.empty()) throw ValueError("[generate] all chosen tokens were read");
   int32_t token = 0;
   try {
-    token = reads_.front().wait();
+    token = reads_.front().wait().front();
   } catch (...) {
     drop_unread();
     throw;

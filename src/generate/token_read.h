@@ -1,8 +1,9 @@
-// Defines TokenRead, a token on its way from where it was chosen to the host.
+// Defines TokenRead, the tokens of a run on their way from where they were chosen to the host.
 #pragma once
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "lazuli/tensor.h"
 
@@ -11,20 +12,20 @@ namespace lazuli {
 /// Does not wait before `wait`, and then for nothing that was submitted later.
 class TokenRead {
  public:
-  /// Of an i32 of one element.
-  explicit TokenRead(const Tensor& token);
-  TokenRead(TokenRead&& o) noexcept : device_(o.device_), value_(o.value_), read_(std::exchange(o.read_, nullptr)) {}
+  /// Of all elements of a contiguous i32.
+  explicit TokenRead(const Tensor& tokens);
+  TokenRead(TokenRead&& o) noexcept : device_(o.device_), values_(std::move(o.values_)), read_(std::exchange(o.read_, nullptr)) {}
   TokenRead(const TokenRead&) = delete;
   TokenRead& operator=(const TokenRead&) = delete;
   TokenRead& operator=(TokenRead&&) = delete;
   /// Drops what was not waited for.
   ~TokenRead();
-  /// The token. Throws what went wrong on the device before.
-  int32_t wait();
+  /// The tokens. Throws what went wrong on the device before.
+  const std::vector<int32_t>& wait();
 
  private:
   Device device_;
-  int32_t value_ = 0;
+  std::vector<int32_t> values_;
   void* read_ = nullptr;
 };
 

@@ -153,6 +153,7 @@ class Examples : public testing::Test {
     test::make_tiny_sentences(folder_ / "all-MiniLM-L6-v2", "all-modes");
     std::ofstream(folder_ / "sentences.txt") << "a cat\nhow do I train?\n";
     std::ofstream(folder_ / "texts.jsonl") << "{\"text\": \"a cat\"}\n";
+    std::ofstream(folder_ / "prompts.jsonl") << "{\"prompt\": \"def add(\"}\n{\"prompt\": \"import \", \"max_tokens\": 2, \"temp\": 0.5}\n";
     std::ofstream(folder_ / "pairs.jsonl")
         << "{\"anchor\": \"a cat\", \"positive\": \"the cat\"}\n{\"anchor\": \"train\", \"positive\": \"a train\"}\n";
     ASSERT_EQ(shell("lazuli finetune --model MODEL --data src --adapter-path adapters --iters 0 --quiet"), 0);

@@ -166,6 +166,7 @@ class OfContext : public LanguageModel {
     info_.context = context;
   }
   LazyTensor hidden(ForwardContext& context) const override { return model_->hidden(context); }
+  std::vector<LayerState> states() const override { return model_->states(); }
   LazyTensor logits(const LazyTensor& hidden) const override { return model_->logits(hidden); }
 
  private:

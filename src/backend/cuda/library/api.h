@@ -86,7 +86,7 @@ typedef struct LzCudaApi {
   int (*upload_filled)(LzDevice*, void* to, size_t bytes, LzFill fill, void* context);
   /* Waits for everything before it. */
   int (*download)(LzDevice*, void* to, const void* from, size_t bytes);
-  /* A copy of at most 64 bytes to the host, of what everything before it left there. read_end waits for nothing later, copies to `to`
+  /* A copy of at most 1024 bytes to the host, of what everything before it left there. read_end waits for nothing later, copies to `to`
      (null: waits for nothing and drops it) and ends the read in every case. */
   int (*read_begin)(LzDevice*, const void* from, size_t bytes, LzRead** read);
   int (*read_end)(LzDevice*, LzRead*, void* to);

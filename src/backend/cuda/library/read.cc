@@ -17,7 +17,7 @@ namespace lazuli::cuda_library {
 
 namespace {
 
-constexpr size_t kMostBytes = 64;
+constexpr size_t kMostBytes = 1024;
 
 /// Reads that ended, for the next ones: memory of a read is never freed, and a program has few of them at a time.
 struct Ended {
@@ -62,7 +62,7 @@ int make(LzDevice* device, LzRead** made) {
 }  // namespace
 
 int read_begin(LzDevice* device, const void* from, size_t bytes, LzRead** read) {
-  if (bytes > kMostBytes) return failed(LZ_UNSUPPORTED, "a read of more than 64 bytes");
+  if (bytes > kMostBytes) return failed(LZ_UNSUPPORTED, "a read of more than 1024 bytes");
   if (const int status = enter(device); status != LZ_OK) return status;
   LzRead* made = used_before(device);
   if (made == nullptr) {
