@@ -109,6 +109,7 @@ struct BatchPrompt {
   std::vector<int32_t> tokens;  ///< what it goes on from
   GenerateOptions options;      ///< its own
   int32_t adapter = -1;         ///< index of its adapter; -1: the model alone
+  std::string name = {};        ///< what errors call it; empty: "prompt" and its index
 };
 
 /// Receives the result of prompt `index` as soon as its text ends. Returning false ends all others, whose texts so far are results too.
@@ -127,7 +128,7 @@ class BatchGenerator {
   BatchGenerator(BatchGenerator&&) noexcept;
 
   /// Results in the order of the prompts. Rates count from the start to the end of each text. Throws ValueError as Generator::run does,
-  /// naming the prompt by its index, before anything is computed, and OutOfMemory.
+  /// naming the prompt, before anything is computed, and for logits with NaN, and OutOfMemory.
   std::vector<GenerateResult> run(std::span<const BatchPrompt> prompts, const BatchCallback& on_end = {},
                                   const BatchTextCallback& on_text = {});
   /// What the last run took at most, as it was planned.

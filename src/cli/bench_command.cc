@@ -187,7 +187,8 @@ std::vector<Measurement> measurements(const BenchFlags& flags, const Common& com
                                       std::optional<Adapter> adapter) {
   const ModelInfo& info = model->info();
   std::vector<Measurement> all;
-  if (flags.slots > 0 && flags.generate_tokens > 0) {
+  if (flags.slots > 0) {
+    if (flags.generate_tokens == 0) throw UsageError("nothing to measure: --generate-tokens is expected with --slots");
     all.push_back(decode_slots(model, adapter ? std::vector<Adapter>{*adapter} : std::vector<Adapter>{}, flags));
     return all;
   }
@@ -290,6 +291,9 @@ int run_bench(BenchFlags flags, const Common& common) {
   const AnyModel model = AnyModel::load(flags.model, common.dtype, parse_quantization(flags.quantize));
   std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.linears());
   fit_context(flags, common, model);
+  for (const char* other : {"--prompt-tokens", "--train-tokens"}) {
+    if (flags.slots > 0 && common.has(other)) throw UsageError(fmt::format("{}: --slots measures nothing else", other));
+  }
   if (model.embedding()) return measure_and_print(flags, common, subject_of(model), {embed(model.embedding(), std::move(adapter), flags)});
   return measure_and_print(flags, common, subject_of(model), measurements(flags, common, model.language(), std::move(adapter)));
 }
@@ -353,7 +357,7 @@ Command bench_command() {
       {.name = "--roofline", .target = &flags->roofline, .help = "Show what each kernel reaches of the machine's limits"},
       deterministic_option(&flags->deterministic),
   };
-  c.memory_hint = "fewer tokens, a smaller --batch-size or --embed-batch, --quantize int8, or --dtype bf16";
+  c.memory_hint = "fewer tokens or --slots, a smaller --batch-size or --embed-batch, --quantize int8, or --dtype bf16";
   c.run = [flags](const Common& common) { return run_bench(*flags, common); };
   return c;
 }

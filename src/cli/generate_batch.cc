@@ -27,6 +27,7 @@ struct BatchLine {
   std::string prompt;
   GenerateOptions options;
   std::string adapter_path;  ///< empty: the model alone
+  std::string place;         ///< its file and line
 };
 
 double real(const JsonValue& value, double low, double high, const char* range) {
@@ -62,7 +63,7 @@ void set(BatchLine& line, std::string_view key, const JsonValue& value) {
     line.prompt = value.as_string();
   } else if (key == "max_tokens") {
     line.options.max_tokens = integer(value, 1);
-  } else if (key == "temp" || key == "temperature") {
+  } else if (key == "temp") {
     s.temperature = real(value, 0, kMost, "of at least 0");
   } else if (key == "top_p") {
     s.top_p = real(value, 1e-9, 1, "above 0, and at most 1,");
@@ -73,13 +74,14 @@ void set(BatchLine& line, std::string_view key, const JsonValue& value) {
   } else if (key == "repetition_penalty") {
     s.repetition_penalty = real(value, 1e-9, kMost, "above 0");
   } else if (key == "seed") {
-    s.seed = static_cast<uint64_t>(value.as_int());
+    s.seed = static_cast<uint64_t>(integer(value, 0));
   } else if (key == "stop") {
     line.options.stop = stop_texts(value);
   } else if (key == "ignore_eos") {
     line.options.stop_at_eos = !value.as_bool();
   } else if (key == "adapter_path") {
     line.adapter_path = value.is_null() ? std::string() : std::string(value.as_string());
+    if (line.adapter_path.empty() && !value.is_null()) value.fail("a folder, or null for the model alone, expected");
   } else {
     value.fail(
         "prompt, max_tokens, temp, top_p, top_k, min_p, repetition_penalty, seed, stop, ignore_eos or adapter_path expected as the key");
@@ -97,7 +99,7 @@ std::vector<BatchLine> read_lines(const BatchTask& task) {
     ++number;
     if (row.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const JsonDocument document = JsonDocument::parse(row, fmt::format("{}, line {}", name, number));
-    BatchLine& line = lines.emplace_back(BatchLine{{}, task.options, task.adapter_path});
+    BatchLine& line = lines.emplace_back(BatchLine{{}, task.options, task.adapter_path, fmt::format("{}, line {}", name, number)});
     document.root().get("prompt");
     for (const JsonMember& member : document.root().as_object()) set(line, member.key, member.value);
   }
@@ -109,15 +111,25 @@ std::vector<BatchLine> read_lines(const BatchTask& task) {
 class BatchAdapters {
  public:
   explicit BatchAdapters(std::span<const LinearInfo> layers) : layers_(layers) {}
-  int32_t index_of(const std::string& path) {
-    if (path.empty()) return -1;
-    const auto [found, added] = numbers_.try_emplace(path, static_cast<int32_t>(adapters_.size()));
-    if (added) adapters_.push_back(Adapter::load(path, layers_));
+  int32_t index_of(const BatchLine& line) {
+    if (line.adapter_path.empty()) return -1;
+    const auto [found, added] = numbers_.try_emplace(line.adapter_path, static_cast<int32_t>(adapters_.size()));
+    if (added) adapters_.push_back(load(line));
     return found->second;
   }
   std::vector<Adapter> take() { return std::move(adapters_); }
 
  private:
+  Adapter load(const BatchLine& line) const {
+    try {
+      return Adapter::load(line.adapter_path, layers_);
+    } catch (const FormatError& error) {
+      throw FormatError(fmt::format("{}: {}", line.place, error.what()));
+    } catch (const IoError& error) {
+      throw IoError(fmt::format("{}: {}", line.place, error.what()));
+    }
+  }
+
   std::span<const LinearInfo> layers_;
   std::map<std::string, int32_t> numbers_;
   std::vector<Adapter> adapters_;
@@ -158,7 +170,7 @@ class OrderedResults {
 };
 
 struct Totals {
-  int64_t prompt = 0, generated = 0;
+  int64_t prompt = 0, generated = 0, cancelled = 0;
   double seconds = 0;
   double rate() const { return seconds > 0 ? static_cast<double>(generated) / seconds : 0; }
 };
@@ -185,7 +197,7 @@ int run_batch(const BatchTask& task, const Common& common) {
   std::vector<BatchPrompt> prompts;
   prompts.reserve(lines.size());
   for (const BatchLine& line : lines)
-    prompts.push_back({model.tokenizer().encode(line.prompt), line.options, adapters.index_of(line.adapter_path)});
+    prompts.push_back({model.tokenizer().encode(line.prompt), line.options, adapters.index_of(line), line.place});
   BatchGenerator generator(model, adapters.take(), task.slots);
   // Ctrl-C ends the texts and still prints what they are.
   const InterruptGuard guard;
@@ -201,11 +213,13 @@ int run_batch(const BatchTask& task, const Common& common) {
   for (const GenerateResult& result : results) {
     totals.prompt += result.prompt_tokens;
     totals.generated += result.generation_tokens;
+    totals.cancelled += result.finish == FinishReason::cancelled ? 1 : 0;
   }
   ordered.rest(results);
   if (common.json) print_all(results, totals, generator.planned_memory());
   if (!common.json && !common.quiet) {
-    std::cerr << fmt::format("{} texts: {} prompt tokens, {} tokens made, {:.1f} tokens/s\nPlanned memory: {}\n", results.size(),
+    const std::string stopped = totals.cancelled > 0 ? fmt::format(" ({} not to their ends)", totals.cancelled) : "";
+    std::cerr << fmt::format("{} texts{}: {} prompt tokens, {} tokens made, {:.1f} tokens/s\nPlanned memory: {}\n", results.size(), stopped,
                              totals.prompt, totals.generated, totals.rate(), human_bytes(generator.planned_memory().total()));
   }
   return interrupted() ? interrupt_exit_code() : kOk;

@@ -25,6 +25,8 @@ double rate(int64_t count, double seconds) { return count > 0 && seconds > 0 ? s
 /// Tokens of a prompt that are read between two steps of the others.
 constexpr size_t kPromptPart = 512;
 
+std::string name_of(const BatchPrompt& prompt, size_t index) { return prompt.name.empty() ? fmt::format("prompt {}", index) : prompt.name; }
+
 /// A prompt whose text goes on in a slot.
 struct RunningText {
   RunningText(const Tokenizer& tokenizer, const BatchPrompt& prompt_, size_t index_, int64_t most_, GenerateResult& result_,
@@ -126,7 +128,7 @@ class BatchRun {
   }
 
   std::optional<FinishReason> take(RunningText& text, int32_t token) {
-    if (token < 0) throw ValueError(fmt::format("[generate] prompt {}: the logits have NaN", text.index));
+    if (token < 0) throw ValueError(fmt::format("[generate] {}: the logits have NaN", name_of(text.prompt, text.index)));
     if (text.result.tokens.empty()) {
       text.first = Clock::now();
       text.result.prompt_tps = rate(text.result.prompt_tokens, seconds_between(text.start, text.first));
@@ -199,9 +201,10 @@ std::vector<GenerateResult> BatchGenerator::run(std::span<const BatchPrompt> pro
   int64_t positions = 1, longest = 1;
   for (size_t k = 0; k < prompts.size(); ++k) {
     const BatchPrompt& prompt = prompts[k];
-    check_prompt(impl_->model, prompt.tokens, prompt.options, fmt::format("prompt {}", k));
+    check_prompt(impl_->model, prompt.tokens, prompt.options, name_of(prompt, k));
     if (prompt.adapter < -1 || prompt.adapter >= static_cast<int64_t>(impl_->adapters.size())) {
-      throw ValueError(fmt::format("[generate] prompt {}: adapter {} is not one of {}", k, prompt.adapter, impl_->adapters.size()));
+      throw ValueError(
+          fmt::format("[generate] {}: adapter {} is not one of {}", name_of(prompt, k), prompt.adapter, impl_->adapters.size()));
     }
     const auto length = static_cast<int64_t>(prompt.tokens.size());
     longest = std::max(longest, length);

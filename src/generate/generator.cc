@@ -84,7 +84,7 @@ void Generator::Impl::generate(std::span<const int32_t> prompt, const GenerateOp
 }
 
 GenerateResult Generator::run(std::span<const int32_t> prompt, const GenerateOptions& options, const TextCallback& on_text) {
-  check_prompt(impl_->model, prompt, options, "a prompt");
+  check_prompt(impl_->model, prompt, options, "the prompt");
   GenerateResult result;
   result.prompt_tokens = static_cast<int64_t>(prompt.size());
   GenerateOptions fitting = options;

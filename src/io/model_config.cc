@@ -128,6 +128,8 @@ void refuse_unread(const JsonValue& root, const ConfigRules& rules, const ModelC
                                               "attn_temperature_tuning",
                                               "use_bidirectional_attention",
                                               "rope_local_base_freq",
+                                              "sliding_window_pattern",
+                                              "attention_chunk_size",
                                               "attention_bias",
                                               "mlp_bias",
                                               "sliding_window"};
@@ -217,6 +219,7 @@ ModelConfig ModelConfig::from(JsonDocument document, const ConfigRules& rules) {
   c.windows = rules.windows(root, c);
   if (const auto eos = root.find("eos_token_id")) c.eos_token_ids = read_token_ids(*c.json, *eos, c.vocab_size);
   c.initializer_range = real_key(root, "initializer_range", 0.0, 1e6, c.initializer_range);
+  c.activation_key = rules.activation_key;
   const auto act = root.find(rules.activation_key);
   c.hidden_act = act ? std::string(act->as_string()) : rules.hidden_act;
   c.dtype = read_dtype(root);

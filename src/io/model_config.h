@@ -80,6 +80,7 @@ struct ModelConfig {
   RopeScaling rope_scaling;
   bool tie_word_embeddings = false;
   std::string hidden_act;
+  std::string_view activation_key;     ///< that says so
   std::vector<int64_t> windows;        ///< of each layer, as the rule of its architecture says
   std::vector<int64_t> eos_token_ids;  ///< ids of the vocabulary; others never come up
   std::optional<DType> dtype;          ///< of the stored weights

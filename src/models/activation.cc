@@ -20,7 +20,8 @@ Activation activation_of(const ModelConfig& config) {
   for (const auto& [name, function] : table) {
     if (name == config.hidden_act) return function;
   }
-  fail_key(config.json->root(), "hidden_act", fmt::format("silu, gelu, gelu_pytorch_tanh or relu expected, got '{}'", config.hidden_act));
+  fail_key(config.json->root(), config.activation_key,
+           fmt::format("silu, gelu, gelu_pytorch_tanh or relu expected, got '{}'", config.hidden_act));
 }
 
 }  // namespace lazuli

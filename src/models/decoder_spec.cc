@@ -1,6 +1,8 @@
 // Implements what most decoders have.
 #include "models/decoder_spec.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "lazuli/tensor.h"
@@ -12,6 +14,10 @@ DecoderSpec::DecoderSpec(const ModelConfig& config)
       attention_scale(1.0 / std::sqrt(static_cast<double>(config.head_dim))),
       ropes{{config.rope_theta, config.rope_scaling, config.head_dim}},
       activation(activation_of(config)) {
+  if (config.head_dim % 2 != 0) {
+    fail_key(config.json->root(), "head_dim",
+             fmt::format("an even size of heads expected, since positions turn pairs, got {}", config.head_dim));
+  }
   for (const int64_t window : config.windows) layers.push_back({window, 0});
 }
 

@@ -6,10 +6,8 @@ namespace lazuli {
 namespace {
 
 std::vector<int64_t> mistral_windows(const JsonValue& root, const ModelConfig& config) {
-  full_attention_only(root, config);
   const auto window = root.find("sliding_window");
-  if (window && window->is_null()) return std::vector<int64_t>(static_cast<size_t>(config.num_hidden_layers), 0);
-  const int64_t length = int_key(root, "sliding_window", 1, INT32_MAX, 4096);
+  const int64_t length = window && window->is_null() ? 0 : int_key(root, "sliding_window", 1, INT32_MAX, 4096);
   return layer_windows(root, config, length, [](int64_t) { return true; });
 }
 

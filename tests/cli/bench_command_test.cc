@@ -99,6 +99,20 @@ TEST_F(BenchCommand, RoundedWeightsAreNamedWithTheirSize) {
   EXPECT_LT(int4, int8);
 }
 
+TEST_F(BenchCommand, SlotsAreMeasuredAlone) {
+  const auto slots = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {"bench", "--model", model_folder(), "--slots", "3", "--repeats", "1", "--threads", "1"});
+    const Program program(folder_, options);
+    const int code = program.wait();
+    return std::pair(code, program.out() + program.err());
+  };
+  const auto [code, text] = slots({"--generate-tokens", "4"});
+  EXPECT_EQ(code, 0) << text;
+  EXPECT_THAT(text, testing::AllOf(HasSubstr("| tg3x4 "), testing::Not(HasSubstr("| pp"))));
+  EXPECT_EQ(slots({"--generate-tokens", "0"}).first, 2);
+  EXPECT_THAT(slots({"--prompt-tokens", "8"}).second, HasSubstr("--prompt-tokens: --slots measures nothing else"));
+}
+
 TEST_F(BenchCommand, WhatCannotBeMeasuredIsNamed) {
   const Result longer = bench({"--prompt-tokens", "2000"});
   EXPECT_EQ(longer.code, 1);

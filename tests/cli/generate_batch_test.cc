@@ -98,7 +98,10 @@ TEST_F(GenerateBatch, BadLinesAreNamedBeforeAnyTextIsMade) {
   EXPECT_THAT(error("{\"prompt\": \"a\", \"top_p\": 0}"), HasSubstr("$.top_p"));
   EXPECT_THAT(error("{\"prompt\": \"a\", \"max_tokens\": 0}"), HasSubstr("$.max_tokens"));
   EXPECT_THAT(error("{\"prompt\": \"a\", \"stop\": [\"\"]}"), HasSubstr("$.stop[0]"));
-  EXPECT_THAT(error("{\"prompt\": \"a\", \"adapter_path\": \"nowhere\"}"), HasSubstr("nowhere"));
+  EXPECT_THAT(error(good + "{\"prompt\": \"a\", \"adapter_path\": \"nowhere\"}"), AllOf(HasSubstr("line 2"), HasSubstr("nowhere")));
+  EXPECT_THAT(error("{\"prompt\": \"a\", \"adapter_path\": \"\"}"), HasSubstr("$.adapter_path: a folder, or null"));
+  EXPECT_THAT(error("{\"prompt\": \"a\", \"seed\": -1}"), HasSubstr("$.seed: an integer of at least 0"));
+  EXPECT_THAT(error(good + "\n{\"prompt\": \"\"}"), HasSubstr("prompts.jsonl, line 3: at least one token is expected"));
   EXPECT_THAT(error("{\"prompt\": \"a\""), HasSubstr("line 1"));
   EXPECT_THAT(error("[1]"), HasSubstr("line 1"));
   EXPECT_THAT(error(" \n"), HasSubstr("at least one line with a prompt is expected"));

@@ -135,9 +135,9 @@ TEST(BatchGenerator, NamesAPromptThatCannotBe) {
   std::vector<BatchPrompt> prompts = some_prompts(0);
   const auto message = [&] { return test::message_of<ValueError>([&] { batch.run(prompts); }); };
   prompts[4].tokens.clear();
-  EXPECT_THAT(message(), HasSubstr("prompt 4 of at least one token"));
+  EXPECT_THAT(message(), HasSubstr("prompt 4: at least one token is expected"));
   prompts[4].tokens.assign(129, 1);
-  EXPECT_THAT(message(), HasSubstr("prompt 4 of 129 tokens exceeds the model's context of 128"));
+  EXPECT_THAT(message(), HasSubstr("prompt 4: 129 tokens exceed the model's context of 128"));
   prompts[4].tokens = {1};
   prompts[2].adapter = 0;
   EXPECT_THAT(message(), HasSubstr("prompt 2: adapter 0 is not one of 0"));
