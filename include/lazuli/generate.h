@@ -55,9 +55,9 @@ struct GenerateOptions {
   bool stop_at_eos = true;        ///< end where the model says that the text ends
 };
 
-/// Why a text ended: so many tokens were asked for, the model ended it, a stop text came, the callback returned false, or prompt and text
-/// fill the model's context.
-enum class FinishReason : uint8_t { length, eos, stop, cancelled, context };
+/// Why a text ended: so many tokens were asked for, the model ended it, a stop text came, the callback returned false, prompt and text fill
+/// the model's context, or, of a text in a batch, its logits had NaN.
+enum class FinishReason : uint8_t { length, eos, stop, cancelled, context, nan };
 /// The reason as one word.
 const char* name_of(FinishReason reason);
 
@@ -128,7 +128,7 @@ class BatchGenerator {
   BatchGenerator(BatchGenerator&&) noexcept;
 
   /// Results in the order of the prompts. Rates count from the start to the end of each text. Throws ValueError as Generator::run does,
-  /// naming the prompt, before anything is computed, and for logits with NaN, and OutOfMemory.
+  /// naming the prompt, before anything is computed, and OutOfMemory.
   std::vector<GenerateResult> run(std::span<const BatchPrompt> prompts, const BatchCallback& on_end = {},
                                   const BatchTextCallback& on_text = {});
   /// What the last run took at most, as it was planned.

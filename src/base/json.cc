@@ -242,7 +242,12 @@ std::string JsonValue::place() const {
   return place;
 }
 
-void JsonValue::fail(std::string_view message) const { throw FormatError(fmt::format("{}: {}: {}", source_->name, place(), message)); }
+void JsonValue::fail(std::string_view message) const {
+  std::string text = fmt::format("{}: {}: {}", source_->name, place(), message);
+  // Whoever reads an error's text takes it to end at a NUL.
+  for (size_t at = 0; (at = text.find('\0', at)) != std::string::npos;) text.replace(at, 1, "\\u0000");
+  throw FormatError(text);
+}
 
 JsonValue JsonArray::Iterator::operator*() const { return {source_, to_bits(*from_bits<dom::array::iterator>(bits_))}; }
 JsonArray::Iterator& JsonArray::Iterator::operator++() {

@@ -81,7 +81,8 @@ void set(BatchLine& line, std::string_view key, const JsonValue& value) {
     line.options.stop_at_eos = !value.as_bool();
   } else if (key == "adapter_path") {
     line.adapter_path = value.is_null() ? std::string() : std::string(value.as_string());
-    if (line.adapter_path.empty() && !value.is_null()) value.fail("a folder, or null for the model alone, expected");
+    const bool is_path = !line.adapter_path.empty() && line.adapter_path.find('\0') == std::string::npos;
+    if (!is_path && !value.is_null()) value.fail("a folder, or null for the model alone, expected");
   } else {
     value.fail(
         "prompt, max_tokens, temp, top_p, top_k, min_p, repetition_penalty, seed, stop, ignore_eos or adapter_path expected as the key");
@@ -169,6 +170,17 @@ class OrderedResults {
   bool prints_;
 };
 
+/// Throws ValueError, after everything else, where texts ended because their logits had NaN.
+void fail_for_nan(std::span<const GenerateResult> results, std::span<const BatchLine> lines) {
+  std::vector<std::string_view> places;
+  for (size_t k = 0; k < results.size(); ++k) {
+    if (results[k].finish == FinishReason::nan) places.push_back(lines[k].place);
+  }
+  if (places.empty()) return;
+  const std::string others = places.size() > 1 ? fmt::format(" and of {} more", places.size() - 1) : "";
+  throw ValueError(fmt::format("[generate] {}: the logits of this text{} have NaN", places[0], others));
+}
+
 struct Totals {
   int64_t prompt = 0, generated = 0, cancelled = 0;
   double seconds = 0;
@@ -222,6 +234,8 @@ int run_batch(const BatchTask& task, const Common& common) {
     std::cerr << fmt::format("{} texts{}: {} prompt tokens, {} tokens made, {:.1f} tokens/s\nPlanned memory: {}\n", results.size(), stopped,
                              totals.prompt, totals.generated, totals.rate(), human_bytes(generator.planned_memory().total()));
   }
+  if (!common.json) fail_for_nan(results, lines);
+  if (std::any_of(results.begin(), results.end(), [](const GenerateResult& r) { return r.finish == FinishReason::nan; })) return kFailed;
   return interrupted() ? interrupt_exit_code() : kOk;
 }
 

@@ -117,9 +117,9 @@ Command generate_command() {
   c.name = "generate";
   c.summary = "Continue a text with a model";
   c.details =
-      "The text goes to stdout as it is made. Speed and peak memory go to stderr. With --batch each text is a line of JSON, in the order "
-      "of\n"
-      "the file; what a line of the file does not say, the options say.";
+      "The text goes to stdout as it is made. Speed and peak memory go to stderr. With --batch each text is a line of JSON, in the\n"
+      "order of the file; what a line of the file does not say, the options say. A text whose logits have NaN ends there, and the\n"
+      "command fails.";
   c.examples =
       "lazuli generate --model models/pycoder-16m --prompt 'def fibonacci(n):'\n"
       "lazuli generate --model models/pycoder-16m --adapter-path adapters --prompt - --max-tokens 200 --temp 0.7 < start.py\n"

@@ -128,7 +128,7 @@ class BatchRun {
   }
 
   std::optional<FinishReason> take(RunningText& text, int32_t token) {
-    if (token < 0) throw ValueError(fmt::format("[generate] {}: the logits have NaN", name_of(text.prompt, text.index)));
+    if (token < 0) return FinishReason::nan;  // of this text alone
     if (text.result.tokens.empty()) {
       text.first = Clock::now();
       text.result.prompt_tps = rate(text.result.prompt_tokens, seconds_between(text.start, text.first));

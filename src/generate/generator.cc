@@ -109,6 +109,8 @@ const char* name_of(FinishReason reason) {
       return "cancelled";
     case FinishReason::context:
       return "context";
+    case FinishReason::nan:
+      return "nan";
   }
   return "";
 }

@@ -318,8 +318,9 @@ std::vector<SlotSession::Chosen> SlotSession::read() {
   for (const auto& [slot, text] : oldest.texts) {
     Slot& s = slots_[static_cast<size_t>(slot)];
     if (s.state != State::decoding || s.text != text) continue;
-    s.token = tokens[oldest.one ? 0 : static_cast<size_t>(slot)];
-    out.push_back({slot, s.token});
+    const int32_t token = tokens[oldest.one ? 0 : static_cast<size_t>(slot)];
+    s.token = std::max(token, 0);
+    out.push_back({slot, token});
   }
   return out;
 }

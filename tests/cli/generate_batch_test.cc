@@ -100,6 +100,9 @@ TEST_F(GenerateBatch, BadLinesAreNamedBeforeAnyTextIsMade) {
   EXPECT_THAT(error("{\"prompt\": \"a\", \"stop\": [\"\"]}"), HasSubstr("$.stop[0]"));
   EXPECT_THAT(error(good + "{\"prompt\": \"a\", \"adapter_path\": \"nowhere\"}"), AllOf(HasSubstr("line 2"), HasSubstr("nowhere")));
   EXPECT_THAT(error("{\"prompt\": \"a\", \"adapter_path\": \"\"}"), HasSubstr("$.adapter_path: a folder, or null"));
+  EXPECT_THAT(error("{\"prompt\": \"a\", \"adapter_path\": \"/tmp\\u0000x\"}"), HasSubstr("$.adapter_path: a folder, or null"));
+  EXPECT_THAT(error("{\"prompt\\u0000zzz\": 1, \"prompt\": \"a\"}"),
+              AllOf(HasSubstr("$.prompt\\u0000zzz"), HasSubstr("expected as the key")));
   EXPECT_THAT(error("{\"prompt\": \"a\", \"seed\": -1}"), HasSubstr("$.seed: an integer of at least 0"));
   EXPECT_THAT(error(good + "\n{\"prompt\": \"\"}"), HasSubstr("prompts.jsonl, line 3: at least one token is expected"));
   EXPECT_THAT(error("{\"prompt\": \"a\""), HasSubstr("line 1"));

@@ -277,9 +277,22 @@ TEST(SlotSession, TakesTheMemoryThatWasPlanned) {
   EXPECT_LE(memory_stats().peak_bytes - before, session.need().total() + 8 * 1024);
 }
 
-TEST(BatchGenerator, NamesThePromptWhoseLogitsHaveNan) {
-  BatchGenerator batch(TextModel(tiny_model(true), some_tokenizer()), {}, 2);
-  EXPECT_THAT(test::message_of<ValueError>([&] { batch.run(some_prompts(0)); }), HasSubstr("prompt 0: the logits have NaN"));
+TEST(BatchGenerator, NanInTheLogitsEndsThatTextAlone) {
+  const auto model = tiny_model();
+  std::vector<Tensor> broken = some_adapter(*model, 2, 0.05F).parameters();
+  broken[0].mutable_data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+  std::vector<Adapter> adapters{some_adapter(*model, 2, 0.05F)};
+  adapters[0].set_parameters(broken);
+  std::vector<BatchPrompt> prompts = some_prompts(0);
+  prompts[1].adapter = 0;
+  BatchGenerator batch(TextModel(model, some_tokenizer()), adapters, 2);
+  const auto results = batch.run(prompts);
+  EXPECT_EQ(results[1].finish, FinishReason::nan);
+  EXPECT_TRUE(results[1].tokens.empty());
+  for (const size_t k : {size_t{0}, size_t{2}, size_t{8}}) {
+    Generator alone(model, some_tokenizer());
+    EXPECT_EQ(results[k].tokens, alone.run(prompts[k].tokens, prompts[k].options).tokens) << k;
+  }
 }
 
 }  // namespace
