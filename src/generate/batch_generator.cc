@@ -7,6 +7,7 @@
 
 #include "base/memory_usage.h"
 #include "generate/slot_session.h"
+#include "generate/speed.h"
 #include "generate/text_rules.h"
 #include "generate/text_stream.h"
 #include "lazuli/error.h"
@@ -18,9 +19,6 @@ namespace lazuli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_between(Clock::time_point start, Clock::time_point end) { return std::chrono::duration<double>(end - start).count(); }
-double rate(int64_t count, double seconds) { return count > 0 && seconds > 0 ? static_cast<double>(count) / seconds : 0; }
 
 /// Tokens of a prompt that are read between two steps of the others.
 constexpr size_t kPromptPart = 512;
@@ -131,7 +129,7 @@ class BatchRun {
     if (token < 0) return FinishReason::nan;  // of this text alone
     if (text.result.tokens.empty()) {
       text.first = Clock::now();
-      text.result.prompt_tps = rate(text.result.prompt_tokens, seconds_between(text.start, text.first));
+      text.result.prompt_tps = rate(text.result.prompt_tokens, seconds_since(text.start));
     }
     const GenerateOptions& options = text.prompt.options;
     if (options.stop_at_eos && model_.ends_text(token)) return FinishReason::eos;
@@ -148,7 +146,7 @@ class BatchRun {
     text->stream.end();
     result.finish = text->stream.stopped() ? FinishReason::stop : reason;
     result.generation_tokens = static_cast<int64_t>(result.tokens.size());
-    result.generation_tps = rate(result.generation_tokens - 1, seconds_between(text->first, Clock::now()));
+    result.generation_tps = rate(result.generation_tokens - 1, seconds_since(text->first));
     result.peak_memory_bytes = peak_memory_bytes();
     result.pool_peak_bytes = BufferPool::host().stats().peak_bytes;
     tell(text->index);

@@ -5,6 +5,7 @@
 
 #include "base/memory_usage.h"
 #include "generate/decode_session.h"
+#include "generate/speed.h"
 #include "generate/text_rules.h"
 #include "generate/text_stream.h"
 #include "lazuli/error.h"
@@ -12,16 +13,6 @@
 #include "tensor/buffer_pool.h"
 
 namespace lazuli {
-
-namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double rate(int64_t count, double seconds) { return count > 0 && seconds > 0 ? static_cast<double>(count) / seconds : 0; }
-
-}  // namespace
 
 struct Generator::Impl {
   TextModel model;

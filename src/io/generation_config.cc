@@ -19,29 +19,29 @@ struct Setting {
   const char* key;
   double none;
 };
-constexpr Setting kOthers[] = {{"no_repeat_ngram_size", 0},
-                               {"min_length", 0},
-                               {"min_new_tokens", 0},
-                               {"num_beams", 1},
-                               {"guidance_scale", 1},
-                               {"typical_p", 1},
-                               {"epsilon_cutoff", 0},
-                               {"eta_cutoff", 0},
-                               {"top_h", 1},
-                               {"penalty_alpha", 0},
-                               {"max_time", -1},
-                               {"forced_bos_token_id", -1},
-                               {"forced_eos_token_id", -1},
-                               {"bad_words_ids", 0},
-                               {"sequence_bias", 0},
-                               {"suppress_tokens", 0},
-                               {"begin_suppress_tokens", 0},
-                               {"exponential_decay_length_penalty", 0},
-                               {"force_words_ids", 0},
-                               {"constraints", 0},
-                               {"dola_layers", 0},
-                               {"watermarking_config", 0},
-                               {"token_healing", 0}};
+constexpr Setting kOtherSettings[] = {{"no_repeat_ngram_size", 0},
+                                      {"min_length", 0},
+                                      {"min_new_tokens", 0},
+                                      {"num_beams", 1},
+                                      {"guidance_scale", 1},
+                                      {"typical_p", 1},
+                                      {"epsilon_cutoff", 0},
+                                      {"eta_cutoff", 0},
+                                      {"top_h", 1},
+                                      {"penalty_alpha", 0},
+                                      {"max_time", -1},
+                                      {"forced_bos_token_id", -1},
+                                      {"forced_eos_token_id", -1},
+                                      {"bad_words_ids", 0},
+                                      {"sequence_bias", 0},
+                                      {"suppress_tokens", 0},
+                                      {"begin_suppress_tokens", 0},
+                                      {"exponential_decay_length_penalty", 0},
+                                      {"force_words_ids", 0},
+                                      {"constraints", 0},
+                                      {"dola_layers", 0},
+                                      {"watermarking_config", 0},
+                                      {"token_healing", 0}};
 
 bool says_something(const JsonValue& v, double none) {
   if (v.is_null()) return false;
@@ -87,7 +87,7 @@ GenerationConfig read_generation_config(const std::string& folder, int64_t vocab
   } else if (stop) {
     for (const JsonValue& text : stop->as_array()) settings.stop.emplace_back(text.as_string());
   }
-  for (const auto& [key, none] : kOthers) {
+  for (const auto& [key, none] : kOtherSettings) {
     if (const auto v = root.find(key); v && says_something(*v, none)) settings.others.emplace_back(key);
   }
   return settings;
