@@ -19,7 +19,7 @@ enum class TextFormat : uint8_t { automatic, lines, jsonl };
 std::vector<std::string> split_texts(std::string_view bytes, const std::string& name, TextFormat format, DataReport& report);
 std::vector<std::string> split_texts(std::string_view bytes, const std::string& name, TextFormat format = TextFormat::automatic);
 
-/// The same for a file or a pipe, or for standard input where the path is `-`. Throws IoError, and FormatError when there is no text at all.
+/// The same for a file or a pipe, or for standard input where the path is `-`. Throws IoError, and FormatError when there is no text.
 std::vector<std::string> read_texts(const std::string& path, TextFormat format, DataReport& report);
 std::vector<std::string> read_texts(const std::string& path, TextFormat format = TextFormat::automatic);
 
