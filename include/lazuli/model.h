@@ -33,10 +33,10 @@ struct ModelInfo {
 
 /// What a layer keeps of the tokens that were fed: keys and values of all of them, or of those that its window can still show.
 struct LayerState {
-  int64_t kv_heads = 0;
-  int64_t key_size = 0;
-  int64_t value_size = 0;
-  int64_t window = 0;  ///< positions up to its own that a query sees; 0: all
+  int64_t kv_heads = 0;    ///< heads of keys and values
+  int64_t key_size = 0;    ///< numbers of a key
+  int64_t value_size = 0;  ///< numbers of a value
+  int64_t window = 0;      ///< positions up to its own that a query sees; 0: all
 };
 
 /// Keys and values of earlier positions: each (batch, kv_heads, capacity, size). A forward pass donates them and puts the updated ones in
