@@ -110,9 +110,9 @@ Outputs define_linear_cross_entropy(const DefinitionRequest& r) {
   attrs.i[0] = r.attrs.i[0];
   LazyTensor logits = matmul(x, w, false, transposed), slope;
   if (r.attrs.i[2] != 0) {
-    const LazyTensor cap = cast(r.in(4), x.dtype()), part = tanh(logits / cap);
-    logits = cap * part;
-    slope = constant(part, 1) - square(part);
+    const Capped c = capped(logits, cast(r.in(4), x.dtype()));
+    logits = c.value;
+    slope = c.slope;
   }
   const LazyTensor &targets = r.in(2), &smoothing = r.in(3);
   const LazyTensor operands[] = {logits, targets, smoothing};

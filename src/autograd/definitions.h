@@ -24,6 +24,12 @@ void vjp_through_definition(VjpContext& c, size_t first, size_t last);
 LazyTensor standardised(const LazyTensor& x, const LazyTensor& eps);
 LazyTensor divided_by_rms(const LazyTensor& x, const LazyTensor& eps);
 
+/// cap * tanh(x / cap), and its derivative by x.
+struct Capped {
+  LazyTensor value, slope;
+};
+Capped capped(const LazyTensor& x, const LazyTensor& cap);
+
 Outputs define_rope(const DefinitionRequest& r);
 Outputs define_sdpa(const DefinitionRequest& r);
 Outputs define_sdpa_backward(const DefinitionRequest& r);

@@ -21,6 +21,11 @@ LazyTensor rows_of_table(const LazyTensor& table, const LazyTensor& offset, cons
 
 }  // namespace
 
+Capped capped(const LazyTensor& x, const LazyTensor& cap) {
+  const LazyTensor part = tanh(x / cap);
+  return {cap * part, constant(part, 1) - square(part)};
+}
+
 Outputs define_rope(const DefinitionRequest& r) {
   const LazyTensor x = cast(r.in(0), compute_dtype(r.in(0)));
   const int64_t size = x.dim(-1), half = r.in(1).dim(1);
@@ -54,9 +59,9 @@ struct Attention {
     scale = cast(r.in(told.scale), t);
     LazyTensor s = mul(matmul(q, k, false, true), scale);
     if (const auto at = told.find(AttentionPart::softcap)) {
-      const LazyTensor cap = cast(r.in(*at), t), part = tanh(s / cap);
-      s = cap * part;
-      slope = constant(part, 1) - square(part);
+      const Capped c = capped(s, cast(r.in(*at), t));
+      s = c.value;
+      slope = c.slope;
     }
     LazyTensor seen = visible(r, told, qs, ks[2]);
     if (const auto at = told.find(AttentionPart::mask)) {

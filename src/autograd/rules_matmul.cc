@@ -83,14 +83,10 @@ void vjp_linear_cross_entropy(VjpContext& c) {
     const bool transposed = c.attrs.i[1] != 0;
     Attrs attrs;
     attrs.i[0] = c.attrs.i[0];
-    LazyTensor logits = matmul(x, w, false, transposed), part;
-    if (c.attrs.i[2] != 0) {
-      const LazyTensor cap = cast(c.in(4), logits.dtype());
-      part = tanh(logits / cap);
-      logits = cap * part;
-    }
-    LazyTensor g = record(Op::cross_entropy_backward, {logits, c.in(2), c.in(3), c.out(1), c.g()}, attrs);
-    if (part.defined()) g = g * (constant(part, 1) - square(part));
+    Capped logits{matmul(x, w, false, transposed), {}};
+    if (c.attrs.i[2] != 0) logits = capped(logits.value, cast(c.in(4), logits.value.dtype()));
+    LazyTensor g = record(Op::cross_entropy_backward, {logits.value, c.in(2), c.in(3), c.out(1), c.g()}, attrs);
+    if (logits.slope.defined()) g = g * logits.slope;
     c.set(1, weight_product(x, g, transposed));
   }
   vjp_through_definition(c, 3, c.inputs.size());

@@ -294,6 +294,7 @@ int run_bench(BenchFlags flags, const Common& common) {
   for (const char* other : {"--prompt-tokens", "--train-tokens"}) {
     if (flags.slots > 0 && common.has(other)) throw UsageError(fmt::format("{}: --slots measures nothing else", other));
   }
+  if (flags.slots > 0 && model.embedding()) throw UsageError("--slots: a model that makes text is expected");
   if (model.embedding()) return measure_and_print(flags, common, subject_of(model), {embed(model.embedding(), std::move(adapter), flags)});
   return measure_and_print(flags, common, subject_of(model), measurements(flags, common, model.language(), std::move(adapter)));
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/memory_usage.h"
+#include "generate/decode_session.h"
 #include "generate/slot_session.h"
 #include "generate/speed.h"
 #include "generate/text_rules.h"
@@ -19,9 +20,6 @@ namespace lazuli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-/// Tokens of a prompt that are read between two steps of the others.
-constexpr size_t kPromptPart = 512;
 
 std::string name_of(const BatchPrompt& prompt, size_t index) { return prompt.name.empty() ? fmt::format("prompt {}", index) : prompt.name; }
 
@@ -59,11 +57,10 @@ class BatchRun {
     while (!cancelled_ && (next_ < prompts_.size() || busy())) {
       fill_slots();
       read_prompts();
-      while (session_.changed() && session_.unread() > 0) take(session_.read());
+      if (session_.changed()) take_runs(0);
       if (session_.can_step()) session_.step();
       // One run stays on its way where runs go on behind the host's back, unless slots are about to change.
-      const size_t ahead = session_.runs_ahead() && !waiting() ? 1 : 0;
-      while (!cancelled_ && session_.unread() > ahead) take(session_.read());
+      take_runs(session_.runs_ahead() && !waiting() ? 1 : 0);
     }
     finish_rest();
     return std::move(results_);
@@ -109,13 +106,17 @@ class BatchRun {
     for (size_t slot = 0; slot < texts_.size(); ++slot) {
       RunningText* text = texts_[slot].get();
       if (text == nullptr || text->read == text->prompt.tokens.size()) continue;
-      while (session_.unread() > 0) take(session_.read());
+      take_runs(0);
       const std::span<const int32_t> rest = std::span(text->prompt.tokens).subspan(text->read);
-      const std::span<const int32_t> part = rest.first(std::min(rest.size(), kPromptPart));
+      const std::span<const int32_t> part = rest.first(std::min(rest.size(), static_cast<size_t>(kLongestChunk)));
       session_.prefill(static_cast<int64_t>(slot), part, part.size() == rest.size());
       text->read += part.size();
     }
-    while (session_.unread() > 0 && !session_.runs_ahead()) take(session_.read());
+  }
+
+  /// Reads the tokens of all runs but the last `left`.
+  void take_runs(size_t left) {
+    while (session_.unread() > left) take(session_.read());
   }
 
   void take(const std::vector<SlotSession::Chosen>& tokens) {

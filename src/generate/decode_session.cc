@@ -17,7 +17,6 @@ namespace lazuli {
 
 namespace {
 
-constexpr int64_t kChunk = 512;
 constexpr int64_t kCapacityStep = 256;
 constexpr size_t kIds = 0, kOffset = 1, kLast = 2, kHistory = 3, kRules = 4, kCounts = 5, kCache = 6;
 constexpr size_t kToken = 0, kNextIds = 1, kNextOffset = 2, kLogits = 3, kNewHistory = 4, kNewCache = 5;
@@ -77,7 +76,7 @@ int64_t cache_capacity(int64_t positions) { return round_up(std::max<int64_t>(po
 
 std::vector<int64_t> chunk_lengths(int64_t count) {
   std::vector<int64_t> lengths;
-  for (; count >= kChunk; count -= kChunk) lengths.push_back(kChunk);
+  for (; count >= kLongestChunk; count -= kLongestChunk) lengths.push_back(kLongestChunk);
   if (count == 1) {
     lengths.push_back(1);
   } else if (count > 64) {

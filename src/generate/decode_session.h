@@ -75,6 +75,9 @@ class DecodeSession {
   int64_t capacity_ = 0;
 };
 
+/// Tokens of a prompt that are read at once, at most.
+inline constexpr int64_t kLongestChunk = 512;
+
 /// Lengths of the chunks that a prompt of `count` tokens is fed in: few different ones, so that few plans are made. The sum can exceed
 /// `count`; what is too much is filled up with tokens that nothing sees.
 std::vector<int64_t> chunk_lengths(int64_t count);

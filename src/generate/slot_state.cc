@@ -13,9 +13,6 @@ namespace lazuli {
 
 namespace {
 
-/// Tokens of a prompt that are read at once, at most; as chunk_lengths cuts them.
-constexpr int64_t kLongestChunk = 512;
-
 /// Every tensor's keys [from, from + count) of one slot move to its front.
 Function moving(int64_t count) {
   return [count](std::span<const LazyTensor> args) {
@@ -38,7 +35,7 @@ std::vector<int> numbers_from(size_t first, size_t count) {
 }  // namespace
 
 SlotState::SlotState(std::span<const LayerState> layers, DType dtype, int64_t slots, int64_t capacity, Device device)
-    : layers_(layers.begin(), layers.end()), dtype_(dtype), slots_(slots), capacity_(capacity), most_at_once_(capacity), device_(device) {
+    : layers_(layers.begin(), layers.end()), dtype_(dtype), slots_(slots), capacity_(capacity), device_(device) {
   group_of_.resize(layers_.size());
   for (size_t k = 0; k < layers_.size(); ++k) {
     const int64_t window = layers_[k].window, positions = cache_capacity(window + kLongestChunk);
@@ -47,7 +44,6 @@ SlotState::SlotState(std::span<const LayerState> layers, DType dtype, int64_t sl
     if (found == groups_.end()) {
       Group group{window, positions, {}, std::vector<int64_t>(static_cast<size_t>(slots_), 0), {}, true, compile(moving(window), device_)};
       found = groups_.insert(groups_.end(), std::move(group));
-      most_at_once_ = std::min(most_at_once_, positions - window);
     }
     found->layers.push_back(k);
     group_of_[k] = static_cast<size_t>(found - groups_.begin());

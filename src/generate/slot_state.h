@@ -47,10 +47,8 @@ class SlotState {
 
   /// A new text begins in the slot.
   void clear(int64_t slot);
-  /// Makes room in all layers for keys of the positions [position, position + count).
+  /// Makes room in all layers for keys of the positions [position, position + count), at most kLongestChunk.
   void make_room(int64_t slot, int64_t position, int64_t count);
-  /// Most tokens that one call of make_room may ask for.
-  int64_t most_at_once() const { return most_at_once_; }
   /// Of `position` tokens, how many of the last ones can be taken back: every layer then still has the keys that its window shows.
   int64_t most_rolled_back(int64_t slot, int64_t position) const;
   SavedState save(int64_t slot);
@@ -69,7 +67,7 @@ class SlotState {
 
   std::vector<LayerState> layers_;
   DType dtype_;
-  int64_t slots_, capacity_, most_at_once_;
+  int64_t slots_, capacity_;
   Device device_;
   std::vector<Group> groups_;
   std::vector<std::optional<size_t>> group_of_;

@@ -20,15 +20,6 @@ namespace {
 
 using testing::HasSubstr;
 
-std::shared_ptr<const LanguageModel> tiny_model(bool broken = false) {
-  const test::TempFolder folder;
-  folder.write("config.json", test::kTinyLlamaConfig);
-  auto weights = test::tiny_llama_weights();
-  if (broken) weights["model.norm.weight"].mutable_data<float>()[3] = std::numeric_limits<float>::quiet_NaN();
-  save_safetensors(folder.path("model.safetensors"), weights);
-  return load_model(folder.path());
-}
-
 Tokenizer some_tokenizer() { return Tokenizer::load(source_folder() + "/models/pycoder-16m"); }
 
 Adapter some_adapter(const LanguageModel& model, int64_t rank, float size) {
@@ -63,7 +54,7 @@ std::vector<BatchPrompt> some_prompts(int32_t adapters) {
 }
 
 void expect_texts_as_alone(int64_t slots) {
-  const auto model = tiny_model();
+  const auto model = test::tiny_llama_model();
   const std::vector<Adapter> adapters{some_adapter(*model, 2, 0.05F), some_adapter(*model, 4, -0.04F)};
   const std::vector<BatchPrompt> prompts = some_prompts(2);
   BatchGenerator batch(TextModel(model, some_tokenizer()), adapters, slots);
@@ -92,7 +83,7 @@ TEST(CudaBatchGenerator, TextsAreThoseThatEachWouldBeAlone) {
 }
 
 TEST(BatchGenerator, EndsEachTextWhereItWouldEndAlone) {
-  const auto model = tiny_model();
+  const auto model = test::tiny_llama_model();
   std::vector<BatchPrompt> prompts = some_prompts(0);
   // The model's context of 128 positions ends the first, which fills it, and the second one.
   prompts[0].tokens.assign(128, 7);
@@ -117,7 +108,7 @@ TEST(BatchGenerator, EndsEachTextWhereItWouldEndAlone) {
 }
 
 TEST(BatchGenerator, StopsWhereACallbackSaysSo) {
-  BatchGenerator batch(TextModel(tiny_model(), some_tokenizer()), {}, 4);
+  BatchGenerator batch(TextModel(test::tiny_llama_model(), some_tokenizer()), {}, 4);
   const std::vector<BatchPrompt> prompts = some_prompts(0);
   const auto results = batch.run(prompts, [](size_t, const GenerateResult&) { return false; });
   size_t cancelled = 0;
@@ -131,7 +122,7 @@ TEST(BatchGenerator, StopsWhereACallbackSaysSo) {
 }
 
 TEST(BatchGenerator, NamesAPromptThatCannotBe) {
-  BatchGenerator batch(TextModel(tiny_model(), some_tokenizer()), {}, 4);
+  BatchGenerator batch(TextModel(test::tiny_llama_model(), some_tokenizer()), {}, 4);
   std::vector<BatchPrompt> prompts = some_prompts(0);
   const auto message = [&] { return test::message_of<ValueError>([&] { batch.run(prompts); }); };
   prompts[4].tokens.clear();
@@ -141,11 +132,11 @@ TEST(BatchGenerator, NamesAPromptThatCannotBe) {
   prompts[4].tokens = {1};
   prompts[2].adapter = 0;
   EXPECT_THAT(message(), HasSubstr("prompt 2: adapter 0 is not one of 0"));
-  EXPECT_THROW(BatchGenerator(TextModel(tiny_model(), some_tokenizer()), {}, 0), ValueError);
+  EXPECT_THROW(BatchGenerator(TextModel(test::tiny_llama_model(), some_tokenizer()), {}, 0), ValueError);
 }
 
 TEST(SlotSession, ReadsAPromptInPartsWhileOthersGoOn) {
-  const auto model = tiny_model();
+  const auto model = test::tiny_llama_model();
   const std::vector<int32_t> prompt = some_prompts(0)[5].tokens;
   ASSERT_GT(prompt.size(), 30U);
   const auto tokens_of = [&](SlotSession& session, int64_t slot, size_t count) {
@@ -251,7 +242,7 @@ TEST(SlotSession, TakesTokensBackAndGoesOnFromWhatWasSaved) {
 }
 
 TEST(SlotSession, HasAsManySlotsAsItWasMadeWith) {
-  SlotSession session(tiny_model(), {}, 2, 128, 8);
+  SlotSession session(test::tiny_llama_model(), {}, 2, 128, 8);
   EXPECT_TRUE(session.add({}, 1).has_value());
   EXPECT_TRUE(session.add({}, 1).has_value());
   EXPECT_FALSE(session.add({}, 1).has_value());
@@ -261,7 +252,7 @@ TEST(SlotSession, HasAsManySlotsAsItWasMadeWith) {
 }
 
 TEST(SlotSession, TakesTheMemoryThatWasPlanned) {
-  const auto model = tiny_model();
+  const auto model = test::tiny_llama_model();
   const size_t before = memory_stats().live_bytes;
   BufferPool::of(Device{}).reset_peak();
   SlotSession session(model, {}, 8, 128, 64);
@@ -278,7 +269,7 @@ TEST(SlotSession, TakesTheMemoryThatWasPlanned) {
 }
 
 TEST(BatchGenerator, NanInTheLogitsEndsThatTextAlone) {
-  const auto model = tiny_model();
+  const auto model = test::tiny_llama_model();
   std::vector<Tensor> broken = some_adapter(*model, 2, 0.05F).parameters();
   broken[0].mutable_data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
   std::vector<Adapter> adapters{some_adapter(*model, 2, 0.05F)};

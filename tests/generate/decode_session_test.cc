@@ -3,11 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <limits>
-
 #include "lazuli/error.h"
 #include "support/cuda_device.h"
-#include "support/temp_folder.h"
 #include "support/tiny_llama.h"
 
 namespace lazuli {
@@ -37,15 +34,6 @@ const SamplerOptions kSamplers[] = {with(0),
                                     with(1.5, 0.9, 30, 0.02, 1.2),
                                     with(1, 1, 0, 0, 0.7, 1000)};
 
-std::shared_ptr<const LanguageModel> tiny_model(bool broken = false) {
-  const test::TempFolder folder;
-  folder.write("config.json", test::kTinyLlamaConfig);
-  auto weights = test::tiny_llama_weights();
-  if (broken) weights["model.norm.weight"].mutable_data<float>()[3] = std::numeric_limits<float>::quiet_NaN();
-  save_safetensors(folder.path("model.safetensors"), weights);
-  return load_model(folder.path());
-}
-
 /// Tokens that the host chooses from logits.
 std::vector<int32_t> by_host(DecodeSession& session, const SamplerOptions& options, size_t count) {
   Sampler sampler(options);
@@ -72,7 +60,7 @@ std::vector<int32_t> by_runs(DecodeSession& session, const SamplerOptions& optio
 }
 
 TEST(DecodeSession, ChoosesTheTokensThatTheHostWould) {
-  const auto model = tiny_model();
+  const auto model = test::tiny_llama_model();
   DecodeSession session(model, {});
   for (size_t k = 0; k < std::size(kSamplers); ++k) {
     for (uint64_t seed = 0; seed < 12; ++seed) {
@@ -86,7 +74,7 @@ TEST(DecodeSession, ChoosesTheTokensThatTheHostWould) {
 }
 
 TEST(DecodeSession, TokensFedAheadCanBeDropped) {
-  const auto model = tiny_model();
+  const auto model = test::tiny_llama_model();
   DecodeSession session(model, {});
   session.reset(100);
   session.feed(kPrompt);
@@ -111,7 +99,7 @@ TEST(DecodeSession, TokensFedAheadCanBeDropped) {
 }
 
 TEST(DecodeSession, AStepNeedsATokenAndRoom) {
-  const auto model = tiny_model();
+  const auto model = test::tiny_llama_model();
   DecodeSession session(model, {});
   EXPECT_THROW(session.step(), ValueError);
   session.reset(1);
@@ -143,14 +131,14 @@ void expect_nan_is_refused(DecodeSession& session) {
 }
 
 TEST(DecodeSession, NanInTheLogitsIsAnErrorOfTheToken) {
-  DecodeSession session(tiny_model(true), {});
+  DecodeSession session(test::tiny_llama_model(true), {});
   expect_nan_is_refused(session);
 }
 
 TEST(CudaDecodeSession, ChoosesTheTokensThatTheHostWould) {
   LAZULI_NEEDS_CUDA();
   const test::OnCuda on_cuda;
-  DecodeSession session(tiny_model(), {});
+  DecodeSession session(test::tiny_llama_model(), {});
   EXPECT_TRUE(session.runs_ahead());
   for (size_t k = 0; k < std::size(kSamplers); ++k) {
     for (uint64_t seed = 0; seed < 4; ++seed) {
@@ -166,17 +154,17 @@ TEST(CudaDecodeSession, ChoosesTheTokensThatTheHostWould) {
 TEST(CudaDecodeSession, NanInTheLogitsIsAnErrorOfTheToken) {
   LAZULI_NEEDS_CUDA();
   const test::OnCuda on_cuda;
-  DecodeSession session(tiny_model(true), {});
+  DecodeSession session(test::tiny_llama_model(true), {});
   expect_nan_is_refused(session);
   // The device goes on.
-  DecodeSession whole(tiny_model(), {});
+  DecodeSession whole(test::tiny_llama_model(), {});
   EXPECT_EQ(by_runs(whole, kSamplers[0], 10, 1).size(), 10U);
 }
 
 TEST(CudaDecodeSession, ThousandsOfStepsAheadGiveTheSameTokens) {
   LAZULI_NEEDS_CUDA();
   const test::OnCuda on_cuda;
-  DecodeSession session(tiny_model(), {});
+  DecodeSession session(test::tiny_llama_model(), {});
   const auto wanted = by_runs(session, kSamplers[8], 91, 0);
   for (int k = 0; k < 40; ++k) ASSERT_EQ(by_runs(session, kSamplers[8], 91, 1), wanted) << k;
 }

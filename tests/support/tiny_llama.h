@@ -3,11 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <map>
+#include <memory>
 #include <string>
 
+#include "lazuli/model.h"
 #include "lazuli/safetensors.h"
 #include "lazuli/tensor.h"
+#include "support/temp_folder.h"
 
 namespace lazuli::test {
 
@@ -54,6 +58,16 @@ inline std::map<std::string, Tensor> tiny_llama_weights() {
     weights[name] = t;
   }
   return weights;
+}
+
+/// The model itself. `broken`: a weight of its last norm is NaN.
+inline std::shared_ptr<const LanguageModel> tiny_llama_model(bool broken = false) {
+  const TempFolder folder;
+  folder.write("config.json", kTinyLlamaConfig);
+  auto weights = tiny_llama_weights();
+  if (broken) weights["model.norm.weight"].mutable_data<float>()[3] = std::numeric_limits<float>::quiet_NaN();
+  save_safetensors(folder.path("model.safetensors"), weights);
+  return load_model(folder.path());
 }
 
 }  // namespace lazuli::test
