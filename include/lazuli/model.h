@@ -31,28 +31,41 @@ struct ModelInfo {
   std::vector<int64_t> eos_token_ids;              ///< tokens that end a text
 };
 
-/// What a layer keeps of the tokens that were fed: keys and values of all of them, or of those that its window can still show.
-struct LayerState {
-  int64_t kv_heads = 0;    ///< heads of keys and values
-  int64_t key_size = 0;    ///< numbers of a key
-  int64_t value_size = 0;  ///< numbers of a value
-  int64_t window = 0;      ///< positions up to its own that a query sees; 0: all
+/// How a layer keeps what it needs of earlier tokens.
+enum class StateKind : uint8_t {
+  attention,  ///< keys and values of all positions, or of those that its window can still show
+  shared,     ///< nothing of its own: it reads the keys and values of an earlier layer
+  recurrent,  ///< tensors of a fixed size, which every token replaces
 };
 
-/// Keys and values of earlier positions: each (batch, kv_heads, capacity, size). A forward pass donates them and puts the updated ones in
-/// their place.
-struct KVCache {
-  std::vector<LazyTensor> keys;         ///< one a layer
-  std::vector<LazyTensor> values;       ///< one a layer
-  std::vector<LazyTensor> starts = {};  ///< one a layer, or none: i32 like the offset, position of the first key; 0 where not defined
-  int64_t positions = 0;                ///< that tokens may be at, where layers keep fewer; 0: the capacity
+/// What a layer keeps of one text between runs.
+struct LayerState {
+  StateKind kind = StateKind::attention;  ///< how it keeps it
+  int64_t kv_heads = 0;                   ///< heads of keys and values
+  int64_t key_size = 0;                   ///< numbers of a key
+  int64_t value_size = 0;                 ///< numbers of a value
+  int64_t window = 0;                     ///< positions up to its own that a query sees; 0: all
+  std::vector<TensorSpec> tensors = {};   ///< of a recurrent layer, without an axis for texts; zeros before the first token
+};
+
+/// What all layers keep, as one recording of a forward pass reads it. The pass donates the tensors and puts the updated ones in their
+/// place.
+struct DecodingState {
+  /// What one layer keeps.
+  struct Layer {
+    std::vector<LazyTensor> tensors;  ///< keys and values, each (batch, kv_heads, capacity, size); or (batch, ...) of a recurrent layer
+    LazyTensor start = {};            ///< i32 like the offset: position of the first key; 0 where not defined
+  };
+  std::vector<Layer> layers;  ///< one a layer of the model; shared ones are empty
+  int64_t positions = 0;      ///< that tokens may be at
+  LazyTensor count = {};  ///< i32 like the offset: tokens of a row before its padding, which changes no recurrent tensor; all if undefined
 };
 
 /// What one recording of a forward pass reads.
 struct ForwardContext {
   LazyTensor ids;                           ///< (batch, tokens) i32
   LazyTensor offset;                        ///< i32, rank 0 or (batch): position of the first token; 0 when not defined
-  KVCache* cache = nullptr;                 ///< null: nothing is kept
+  DecodingState* state = nullptr;           ///< null: nothing is kept
   const AdapterContext* adapter = nullptr;  ///< null: the model alone
 };
 
@@ -73,8 +86,8 @@ class TransformerModel {
 /// A model that continues texts.
 class LanguageModel : public TransformerModel {
  public:
-  /// States after the last norm, (batch, tokens, hidden_size). Without a cache tokens see those before them in the same row; with one also
-  /// the first `offset` positions of the cache, and the row's keys and values are stored from there on.
+  /// States after the last norm, (batch, tokens, hidden_size). Without a decoding state tokens see those before them in the same row; with
+  /// one also the first `offset` tokens of the text, and what the layers keep is brought up to date.
   virtual LazyTensor hidden(ForwardContext& context) const = 0;
   /// What each layer keeps between runs.
   virtual std::vector<LayerState> states() const = 0;

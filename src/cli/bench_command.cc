@@ -22,7 +22,6 @@
 #include "embed/any_model.h"
 #include "exec/team.h"
 #include "explain/workload.h"
-#include "generate/decode_session.h"
 #include "generate/slot_session.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"
@@ -115,38 +114,22 @@ void fit_context(BenchFlags& flags, const Common& common, const AnyModel& model)
   }
 }
 
-Measurement prefill(const std::shared_ptr<DecodeSession>& session, int64_t tokens, int64_t vocabulary) {
+Measurement prefill(const std::shared_ptr<SlotSession>& session, int64_t tokens, int64_t vocabulary) {
   return {fmt::format("pp{}", tokens), tokens, [session, tokens, ids = some_ids(tokens, vocabulary)] {
-            session->reset(tokens);
-            session->feed(ids);
-            session->next_token();
+            session->reserve(tokens, tokens);
+            session->prefill(session->add({}, tokens).value(), ids, true);
+            session->read();
           }};
 }
 
-/// As generate does it: the next token is on its way while one is read.
-Measurement decode(const std::shared_ptr<DecodeSession>& session, int64_t tokens, int64_t vocabulary) {
-  return {fmt::format("tg{}", tokens), tokens,
-          [session, tokens, ids = some_ids(1, vocabulary)] {
-            session->reset(tokens);
-            session->feed(ids);
-            for (int64_t k = 1; k < tokens; ++k) {
-              session->step();
-              session->next_token();
-            }
-            session->next_token();
-          },
-          false};
-}
-
-/// As `generate --batch` does it, with texts of the same length in all slots.
-Measurement decode_slots(const std::shared_ptr<const LanguageModel>& model, std::vector<Adapter> adapters, const BenchFlags& flags) {
-  const int64_t tokens = flags.generate_tokens, slots = flags.slots;
-  const auto adapter = static_cast<int32_t>(adapters.size()) - 1;
-  const auto session = std::make_shared<SlotSession>(model, std::move(adapters), slots, tokens, 1);
-  return {fmt::format("tg{}x{}", slots, tokens), slots * tokens,
-          [session, tokens, slots, adapter, ids = some_ids(1, model->info().vocab_size)] {
+/// As generate does it, with texts of the same length in all slots: the next tokens are on their way while some are read.
+Measurement decode(const std::shared_ptr<SlotSession>& session, int64_t tokens, int64_t vocabulary) {
+  const int64_t slots = session->slots();
+  return {slots > 1 ? fmt::format("tg{}x{}", slots, tokens) : fmt::format("tg{}", tokens), slots * tokens,
+          [session, tokens, slots, ids = some_ids(1, vocabulary)] {
+            session->reserve(tokens, 1);
             for (int64_t k = 0; k < slots; ++k) {
-              session->prefill(session->add({}, 1, adapter).value(), ids, true);
+              session->prefill(session->add({}, 1).value(), ids, true);
               session->read();
             }
             const size_t ahead = session->runs_ahead() ? 1 : 0;
@@ -155,7 +138,6 @@ Measurement decode_slots(const std::shared_ptr<const LanguageModel>& model, std:
               while (session->unread() > ahead) session->read();
             }
             while (session->unread() > 0) session->read();
-            for (int64_t k = 0; k < slots; ++k) session->remove(k);
           },
           false};
 }
@@ -187,12 +169,14 @@ std::vector<Measurement> measurements(const BenchFlags& flags, const Common& com
                                       std::optional<Adapter> adapter) {
   const ModelInfo& info = model->info();
   std::vector<Measurement> all;
+  SlotAdapters adapters{{}, false};
+  if (adapter) adapters.adapters.push_back(std::move(*adapter));
+  const auto session = std::make_shared<SlotSession>(model, std::move(adapters), std::max<int64_t>(flags.slots, 1));
   if (flags.slots > 0) {
     if (flags.generate_tokens == 0) throw UsageError("nothing to measure: --generate-tokens is expected with --slots");
-    all.push_back(decode_slots(model, adapter ? std::vector<Adapter>{*adapter} : std::vector<Adapter>{}, flags));
+    all.push_back(decode(session, flags.generate_tokens, info.vocab_size));
     return all;
   }
-  const auto session = std::make_shared<DecodeSession>(model, std::move(adapter));
   if (flags.prompt_tokens > 0) all.push_back(prefill(session, flags.prompt_tokens, info.vocab_size));
   if (flags.generate_tokens > 0) all.push_back(decode(session, flags.generate_tokens, info.vocab_size));
   if (flags.train_tokens > 0) all.push_back(train(model, flags, common));

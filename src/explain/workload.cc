@@ -9,7 +9,8 @@
 
 #include "embed/batches.h"
 #include "exec/team.h"
-#include "generate/decode_session.h"
+#include "generate/chunks.h"
+#include "generate/decode_pass.h"
 #include "graph/capture.h"
 #include "graph/recorded_call.h"
 #include "lazuli/error.h"
@@ -50,15 +51,18 @@ void check_options(const AnyModel& model, const WorkloadOptions& o) {
 }
 
 void record_forward(const std::shared_ptr<const LanguageModel>& model, const Adapter* adapter, Workload& w) {
-  const ModelInfo& info = model->info();
   const WorkloadOptions& o = w.options;
   const bool prefill = o.kind == WorkloadKind::prefill;
   const int64_t capacity = cache_capacity(prefill ? std::max(o.capacity, o.tokens) : o.tokens);
   std::vector<CallArgument> arguments;
-  for (const TensorSpec& spec : decode_arguments(info, prefill ? o.tokens : 1, capacity)) arguments.push_back({spec});
-  for (const int k : decode_donations(info)) arguments[static_cast<size_t>(k)].donated = true;
-  auto context = adapter != nullptr ? std::make_shared<const AdapterContext>(*adapter) : nullptr;
-  capture_function(decode_function(model, std::move(context)), arguments, w);
+  SlotAdapters adapters{{}, false};
+  if (adapter != nullptr) adapters.adapters.push_back(*adapter);
+  const DecodePass pass(model, std::move(adapters));
+  std::vector<TensorSpec> specs;
+  pass.arguments(1, capacity, prefill ? o.tokens : 0).move_into(specs);
+  for (const TensorSpec& spec : specs) arguments.push_back({spec});
+  for (const int k : pass.donated()) arguments[static_cast<size_t>(k)].donated = true;
+  capture_function(pass, arguments, w);
 }
 
 std::vector<CallArgument> as_arguments(std::span<const TensorSpec> specs) {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/memory_usage.h"
-#include "generate/decode_session.h"
+#include "generate/chunks.h"
 #include "generate/slot_session.h"
 #include "generate/speed.h"
 #include "generate/text_rules.h"
@@ -211,7 +211,8 @@ std::vector<GenerateResult> BatchGenerator::run(std::span<const BatchPrompt> pro
   }
   if (prompts.empty()) return {};
   const auto slots = std::min(impl_->slots, static_cast<int64_t>(prompts.size()));
-  SlotSession session(impl_->model.model(), impl_->adapters, slots, positions, longest);
+  SlotSession session(impl_->model.model(), {impl_->adapters}, slots);
+  session.reserve(positions, longest);
   impl_->need = session.need();
   return BatchRun(impl_->model, session, prompts, on_end, on_text).run();
 }

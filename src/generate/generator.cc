@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/memory_usage.h"
-#include "generate/decode_session.h"
+#include "generate/slot_session.h"
 #include "generate/speed.h"
 #include "generate/text_rules.h"
 #include "generate/text_stream.h"
@@ -16,12 +16,20 @@ namespace lazuli {
 
 struct Generator::Impl {
   TextModel model;
-  DecodeSession session;
+  SlotSession session;
 
+  /// The oldest token that was not read. Throws ValueError where its logits have NaN.
+  int32_t next_token();
   FinishReason decode(const GenerateOptions& options, int32_t token, TextStream& stream, GenerateResult& result);
   /// Prefill and decoding of as many tokens as `options` asks for, all of which the context holds.
   void generate(std::span<const int32_t> prompt, const GenerateOptions& options, TextStream& stream, GenerateResult& result);
 };
+
+int32_t Generator::Impl::next_token() {
+  const int32_t token = session.read().at(0).token;
+  if (token < 0) throw ValueError("[generate] the logits have NaN");
+  return token;
+}
 
 /// Where runs go on behind the host's back, a token is fed before it is read, so that the device always has the next run; what was fed too
 /// much at the end is dropped. Never more than max_tokens are chosen.
@@ -39,12 +47,14 @@ FinishReason Generator::Impl::decode(const GenerateOptions& options, int32_t tok
     if (static_cast<int64_t>(result.tokens.size()) == options.max_tokens) return FinishReason::length;
     if (session.unread() == 0) session.step();
     step_ahead(2);
-    token = session.next_token();
+    token = next_token();
   }
 }
 
 Generator::Generator(TextModel model, std::optional<Adapter> adapter) {
-  DecodeSession session(model.model(), std::move(adapter));
+  SlotAdapters adapters{{}, false};
+  if (adapter) adapters.adapters.push_back(std::move(*adapter));
+  SlotSession session(model.model(), std::move(adapters), 1);
   impl_ = std::make_unique<Impl>(Impl{std::move(model), std::move(session)});
 }
 Generator::~Generator() = default;
@@ -58,15 +68,15 @@ GenerateResult Generator::run(std::string_view prompt, const GenerateOptions& op
 
 void Generator::Impl::generate(std::span<const int32_t> prompt, const GenerateOptions& options, TextStream& stream,
                                GenerateResult& result) {
-  session.require_memory(result.prompt_tokens, result.prompt_tokens + options.max_tokens);
-  session.reset(result.prompt_tokens + options.max_tokens, options.sampler, result.prompt_tokens);
+  session.reserve(result.prompt_tokens + options.max_tokens, result.prompt_tokens);
+  const int64_t slot = session.add(options.sampler, result.prompt_tokens).value();
   auto start = std::chrono::steady_clock::now();
-  session.feed(prompt);
-  const int32_t first = session.next_token();
+  session.prefill(slot, prompt, true);
+  const int32_t first = next_token();
   result.prompt_tps = rate(result.prompt_tokens, seconds_since(start));
   start = std::chrono::steady_clock::now();
   result.finish = decode(options, first, stream, result);
-  session.drop_unread();
+  session.remove(slot);
   const double seconds = seconds_since(start);
   stream.end();
   if (stream.stopped()) result.finish = FinishReason::stop;

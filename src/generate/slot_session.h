@@ -1,4 +1,4 @@
-// Defines SlotSession: several texts of one model that go on side by side, each in a slot with positions, rules and an adapter of its own.
+// Defines SlotSession: texts of one model that go on side by side, each in a slot with positions, rules and an adapter of its own.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,10 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "generate/decode_pass.h"
 #include "generate/slot_state.h"
 #include "generate/token_read.h"
 #include "lazuli/generate.h"
@@ -17,45 +19,22 @@
 
 namespace lazuli {
 
-/// What every run of a SlotSession is given and leaves, by name. T is LazyTensor, Tensor or TensorSpec.
-template <class T>
-struct SlotValues {
-  T ids;                  ///< (slots, 1), or (1, tokens) of one slot's prompt
-  T offset;               ///< (slots): position of each slot's token; or rank 0
-  T last;                 ///< rank 0: index of the prompt's last token in ids
-  T slot;                 ///< rank 0: whose prompt it is
-  T advance;              ///< (slots): 1 for slots that go on, 0 for others, whose position stays
-  T choice;               ///< (slots): index of each slot's adapter; -1: none
-  T rules;                ///< (slots, 4) as the op sample takes them
-  T counts;               ///< (slots, 4) as the op sample takes them
-  T history;              ///< (slots, capacity): ids at their positions; donated
-  std::vector<T> starts;  ///< of each group of SlotState: (slots), positions of the first keys
-  std::vector<T> kv;      ///< as SlotState::kv; donated
-
-  std::vector<T> list() const;
-  static SlotValues from(std::span<const T> values, size_t groups);
-  /// Numbers of the donated values.
-  static std::vector<int> donated(size_t groups, size_t tensors);
-};
-
-/// What a run leaves.
-struct SlotResults {
-  static constexpr size_t kTokens = 0, kNextIds = 1, kNextOffset = 2, kHistory = 3, kCache = 4;
-};
-
-/// A run without ids of several slots is one of tokens of one slot's prompt. Slots never see each other. All runs of single tokens share
-/// one plan, whatever slots are in use.
+/// What the layers keep enters every run whole and is donated, so a run neither copies nor allocates it, and all runs of single tokens
+/// share one plan, whatever slots are in use. Chosen tokens stay where the model runs and can be fed before the host has read them.
 class SlotSession {
  public:
-  /// Room for `slots` texts of up to `capacity` positions each. Throws OutOfMemory where runs with prompts of `longest` tokens need more
-  /// than there may be.
-  SlotSession(std::shared_ptr<const LanguageModel> model, std::vector<Adapter> adapters, int64_t slots, int64_t capacity, int64_t longest);
+  /// There is no room for texts before `reserve`.
+  SlotSession(std::shared_ptr<const LanguageModel> model, SlotAdapters adapters, int64_t slots);
+  /// Drops all texts and makes room for some of up to `capacity` tokens each, of which prompts have at most `longest`. Throws OutOfMemory
+  /// where that needs more than there may be. Plans what will run.
+  void reserve(int64_t capacity, int64_t longest);
   int64_t slots() const { return static_cast<int64_t>(slots_.size()); }
-  int64_t capacity() const { return capacity_; }
-  /// What all runs take at most, the cache included.
+  int64_t capacity() const { return state_.capacity(); }
+  /// What all runs take at most, what the layers keep included.
   const MemoryNeed& need() const { return need_; }
 
-  /// A free slot for a text, or nothing where all are taken. `adapter`: index of one, or -1.
+  /// A free slot for a text, or nothing where all are taken. `prompt`: tokens of its prompt; those after them are chosen by the rules of
+  /// `sampler`. `adapter`: index of one, or -1.
   std::optional<int64_t> add(const SamplerOptions& sampler, int64_t prompt, int32_t adapter = -1);
   /// Frees the slot; tokens that were chosen for it and not read are dropped.
   void remove(int64_t slot);
@@ -65,14 +44,10 @@ class SlotSession {
   /// for more than `most_rolled_back`.
   void roll_back(int64_t slot, int64_t count);
   int64_t most_rolled_back(int64_t slot) const { return state_.most_rolled_back(slot, position(slot)); }
-  /// What a slot has so far, for any slot of this session.
-  struct SavedSlot {
-    SavedState state;
-    int64_t position = 0;
-  };
-  SavedSlot save(int64_t slot) { return {state_.save(slot), position(slot)}; }
+  /// What a slot has so far, for any slot of this session until the next `reserve`.
+  SavedState save(int64_t slot) { return state_.save(slot, position(slot)); }
   /// A slot whose prompt has not begun goes on from what was saved.
-  void restore(int64_t slot, const SavedSlot& saved);
+  void restore(int64_t slot, const SavedState& saved);
   /// Whether some slot can take a step.
   bool can_step() const;
   /// Chooses a token more for each slot whose prompt was read and that has room.
@@ -81,16 +56,20 @@ class SlotSession {
     int64_t slot;
     int32_t token;  ///< -1 where the logits have NaN
   };
-  /// The tokens of the oldest run that were not read yet, each with its slot. Empty when there are none.
+  /// The tokens of the oldest run that were not read yet, each with its slot. Empty when there are none. Waits for that run alone.
   std::vector<Chosen> read();
   /// Runs whose tokens were not read.
   size_t unread() const { return runs_.size(); }
   /// Whether slots changed since the last run: then its tokens are to be read before the next one.
   bool changed() const { return stale_; }
-  /// Whether `step` returns while the run still goes on.
+  /// Whether `step` returns while the run still goes on, so that feeding ahead of reading saves time.
   bool runs_ahead() const;
   /// Tokens of the slot so far.
   int64_t position(int64_t slot) const { return slots_.at(static_cast<size_t>(slot)).position; }
+  /// Logits that the slot's last token was chosen from. Throws ValueError where the last run was not of that slot.
+  std::vector<float> logits(int64_t slot) const;
+  /// How many times the forward pass was traced.
+  size_t traces() const { return forward_.traces(); }
 
  private:
   enum class State : uint8_t { free, prompt, decoding };
@@ -107,16 +86,18 @@ class SlotSession {
     bool one = false;                                 ///< of a prompt: the only token
   };
   void run();
+  /// Feeds tokens of one slot's prompt in chunks.
+  void feed(int64_t slot, std::span<const int32_t> ids);
   /// Puts what the host knows of the slots into the arguments of the next step.
   void renew();
-  /// What a run with this many tokens of a prompt (0: a step) is given.
-  SlotValues<TensorSpec> specs(int64_t prompt) const;
+  void drop_texts();
 
   std::shared_ptr<const LanguageModel> model_;
-  Device device_;
+  Device device_;  ///< of all runs, whatever the calling thread's default
+  DecodePass pass_;
   CompiledFunction forward_;
   SlotState state_;
-  SlotValues<Tensor> args_;  ///< but for what `state_` holds
+  DecodeValues<Tensor> args_;  ///< but for what `state_` holds
   std::vector<Tensor> list_, results_;
   std::vector<Slot> slots_;
   std::vector<float> rules_;
@@ -124,9 +105,9 @@ class SlotSession {
   std::vector<int32_t> choice_;
   std::deque<Run> runs_;
   MemoryNeed need_;
-  int64_t capacity_;
   uint64_t texts_ = 0;
-  bool stale_ = true;  ///< the arguments of a step are not what the last run left
+  std::optional<int64_t> prompt_of_;  ///< the slot whose prompt the last run was of
+  bool stale_ = true;                 ///< the arguments of a step are not what the last run left
 };
 
 }  // namespace lazuli

@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
+#include <utility>
 
-#include "generate/decode_session.h"
 #include "generate/slot_rows.h"
 #include "lazuli/memory.h"
 #include "lazuli/ops.h"
@@ -12,6 +13,8 @@
 namespace lazuli {
 
 namespace {
+
+constexpr size_t kCopies = 2;  ///< of a recurrent layer's tensors, of each text
 
 /// Every tensor's keys [from, from + count) of one slot move to its front.
 Function moving(int64_t count) {
@@ -26,138 +29,190 @@ Function moving(int64_t count) {
   };
 }
 
-std::vector<int> numbers_from(size_t first, size_t count) {
-  std::vector<int> out;
-  for (size_t k = first; k < first + count; ++k) out.push_back(static_cast<int>(k));
+std::vector<LazyTensor> taking(std::span<const LazyTensor> args) {
+  std::vector<LazyTensor> rows;
+  for (const LazyTensor& x : args.subspan(1)) rows.push_back(row_of(x, args[0]));
+  return rows;
+}
+
+std::vector<LazyTensor> putting(std::span<const LazyTensor> args) {
+  const size_t count = (args.size() - 1) / 2;
+  std::vector<LazyTensor> out;
+  for (size_t k = 1; k <= count; ++k) out.push_back(with_row(LazyTensor(args[k]), args[count + k], args[0]));
   return out;
 }
+
+std::vector<int> numbers_from(size_t first, size_t count) {
+  std::vector<int> out(count);
+  std::iota(out.begin(), out.end(), static_cast<int>(first));
+  return out;
+}
+
+size_t bytes_of(const TensorSpec& spec) { return allocated_bytes(static_cast<size_t>(spec.shape.numel()) * size_of(spec.dtype)); }
 
 }  // namespace
 
-SlotState::SlotState(std::span<const LayerState> layers, DType dtype, int64_t slots, int64_t capacity, Device device)
-    : layers_(layers.begin(), layers.end()), dtype_(dtype), slots_(slots), capacity_(capacity), device_(device) {
-  group_of_.resize(layers_.size());
-  for (size_t k = 0; k < layers_.size(); ++k) {
-    const int64_t window = layers_[k].window, positions = cache_capacity(window + kLongestChunk);
-    if (window == 0 || positions >= capacity_) continue;
-    auto found = std::find_if(groups_.begin(), groups_.end(), [window](const Group& g) { return g.window == window; });
-    if (found == groups_.end()) {
-      Group group{window, positions, {}, std::vector<int64_t>(static_cast<size_t>(slots_), 0), {}, true, compile(moving(window), device_)};
-      found = groups_.insert(groups_.end(), std::move(group));
-    }
-    found->layers.push_back(k);
-    group_of_[k] = static_cast<size_t>(found - groups_.begin());
-  }
-  for (Group& group : groups_) group.move.donate(numbers_from(2, 2 * group.layers.size()));
-  take_row_ = compile(
-      [](std::span<const LazyTensor> args) {
-        std::vector<LazyTensor> rows;
-        for (const LazyTensor& x : args.subspan(1)) rows.push_back(row_of(x, args[0]));
-        return rows;
-      },
-      device_);
-  const size_t tensors = 1 + 2 * layers_.size();
-  put_row_ = compile(
-      [tensors](std::span<const LazyTensor> args) {
-        std::vector<LazyTensor> out;
-        for (size_t k = 1; k <= tensors; ++k) out.push_back(with_row(LazyTensor(args[k]), args[tensors + k], args[0]));
-        return out;
-      },
-      device_);
-  put_row_.donate(numbers_from(1, tensors));
+RowCopies::RowCopies(size_t count, Device device) : device_(device), take_(compile(taking, device)), put_(compile(putting, device)) {
+  put_.donate(numbers_from(1, count));
 }
 
-std::vector<TensorSpec> SlotState::specs() const {
-  std::vector<TensorSpec> out;
-  for (size_t k = 0; k < layers_.size(); ++k) {
-    const int64_t positions = group_of_[k] ? groups_[*group_of_[k]].positions : capacity_;
-    out.push_back({dtype_, {slots_, layers_[k].kv_heads, positions, layers_[k].key_size}});
-    out.push_back({dtype_, {slots_, layers_[k].kv_heads, positions, layers_[k].value_size}});
-  }
+std::vector<Tensor> RowCopies::take(int64_t slot, std::span<Tensor* const> tensors) {
+  std::vector<Tensor> args{integer_tensor(slot, device_)}, rows;
+  for (const Tensor* tensor : tensors) args.push_back(*tensor);
+  take_.call(args, rows);
+  return rows;
+}
+
+void RowCopies::put(int64_t slot, std::span<Tensor* const> tensors, std::span<const Tensor> rows) {
+  std::vector<Tensor> args{integer_tensor(slot, device_)}, results;
+  for (Tensor* tensor : tensors) args.push_back(std::move(*tensor));
+  args.insert(args.end(), rows.begin(), rows.end());
+  put_.call(args, results);
+  for (size_t k = 0; k < tensors.size(); ++k) *tensors[k] = std::move(results[k]);
+}
+
+SlotState::SlotState(const StateLayout& layout, DType dtype, int64_t slots, Device device)
+    : layout_(layout),
+      dtype_(dtype),
+      slots_(slots),
+      device_(device),
+      recurrent_(layout.of_recurrent()),
+      rows_of_all_(1 + layout.count(), device),
+      rows_of_recurrent_(recurrent_.size(), device) {
+  copies_.resize(static_cast<size_t>(slots));
+}
+
+std::vector<Tensor*> SlotState::all() {
+  std::vector<Tensor*> out{&history};
+  for (Tensor& tensor : tensors) out.push_back(&tensor);
   return out;
 }
 
-size_t SlotState::bytes() const {
-  size_t sum = allocated_bytes(static_cast<size_t>(slots_ * capacity_) * sizeof(int32_t));
-  for (const TensorSpec& spec : specs()) sum += allocated_bytes(static_cast<size_t>(spec.shape.numel()) * size_of(spec.dtype));
+std::vector<Tensor*> SlotState::recurrent() {
+  std::vector<Tensor*> out;
+  for (const size_t k : recurrent_) out.push_back(&tensors[k]);
+  return out;
+}
+
+size_t SlotState::bytes(int64_t capacity) const {
+  size_t sum = allocated_bytes(static_cast<size_t>(slots_ * capacity) * sizeof(int32_t));
+  const std::vector<TensorSpec> specs = layout_.specs(dtype_, slots_, capacity);
+  for (const TensorSpec& spec : specs) sum += bytes_of(spec);
+  for (const size_t k : recurrent_) sum += kCopies * bytes_of(specs[k]);
   return sum;
 }
 
-void SlotState::allocate() {
-  history = Tensor::zeros(DType::i32, {slots_, capacity_}, device_);
-  for (const TensorSpec& spec : specs()) kv.push_back(Tensor::zeros(spec.dtype, spec.shape, device_));
+void SlotState::allocate(int64_t capacity) {
+  drop();
+  history = Tensor::zeros(DType::i32, {slots_, capacity}, device_);
+  for (const TensorSpec& spec : layout_.specs(dtype_, slots_, capacity)) tensors.push_back(Tensor::zeros(spec.dtype, spec.shape, device_));
+  if (zeros_.empty() && !recurrent_.empty()) zeros_ = rows_of_recurrent_.take(0, recurrent());
+  for (size_t k = 0; k < layout_.windows().size(); ++k) {
+    const int64_t size = layout_.windows()[k];
+    Window& window = windows_.emplace_back(Window{
+        size, layout_.positions(k, capacity), layout_.of_window(k), std::vector<int64_t>(static_cast<size_t>(slots_)), {}, true, {}});
+    window.move = compile(moving(size), device_);
+    window.move.donate(numbers_from(2, window.tensors.size()));
+  }
+  capacity_ = capacity;
 }
 
-const Tensor& SlotState::starts(size_t group) {
-  Group& g = groups_[group];
-  if (g.stale) {
-    const std::vector<int32_t> narrow(g.starts.begin(), g.starts.end());
-    g.on_device = Tensor::from_vector(narrow, {slots_}, device_);
-    g.stale = false;
+void SlotState::drop() {
+  history = {};
+  tensors.clear();
+  windows_.clear();
+  for (auto& copies : copies_) copies.clear();
+  capacity_ = 0;
+}
+
+const Tensor& SlotState::starts(size_t window) {
+  Window& w = windows_[window];
+  if (w.stale) {
+    const std::vector<int32_t> narrow(w.starts.begin(), w.starts.end());
+    w.on_device = Tensor::from_vector(narrow, {slots_}, device_);
+    w.stale = false;
   }
-  return g.on_device;
+  return w.on_device;
 }
 
 void SlotState::clear(int64_t slot) {
-  for (Group& group : groups_) {
-    group.starts[static_cast<size_t>(slot)] = 0;
-    group.stale = true;
+  for (Window& window : windows_) {
+    int64_t& start = window.starts[static_cast<size_t>(slot)];
+    window.stale = window.stale || start != 0;
+    start = 0;
   }
+  if (recurrent_.empty()) return;
+  copies_[static_cast<size_t>(slot)].clear();
+  rows_of_recurrent_.put(slot, recurrent(), zeros_);
 }
 
 void SlotState::make_room(int64_t slot, int64_t position, int64_t count) {
-  for (Group& group : groups_) {
-    int64_t& start = group.starts[static_cast<size_t>(slot)];
-    if (position + count - start <= group.positions) continue;
-    const int64_t first = position - group.window;
-    move_to_front(group, slot, first - start);
+  for (Window& window : windows_) {
+    int64_t& start = window.starts[static_cast<size_t>(slot)];
+    if (position + count - start <= window.positions) continue;
+    const int64_t first = position - window.size;
+    move_to_front(window, slot, first - start);
     start = first;
-    group.stale = true;
+    window.stale = true;
   }
 }
 
-void SlotState::move_to_front(Group& group, int64_t slot, int64_t from) {
+void SlotState::move_to_front(Window& window, int64_t slot, int64_t from) {
   std::vector<Tensor> args{integer_tensor(slot, device_), integer_tensor(from, device_)}, results;
-  for (const size_t layer : group.layers) {
-    args.push_back(std::move(kv[2 * layer]));
-    args.push_back(std::move(kv[2 * layer + 1]));
+  for (const size_t k : window.tensors) args.push_back(std::move(tensors[k]));
+  window.move.call(args, results);
+  for (size_t k = 0; k < window.tensors.size(); ++k) tensors[window.tensors[k]] = std::move(results[k]);
+}
+
+void SlotState::remember(int64_t slot, int64_t position) {
+  if (recurrent_.empty()) return;
+  std::deque<Copy>& copies = copies_[static_cast<size_t>(slot)];
+  if (!copies.empty() && copies.back().position == position) return;
+  if (copies.size() == kCopies) copies.pop_front();
+  copies.push_back({position, rows_of_recurrent_.take(slot, recurrent())});
+}
+
+int64_t SlotState::lowest(int64_t slot) const {
+  int64_t most = 0;
+  for (const Window& window : windows_) {
+    const int64_t start = window.starts[static_cast<size_t>(slot)];
+    if (start > 0) most = std::max(most, start + window.size - 1);
   }
-  group.move.call(args, results);
-  for (size_t k = 0; k < group.layers.size(); ++k) {
-    kv[2 * group.layers[k]] = std::move(results[2 * k]);
-    kv[2 * group.layers[k] + 1] = std::move(results[2 * k + 1]);
-  }
+  return most;
 }
 
 int64_t SlotState::most_rolled_back(int64_t slot, int64_t position) const {
-  int64_t most = position;
-  for (const Group& group : groups_) {
-    const int64_t start = group.starts[static_cast<size_t>(slot)];
-    if (start > 0) most = std::min(most, position - start - (group.window - 1));
+  int64_t first = lowest(slot);
+  if (!recurrent_.empty()) {
+    const std::deque<Copy>& copies = copies_[static_cast<size_t>(slot)];
+    const auto found = std::find_if(copies.begin(), copies.end(), [first](const Copy& copy) { return copy.position >= first; });
+    first = found == copies.end() ? position : found->position;
   }
-  return std::max<int64_t>(most, 0);
+  return std::max<int64_t>(position - first, 0);
 }
 
-SavedState SlotState::save(int64_t slot) {
-  SavedState saved;
-  std::vector<Tensor> args{integer_tensor(slot, device_), history};
-  args.insert(args.end(), kv.begin(), kv.end());
-  take_row_.call(args, saved.rows);
-  for (const Group& group : groups_) saved.starts.push_back(group.starts[static_cast<size_t>(slot)]);
+int64_t SlotState::roll_back(int64_t slot, int64_t position) {
+  if (recurrent_.empty()) return position;
+  std::deque<Copy>& copies = copies_[static_cast<size_t>(slot)];
+  while (copies.back().position > position) copies.pop_back();
+  rows_of_recurrent_.put(slot, recurrent(), copies.back().rows);
+  return copies.back().position;
+}
+
+SavedState SlotState::save(int64_t slot, int64_t position) {
+  SavedState saved{rows_of_all_.take(slot, all()), {}, position};
+  for (const Window& window : windows_) saved.starts.push_back(window.starts[static_cast<size_t>(slot)]);
   return saved;
 }
 
 void SlotState::restore(int64_t slot, const SavedState& saved) {
-  std::vector<Tensor> args{integer_tensor(slot, device_), std::move(history)}, results;
-  for (Tensor& x : kv) args.push_back(std::move(x));
-  args.insert(args.end(), saved.rows.begin(), saved.rows.end());
-  put_row_.call(args, results);
-  history = std::move(results[0]);
-  for (size_t k = 0; k < kv.size(); ++k) kv[k] = std::move(results[k + 1]);
-  for (size_t k = 0; k < groups_.size(); ++k) {
-    groups_[k].starts[static_cast<size_t>(slot)] = saved.starts[k];
-    groups_[k].stale = true;
+  rows_of_all_.put(slot, all(), saved.rows);
+  for (size_t k = 0; k < windows_.size(); ++k) {
+    windows_[k].starts[static_cast<size_t>(slot)] = saved.starts[k];
+    windows_[k].stale = true;
   }
+  copies_[static_cast<size_t>(slot)].clear();
+  remember(slot, saved.position);
 }
 
 }  // namespace lazuli

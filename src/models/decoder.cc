@@ -158,18 +158,22 @@ DecoderModel::DecoderModel(const ModelConfig& config, const DecoderSpec& spec, c
   info_.eos_token_ids = config.eos_token_ids;
 }
 
-void DecoderModel::check_cache(const ForwardContext& context) const {
-  const KVCache& cache = *context.cache;
-  if (cache.keys.size() != layers_.size() || cache.values.size() != layers_.size()) {
-    throw ShapeError(fmt::format("[{}] a cache of {} layers is expected, got {} and {}", info_.architecture, layers_.size(),
-                                 cache.keys.size(), cache.values.size()));
+void DecoderModel::check_state(const DecodingState& state) const {
+  if (state.layers.size() != layers_.size()) {
+    throw ShapeError(fmt::format("[{}] a state of {} layers is expected, got {}", info_.architecture, layers_.size(), state.layers.size()));
+  }
+  for (const DecodingState::Layer& layer : state.layers) {
+    if (layer.tensors.size() == 2) continue;
+    throw ShapeError(
+        fmt::format("[{}] keys and values of each layer are expected, got {} tensors", info_.architecture, layer.tensors.size()));
   }
 }
 
 std::vector<LayerState> DecoderModel::states() const {
   std::vector<LayerState> out;
   for (const Layer& layer : layers_) {
-    out.push_back({layer.attention.kv_heads, layer.attention.head_size, layer.attention.head_size, layer.attention.window});
+    const Attention& a = layer.attention;
+    out.push_back({StateKind::attention, a.kv_heads, a.head_size, a.head_size, a.window});
   }
   return out;
 }
@@ -182,28 +186,27 @@ LazyTensor DecoderModel::hidden(ForwardContext& context) const {
   AttentionInputs inputs;
   inputs.offset = context.offset.defined() ? context.offset : LazyTensor::scalar_int(0);
   LazyTensor whole;  // keys in use where all are kept
-  if (context.cache != nullptr) {
-    check_cache(context);
+  if (context.state != nullptr) {
+    check_state(*context.state);
     whole = add(inputs.offset, LazyTensor::scalar_int(tokens));
   }
-  const int64_t positions = context.cache == nullptr || layers_.empty() ? tokens
-                            : context.cache->positions > 0              ? context.cache->positions
-                                                                        : context.cache->keys[0].dim(2);
+  const int64_t positions = context.state == nullptr ? tokens : context.state->positions;
   std::vector<RopeTables::Pair> tables;
   for (const auto& rope : ropes_) tables.push_back(rope->rows(positions));
-  const auto kept = kept_for_layers(context.cache == nullptr ? context.adapter : nullptr);
+  const auto kept = kept_for_layers(context.state == nullptr ? context.adapter : nullptr);
   const AdapterContext* adapter = kept ? kept.get() : context.adapter;
   const int64_t again = kept ? kept->recomputed_layers() : 0;
   LazyTensor x = embedding_.forward(context.ids);
   if (embedding_multiplier_ != 1) x = mul_scalar(x, embedding_multiplier_);
   for (size_t k = 0; k < layers_.size(); ++k) {
-    if (context.cache != nullptr) {
-      inputs.keys = &context.cache->keys[k];
-      inputs.values = &context.cache->values[k];
+    if (context.state != nullptr) {
+      DecodingState::Layer& layer_state = context.state->layers[k];
+      inputs.keys = layer_state.tensors.data();
+      inputs.values = inputs.keys + 1;
       inputs.place = inputs.offset;
       inputs.length = whole;
-      if (k < context.cache->starts.size() && context.cache->starts[k].defined()) {
-        inputs.place = sub(inputs.offset, context.cache->starts[k]);
+      if (layer_state.start.defined()) {
+        inputs.place = sub(inputs.offset, layer_state.start);
         inputs.length = add(inputs.place, LazyTensor::scalar_int(tokens));
       }
     }

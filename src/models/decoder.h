@@ -38,7 +38,7 @@ class DecoderModel : public LanguageModel {
   struct Builder;
   /// The embedding, and the output layer: the same table, or one of its own.
   void read_tables(const ModelConfig& config, const std::string& prefix, WeightReader& weights);
-  void check_cache(const ForwardContext& context) const;
+  void check_state(const DecodingState& state) const;
   LazyTensor scaled(const LazyTensor& hidden) const;
   LazyTensor capped(const LazyTensor& logits) const;
 

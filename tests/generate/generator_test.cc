@@ -6,7 +6,8 @@
 #include <filesystem>
 #include <numeric>
 
-#include "generate/decode_session.h"
+#include "generate/chunks.h"
+#include "generate/slot_session.h"
 #include "lazuli/error.h"
 #include "lazuli/generate.h"
 #include "support/source_folder.h"
@@ -68,56 +69,35 @@ class TinyModel : public testing::Test {
 };
 
 TEST_F(TinyModel, ChunksAndSingleTokensGiveWhatOnePassGives) {
-  DecodeSession session(model_, {});
-  session.reset(100);
+  SlotSession session(model_, {}, 1);
+  session.reserve(100, 64);
+  const int64_t slot = session.add({}, 1).value();
   const auto ids = some_ids(40);
   const std::span<const int32_t> all(ids);
-  session.feed(all.first(13));
-  session.feed(all.subspan(13, 1));
-  session.feed(all.subspan(14, 19));
-  for (size_t k = 33; k < 39; ++k) session.feed(all.subspan(k, 1));
-  session.feed(all.subspan(39, 1));
-  const auto got = session.logits();
-  EXPECT_EQ(session.position(), 40);
+  session.prefill(slot, all.first(13), false);
+  session.prefill(slot, all.subspan(13, 1), false);
+  session.prefill(slot, all.subspan(14, 19), false);
+  for (size_t k = 33; k < 39; ++k) session.prefill(slot, all.subspan(k, 1), false);
+  session.prefill(slot, all.subspan(39, 1), false);
+  const auto got = session.logits(slot);
+  EXPECT_EQ(session.position(slot), 40);
   const auto expected = in_one_pass(ids);
   for (size_t k = 0; k < expected.size(); ++k) EXPECT_NEAR(got[k], expected[k], 2e-5) << k;
 }
 
 TEST_F(TinyModel, PositionsBeyondTheFirstTableAndCacheStepAreOrdinaryOnes) {
-  DecodeSession session(model_, {});
+  SlotSession session(model_, {}, 1);
   const auto ids = some_ids(260);
   const std::span<const int32_t> all(ids);
-  session.reset(260);
+  session.reserve(260, 254);
+  const int64_t slot = session.add({}, 1).value();
   EXPECT_EQ(session.capacity(), 512);
-  session.feed(all.first(254));
+  session.prefill(slot, all.first(254), false);
   for (size_t k = 254; k < 260; ++k) {
-    session.feed(all.subspan(k, 1));
-    const auto got = session.logits(), expected = in_one_pass({ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(k) + 1});
+    session.prefill(slot, all.subspan(k, 1), false);
+    const auto got = session.logits(slot), expected = in_one_pass({ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(k) + 1});
     for (size_t j = 0; j < expected.size(); ++j) ASSERT_NEAR(got[j], expected[j], 5e-5) << "position " << k;
   }
-}
-
-TEST_F(TinyModel, AResetForgetsAndKeepsThePlans) {
-  DecodeSession session(model_, {});
-  session.reset(50);
-  const auto ids = some_ids(20);
-  session.feed(ids);
-  const auto before = session.logits();
-  session.feed(some_ids(1));
-  const size_t traces = session.traces();
-  session.reset(60);
-  session.feed(ids);
-  EXPECT_EQ(session.logits(), before);
-  EXPECT_EQ(session.traces(), traces);
-}
-
-TEST_F(TinyModel, MoreTokensThanTheCacheHoldsAreRefused) {
-  DecodeSession session(model_, {});
-  EXPECT_THROW(session.feed(some_ids(1)), ValueError);
-  session.reset(1);
-  EXPECT_EQ(session.capacity(), 256);
-  EXPECT_THROW(session.feed(some_ids(257)), ValueError);
-  EXPECT_THROW(session.feed({}), ValueError);
 }
 
 TEST_F(TinyModel, AnAdapterChangesTheLogitsAsItDoesInOnePass) {
@@ -135,10 +115,11 @@ TEST_F(TinyModel, AnAdapterChangesTheLogitsAsItDoesInOnePass) {
   context.ids = LazyTensor::from_tensor(Tensor::from_vector(ids, {1, 10}));
   context.adapter = &adapted;
   const auto all = model_->forward(context).eval().to_vector<float>();
-  DecodeSession session(model_, adapter);
-  session.reset(20);
-  session.feed(ids);
-  const auto got = session.logits();
+  SlotSession session(model_, {{adapter}, false}, 1);
+  session.reserve(20, 10);
+  const int64_t slot = session.add({}, 1).value();
+  session.prefill(slot, ids, false);
+  const auto got = session.logits(slot);
   const auto plain = in_one_pass(ids);
   float change = 0;
   for (size_t k = 0; k < plain.size(); ++k) {
