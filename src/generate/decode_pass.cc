@@ -22,6 +22,8 @@ constexpr size_t kFixed = 9;  ///< values before those of the layers
 
 LazyTensor one() { return LazyTensor::scalar_int(1); }
 
+bool is_only(const DecodeValues<LazyTensor>& v) { return v.history.dim(0) == 1; }
+
 LazyTensor as_rank_0(const LazyTensor& x) { return reshape(x, Shape{}); }
 
 /// history with ids from `offset` on.
@@ -133,13 +135,15 @@ std::vector<LazyTensor> DecodePass::step(Values& v) const {
   }
   const LazyTensor scores = logits(v, v.choice, state);
   const LazyTensor history = with_ids(std::move(v.history), v.ids, v.offset);
-  const LazyTensor token = record(Op::sample, {scores, history, v.offset + one(), v.rules, v.counts});
-  return results_of(scores, token, v.offset + v.advance, history, take_tensors(state));
+  const LazyTensor length = v.offset + one();
+  const LazyTensor token = record(Op::sample, {scores, history, length, v.rules, v.counts});
+  // There is no step but where some slot goes on, so an only one does.
+  return results_of(scores, token, is_only(v) ? length : v.offset + v.advance, history, take_tensors(state));
 }
 
 std::vector<LazyTensor> DecodePass::prompt(Values& v) const {
   // The only slot needs no copy of what it keeps.
-  const bool only = v.history.dim(0) == 1;
+  const bool only = is_only(v);
   const auto own = [&](LazyTensor& all) { return only ? std::move(all) : row_of(all, v.slot); };
   std::vector<LazyTensor> starts;
   for (LazyTensor& start : v.starts) starts.push_back(as_rank_0(own(start)));
