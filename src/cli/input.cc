@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "cli/command.h"
 #include "io/data_files.h"
 #include "io/text_encoding.h"

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/utf8.h"
 #include "text/tokenizer/normalizer.h"
 #include "text/tokenizer/unicode.h"
 

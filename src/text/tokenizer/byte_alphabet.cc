@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 
+#include "base/utf8.h"
 #include "text/tokenizer/unicode.h"
 
 namespace lazuli::tokenizer {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/utf8.h"
 #include "text/tokenizer/unicode.h"
 
 namespace lazuli::tokenizer {

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <variant>
 
+#include "base/utf8.h"
 #include "text/tokenizer/byte_alphabet.h"
 #include "text/tokenizer/literal.h"
 #include "text/tokenizer/unicode.h"

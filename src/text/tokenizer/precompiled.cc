@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "lazuli/error.h"
 #include "text/tokenizer/unicode.h"
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/utf8.h"
 #include "lazuli/error.h"
 #include "text/tokenizer/tables.h"
 #include "text/tokenizer/unicode.h"
@@ -72,7 +73,7 @@ class Tokenizer::TextEncoder {
     ids_.clear();
     budget_ = tokenizer::MatchBudget(text.size());
     raw_parts_.clear();
-    const std::string_view valid = tokenizer::repaired(text, valid_storage_);
+    const std::string_view valid = repaired(text, valid_storage_);
     tables_.added.split_raw(valid, allow_special, raw_parts_);
     for (const AddedTokens::Part& raw : raw_parts_) {
       if (raw.id >= 0) {

@@ -2,7 +2,6 @@
 
 #include <utf8proc.h>
 
-#include <cstring>
 #include <unordered_map>
 
 #include "text/tokenizer/unicode_ranges.h"
@@ -82,47 +81,6 @@ std::uint16_t flags_of(char32_t c) {
   return flags;
 }
 
-enum class Sequence { whole, cut_short, invalid };
-
-// Judges the sequence at `pos`; `length` is the bytes it has, or those of the maximal part when it is not whole.
-Sequence judge(std::string_view bytes, std::size_t pos, std::size_t& length) {
-  const auto lead = static_cast<unsigned char>(bytes[pos]);
-  length = 1;
-  if (lead < 0x80) return Sequence::whole;
-  if (lead < 0xC2 || lead > 0xF4) return Sequence::invalid;
-  const std::size_t need = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-  for (; length < need; ++length) {
-    if (pos + length == bytes.size()) return Sequence::cut_short;
-    const auto next = static_cast<unsigned char>(bytes[pos + length]);
-    if (next < low || next > high) return Sequence::invalid;
-    low = 0x80;
-    high = 0xBF;
-  }
-  return Sequence::whole;
-}
-
-// End of the UTF-8 that starts at `pos`.
-std::size_t whole_until(std::string_view bytes, std::size_t pos) {
-  while (pos < bytes.size()) {
-    std::uint64_t word = 0;
-    if (pos + sizeof word <= bytes.size()) {
-      std::memcpy(&word, bytes.data() + pos, sizeof word);
-      if ((word & 0x8080808080808080U) == 0) {
-        pos += sizeof word;
-        continue;
-      }
-    }
-    std::size_t length = 0;
-    if (judge(bytes, pos, length) != Sequence::whole) break;
-    pos += length;
-  }
-  return pos;
-}
-
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-
 }  // namespace
 
 int known_combining_class(char32_t c) {
@@ -131,47 +89,6 @@ int known_combining_class(char32_t c) {
 }
 
 bool is_known_decomposition(char32_t c) { return !within(kLaterDecompositions, c); }
-
-void append_utf8(std::string& out, char32_t c) {
-  const auto put = [&](char32_t byte) { out.push_back(static_cast<char>(byte)); };
-  if (c < 0x80) return put(c);
-  if (c < 0x800) {
-    put(0xC0 | c >> 6);
-  } else {
-    if (c < 0x10000) {
-      put(0xE0 | c >> 12);
-    } else {
-      put(0xF0 | c >> 18);
-      put(0x80 | (c >> 12 & 0x3F));
-    }
-    put(0x80 | (c >> 6 & 0x3F));
-  }
-  put(0x80 | (c & 0x3F));
-}
-
-std::size_t append_repaired(std::string_view bytes, std::string& out) {
-  std::size_t pos = 0;
-  while (pos < bytes.size()) {
-    const std::size_t end = whole_until(bytes, pos);
-    out.append(bytes.substr(pos, end - pos));
-    pos = end;
-    if (pos == bytes.size()) break;
-    std::size_t length = 0;
-    if (judge(bytes, pos, length) == Sequence::cut_short) return length;
-    out.append(kReplacement);
-    pos += length;
-  }
-  return 0;
-}
-
-bool is_utf8(std::string_view bytes) { return whole_until(bytes, 0) == bytes.size(); }
-
-std::string_view repaired(std::string_view text, std::string& storage) {
-  if (is_utf8(text)) return text;
-  storage.clear();
-  if (append_repaired(text, storage) != 0) storage.append(kReplacement);
-  return storage;
-}
 
 const UnicodeClasses& UnicodeClasses::instance() {
   static const UnicodeClasses classes;

@@ -1,4 +1,4 @@
-// Defines UTF-8 reading and repair, and the Unicode classes that tokenizers split text by.
+// Defines the reading of code points, and the Unicode classes that tokenizers split text by.
 #pragma once
 
 #include <array>
@@ -36,17 +36,6 @@ inline std::size_t previous_start(std::string_view text, std::size_t pos) {
 /// utf8proc's does.
 int known_combining_class(char32_t code_point);
 bool is_known_decomposition(char32_t code_point);
-
-void append_utf8(std::string& out, char32_t code_point);
-
-/// Appends `bytes` to `out` with U+FFFD for every maximal part of a sequence that is not UTF-8, and returns how many bytes at the end
-/// are the start of a character and were left out.
-std::size_t append_repaired(std::string_view bytes, std::string& out);
-
-bool is_utf8(std::string_view bytes);
-
-/// `text` itself when it is UTF-8, else its repaired copy, which `storage` holds.
-std::string_view repaired(std::string_view text, std::string& storage);
 
 /// Flags of every code point, filled once from utf8proc; blocks of 256 code points with equal flags share memory.
 class UnicodeClasses {
