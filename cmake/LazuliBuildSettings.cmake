@@ -115,6 +115,5 @@ endfunction()
 # A program of this project: links the whole static library and may include internal headers.
 function(lazuli_program target)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(${target} PRIVATE lazuli lazuli_settings fmt::fmt nlohmann_json::nlohmann_json simdjson::simdjson hwy::hwy
-                                          DNNL::dnnl)
+  target_link_libraries(${target} PRIVATE lazuli lazuli_settings fmt::fmt simdjson::simdjson hwy::hwy DNNL::dnnl)
 endfunction()

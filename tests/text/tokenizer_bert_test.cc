@@ -4,18 +4,18 @@
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "lazuli/error.h"
 #include "lazuli/tokenizer.h"
+#include "support/json_tree.h"
 
 namespace lazuli {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = test::JsonTree;
 using Ids = std::vector<std::int32_t>;
 
 json bert_file() {

@@ -6,15 +6,15 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "lazuli/tokenizer.h"
+#include "support/json_tree.h"
 
 namespace {
 
-using nlohmann::json;
+using json = lazuli::test::JsonTree;
 using Texts = std::vector<std::string>;
 
 void answer_texts(const lazuli::Tokenizer& tokenizer, const Texts& texts, json& answer) {
@@ -52,7 +52,7 @@ TEST(TokenizerDump, DISABLED_AnswersRequest) {
   const char* request_path = std::getenv("LAZULI_TOKENIZER_REQUEST");
   const char* answer_path = std::getenv("LAZULI_TOKENIZER_ANSWER");
   if (request_path == nullptr || answer_path == nullptr) GTEST_SKIP() << "no request";
-  const auto request = json::parse(std::ifstream(request_path));
+  const auto request = json::read(request_path);
   const auto tokenizer = lazuli::Tokenizer::load(request["tokenizer"].get<std::string>());
   json answer;
   answer_texts(tokenizer, request["texts"].get<Texts>(), answer);

@@ -1,24 +1,23 @@
 // Tests that the files beside tokenizer.json count as in transformers: ids that tokenizer_data/files/make.py took from there.
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "lazuli/error.h"
 #include "lazuli/tokenizer.h"
+#include "support/json_tree.h"
 #include "support/source_folder.h"
 #include "support/temp_folder.h"
 
 namespace lazuli {
 namespace {
 
-using nlohmann::json;
+using json = test::JsonTree;
 using test::TempFolder;
 using Ids = std::vector<std::int32_t>;
 
-json read(const std::string& name) { return json::parse(std::ifstream(source_folder() + "/tests/text/tokenizer_data/files/" + name)); }
+json read(const std::string& name) { return json::read(source_folder() + "/tests/text/tokenizer_data/files/" + name); }
 
 void write(const TempFolder& folder, const std::string& name, const json& content) { folder.write(name, content.dump()); }
 
@@ -73,7 +72,7 @@ TEST_F(TokenizerFilesBeside, TokensAreTakenFromObjectsWithoutTheirType) {
   const json token = {{"content", "<x>"}, {"special", true}};
   const Ids expected = {0, 265};
   EXPECT_EQ(ids({{"eos_token", token}}, "<x>"), expected);
-  EXPECT_EQ(ids({{"additional_special_tokens", {token}}}, "<x>"), expected);
+  EXPECT_EQ(ids({{"additional_special_tokens", json::array({token})}}, "<x>"), expected);
   EXPECT_EQ(ids({{"extra_special_tokens", {{"x", token}}}}, "<x>"), expected);
 }
 

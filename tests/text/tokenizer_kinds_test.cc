@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "lazuli/tokenizer.h"
+#include "support/json_tree.h"
 #include "support/source_folder.h"
 
 namespace lazuli {
@@ -17,8 +17,8 @@ namespace {
 
 const std::string kData = source_folder() + "/tests/text/tokenizer_data/";
 
-const nlohmann::json& golden() {
-  static const auto rows = nlohmann::json::parse(std::ifstream(kData + "golden_kinds.json"));
+const test::JsonTree& golden() {
+  static const auto rows = test::JsonTree::read(kData + "golden_kinds.json");
   return rows;
 }
 

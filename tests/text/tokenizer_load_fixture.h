@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "lazuli/error.h"
 #include "lazuli/tokenizer.h"
+#include "support/json_tree.h"
 #include "support/temp_folder.h"
 
 namespace lazuli {
@@ -17,13 +17,13 @@ class TokenizerLoad : public testing::Test {
  protected:
   void write(const std::string& name, const std::string& text) const { temporary_.write(name, text); }
 
-  Tokenizer load(const nlohmann::json& file) const {
+  Tokenizer load(const test::JsonTree& file) const {
     write("tokenizer.json", file.dump());
     return Tokenizer::load(folder_);
   }
 
   // Loading fails with an error that names the file and `part`.
-  void expect_refused(const nlohmann::json& file, const std::string& part) const { expect_text_refused(file.dump(), part); }
+  void expect_refused(const test::JsonTree& file, const std::string& part) const { expect_text_refused(file.dump(), part); }
   void expect_text_refused(const std::string& text, const std::string& part) const {
     write("tokenizer.json", text);
     try {
@@ -39,8 +39,8 @@ class TokenizerLoad : public testing::Test {
   const std::filesystem::path folder_ = temporary_.path();
 };
 
-inline nlohmann::json small_file() {
-  return nlohmann::json::parse(R"({
+inline test::JsonTree small_file() {
+  return test::JsonTree::parse(R"({
     "added_tokens": [{"id": 5, "content": "<s>", "special": true}],
     "normalizer": null,
     "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},

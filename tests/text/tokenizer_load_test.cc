@@ -3,9 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -15,7 +13,7 @@ namespace lazuli {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = test::JsonTree;
 
 using Edit = std::function<void(json&)>;
 
@@ -253,7 +251,7 @@ TEST_F(TokenizerLoad, NumbersReachTheirLimits) {
   both(
       [](json& f, const json& depth) {
         json nested = {{"type", "Digits"}};
-        for (int i = 0; i < depth; ++i) nested = {{"type", "Sequence"}, {"pretokenizers", json::array({nested})}};
+        for (int i = 0; i < depth.get<int>(); ++i) nested = {{"type", "Sequence"}, {"pretokenizers", json::array({nested})}};
         f["pre_tokenizer"] = nested;
       },
       16, 17, "Sequences are nested more than 16 deep");
@@ -277,7 +275,7 @@ TEST_F(TokenizerLoad, RefusesTemplatesOfOtherSequences) {
   json file = small_file();
   const auto sequence = [](const char* id) { return json{{"Sequence", {{"id", id}}}}; };
   file["post_processor"] = {{"type", "TemplateProcessing"},
-                            {"single", {sequence("A")}},
+                            {"single", json::array({sequence("A")})},
                             {"pair", {sequence("A"), sequence("B")}},
                             {"special_tokens", json::object()}};
   EXPECT_NO_THROW(load(file));
@@ -288,7 +286,7 @@ TEST_F(TokenizerLoad, RefusesTemplatesOfOtherSequences) {
   broken["post_processor"]["single"][0] = sequence("C");
   expect_refused(broken, "names sequence \"C\", a template has A and B");
   broken = file;
-  broken["post_processor"]["single"] = {sequence("B")};
+  broken["post_processor"]["single"] = json::array({sequence("B")});
   expect_refused(broken, "a template for one text may only name sequence A");
   for (const json& cls : {json::array({"a"}), json::array({"a", 0, 1}), json::array()}) {
     broken["post_processor"] = {{"type", "RobertaProcessing"}, {"cls", cls}, {"sep", {"b", 1}}};

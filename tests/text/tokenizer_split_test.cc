@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -11,7 +10,7 @@
 namespace lazuli {
 namespace {
 
-using nlohmann::json;
+using json = test::JsonTree;
 
 json split_file(const std::string& expression) {
   json file = small_file();

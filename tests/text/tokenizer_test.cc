@@ -5,13 +5,13 @@
 
 #include <chrono>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "lazuli/error.h"
+#include "support/json_tree.h"
 #include "support/source_folder.h"
 
 namespace lazuli {
@@ -21,7 +21,7 @@ const std::string kSource = source_folder();
 const std::string kData = kSource + "/tests/text/tokenizer_data/";
 const std::string kPycoder = kSource + "/models/pycoder-16m";
 
-nlohmann::json read_json(const std::string& path) { return nlohmann::json::parse(std::ifstream(path)); }
+test::JsonTree read_json(const std::string& path) { return test::JsonTree::read(path); }
 
 Tokenizer load_named(const std::string& name) { return Tokenizer::load(name == "pycoder" ? kPycoder : kData + name + ".json"); }
 
