@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "base/utf8.h"
 #include "cli/command.h"
 #include "io/data_files.h"
 #include "io/text_encoding.h"
@@ -17,12 +16,6 @@ std::string read_text_input(const std::string& path) {
   DecodedText decoded = decode_text(read_data_bytes(path), shown);
   if (!decoded.encoding.empty() && decoded.encoding != "UTF-8") notice(fmt::format("{} was read as {}", shown, decoded.encoding));
   return std::move(decoded.text);
-}
-
-void require_utf8(std::string_view option, std::string_view text) {
-  const size_t at = utf8_end(text);
-  if (at == text.size()) return;
-  throw UsageError(fmt::format("{}: UTF-8 expected, got the byte {:#04x} at offset {}", option, static_cast<unsigned char>(text[at]), at));
 }
 
 std::vector<std::string> split_names(std::string_view option, std::string_view text) {
