@@ -28,7 +28,8 @@ void check_added(const std::vector<AddedToken>& tokens, const tokenizer::Vocabul
   std::set<std::string_view> contents;
   std::set<std::int32_t> ids;
   for (const AddedToken& token : tokens) {
-    if (!contents.insert(token.content).second) root.fail(fmt::format("added token \"{}\" occurs twice", token.content));
+    // A token that comes again changes flags and keeps its id, whatever it says of it.
+    if (!contents.insert(token.content).second) continue;
     if (!ids.insert(token.id).second) root.fail(fmt::format("id {} is that of two added tokens", token.id));
     const auto known_id = vocabulary.find(token.content);
     if (known_id && *known_id != token.id) {

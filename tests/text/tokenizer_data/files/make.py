@@ -154,6 +154,15 @@ case("no tokenizer_config.json", without=("tokenizer_config.json",))
 case("no config.json", without=("config.json",))
 case("no config.json, a class", without=("config.json",), config={"tokenizer_class": "GPT2Tokenizer"})
 case("a hole in the ids", tokenizer={"added_tokens": byte_level()["added_tokens"] + [added("<x>", 300)]})
+known = byte_level()["added_tokens"]
+case("an added token twice", tokenizer={"added_tokens": known + [added("<x>", 265), added("<x>", 265)]})
+case("an added token twice with other flags", tokenizer={"added_tokens": known + [added("<x>", 265), added("<x>", 265, lstrip=True, rstrip=True)]})
+case("an added token twice, special first", tokenizer={"added_tokens": known + [added("<x>", 265), added("<x>", 265, special=False, normalized=True)]})
+case("an added token twice, special last", tokenizer={"added_tokens": known + [added("<x>", 265, special=False, normalized=True), added("<x>", 265)]})
+case("an added token twice with two ids", tokenizer={"added_tokens": known + [added("<x>", 265), added("<x>", 266, lstrip=True), added("<img>", 266)]})
+case("a token of the vocabulary added twice", tokenizer={"added_tokens": known + [added("</s>", 1, lstrip=True), added("the", 260, special=False)]})
+case("an added token twice, of a class", tokenizer={"added_tokens": known + [added("<x>", 265), added("<x>", 265, lstrip=True)]},
+     config={"tokenizer_class": "GPT2Tokenizer"})
 case("LlamaTokenizer of bytes", config={"tokenizer_class": "LlamaTokenizerFast"})
 for name in ("GPT2Tokenizer", "GPTNeoXTokenizer", "Qwen2Tokenizer", "RobertaTokenizer", "NoSuchTokenizer"):
     case(name, config={"tokenizer_class": name})
