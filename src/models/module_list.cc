@@ -1,15 +1,13 @@
-// Implements the reading of what a model's folder holds.
-#include "models/model_folder.h"
+// Implements the reading of modules.json.
+#include "models/module_list.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 
 #include "base/json.h"
 #include "io/model_config.h"
-#include "io/model_files.h"
 #include "lazuli/encoder.h"
 #include "lazuli/error.h"
 
@@ -19,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kListLimit = size_t{16} << 20;
+constexpr std::string_view kListName = "modules.json";
 
 ModuleEntry read_entry(const JsonValue& value, size_t place) {
   const std::string type(value.get("type").as_string());
@@ -37,8 +35,7 @@ ModuleEntry read_entry(const JsonValue& value, size_t place) {
   return {kind, path.string()};
 }
 
-std::vector<ModuleEntry> read_list(const fs::path& path) {
-  const JsonDocument document = JsonDocument::read(path.string(), kListLimit);
+std::vector<ModuleEntry> read_list(const JsonDocument& document) {
   std::vector<ModuleEntry> entries;
   for (const JsonValue& value : document.root().as_array()) entries.push_back(read_entry(value, entries.size()));
   if (entries.size() < 2) document.root().fail("a Transformer and a Pooling expected");
@@ -50,9 +47,10 @@ void refuse_module_folder(const std::string& folder) {
   std::error_code ignored;
   const fs::path whole = fs::absolute(folder, ignored).lexically_normal();
   const fs::path own = whole.has_filename() ? whole : whole.parent_path();
-  const fs::path list = own.parent_path() / "modules.json";
-  if (!fs::is_directory(own, ignored) || !fs::exists(list, ignored)) return;
-  for (const ModuleEntry& entry : read_list(list)) {
+  if (!fs::is_directory(own, ignored)) return;
+  const auto list = ModelFolder(own.parent_path().string()).find(kListName);
+  if (!list) return;
+  for (const ModuleEntry& entry : read_list(*list)) {
     if (entry.kind == "Transformer" || fs::path(entry.path).filename() != own.filename()) continue;
     throw IoError(fmt::format("{}: the folder holds the module {} of a model; that is one folder above, in {}", folder, entry.kind,
                               own.parent_path().string()));
@@ -61,33 +59,21 @@ void refuse_module_folder(const std::string& folder) {
 
 }  // namespace
 
-std::vector<ModuleEntry> read_module_list(const std::string& folder) {
-  const fs::path path = fs::path(folder) / "modules.json";
-  std::error_code ignored;
-  if (fs::exists(path, ignored)) return read_list(path);
-  refuse_module_folder(folder);
+std::vector<ModuleEntry> read_module_list(ModelFolder& folder) {
+  if (const auto list = folder.find(kListName)) return read_list(*list);
+  refuse_module_folder(folder.path());
   return {};
 }
 
-std::string transformer_folder(const std::string& folder) {
+ModelFolder& transformer_folder(ModelFolder& folder) {
   const std::vector<ModuleEntry> modules = read_module_list(folder);
-  return modules.empty() || modules[0].path.empty() ? folder : (fs::path(folder) / modules[0].path).string();
+  return modules.empty() ? folder : folder.below(modules[0].path);
 }
 
-bool holds_encoder(const std::string& folder) {
-  const JsonDocument document = read_config_json(require_model_file(transformer_folder(folder), "config.json"));
+bool holds_encoder(ModelFolder& folder) {
+  const auto config = transformer_folder(folder).require("config.json");
   const std::vector<std::string> known = encoder_architectures();
-  return std::find(known.begin(), known.end(), model_type_of(document)) != known.end();
-}
-
-DType stored_dtype(const Checkpoint& checkpoint) {
-  std::map<DType, size_t> bytes;
-  for (const std::string& name : checkpoint.names()) {
-    const TensorInfo& info = checkpoint.info(name);
-    if (info.dtype && is_float(*info.dtype) && *info.dtype != DType::f64) bytes[*info.dtype] += info.nbytes;
-  }
-  const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == bytes.end() ? DType::f32 : most->first;
+  return std::find(known.begin(), known.end(), model_type_of(*config)) != known.end();
 }
 
 }  // namespace lazuli

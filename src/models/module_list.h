@@ -1,10 +1,10 @@
-// Declares what the folder of a model says about itself: which modules it lists, and whether it holds an encoder.
+// Declares which modules a model's folder lists, and what the transformer among them is.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "lazuli/safetensors.h"
+#include "io/model_folder.h"
 
 namespace lazuli {
 
@@ -16,16 +16,12 @@ struct ModuleEntry {
 
 /// The entries of a folder's `modules.json`: Transformer, Pooling and what comes after them; none without the file. Throws IoError, and
 /// FormatError naming the entry and what was expected.
-std::vector<ModuleEntry> read_module_list(const std::string& folder);
+std::vector<ModuleEntry> read_module_list(ModelFolder& folder);
 
 /// Where the configuration and weights of the transformer are: the folder itself, or that of its first module.
-std::string transformer_folder(const std::string& folder);
+ModelFolder& transformer_folder(ModelFolder& folder);
 
 /// Whether the folder's configuration has the architecture of an encoder. Throws IoError and FormatError.
-bool holds_encoder(const std::string& folder);
-
-/// The dtype of most of the weights among f32, bf16 and f16; f32 where there are none of these. A model mapped in it takes no memory of its
-/// own.
-DType stored_dtype(const Checkpoint& checkpoint);
+bool holds_encoder(ModelFolder& folder);
 
 }  // namespace lazuli

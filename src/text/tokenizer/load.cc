@@ -1,3 +1,5 @@
+#include "text/tokenizer/load.h"
+
 #include <algorithm>
 #include <limits>
 #include <set>
@@ -111,19 +113,25 @@ fs::path file_of(const fs::path& path) {
 
 Tokenizer Tokenizer::load(const fs::path& path, const TokenizerOptions& options) {
   const fs::path file = file_of(path);
-  const JsonDocument json = JsonDocument::read(file.string());
+  ModelFolder folder(file.parent_path().string());
+  return load_tokenizer(folder, options, file.filename().string());
+}
+
+Tokenizer load_tokenizer(ModelFolder& folder, const TokenizerOptions& options, const std::string& name) {
+  // Nobody else asks for this file, and its text is far larger than what is made of it.
+  const JsonDocument json = JsonDocument::read(require_model_file(folder.path(), name));
   const JsonValue root = json.root();
   const JsonValue model = root.get("model");
   const auto added_node = root.find_set("added_tokens");
   const std::size_t count = count_of(model.find_set("vocab"));
   const std::size_t limit = tokenizer::id_limit(count + count_of(added_node));
-  const tokenizer::Settings settings = tokenizer::read_settings(file, root);
+  const tokenizer::Settings settings = tokenizer::read_settings(folder, root);
   const bool as_file = settings.kind == tokenizer::TokenizerClass::as_file;
 
   tokenizer::PreTokenizer pre_tokenizer =
       as_file ? tokenizer::read_pre_tokenizer(root.find_set("pre_tokenizer")) : tokenizer::class_pre_tokenizer(settings);
-  auto tables = std::make_shared<Tables>(as_file ? tokenizer::read_model(model, pre_tokenizer, limit)
-                                                 : tokenizer::class_model(settings, model, pre_tokenizer, limit));
+  auto tables = std::make_shared<Tokenizer::Tables>(as_file ? tokenizer::read_model(model, pre_tokenizer, limit)
+                                                            : tokenizer::class_model(settings, model, pre_tokenizer, limit));
   tables->pre_tokenizer = std::move(pre_tokenizer);
   tables->normalizer = as_file ? tokenizer::read_normalizer(root.find_set("normalizer")) : tokenizer::class_normalizer(settings, root);
   if (options.lower_case) tables->normalizer.lower_first();
@@ -143,15 +151,15 @@ Tokenizer Tokenizer::load(const fs::path& path, const TokenizerOptions& options)
   const auto id_of = [&](std::string_view token) { return tables->token_to_id(token).value_or(-1); };
   auto own = tokenizer::class_post_processor(settings, id_of, root);
   tables->post_processor = own ? *std::move(own) : tokenizer::read_post_processor(root.find_set("post_processor"), limit);
-  const auto id_named = [&](std::string_view name) -> std::optional<std::int32_t> {
-    const AddedToken* token = settings.find(name);
+  const auto id_named = [&](std::string_view key) -> std::optional<std::int32_t> {
+    const AddedToken* token = settings.find(key);
     return token == nullptr ? std::nullopt : tables->token_to_id(token->content);
   };
   tables->bos = id_named("bos_token");
   tables->pad = id_named("pad_token");
   if (const auto eos = id_named("eos_token")) tables->eos.push_back(*eos);
-  for (const char* name : {"generation_config.json", "config.json"}) {
-    if (const auto config = tokenizer::open_beside(file, name)) read_eos_ids(config->root(), tables->eos);
+  for (const char* beside : {"generation_config.json", "config.json"}) {
+    if (const auto config = folder.find(beside)) read_eos_ids(config->root(), tables->eos);
   }
   return Tokenizer(std::move(tables));
 }

@@ -13,7 +13,8 @@
 namespace lazuli::tokenizer {
 namespace {
 
-namespace fs = std::filesystem;
+// Lists of tokens, which may be long.
+constexpr std::size_t kListBytes = JsonDocument::kDefaultBytes;
 
 bool is_own_name(std::string_view key) { return std::find(std::begin(kTokenNames), std::end(kTokenNames), key) == std::end(kTokenNames); }
 
@@ -22,15 +23,15 @@ class TokenReader {
  public:
   explicit TokenReader(Settings& s) : s_(s) {}
 
-  void read(const std::optional<JsonDocument>& config, const fs::path& file, const JsonValue& root) {
+  void read(const JsonDocument* config, ModelFolder& folder, const JsonValue& root) {
     if (config) read_config(config->root());
     if (config && config->root().find("added_tokens_decoder")) {
       for (const JsonMember& m : config->root().get("added_tokens_decoder").as_object()) {
         s_.decoder.insert_or_assign(index_of(m), read_token(m.value, false));
       }
     } else {
-      if (const auto map = open_beside(file, "special_tokens_map.json")) read_map(map->root());
-      if (const auto added = open_beside(file, "added_tokens.json")) read_added(added->root());
+      if (const auto map = folder.find("special_tokens_map.json", kListBytes)) read_map(map->root());
+      if (const auto added = folder.find("added_tokens.json", kListBytes)) read_added(added->root());
       if (const auto tokens = root.find_set("added_tokens")) {
         for (const JsonValue& item : tokens->as_array()) {
           s_.decoder.insert_or_assign(item.get("id").as_int(), read_token(item, false));
@@ -225,7 +226,7 @@ class TokenReader {
 };
 
 /// right or left; the file's truncation is what counts where the configuration says nothing.
-bool cuts_left(const std::optional<JsonDocument>& config, const JsonValue& root) {
+bool cuts_left(const JsonDocument* config, const JsonValue& root) {
   if (const auto side = config ? config->root().find("truncation_side") : std::nullopt) {
     const std::string_view text = side->as_string();
     if (text != "left" && text != "right") side->fail(fmt::format("left or right expected, got '{}'", text));
@@ -264,21 +265,14 @@ AddedToken read_token(const JsonValue& value, bool special) {
   return token;
 }
 
-std::optional<JsonDocument> open_beside(const fs::path& file, const char* name) {
-  const fs::path path = file.parent_path() / name;
-  std::error_code error;
-  if (!fs::exists(path, error)) return std::nullopt;
-  return JsonDocument::read(path.string());
-}
-
-Settings read_settings(const fs::path& file, const JsonValue& root) {
+Settings read_settings(ModelFolder& folder, const JsonValue& root) {
   Settings s;
-  const auto config = open_beside(file, "tokenizer_config.json");
-  choose_class(s, config, open_beside(file, "config.json"), root);
+  const auto config = folder.find("tokenizer_config.json", kListBytes);
+  choose_class(s, config.get(), folder.find("config.json").get(), root);
   TokenReader reader(s);
-  reader.read(config, file, root);
+  reader.read(config.get(), folder, root);
   reader.finish(root);
-  s.cut_left = cuts_left(config, root);
+  s.cut_left = cuts_left(config.get(), root);
   if (!config) return s;
   const JsonValue c = config->root();
   s.do_lower_case = c.bool_or("do_lower_case", true);

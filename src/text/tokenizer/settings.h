@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "io/model_folder.h"
 #include "text/tokenizer/added_tokens.h"
 
 namespace lazuli::tokenizer {
@@ -46,18 +46,15 @@ struct Settings {
   const AddedToken* find(std::string_view name) const;
 };
 
-/// Reads the files beside `file`, whose content is `root`. Throws IoError, and FormatError naming the file and what was expected there.
-Settings read_settings(const std::filesystem::path& file, const JsonValue& root);
+/// Reads the files of `folder` beside tokenizer.json, whose content is `root`. Throws IoError, and FormatError naming the file and what was
+/// expected there.
+Settings read_settings(ModelFolder& folder, const JsonValue& root);
 
-/// Sets the class that AutoTokenizer of transformers takes, by tokenizer_config.json, config.json and tokenizer.json, `root`. Throws
-/// FormatError for a class that builds a tokenizer anew in a way that is not supported.
-void choose_class(Settings& settings, const std::optional<JsonDocument>& config, const std::optional<JsonDocument>& model,
-                  const JsonValue& root);
+/// Sets the class that AutoTokenizer of transformers takes, by tokenizer_config.json, config.json (null without) and tokenizer.json,
+/// `root`. Throws FormatError for a class that builds a tokenizer anew in a way that is not supported.
+void choose_class(Settings& settings, const JsonDocument* config, const JsonDocument* model, const JsonValue& root);
 
 /// A token as a string, or as an object with its content and flags. `special` is what it is when the object does not say.
 AddedToken read_token(const JsonValue& value, bool special);
-
-/// A file beside another; nothing when it is not there.
-std::optional<JsonDocument> open_beside(const std::filesystem::path& file, const char* name);
 
 }  // namespace lazuli::tokenizer

@@ -106,15 +106,15 @@ std::string_view class_for(std::string_view model_type, std::string_view declare
 
 }  // namespace
 
-void choose_class(Settings& s, const std::optional<JsonDocument>& config, const std::optional<JsonDocument>& model, const JsonValue& root) {
-  const auto text_of = [](const std::optional<JsonDocument>& file, std::string_view key) {
-    return file && file->root().is_object() ? file->root().string_or(key, "") : std::string();
+void choose_class(Settings& s, const JsonDocument* config, const JsonDocument* model, const JsonValue& root) {
+  const auto text_of = [](const JsonDocument* file, std::string_view key) {
+    return file != nullptr && file->root().is_object() ? file->root().string_or(key, "") : std::string();
   };
   std::string declared = text_of(config, "tokenizer_class");
-  const JsonDocument* place = declared.empty() ? nullptr : &*config;
+  const JsonDocument* place = declared.empty() ? nullptr : config;
   if (declared.empty()) {
     declared = text_of(model, "tokenizer_class");
-    if (!declared.empty()) place = &*model;
+    if (!declared.empty()) place = model;
   }
   s.class_name = std::string(class_for(text_of(model, "model_type"), declared, root));
   for (const auto& [name, kind] : kClasses) {
