@@ -80,8 +80,8 @@ endif()
 set(LAZULI_ALONE
     src/backend/cpu/linear_cross_entropy.cc src/backend/cpu/quantized_linear.cc src/backend/cpu/sdpa_operands.cc
     src/backend/cpu/tile_io.cc src/backend/cuda/linear_cross_entropy.cc src/base/trace.cc
-    src/io/tokenizer/added_tokens.cc src/io/tokenizer/load_normalizer.cc
-    src/io/tokenizer/load_pre_tokenizer.cc src/io/tokenizer/unicode.cc src/models/mpnet.cc src/nn/adapter_targets.cc)
+    src/text/tokenizer/added_tokens.cc src/text/tokenizer/load_normalizer.cc
+    src/text/tokenizer/load_pre_tokenizer.cc src/text/tokenizer/unicode.cc src/models/mpnet.cc src/nn/adapter_targets.cc)
 function(lazuli_unity target)
   if(NOT LAZULI_UNITY)
     return()
@@ -115,6 +115,5 @@ endfunction()
 # A program of this project: links the whole static library and may include internal headers.
 function(lazuli_program target)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(${target} PRIVATE lazuli lazuli_settings fmt::fmt nlohmann_json::nlohmann_json simdjson::simdjson hwy::hwy
-                                          DNNL::dnnl)
+  target_link_libraries(${target} PRIVATE lazuli lazuli_settings fmt::fmt simdjson::simdjson hwy::hwy DNNL::dnnl)
 endfunction()

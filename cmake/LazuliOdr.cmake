@@ -7,7 +7,7 @@ if(LAZULI_ODR)
   endif()
   add_library(lazuli_odr_objects OBJECT EXCLUDE_FROM_ALL ${LAZULI_SOURCES} ${LAZULI_KERNEL_SOURCE} ${LAZULI_CLI_SOURCES})
   target_include_directories(lazuli_odr_objects PRIVATE include src)
-  target_link_libraries(lazuli_odr_objects PRIVATE lazuli_settings ${LAZULI_DEPENDENCIES} nlohmann_json::nlohmann_json)
+  target_link_libraries(lazuli_odr_objects PRIVATE lazuli_settings ${LAZULI_DEPENDENCIES})
   target_compile_options(lazuli_odr_objects PRIVATE -flto -fno-fat-lto-objects)
   lazuli_unity(lazuli_odr_objects)
   add_custom_target(

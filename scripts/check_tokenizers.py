@@ -2,7 +2,7 @@
 """Compares Lazuli's tokenizer with the `tokenizers` package on tokenizers of every kind, and writes the golden files of the C++ tests.
 
   check_tokenizers.py [--program build/release/bin/lazuli_tests]   compares ids, decoded text and speed on tens of thousands of strings
-  check_tokenizers.py --write-fixtures                             rewrites tests/io/tokenizer_data
+  check_tokenizers.py --write-fixtures                             rewrites tests/text/tokenizer_data
 
 Needs the package tokenizers; --venv names a virtual environment with it, which is made, from PyPI, if it is not there.
 """
@@ -19,7 +19,7 @@ import time
 from tokenizer_strings import is_of_unicode_14, strings
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-DATA = ROOT / "tests" / "io" / "tokenizer_data"
+DATA = ROOT / "tests" / "text" / "tokenizer_data"
 PYCODER = ROOT / "models" / "pycoder-16m" / "tokenizer.json"
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build ccache mold                                         # tools
   libdnnl-dev ocl-icd-opencl-dev libhwy-dev                                 # matrix products and SIMD
-  libutf8proc-dev libpcre2-dev libsimdjson-dev nlohmann-json3-dev           # text and JSON
+  libutf8proc-dev libpcre2-dev libsimdjson-dev                              # text and JSON
   libcli11-dev libfmt-dev                                                   # the program
   libgtest-dev libgmock-dev libbenchmark-dev                                # tests and benchmarks
 )

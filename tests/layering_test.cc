@@ -15,23 +15,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Folders on one line may not include each other.
+// Folders within one pair of braces may not include each other.
 const std::vector<std::vector<std::string>> kOrder = {
-    {"base"},
-    {"tensor"},
-    {"io"},
-    {"graph"},
-    {"autograd"},
-    {"passes"},
-    {"backend"},
-    {"plan"},
-    {"exec"},
-    {"nn"},
-    {"quant"},
-    {"models"},
-    {"train", "generate", "embed"},
-    {"explain"},
-    {"cli"},
+    {"base"},    {"tensor"}, {"io"},   {"text"}, {"graph"}, {"autograd"}, {"passes"},
+    {"backend"}, {"plan"},   {"exec"}, {"nn"},   {"quant"}, {"models"},   {"train", "generate", "embed"},
+    {"explain"}, {"cli"},
 };
 
 std::optional<std::size_t> level_of(const std::string& folder) {

@@ -17,6 +17,8 @@
 
 namespace lazuli {
 
+class ModelFolder;
+
 /// The ids of a text, cut to the model's maximum length.
 struct EmbeddingTokens {
   std::vector<int32_t> ids;  ///< special tokens included
@@ -48,7 +50,7 @@ class EmbeddingModel {
   /// Reads `modules.json` and what it names: Transformer, Pooling, Dense and Normalize. A folder without it gives the mean of the tokens'
   /// states. Throws IoError, and FormatError naming the file and what was expected, for other modules too. `quantization`: of
   /// the encoder, as load_model says.
-  static std::shared_ptr<const EmbeddingModel> load(const std::string& folder, DType dtype = DType::f32,
+  static std::shared_ptr<const EmbeddingModel> load(const std::string& path, DType dtype = DType::f32,
                                                     Quantization quantization = Quantization::none);
   EmbeddingModel(const EmbeddingModel&) = delete;
   EmbeddingModel& operator=(const EmbeddingModel&) = delete;
@@ -87,6 +89,7 @@ class EmbeddingModel {
 
  private:
   struct Impl;
+  friend std::shared_ptr<const EmbeddingModel> load_embedding_model(ModelFolder& folder, DType dtype, Quantization quantization);
   explicit EmbeddingModel(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

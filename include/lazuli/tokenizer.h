@@ -14,6 +14,8 @@
 
 namespace lazuli {
 
+class ModelFolder;
+
 /// Ids and, for each, the segment it belongs to: 0 but for the second text of a pair, where the file says so.
 struct TokenizedText {
   std::vector<std::int32_t> ids;       ///< tokens
@@ -90,6 +92,7 @@ class Tokenizer {
  private:
   struct Tables;
   class TextEncoder;
+  friend Tokenizer load_tokenizer(ModelFolder& folder, const TokenizerOptions& options, const std::string& name);
   explicit Tokenizer(std::shared_ptr<const Tables> tables);
 
   std::shared_ptr<const Tables> tables_;

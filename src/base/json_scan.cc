@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/utf8.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
@@ -19,38 +20,6 @@ namespace {
 constexpr size_t kEscape = 6;  // of \u and four digits
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-/// Bytes of the character at the start of `text`; 0 when these bytes are no UTF-8.
-size_t character_length(std::string_view text) {
-  const auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  // What is longer than it needs to be, a surrogate, or beyond U+10FFFF shows in the second byte.
-  const unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-  const unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-  if (first < 0xc2 || first > 0xf4 || byte(1) < low || byte(1) > high) return 0;
-  for (size_t at = 2; at < length; ++at) {
-    if (byte(at) < 0x80 || byte(at) > 0xbf) return 0;
-  }
-  return length;
-}
-
-void append_utf8(std::string& out, uint32_t code) {
-  const auto put = [&](uint32_t byte) { out.push_back(static_cast<char>(byte)); };
-  if (code < 0x80) return put(code);
-  if (code < 0x800) {
-    put(0xc0 | code >> 6);
-  } else if (code < 0x10000) {
-    put(0xe0 | code >> 12);
-    put(0x80 | (code >> 6 & 0x3f));
-  } else {
-    put(0xf0 | code >> 18);
-    put(0x80 | (code >> 12 & 0x3f));
-    put(0x80 | (code >> 6 & 0x3f));
-  }
-  put(0x80 | (code & 0x3f));
-}
 
 /// Of an escape \uXXXX at the start of `text`.
 std::optional<uint32_t> escaped_unit(std::string_view text) {
@@ -132,7 +101,7 @@ class Scanner {
   [[noreturn]] void fail(std::string_view expected) const {
     std::string got = "the end of the text";
     if (at_ < text_.size()) {
-      const size_t length = character_length(text_.substr(at_));
+      const size_t length = utf8_length(text_.substr(at_));
       const auto byte = static_cast<unsigned char>(text_[at_]);
       const bool shown = length > 0 && byte >= 0x20;
       got = shown ? fmt::format("'{}'", text_.substr(at_, length)) : fmt::format("byte 0x{:02x}", byte);
@@ -274,7 +243,7 @@ class Scanner {
         odd = escape() || odd;
         continue;
       }
-      const size_t length = character_length(text_.substr(at_));
+      const size_t length = utf8_length(text_.substr(at_));
       if (length == 0) fail("UTF-8");
       at_ += length;
     }

@@ -1,15 +1,53 @@
-// Implements JsonWriter; nlohmann-json formats strings and numbers, and only here.
+// Implements JsonWriter.
 #include "base/json_writer.h"
 
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
 
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "base/utf8.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
 
 namespace {
 
-std::string dump(const nlohmann::json& scalar) { return scalar.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+void append_escaped(std::string& out, char c) {
+  constexpr std::string_view named = "\"\\\b\f\n\r\t", names = "\"\\bfnrt";
+  if (const size_t at = named.find(c); at != std::string_view::npos) {
+    out += '\\';
+    out += names[at];
+  } else if (static_cast<unsigned char>(c) < 0x20) {
+    out += fmt::format("\\u{:04x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+  } else {
+    out += c;
+  }
+}
+
+std::string quoted(std::string_view text) {
+  std::string storage;
+  std::string out = "\"";
+  for (const char c : repaired(text, storage)) append_escaped(out, c);
+  return out += '"';
+}
+
+/// The shortest text that reads back as the number, with a point or an exponent, so that it stays no integer.
+std::string number_text(double number) {
+  if (!std::isfinite(number)) return "null";
+  constexpr int low = -4, high = 14;  // exponents of numbers that are written without one
+  std::array<char, 40> buffer;
+  const auto written = [&](std::chars_format format) {
+    const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number, format).ptr;
+    return std::string(buffer.data(), end);
+  };
+  std::string text = written(std::chars_format::scientific);
+  const int exponent = std::stoi(text.substr(text.find('e') + 1));
+  if (exponent < low || exponent > high) return text;
+  text = written(std::chars_format::fixed);
+  return text.find('.') == std::string::npos ? text + ".0" : text;
+}
 
 }  // namespace
 
@@ -56,7 +94,7 @@ JsonWriter& JsonWriter::end(char close) {
 JsonWriter& JsonWriter::key(std::string_view name) {
   if (levels_.empty() || levels_.back().open != '{' || after_key_) throw ValueError("json: a key outside an object");
   next_item(levels_.back());
-  text_ += dump(name);
+  text_ += quoted(name);
   text_ += indent_ > 0 ? ": " : ":";
   after_key_ = true;
   return *this;
@@ -64,12 +102,12 @@ JsonWriter& JsonWriter::key(std::string_view name) {
 
 JsonWriter& JsonWriter::value(std::string_view text) {
   before_value();
-  text_ += dump(text);
+  text_ += quoted(text);
   return *this;
 }
 JsonWriter& JsonWriter::value(double number) {
   before_value();
-  text_ += dump(number);
+  text_ += number_text(number);
   return *this;
 }
 JsonWriter& JsonWriter::value(std::nullptr_t) {

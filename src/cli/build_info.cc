@@ -8,7 +8,6 @@
 
 #include <CLI/Version.hpp>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <oneapi/dnnl/dnnl.hpp>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -54,7 +53,6 @@ BuildInfo build_info() {
       {"highway", fmt::format("{}.{}.{}", HWY_MAJOR, HWY_MINOR, HWY_PATCH)},
       {"simdjson", fmt::format("{}.{}.{}", int{simdjson::SIMDJSON_VERSION_MAJOR}, int{simdjson::SIMDJSON_VERSION_MINOR},
                                int{simdjson::SIMDJSON_VERSION_REVISION})},
-      {"nlohmann-json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
       {"fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
       {"CLI11", CLI11_VERSION},
       {"utf8proc", utf8proc_version()},

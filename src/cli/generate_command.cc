@@ -32,11 +32,7 @@ struct GenerateFlags {
   bool ignore_eos = false;
 };
 
-std::string read_prompt(const std::string& text) {
-  if (text == "-") return read_text_input(text);
-  require_utf8("--prompt", text);
-  return text;
-}
+std::string read_prompt(const std::string& text) { return text == "-" ? read_text_input(text) : text; }
 
 GenerateOptions options_of(const GenerateFlags& flags, const Common& common) {
   GenerateOptions options;
@@ -49,7 +45,6 @@ GenerateOptions options_of(const GenerateFlags& flags, const Common& common) {
   options.sampler.seed = static_cast<uint64_t>(common.seed);
   for (const std::string& stop : flags.stop) {
     if (stop.empty()) throw UsageError("--stop: a text of at least one character is expected");
-    require_utf8("--stop", stop);
   }
   options.stop = flags.stop;
   options.stop_at_eos = !flags.ignore_eos;

@@ -18,12 +18,6 @@ std::string read_text_input(const std::string& path) {
   return std::move(decoded.text);
 }
 
-void require_utf8(std::string_view option, std::string_view text) {
-  const size_t at = utf8_end(text);
-  if (at == text.size()) return;
-  throw UsageError(fmt::format("{}: UTF-8 expected, got the byte {:#04x} at offset {}", option, static_cast<unsigned char>(text[at]), at));
-}
-
 std::vector<std::string> split_names(std::string_view option, std::string_view text) {
   std::vector<std::string> names;
   while (!text.empty()) {

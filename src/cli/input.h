@@ -11,9 +11,6 @@ namespace lazuli::cli {
 /// FormatError.
 std::string read_text_input(const std::string& path);
 
-/// Throws UsageError, which names the option and the first byte that is not UTF-8.
-void require_utf8(std::string_view option, std::string_view text);
-
 /// Names between commas. Throws UsageError, which names the option, where there is none.
 std::vector<std::string> split_names(std::string_view option, std::string_view text);
 

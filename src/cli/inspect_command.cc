@@ -14,7 +14,7 @@
 #include "cli/human.h"
 #include "explain/memory_estimate.h"
 #include "lazuli/safetensors.h"
-#include "models/model_folder.h"
+#include "models/module_list.h"
 #include "models/weights.h"
 
 namespace lazuli::cli {
@@ -32,27 +32,24 @@ struct InspectFlags {
 
 /// What was found.
 struct Contents {
-  Checkpoint checkpoint;
-  std::optional<JsonDocument> config;
+  std::shared_ptr<const Checkpoint> checkpoint;
+  std::shared_ptr<const JsonDocument> config;
   uint64_t parameters = 0, bytes = 0;
   std::map<std::string, uint64_t> bytes_of_dtype;
   std::optional<MemoryEstimate> memory;
   std::string why_no_memory;
 };
 
-std::string joined(const std::string& folder, const char* name) { return (fs::path(folder) / name).string(); }
-
-Contents read_contents(const std::string& path) {
-  const bool is_folder = fs::is_directory(path);
-  const std::string folder = is_folder ? transformer_folder(path) : path;
-  const std::string adapter = joined(folder, "adapter_model.safetensors");
-  const bool is_adapter = is_folder && fs::exists(adapter) && !fs::exists(joined(folder, "config.json"));
+Contents read_contents(ModelFolder& path) {
+  const bool is_folder = fs::is_directory(path.path());
+  ModelFolder& folder = is_folder ? transformer_folder(path) : path;
+  const std::string_view adapter = "adapter_model.safetensors";
+  const bool is_adapter = is_folder && folder.has(adapter) && !folder.has("config.json");
   Contents c;
-  c.checkpoint = Checkpoint::open(is_adapter ? adapter : folder);
-  const std::string config = joined(folder, is_adapter ? "adapter_config.json" : "config.json");
-  if (is_folder && fs::exists(config)) c.config = JsonDocument::read(config);
-  for (const std::string& name : c.checkpoint.names()) {
-    const TensorInfo& info = c.checkpoint.info(name);
+  c.checkpoint = is_adapter ? std::make_shared<const Checkpoint>(Checkpoint::open(folder.path_of(adapter))) : folder.checkpoint();
+  if (is_folder) c.config = folder.find(is_adapter ? "adapter_config.json" : "config.json");
+  for (const std::string& name : c.checkpoint->names()) {
+    const TensorInfo& info = c.checkpoint->info(name);
     c.parameters += static_cast<uint64_t>(info.shape.numel());
     c.bytes += info.nbytes;
     c.bytes_of_dtype[info.dtype_name] += info.nbytes;
@@ -69,11 +66,11 @@ std::string dtypes_text(const Contents& c) {
 /// Weights in the dtype of their files are mapped; in another one they take memory, which looking at a model should not need much of.
 DType dtype_to_plan(const Contents& c, DType wanted) {
   if (c.parameters * size_of(wanted) <= memory_available() / 2) return wanted;
-  const DType stored = stored_dtype(c.checkpoint);
+  const DType stored = stored_dtype(*c.checkpoint);
   return stored == DType::f32 ? wanted : stored;
 }
 
-void estimate(const InspectFlags& flags, const Common& common, Contents& c) {
+void estimate(ModelFolder& folder, const InspectFlags& flags, const Common& common, Contents& c) {
   const std::string type = c.config && c.config->root().is_object() ? c.config->root().string_or("model_type", "") : "";
   std::vector<std::string> known = architectures();
   const std::vector<std::string> encoders = encoder_architectures();
@@ -83,11 +80,11 @@ void estimate(const InspectFlags& flags, const Common& common, Contents& c) {
     c.why_no_memory = "no config.json of a model";
   } else if (std::find(known.begin(), known.end(), type) == known.end()) {
     c.why_no_memory = fmt::format("'{}' is none of {}", type, fmt::join(known, ", "));
-  } else if (encoder && !fs::exists(joined(transformer_folder(flags.path), "tokenizer.json"))) {
+  } else if (encoder && !transformer_folder(folder).has("tokenizer.json")) {
     c.why_no_memory = "an encoder without tokenizer.json makes no embeddings";
   } else {
     const WithoutValues plans_only;
-    const AnyModel model = AnyModel::load(flags.path, dtype_to_plan(c, common.dtype), parse_quantization(flags.quantize));
+    const AnyModel model = AnyModel::load(folder, dtype_to_plan(c, common.dtype), parse_quantization(flags.quantize));
     c.memory = estimate_memory(model, flags.estimate, common.device);
   }
 }
@@ -130,12 +127,12 @@ std::string as_json(const InspectFlags& flags, const Contents& c) {
   JsonWriter w;
   w.begin_object().field("path", flags.path).field("parameters", c.parameters).field("bytes", c.bytes);
   w.key("files").begin_array();
-  for (const SafetensorsFile& file : c.checkpoint.files()) w.value(file.path());
+  for (const SafetensorsFile& file : c.checkpoint->files()) w.value(file.path());
   w.end_array().key("dtypes").begin_object();
   for (const auto& [dtype, bytes] : c.bytes_of_dtype) w.field(dtype, bytes);
   w.end_object().key("metadata").begin_object();
   std::map<std::string, std::string> metadata;
-  for (const SafetensorsFile& file : c.checkpoint.files()) metadata.insert(file.metadata().begin(), file.metadata().end());
+  for (const SafetensorsFile& file : c.checkpoint->files()) metadata.insert(file.metadata().begin(), file.metadata().end());
   for (const auto& [key, value] : metadata) w.field(key, value);
   w.end_object().key("config");
   if (c.config) {
@@ -144,7 +141,7 @@ std::string as_json(const InspectFlags& flags, const Contents& c) {
     w.value(nullptr);
   }
   write_memory(w, c);
-  if (!flags.summary) write_tensors(w, c.checkpoint);
+  if (!flags.summary) write_tensors(w, *c.checkpoint);
   w.end_object();
   return w.text();
 }
@@ -191,9 +188,9 @@ std::string as_text(const InspectFlags& flags, const Contents& c) {
   Lines out;
   auto to = std::back_inserter(out);
   fmt::format_to(to, "{}: {} parameters in {} tensors, {} in {} file{} ({})\n", flags.path, human_count(static_cast<double>(c.parameters)),
-                 c.checkpoint.names().size(), human_bytes(static_cast<double>(c.bytes)), c.checkpoint.files().size(),
-                 c.checkpoint.files().size() == 1 ? "" : "s", dtypes_text(c));
-  if (!flags.summary) tensor_lines(out, c.checkpoint);
+                 c.checkpoint->names().size(), human_bytes(static_cast<double>(c.bytes)), c.checkpoint->files().size(),
+                 c.checkpoint->files().size() == 1 ? "" : "s", dtypes_text(c));
+  if (!flags.summary) tensor_lines(out, *c.checkpoint);
   if (c.config && c.config->root().is_object()) {
     fmt::format_to(to, "configuration\n");
     config_lines(out, c.config->root());
@@ -207,8 +204,9 @@ std::string as_text(const InspectFlags& flags, const Contents& c) {
 }
 
 int run_inspect(const InspectFlags& flags, const Common& common) {
-  Contents c = read_contents(flags.path);
-  estimate(flags, common, c);
+  ModelFolder folder(flags.path);
+  Contents c = read_contents(folder);
+  estimate(folder, flags, common, c);
   if (common.json) {
     print_json(as_json(flags, c));
   } else {

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <type_traits>
 
+#include "base/utf8.h"
 #include "cli/build_info.h"
 #include "cli/human.h"
 #include "cli/option_text.h"
@@ -56,6 +57,15 @@ CLI::Validator not_empty(const std::string& what) {
                         "");
 }
 
+CLI::Validator utf8() {
+  auto check = [](const std::string& text) {
+    const size_t at = utf8_end(text);
+    if (at == text.size()) return std::string();
+    return fmt::format("UTF-8 expected, got the byte {:#04x} at offset {}", static_cast<unsigned char>(text[at]), at);
+  };
+  return CLI::Validator(check, "");
+}
+
 void add_option(CLI::App& app, const Option& option, const char* group) {
   if (bool* const* flag = std::get_if<bool*>(&option.target)) {
     app.add_flag(option.name, **flag, option.help)->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -85,6 +95,8 @@ void add_option(CLI::App& app, const Option& option, const char* group) {
   } else if (option.value != "TEXT") {
     added->check(not_empty(placeholder(option)));
   }
+  // Also of an option that does not say what its value is called.
+  if (placeholder(option) == "TEXT") added->check(utf8());
 }
 
 DType dtype_by_name(const std::string& name) { return name == "bf16" ? DType::bf16 : name == "f16" ? DType::f16 : DType::f32; }

@@ -11,7 +11,6 @@
 #include "cli/command.h"
 #include "cli/data_line.h"
 #include "cli/embedding.h"
-#include "cli/input.h"
 #include "embed/text_list.h"
 #include "lazuli/determinism.h"
 
@@ -78,7 +77,6 @@ void print_hits(const SimilarFlags& flags, const Common& common, const std::vect
 
 int run_similar(const SimilarFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
-  require_utf8("--query", flags.query);
   DataReport data;
   const std::vector<std::string> texts = read_texts(flags.input, TextFormat::automatic, data);
   Embedder embedder = load_embedder(flags.model, flags.adapter_path, parse_quantization(flags.quantize), common);

@@ -22,9 +22,7 @@ struct TokenizeFlags {
 
 std::string text_of(const TokenizeFlags& flags) {
   if (flags.text.empty() == flags.input.empty()) throw UsageError("one of --text and --input is expected (see lazuli tokenize --help)");
-  if (!flags.input.empty()) return read_text_input(flags.input);
-  require_utf8("--text", flags.text);
-  return flags.text;
+  return flags.input.empty() ? flags.text : read_text_input(flags.input);
 }
 
 /// Integers with blanks, commas or brackets between them.

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "io/model_folder.h"
 #include "lazuli/embed.h"
 #include "lazuli/model.h"
 
@@ -16,7 +17,8 @@ class AnyModel {
   AnyModel(std::shared_ptr<const LanguageModel> model) : language_(std::move(model)) {}
   AnyModel(std::shared_ptr<const EmbeddingModel> model) : embedding_(std::move(model)) {}
   /// What the folder holds. Throws IoError and FormatError.
-  static AnyModel load(const std::string& folder, DType dtype = DType::f32, Quantization quantization = Quantization::none);
+  static AnyModel load(const std::string& path, DType dtype = DType::f32, Quantization quantization = Quantization::none);
+  static AnyModel load(ModelFolder& folder, DType dtype, Quantization quantization);
 
   /// One of these two is null.
   const std::shared_ptr<const LanguageModel>& language() const { return language_; }

@@ -7,6 +7,8 @@
 #include "lazuli/embed.h"
 #include "lazuli/error.h"
 #include "lazuli/ops.h"
+#include "models/module_list.h"
+#include "text/tokenizer/load.h"
 
 namespace lazuli {
 
@@ -19,9 +21,15 @@ struct EmbeddingModel::Impl {
 EmbeddingModel::EmbeddingModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 EmbeddingModel::~EmbeddingModel() = default;
 
-std::shared_ptr<const EmbeddingModel> EmbeddingModel::load(const std::string& folder, DType dtype, Quantization quantization) {
+std::shared_ptr<const EmbeddingModel> EmbeddingModel::load(const std::string& path, DType dtype, Quantization quantization) {
+  ModelFolder folder(path);
+  return load_embedding_model(folder, dtype, quantization);
+}
+
+std::shared_ptr<const EmbeddingModel> load_embedding_model(ModelFolder& folder, DType dtype, Quantization quantization) {
+  using Impl = EmbeddingModel::Impl;
   Modules modules = Modules::read(folder, dtype, quantization);
-  Tokenizer tokenizer = Tokenizer::load(modules.encoder_folder, {.lower_case = modules.lower_case});
+  Tokenizer tokenizer = load_tokenizer(transformer_folder(folder), {.lower_case = modules.lower_case});
   return std::shared_ptr<const EmbeddingModel>(new EmbeddingModel(std::make_unique<Impl>(std::move(modules), std::move(tokenizer))));
 }
 

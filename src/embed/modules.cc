@@ -4,22 +4,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "base/json.h"
 #include "embed/transformer_settings.h"
-#include "io/model_files.h"
 #include "lazuli/error.h"
-#include "models/model_folder.h"
+#include "models/module_list.h"
+#include "models/registry.h"
 #include "models/weights.h"
 #include "nn/unit_rows.h"
 
 namespace lazuli {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr int64_t kMaxSize = int64_t{1} << 24;
 
@@ -38,9 +35,9 @@ LazyTensor identity(const LazyTensor& x, Where) { return x; }
 
 class Dense : public VectorModule {
  public:
-  Dense(const fs::path& folder, int64_t in) {
-    const JsonDocument document = JsonDocument::read(require_model_file(folder.string(), "config.json"), kConfigLimit);
-    const JsonValue root = document.root();
+  Dense(ModelFolder& folder, int64_t in) {
+    const auto document = folder.require("config.json");
+    const JsonValue root = document->root();
     if (const int64_t size = root.get("in_features").as_int(); size != in) {
       root.get("in_features").fail(fmt::format("{}, the size of the vectors before it, expected, got {}", in, size));
     }
@@ -48,7 +45,7 @@ class Dense : public VectorModule {
     if (out < 1 || out > kMaxSize) root.get("out_features").fail(fmt::format("a number from 1 to {} expected, got {}", kMaxSize, out));
     need_sentence_embedding(root);
     activation_ = activation_of(root);
-    WeightReader weights(folder.string(), DType::f32);
+    WeightReader weights(folder, DType::f32);
     Tensor weight = weights.take("linear.weight", {out, in}, "out_features, in_features");
     linear_ = Linear(std::move(weight), root.bool_or("bias", true) ? weights.take("linear.bias", {out}, "out_features") : Tensor());
     residual_ = root.bool_or("use_residual", false);
@@ -80,11 +77,10 @@ class Dense : public VectorModule {
   Activation activation_ = nullptr;
 };
 
-void read_encoder(const fs::path& folder, DType dtype, Quantization quantization, Modules& m) {
-  m.encoder_folder = folder.string();
-  m.encoder = load_encoder(m.encoder_folder, dtype, quantization);
+void read_encoder(ModelFolder& folder, DType dtype, Quantization quantization, Modules& m) {
+  m.encoder = load_encoder(folder, dtype, quantization);
   m.dimensions = m.encoder->info().hidden_size;
-  const TransformerSettings settings = TransformerSettings::read(m.encoder_folder, m.encoder->info().context);
+  const TransformerSettings settings = TransformerSettings::read(folder, m.encoder->info().context);
   m.max_seq_length = settings.max_seq_length;
   m.lower_case = settings.lower_case;
 }
@@ -99,9 +95,9 @@ class Truncate : public VectorModule {
   int64_t size_;
 };
 
-void read_prompts(const fs::path& folder, Modules& m) {
+void read_prompts(ModelFolder& folder, Modules& m) {
   m.prompts = {{"query", ""}, {"document", ""}};  // which every model of sentence-transformers has
-  const auto document = read_if_there(folder / "config_sentence_transformers.json");
+  const auto document = folder.find("config_sentence_transformers.json");
   if (!document) return;
   const JsonValue root = document->root();
   if (const std::string type = root.string_or("model_type", "SentenceTransformer"); type != "SentenceTransformer") {
@@ -131,33 +127,33 @@ void read_prompts(const fs::path& folder, Modules& m) {
 }
 
 /// Normalize has a file since sentence-transformers 5.
-void check_names(const fs::path& path) {
-  const auto document = read_if_there(path);
+void check_names(ModelFolder& folder) {
+  const auto document = folder.find("config.json");
   if (document) need_sentence_embedding(document->root());
 }
 
-void read_module(const ModuleEntry& entry, const fs::path& folder, DType dtype, Quantization quantization, Modules& m) {
+void read_module(const ModuleEntry& entry, ModelFolder& folder, DType dtype, Quantization quantization, Modules& m) {
   if (entry.kind == "Transformer") {
     read_encoder(folder, dtype, quantization, m);
   } else if (entry.kind == "Pooling") {
-    m.pooling = Pooling::read(require_model_file(folder.string(), "config.json"), m.dimensions);
+    m.pooling = Pooling::read(folder, m.dimensions);
     m.dimensions *= static_cast<int64_t>(m.pooling.modes.size());
   } else if (entry.kind == "Dense") {
     auto dense = std::make_unique<Dense>(folder, m.dimensions);
     m.dimensions = dense->out_size();
     m.after.push_back(std::move(dense));
   } else {
-    check_names(folder / "config.json");
+    check_names(folder);
     m.after.push_back(std::make_unique<Normalize>());
   }
 }
 
 }  // namespace
 
-Modules Modules::read(const std::string& folder, DType dtype, Quantization quantization) {
+Modules Modules::read(ModelFolder& folder, DType dtype, Quantization quantization) {
   Modules m;
   const std::vector<ModuleEntry> entries = read_module_list(folder);
-  for (const ModuleEntry& entry : entries) read_module(entry, fs::path(folder) / entry.path, dtype, quantization, m);
+  for (const ModuleEntry& entry : entries) read_module(entry, folder.below(entry.path), dtype, quantization, m);
   if (entries.empty()) read_encoder(folder, dtype, quantization, m);
   read_prompts(folder, m);
   return m;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "embed/pooling.h"
+#include "io/model_folder.h"
 #include "lazuli/embed.h"
 #include "lazuli/encoder.h"
 #include "lazuli/nn.h"
@@ -23,7 +24,6 @@ class VectorModule {
 
 struct Modules {
   std::shared_ptr<const Encoder> encoder;
-  std::string encoder_folder;  ///< where its tokenizer is
   Pooling pooling;
   std::vector<std::unique_ptr<const VectorModule>> after;
   int64_t dimensions = 0;
@@ -34,7 +34,10 @@ struct Modules {
   std::string default_prompt;  ///< its name; empty: none
 
   /// Throws IoError, and FormatError naming the file and what was expected.
-  static Modules read(const std::string& folder, DType dtype, Quantization quantization);
+  static Modules read(ModelFolder& folder, DType dtype, Quantization quantization);
 };
+
+/// As EmbeddingModel::load, from a folder that is open.
+std::shared_ptr<const EmbeddingModel> load_embedding_model(ModelFolder& folder, DType dtype, Quantization quantization);
 
 }  // namespace lazuli

@@ -72,9 +72,9 @@ LazyTensor state_of_largest(const LazyTensor& states, const LazyTensor& score) {
 
 }  // namespace
 
-Pooling Pooling::read(const std::string& path, int64_t states) {
-  const JsonDocument document = JsonDocument::read(path, size_t{1} << 20);
-  const JsonValue root = document.root();
+Pooling Pooling::read(ModelFolder& folder, int64_t states) {
+  const auto document = folder.require("config.json");
+  const JsonValue root = document->root();
   Pooling pooling;
   pooling.modes = read_modes(root);
   pooling.include_prompt = root.bool_or("include_prompt", true);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "io/model_folder.h"
 #include "lazuli/lazy_tensor.h"
 
 namespace lazuli {
@@ -14,9 +15,9 @@ struct Pooling {
   std::vector<PoolingMode> modes = {PoolingMode::mean};  ///< their vectors are joined in this order
   bool include_prompt = true;
 
-  /// Reads the `config.json` of sentence-transformers' Pooling, with a flag for each mode or with their names. Throws IoError, and
-  /// FormatError when a mode is unknown or `states` is not the size the file has.
-  static Pooling read(const std::string& path, int64_t states);
+  /// Reads the `config.json` of sentence-transformers' Pooling in its folder, with a flag for each mode or with their names. Throws
+  /// IoError, and FormatError when a mode is unknown or `states` is not the size the file has.
+  static Pooling read(ModelFolder& folder, int64_t states);
 
   /// states (batch, tokens, size) and mask (batch, tokens) bool -> (batch, modes * size) f32. A row whose mask has nothing gives zeros,
   /// except for cls, max and lasttoken, which are not defined there.

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -15,8 +14,6 @@
 namespace lazuli {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr const char* kNames[] = {"sentence_bert_config.json",      "sentence_roberta_config.json", "sentence_distilbert_config.json",
                                   "sentence_camembert_config.json", "sentence_albert_config.json",  "sentence_xlm-roberta_config.json",
@@ -107,17 +104,11 @@ std::optional<int64_t> processing_length(const JsonValue& root) {
 
 }  // namespace
 
-std::optional<JsonDocument> read_if_there(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return std::nullopt;
-  return JsonDocument::read(path.string(), kConfigLimit);
-}
-
-TransformerSettings TransformerSettings::read(const std::string& folder, int64_t context) {
+TransformerSettings TransformerSettings::read(ModelFolder& folder, int64_t context) {
   TransformerSettings s;
   std::optional<int64_t> limit, length;
   for (const char* name : kNames) {
-    const auto document = read_if_there(fs::path(folder) / name);
+    const auto document = folder.find(name);
     if (!document || is_empty(document->root())) continue;
     const JsonValue root = document->root();
     check_modality(root);
@@ -127,7 +118,7 @@ TransformerSettings TransformerSettings::read(const std::string& folder, int64_t
     s.lower_case = root.bool_or("do_lower_case", false);
     break;
   }
-  if (const auto document = limit ? std::nullopt : read_if_there(fs::path(folder) / "tokenizer_config.json")) {
+  if (const auto document = limit ? nullptr : folder.find("tokenizer_config.json")) {
     const auto own = document->root().find("model_max_length");
     const auto older = document->root().find("max_len");
     if (own || older) limit = limit_in(own ? *own : *older);

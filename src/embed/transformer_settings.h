@@ -2,18 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
-#include <optional>
-#include <string>
 
-#include "base/json.h"
+#include "io/model_folder.h"
 
 namespace lazuli {
-
-/// The most bytes of a file of settings.
-inline constexpr size_t kConfigLimit = size_t{16} << 20;
-/// A file of settings that a folder may lack. Throws IoError and FormatError.
-std::optional<JsonDocument> read_if_there(const std::filesystem::path& path);
 
 struct TransformerSettings {
   int64_t max_seq_length = 0;  ///< tokens of a text, special ones included
@@ -21,7 +13,7 @@ struct TransformerSettings {
 
   /// Reads `sentence_bert_config.json`, or the same file under its older names, and `tokenizer_config.json`. `context` is the most tokens
   /// that the encoder takes. Throws IoError, and FormatError for settings that would change what is computed and are not supported.
-  static TransformerSettings read(const std::string& folder, int64_t context);
+  static TransformerSettings read(ModelFolder& folder, int64_t context);
 };
 
 }  // namespace lazuli

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <string_view>
 
 #include "io/model_config.h"
@@ -11,8 +10,6 @@
 namespace lazuli {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 /// Settings without an option, with the number that means the same as none; those that are lists or objects mean none by being empty.
 struct Setting {
@@ -70,14 +67,12 @@ std::string sampling_options(const JsonValue& root) {
 
 }  // namespace
 
-GenerationConfig read_generation_config(const std::string& folder, int64_t vocab_size) {
-  const fs::path path = fs::path(folder) / "generation_config.json";
+GenerationConfig read_generation_config(ModelFolder& folder, int64_t vocab_size) {
   GenerationConfig settings;
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return settings;
-  const JsonDocument document = read_config_json(path.string());
-  const JsonValue root = document.root();
-  if (const auto ids = set_key(root, "eos_token_id")) settings.eos_token_ids = read_token_ids(document, *ids, vocab_size);
+  const auto document = folder.find("generation_config.json");
+  if (!document) return settings;
+  const JsonValue root = document->root();
+  if (const auto ids = set_key(root, "eos_token_id")) settings.eos_token_ids = read_token_ids(*document, *ids, vocab_size);
   settings.sampling = sampling_options(root);
   if (const double penalty = number_or(root, "repetition_penalty", 1); penalty != 1) {
     settings.repetition = fmt::format("--repetition-penalty {}", penalty);

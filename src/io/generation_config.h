@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "io/model_folder.h"
+
 namespace lazuli {
 
 /// The tokens that end a text, and settings that would change which tokens are chosen.
@@ -18,6 +20,6 @@ struct GenerationConfig {
 };
 
 /// Of a model's folder; nothing set without the file. Ids outside the vocabulary are told and left out. Throws IoError and FormatError.
-GenerationConfig read_generation_config(const std::string& folder, int64_t vocab_size);
+GenerationConfig read_generation_config(ModelFolder& folder, int64_t vocab_size);
 
 }  // namespace lazuli

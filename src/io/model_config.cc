@@ -18,7 +18,6 @@ namespace {
 constexpr int64_t kMaxCount = (int64_t{1} << 31) - 1;
 constexpr int64_t kMaxSize = int64_t{1} << 24;
 constexpr int64_t kMaxLayers = 1 << 16;
-constexpr size_t kFileLimit = size_t{16} << 20;
 
 int64_t in_range(const JsonValue& value, int64_t low, int64_t high) {
   const int64_t v = value.as_int();
@@ -176,8 +175,6 @@ bool bool_key(const JsonValue& root, std::string_view key, bool fallback) {
   return v ? v->as_bool() : fallback;
 }
 
-JsonDocument read_config_json(const std::string& path) { return JsonDocument::read(path, kFileLimit); }
-
 std::string model_type_of(const JsonDocument& document) { return std::string(document.root().get("model_type").as_string()); }
 
 std::vector<int64_t> read_token_ids(const JsonDocument& document, const JsonValue& value, int64_t vocab_size) {
@@ -200,9 +197,9 @@ std::vector<int64_t> read_token_ids(const JsonDocument& document, const JsonValu
   return ids;
 }
 
-ModelConfig ModelConfig::from(JsonDocument document, const ConfigRules& rules) {
+ModelConfig ModelConfig::from(std::shared_ptr<const JsonDocument> document, const ConfigRules& rules) {
   ModelConfig c;
-  c.json = std::make_shared<const JsonDocument>(std::move(document));
+  c.json = std::move(document);
   const JsonValue root = c.json->root();
   c.model_type = model_type_of(*c.json);
   if (const auto names = set_key(root, "architectures")) {
@@ -227,7 +224,7 @@ ModelConfig ModelConfig::from(JsonDocument document, const ConfigRules& rules) {
 }
 
 ModelConfig ModelConfig::parse(std::string_view text, const std::string& name, const ConfigRules& rules) {
-  return from(JsonDocument::parse(text, name), rules);
+  return from(std::make_shared<const JsonDocument>(JsonDocument::parse(text, name)), rules);
 }
 
 }  // namespace lazuli

@@ -90,13 +90,11 @@ struct ModelConfig {
   std::shared_ptr<const JsonDocument> json;
 
   /// Throws FormatError that names the file and the key.
-  static ModelConfig from(JsonDocument document, const ConfigRules& rules);
+  static ModelConfig from(std::shared_ptr<const JsonDocument> document, const ConfigRules& rules);
   static ModelConfig parse(std::string_view text, const std::string& name, const ConfigRules& rules);
 };
 
-/// config.json of a folder. Throws IoError and FormatError.
-JsonDocument read_config_json(const std::string& path);
-/// Its `model_type`.
+/// The `model_type` of a config.json. Throws FormatError.
 std::string model_type_of(const JsonDocument& document);
 
 /// One token id, a list, or null for none. An id outside the vocabulary is what files say for "no token": it is told and left out. Throws

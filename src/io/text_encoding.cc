@@ -1,11 +1,11 @@
 #include "io/text_encoding.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <cstdint>
 
+#include "base/utf8.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
@@ -58,25 +58,6 @@ constexpr Magic kMagics[] = {
 bool is_utf16(std::string_view bytes) { return bytes.starts_with("\xff\xfe"sv) || bytes.starts_with("\xfe\xff"sv); }
 bool is_utf32(std::string_view bytes) { return bytes.starts_with("\xff\xfe\0\0"sv) || bytes.starts_with("\0\0\xfe\xff"sv); }
 
-void append_utf8(uint32_t c, std::string& out) {
-  const auto part = [&](int shift) { out += static_cast<char>(0x80 | ((c >> shift) & 0x3f)); };
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xc0 | (c >> 6));
-    part(0);
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xe0 | (c >> 12));
-    part(6);
-    part(0);
-  } else {
-    out += static_cast<char>(0xf0 | (c >> 18));
-    part(12);
-    part(6);
-    part(0);
-  }
-}
-
 /// Reads numbers of `Width` bytes in the order that the mark at the start shows.
 template <size_t Width>
 class Units {
@@ -113,7 +94,7 @@ std::string from_utf32(std::string_view bytes, const std::string& name) {
   while (!units.ended()) {
     const uint32_t c = units.next();
     if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) units.fail_before("has no character");
-    append_utf8(c, out);
+    append_utf8(out, c);
   }
   return out;
 }
@@ -130,17 +111,9 @@ std::string from_utf16(std::string_view bytes, const std::string& name) {
       if (low < 0xdc00 || low >= 0xe000) units.fail_before("lacks the second half of a character");
       c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
     }
-    append_utf8(c, out);
+    append_utf8(out, c);
   }
   return out;
-}
-
-/// The length of the character at `at`, or 0 where the bytes are none.
-size_t utf8_length(std::string_view text, size_t at) {
-  const auto first = static_cast<unsigned char>(text[at]);
-  const size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-  const std::string_view part = text.substr(at, length);
-  return part.size() == length && simdjson::validate_utf8(part.data(), part.size()) ? length : 0;
 }
 
 /// `at`: where the text is no UTF-8.
@@ -153,13 +126,6 @@ size_t utf8_length(std::string_view text, size_t at) {
 }
 
 }  // namespace
-
-size_t utf8_end(std::string_view text) {
-  if (simdjson::validate_utf8(text.data(), text.size())) return text.size();
-  size_t at = 0, length = 0;
-  while (at < text.size() && (length = utf8_length(text, at)) > 0) at += length;
-  return at;
-}
 
 std::optional<std::string> binary_kind(std::string_view bytes) {
   const size_t zero = bytes.find('\0');

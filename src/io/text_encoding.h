@@ -22,9 +22,6 @@ DecodedText decode_text(std::string bytes, const std::string& name);
 /// Makes "\n" of "\r\n" and of "\r" alone, as Python's open() does. Returns how many it made.
 size_t unify_line_ends(std::string& text);
 
-/// The offset of the first byte that is not UTF-8, or the size of the text.
-size_t utf8_end(std::string_view text);
-
 /// The bytes of a byte order mark at the start of UTF-8 text: 3 or 0.
 size_t utf8_mark(std::string_view text);
 

@@ -18,7 +18,9 @@
 #include "lazuli/model.h"
 #include "lazuli/ops.h"
 #include "lazuli/safetensors.h"
-#include "models/model_folder.h"
+#include "models/module_list.h"
+#include "models/registry.h"
+#include "models/weights.h"
 
 namespace lazuli {
 
@@ -46,7 +48,7 @@ bool belongs_to_model(const fs::directory_entry& entry, bool with_weights) {
 }
 
 /// Copies what belongs to the model and is not a transformer's weights: files beside them, and the modules after them as they are.
-void copy_other_files(const std::string& model, const AtomicFolder& target) {
+void copy_other_files(ModelFolder& model, const AtomicFolder& target) {
   constexpr size_t kLimit = size_t{1} << 30;
   std::map<std::string, bool> folders = {{"", false}};  // by path: whether weights are copied too
   const auto templates = [](const std::string& path) { return (fs::path(path) / "additional_chat_templates").string(); };
@@ -56,7 +58,7 @@ void copy_other_files(const std::string& model, const AtomicFolder& target) {
     folders.try_emplace(templates(module.path), false);
   }
   for (const auto& [path, with_weights] : folders) {
-    const fs::path source = fs::path(model) / path;
+    const fs::path source = fs::path(model.path()) / path;
     std::error_code ignored;
     if (!fs::is_directory(source, ignored)) continue;  // modules without settings may come without a folder
     for (const auto& entry : fs::directory_iterator(source)) {
@@ -85,27 +87,28 @@ struct NamedAdapter {
   }
 };
 
-NamedAdapter load_adapter_of(const std::string& model, const std::string& adapter, const Checkpoint& checkpoint) {
-  const DType dtype = stored_dtype(checkpoint);
-  const std::string folder = transformer_folder(model);
+NamedAdapter load_adapter_of(ModelFolder& model, const std::string& adapter) {
+  ModelFolder& folder = transformer_folder(model);
+  const DType dtype = stored_dtype(*folder.checkpoint());
   const auto named = [&](std::span<const LinearInfo> layers) {
     return NamedAdapter{Adapter::load(adapter, layers), {layers.begin(), layers.end()}};
   };
-  if (holds_encoder(model)) return named(load_encoder(folder, dtype)->linears());
-  return named(load_model(folder, dtype)->linears());
+  if (holds_encoder(model)) return named(load_encoder(folder, dtype, Quantization::none)->linears());
+  return named(load_language_model(folder, dtype, Quantization::none).model->linears());
 }
 
 }  // namespace
 
 FuseReport fuse_adapter(const std::string& model_folder, const std::string& adapter_folder, const std::string& save_path,
                         const FuseProgress& progress) {
-  const Checkpoint checkpoint = Checkpoint::open(transformer_folder(model_folder));
-  const NamedAdapter named = load_adapter_of(model_folder, adapter_folder, checkpoint);
+  ModelFolder model(model_folder);
+  const auto checkpoint = transformer_folder(model).checkpoint();
+  const NamedAdapter named = load_adapter_of(model, adapter_folder);
   const PairsByWeight pairs = named.pairs();
   const size_t total = pairs.size();
   AtomicFolder folder(save_path);
   FuseReport report;
-  for (const SafetensorsFile& file : checkpoint.files()) {
+  for (const SafetensorsFile& file : checkpoint->files()) {
     std::map<std::string, Tensor> tensors;
     for (const std::string& name : file.names()) {
       Tensor tensor = file.tensor(name);
@@ -125,7 +128,7 @@ FuseReport fuse_adapter(const std::string& model_folder, const std::string& adap
     fs::create_directories(target.parent_path());
     save_safetensors(target.string(), tensors, file.metadata());
   }
-  copy_other_files(model_folder, folder);
+  copy_other_files(model, folder);
   folder.commit();
   return report;
 }

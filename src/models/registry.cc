@@ -3,11 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <map>
 #include <utility>
 
-#include "io/model_files.h"
 #include "lazuli/error.h"
 #include "lazuli/notice.h"
 
@@ -50,37 +48,35 @@ struct Configs {
   GenerationConfig generation;
 };
 
-Configs read_configs(const std::string& folder, JsonDocument document, const ConfigRules& rules) {
-  Configs configs{ModelConfig::from(std::move(document), rules), {}};
+Configs read_configs(ModelFolder& folder, std::shared_ptr<const JsonDocument> config, const ConfigRules& rules) {
+  Configs configs{ModelConfig::from(std::move(config), rules), {}};
   configs.generation = read_generation_config(folder, configs.model.vocab_size);
   if (configs.generation.eos_token_ids) configs.model.eos_token_ids = *configs.generation.eos_token_ids;
   return configs;
 }
 
 /// transformers loads such a folder with its adapter; here an adapter is named.
-void tell_of_adapter(const std::string& folder) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(std::filesystem::path(folder) / "adapter_config.json", ignored)) return;
-  notice(fmt::format("{}: the adapter in the model's folder is not used unless --adapter-path names it", folder));
+void tell_of_adapter(const ModelFolder& folder) {
+  if (!folder.has("adapter_config.json")) return;
+  notice(fmt::format("{}: the adapter in the model's folder is not used unless --adapter-path names it", folder.path()));
 }
 
 /// `Other` is the kind of model that the folder may hold by mistake.
 template <class Model, class Other>
-std::pair<std::shared_ptr<const Model>, GenerationConfig> load(const std::string& folder, DType dtype, Quantization quantization,
+std::pair<std::shared_ptr<const Model>, GenerationConfig> load(ModelFolder& folder, DType dtype, Quantization quantization,
                                                                std::string_view other) {
-  const std::string config_path = require_model_file(folder, "config.json");
-  JsonDocument document = read_config_json(config_path);
-  const std::string model_type = model_type_of(document);
+  auto config = folder.require("config.json");
+  const std::string model_type = model_type_of(*config);
   const Entry<Model>* entry = find_entry<Model>(model_type);
   if (entry == nullptr) {
     const bool mistaken = find_entry<Other>(model_type) != nullptr;
-    throw FormatError(fmt::format("{}: $.model_type: one of {} expected, got '{}'{}", config_path, fmt::join(names<Model>(), ", "),
+    throw FormatError(fmt::format("{}: $.model_type: one of {} expected, got '{}'{}", config->name(), fmt::join(names<Model>(), ", "),
                                   model_type, mistaken ? other : ""));
   }
-  Configs configs = read_configs(folder, std::move(document), entry->rules);
+  Configs configs = read_configs(folder, std::move(config), entry->rules);
   WeightReader weights(folder, dtype, quantization);
   tell_of_adapter(folder);
-  return {entry->make(configs.model, folder, weights), std::move(configs.generation)};
+  return {entry->make(configs.model, folder.path(), weights), std::move(configs.generation)};
 }
 
 }  // namespace
@@ -92,12 +88,13 @@ RegisterArchitecture::RegisterArchitecture(std::string_view model_type, const Co
   registry<Encoder>().emplace(model_type, Entry<Encoder>{rules, make});
 }
 
-ModelConfig read_model_config(const std::string& folder) {
-  JsonDocument document = read_config_json(require_model_file(folder, "config.json"));
-  const std::string model_type = model_type_of(document);
-  if (const auto* decoder = find_entry<LanguageModel>(model_type)) return read_configs(folder, std::move(document), decoder->rules).model;
-  if (const auto* encoder = find_entry<Encoder>(model_type)) return read_configs(folder, std::move(document), encoder->rules).model;
-  document.root()
+ModelConfig read_model_config(const std::string& path) {
+  ModelFolder folder(path);
+  const auto config = folder.require("config.json");
+  const std::string model_type = model_type_of(*config);
+  if (const auto* decoder = find_entry<LanguageModel>(model_type)) return read_configs(folder, config, decoder->rules).model;
+  if (const auto* encoder = find_entry<Encoder>(model_type)) return read_configs(folder, config, encoder->rules).model;
+  config->root()
       .get("model_type")
       .fail(fmt::format("one of {}, {} expected, got '{}'", fmt::join(names<LanguageModel>(), ", "), fmt::join(names<Encoder>(), ", "),
                         model_type));
@@ -106,17 +103,23 @@ ModelConfig read_model_config(const std::string& folder) {
 std::vector<std::string> architectures() { return names<LanguageModel>(); }
 std::vector<std::string> encoder_architectures() { return names<Encoder>(); }
 
-LoadedModel load_language_model(const std::string& folder, DType dtype, Quantization quantization) {
+LoadedModel load_language_model(ModelFolder& folder, DType dtype, Quantization quantization) {
   auto [model, generation] = load<LanguageModel, Encoder>(folder, dtype, quantization, ", an encoder, which makes embeddings and no text");
   return {std::move(model), std::move(generation)};
 }
 
-std::shared_ptr<const LanguageModel> load_model(const std::string& folder, DType dtype, Quantization quantization) {
+std::shared_ptr<const LanguageModel> load_model(const std::string& path, DType dtype, Quantization quantization) {
+  ModelFolder folder(path);
   return load_language_model(folder, dtype, quantization).model;
 }
 
-std::shared_ptr<const Encoder> load_encoder(const std::string& folder, DType dtype, Quantization quantization) {
+std::shared_ptr<const Encoder> load_encoder(ModelFolder& folder, DType dtype, Quantization quantization) {
   return load<Encoder, LanguageModel>(folder, dtype, quantization, ", a decoder, which makes text and no embeddings").first;
+}
+
+std::shared_ptr<const Encoder> load_encoder(const std::string& path, DType dtype, Quantization quantization) {
+  ModelFolder folder(path);
+  return load_encoder(folder, dtype, quantization);
 }
 
 }  // namespace lazuli

@@ -7,6 +7,7 @@
 
 #include "io/generation_config.h"
 #include "io/model_config.h"
+#include "io/model_folder.h"
 #include "lazuli/encoder.h"
 #include "lazuli/model.h"
 #include "models/weights.h"
@@ -27,8 +28,10 @@ struct LoadedModel {
   std::shared_ptr<const LanguageModel> model;
   GenerationConfig generation;
 };
-/// As load_model, of which this is the other half.
-LoadedModel load_language_model(const std::string& folder, DType dtype, Quantization quantization);
+/// As load_model, from a folder that is open.
+LoadedModel load_language_model(ModelFolder& folder, DType dtype, Quantization quantization);
+/// As load_encoder.
+std::shared_ptr<const Encoder> load_encoder(ModelFolder& folder, DType dtype, Quantization quantization);
 
 /// The configuration of a model, by the rules of its architecture; those of generation_config.json beside it where they come before. Throws
 /// IoError and FormatError, also for an architecture that is not built in.

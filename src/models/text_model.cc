@@ -8,14 +8,16 @@
 #include "io/generation_config.h"
 #include "lazuli/error.h"
 #include "models/registry.h"
+#include "text/tokenizer/load.h"
 
 namespace lazuli {
 
 TextModel::TextModel(std::shared_ptr<const LanguageModel> model, Tokenizer tokenizer)
     : model_(std::move(model)), tokenizer_(std::move(tokenizer)), generation_(std::make_shared<const GenerationConfig>()) {}
 
-TextModel TextModel::open(const std::string& folder, DType dtype, Quantization quantization) {
-  Tokenizer tokenizer = Tokenizer::load(folder);
+TextModel TextModel::open(const std::string& path, DType dtype, Quantization quantization) {
+  ModelFolder folder(path);
+  Tokenizer tokenizer = load_tokenizer(folder);
   LoadedModel loaded = load_language_model(folder, dtype, quantization);
   TextModel text(std::move(loaded.model), std::move(tokenizer));
   text.generation_ = std::make_shared<const GenerationConfig>(std::move(loaded.generation));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <utility>
 
 #include "base/pages.h"
@@ -27,8 +28,8 @@ thread_local bool without_values = false;
 WithoutValues::WithoutValues() : before_(std::exchange(without_values, true)) {}
 WithoutValues::~WithoutValues() { without_values = before_; }
 
-WeightReader::WeightReader(const std::string& folder, DType dtype, Quantization quantization)
-    : checkpoint_(Checkpoint::open(folder)), folder_(folder), dtype_(dtype), quantization_(quantization) {
+WeightReader::WeightReader(ModelFolder& folder, DType dtype, Quantization quantization)
+    : checkpoint_(folder.checkpoint()), folder_(folder.path()), dtype_(dtype), quantization_(quantization) {
   if (!is_float(dtype)) throw ValueError(fmt::format("[load_model] a float dtype is expected, got {}", name_of(dtype)));
   require_room();
 }
@@ -47,8 +48,8 @@ size_t rounded_bytes(const TensorInfo& info, const std::string& name, Quantizati
 // Tensors that have the dtype stay in their mapped files, unless a device copies them all.
 void WeightReader::require_room() const {
   MemoryNeed need;
-  for (const std::string& name : checkpoint_.names()) {
-    const TensorInfo& info = checkpoint_.info(name);
+  for (const std::string& name : checkpoint_->names()) {
+    const TensorInfo& info = checkpoint_->info(name);
     const bool converted = info.dtype && is_float(*info.dtype) && (*info.dtype != dtype_ || !on_host(default_device()));
     if (quantization_ != Quantization::none && info.shape.rank() == 2) {
       need.weights += allocated_bytes(rounded_bytes(info, name, quantization_));
@@ -60,17 +61,17 @@ void WeightReader::require_room() const {
 }
 
 const std::string& WeightReader::file_of(std::string_view name) const {
-  for (const SafetensorsFile& file : checkpoint_.files()) {
+  for (const SafetensorsFile& file : checkpoint_->files()) {
     if (file.contains(name)) return file.path();
   }
   return folder_;
 }
 
 Tensor WeightReader::stored(const std::string& name, const Shape& shape, std::string_view meaning) {
-  if (!checkpoint_.contains(name)) {
+  if (!checkpoint_->contains(name)) {
     throw FormatError(fmt::format("{}: tensor '{}' of shape {} ({}) is missing", place(), name, to_string(shape), meaning));
   }
-  const TensorInfo& info = checkpoint_.info(name);
+  const TensorInfo& info = checkpoint_->info(name);
   if (info.shape != shape) {
     throw FormatError(fmt::format("{}: tensor '{}': shape {} ({}) expected from config.json, got {}", file_of(name), name, to_string(shape),
                                   meaning, to_string(info.shape)));
@@ -80,7 +81,7 @@ Tensor WeightReader::stored(const std::string& name, const Shape& shape, std::st
   }
   taken_.insert(name);
   count_ += shape.numel();
-  return checkpoint_.tensor(name);
+  return checkpoint_->tensor(name);
 }
 
 Tensor WeightReader::take(const std::string& name, const Shape& shape, std::string_view meaning) {
@@ -139,10 +140,10 @@ Linear WeightReader::output(const std::string& name, const Shape& shape, std::st
 }
 
 bool WeightReader::same(const std::string& one, const std::string& other) const {
-  if (!checkpoint_.contains(one) || !checkpoint_.contains(other)) return false;
-  const TensorInfo &a = checkpoint_.info(one), &b = checkpoint_.info(other);
+  if (!checkpoint_->contains(one) || !checkpoint_->contains(other)) return false;
+  const TensorInfo &a = checkpoint_->info(one), &b = checkpoint_->info(other);
   if (a.dtype_name != b.dtype_name || a.shape != b.shape || !a.dtype) return false;
-  const Tensor x = checkpoint_.tensor(one), y = checkpoint_.tensor(other);
+  const Tensor x = checkpoint_->tensor(one), y = checkpoint_->tensor(other);
   return same_bytes(x, y);
 }
 
@@ -180,7 +181,7 @@ std::string some_of(const std::vector<std::string>& names) {
 
 std::vector<std::string> WeightReader::names_outside(const std::vector<std::string>& parts, size_t most) const {
   std::vector<std::string> found;
-  for (const std::string& name : checkpoint_.names()) {
+  for (const std::string& name : checkpoint_->names()) {
     if (found.size() < most && !begins_with_any(name, parts)) found.push_back(name);
   }
   return found;
@@ -188,7 +189,7 @@ std::vector<std::string> WeightReader::names_outside(const std::vector<std::stri
 
 void WeightReader::finish(const SpareTensors& spare) const {
   std::vector<std::string> outside, later;
-  for (const std::string& name : checkpoint_.names()) {
+  for (const std::string& name : checkpoint_->names()) {
     if (taken_.contains(name) || ends_with_any(name, spare.silent)) continue;
     if (is_later_layer(name, spare)) {
       later.push_back(name);
@@ -209,6 +210,16 @@ void WeightReader::finish(const SpareTensors& spare) const {
   if (!outside.empty()) {
     notice(fmt::format("{}: left out: {} that no part of the model needs ({})", place(), counted(outside), some_of(outside)));
   }
+}
+
+DType stored_dtype(const Checkpoint& checkpoint) {
+  std::map<DType, size_t> bytes;
+  for (const std::string& name : checkpoint.names()) {
+    const TensorInfo& info = checkpoint.info(name);
+    if (info.dtype && is_float(*info.dtype) && *info.dtype != DType::f64) bytes[*info.dtype] += info.nbytes;
+  }
+  const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == bytes.end() ? DType::f32 : most->first;
 }
 
 }  // namespace lazuli

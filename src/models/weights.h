@@ -1,11 +1,13 @@
 // Defines WeightReader, which takes the tensors of a checkpoint one by one and checks each against the model's configuration.
 #pragma once
 
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "io/model_folder.h"
 #include "lazuli/nn.h"
 #include "lazuli/quantize.h"
 #include "lazuli/safetensors.h"
@@ -36,7 +38,7 @@ struct SpareTensors {
 class WeightReader {
  public:
   /// `folder` has the safetensors files; tensors are given out in `dtype`, and weights of layers as `quantization` says.
-  WeightReader(const std::string& folder, DType dtype, Quantization quantization = Quantization::none);
+  WeightReader(ModelFolder& folder, DType dtype, Quantization quantization = Quantization::none);
   /// The tensor, converted if need be. `meaning` names the hyper-parameters behind the shape. Throws FormatError naming the file, the
   /// tensor and the expected shape.
   Tensor take(const std::string& name, const Shape& shape, std::string_view meaning);
@@ -48,7 +50,7 @@ class WeightReader {
   Embedding embedding(const std::string& name, const Shape& shape, std::string_view meaning, Linear* output = nullptr);
   /// The layer that makes logits by a table of its own.
   Linear output(const std::string& name, const Shape& shape, std::string_view meaning);
-  bool contains(std::string_view name) const { return checkpoint_.contains(name); }
+  bool contains(std::string_view name) const { return checkpoint_->contains(name); }
   /// Whether both are there and hold the same.
   bool same(const std::string& one, const std::string& other) const;
   /// Counts a tensor as taken that repeats another.
@@ -58,7 +60,7 @@ class WeightReader {
   /// Tells how many tensors nobody took. Throws FormatError naming one inside the model's own parts.
   void finish(const SpareTensors& spare) const;
   /// The file, or the folder of several, for messages.
-  const std::string& place() const { return checkpoint_.files().size() == 1 ? checkpoint_.files()[0].path() : folder_; }
+  const std::string& place() const { return checkpoint_->files().size() == 1 ? checkpoint_->files()[0].path() : folder_; }
   DType dtype() const { return dtype_; }
   Quantization quantization() const { return quantization_; }
   /// Numbers in all tensors taken so far.
@@ -74,7 +76,7 @@ class WeightReader {
   /// Throws OutOfMemory where all weights together need more than there may be.
   void require_room() const;
 
-  Checkpoint checkpoint_;
+  std::shared_ptr<const Checkpoint> checkpoint_;
   std::string folder_;
   DType dtype_;
   Quantization quantization_;
@@ -82,5 +84,9 @@ class WeightReader {
   int64_t count_ = 0;
   std::vector<std::string> eight_bits_;  ///< weights that 4 bits do not fit
 };
+
+/// The dtype of most of the weights among f32, bf16 and f16; f32 where there are none of these. A model mapped in it takes no memory of its
+/// own.
+DType stored_dtype(const Checkpoint& checkpoint);
 
 }  // namespace lazuli

@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "lazuli/safetensors.h"
-#include "models/model_folder.h"
+#include "models/module_list.h"
 
 namespace lazuli {
 namespace {
@@ -64,12 +64,13 @@ std::string fingerprint_of(const Examples& examples) {
   return f.text();
 }
 
-std::string fingerprint_of_model(const std::string& folder) {
+std::string fingerprint_of_model(const std::string& path) {
   constexpr size_t kMostBytes = size_t{1} << 26;
-  const std::string transformer = transformer_folder(folder);
-  const Checkpoint checkpoint = Checkpoint::open(transformer);
+  ModelFolder folder(path);
+  ModelFolder& transformer = transformer_folder(folder);
+  const Checkpoint& checkpoint = *transformer.checkpoint();
   Fingerprint f;
-  f.add(read_file((std::filesystem::path(transformer) / "config.json").string(), kMostBytes));
+  f.add(read_file(transformer.path_of("config.json"), kMostBytes));
   for (const std::string& name : checkpoint.names()) {
     const TensorInfo& info = checkpoint.info(name);
     f.add(name);

@@ -334,6 +334,31 @@ TEST(JsonWriter, EscapesStringsAndReplacesInvalidUtf8) {
   EXPECT_EQ(w.text(), "\"\\\"\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd\"");
 }
 
+TEST(JsonWriter, EscapesWhatJsonDemandsAndNothingElse) {
+  JsonWriter w;
+  w.value(std::string_view("/\b\f\n\r\t\x1f\x7f\0\xe2\x82z\xed\xa0\x80", 15));
+  EXPECT_EQ(w.text(), "\"/\\b\\f\\n\\r\\t\\u001f\x7f\\u0000\uFFFDz\uFFFD\uFFFD\uFFFD\"");
+}
+
+TEST(JsonWriter, NumbersAreShortAndStayNoIntegers) {
+  const std::vector<std::pair<double, std::string>> cases = {{0, "0.0"},
+                                                             {-0.0, "-0.0"},
+                                                             {2, "2.0"},
+                                                             {0.1, "0.1"},
+                                                             {-123456789.125, "-123456789.125"},
+                                                             {1e14, "100000000000000.0"},
+                                                             {1e15, "1e+15"},
+                                                             {0.0001, "0.0001"},
+                                                             {1e-5, "1e-05"},
+                                                             {1.5e300, "1.5e+300"},
+                                                             {5e-324, "5e-324"}};
+  for (const auto& [number, text] : cases) {
+    JsonWriter w;
+    w.value(number);
+    EXPECT_EQ(w.text(), text);
+  }
+}
+
 TEST(JsonWriter, NumbersReadBackTheSame) {
   const std::vector<double> numbers = {0.1, 1.0 / 3, 1e-5, 1e300, -0.0, 5e-324, 123456789.125, 2.0};
   JsonWriter w;

@@ -24,7 +24,8 @@ class PoolingConfig : public testing::Test {
  protected:
   Pooling read(const std::string& text, int64_t states = 8) const {
     folder_.write("config.json", text);
-    return Pooling::read(folder_.path("config.json"), states);
+    ModelFolder folder(folder_.path());
+    return Pooling::read(folder, states);
   }
   std::string error(const std::string& text) const {
     return message_of<FormatError>([&] { read(text); });

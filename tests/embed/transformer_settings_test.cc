@@ -21,7 +21,8 @@ class SettingsOfTransformer : public testing::Test {
  protected:
   TransformerSettings read(const std::string& settings, int64_t context = 200) const {
     folder_.write("sentence_bert_config.json", settings);
-    return TransformerSettings::read(folder_.path(), context);
+    ModelFolder folder(folder_.path());
+    return TransformerSettings::read(folder, context);
   }
   int64_t length(const std::string& settings) const { return read(settings).max_seq_length; }
   std::string error(const std::string& settings) const {

@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace lazuli;
   static const std::string tokenizer = [] {
-    std::ifstream file(std::string(LAZULI_SOURCE_DIR) + "/tests/io/tokenizer_data/files/byte_level.json");
+    std::ifstream file(std::string(LAZULI_SOURCE_DIR) + "/tests/text/tokenizer_data/files/byte_level.json");
     return std::string(std::istreambuf_iterator<char>(file), {});
   }();
   static constexpr std::array<const char*, 4> names = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",

@@ -21,13 +21,17 @@ class Settings : public testing::Test {
  protected:
   GenerationConfig read(const std::string& text) const {
     folder_.write("generation_config.json", text);
-    return read_generation_config(folder_.path(), 100);
+    return read();
+  }
+  GenerationConfig read() const {
+    ModelFolder folder(folder_.path());
+    return read_generation_config(folder, 100);
   }
   test::TempFolder folder_;
 };
 
 TEST_F(Settings, OfTheEndOfTextAreNothingWithoutTheFileOrTheKey) {
-  EXPECT_FALSE(read_generation_config(folder_.path(), 100).eos_token_ids);
+  EXPECT_FALSE(read().eos_token_ids);
   EXPECT_FALSE(read(R"({"do_sample": true})").eos_token_ids);
   EXPECT_FALSE(read(R"({"eos_token_id": null})").eos_token_ids);
   EXPECT_THAT(read(R"({"eos_token_id": [7, 9]})").eos_token_ids.value(), ElementsAre(7, 9));
@@ -104,7 +108,7 @@ TEST_F(Settings, OfDrawsAreSaidWhereTheyAreNotTheDefaults) {
 }
 
 TEST_F(Settings, AreNoneWithoutTheFile) {
-  EXPECT_EQ(read_generation_config(folder_.path(), 100).sampling, "");
+  EXPECT_EQ(read().sampling, "");
   EXPECT_THAT(test::message_of<FormatError>([&] { read(R"({"do_sample": 3})"); }), HasSubstr("$.do_sample"));
 }
 

@@ -1,0 +1,48 @@
+// Defines ModelFolder, the folder of a model that is open: each of its files is read once, whoever asks for it.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "lazuli/safetensors.h"
+
+namespace lazuli {
+
+/// Not for several threads at once.
+class ModelFolder {
+ public:
+  /// The most bytes of a file of settings.
+  static constexpr size_t kSettingsBytes = size_t{16} << 20;
+
+  /// Reads nothing yet.
+  explicit ModelFolder(std::string path);
+  ModelFolder(const ModelFolder&) = delete;
+  ModelFolder& operator=(const ModelFolder&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::string path_of(std::string_view name) const;
+  bool has(std::string_view name) const;
+
+  /// A file of settings; null where it is not there. Throws IoError and FormatError.
+  std::shared_ptr<const JsonDocument> find(std::string_view name, size_t max_bytes = kSettingsBytes);
+  /// The same for a file that must be there. Throws IoError that says what is there instead.
+  std::shared_ptr<const JsonDocument> require(std::string_view name, size_t max_bytes = kSettingsBytes);
+
+  /// The weights. Throws as Checkpoint::open.
+  std::shared_ptr<const Checkpoint> checkpoint();
+
+  /// A folder below this one, which stays open with it; this one itself for an empty path.
+  ModelFolder& below(const std::string& path);
+
+ private:
+  std::string path_;
+  std::map<std::string, std::shared_ptr<const JsonDocument>, std::less<>> documents_;
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  std::map<std::string, std::unique_ptr<ModelFolder>> below_;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,14 @@
+// Declares load_tokenizer, which reads the tokenizer of a model's folder that is open.
+#pragma once
+
+#include <string>
+
+#include "io/model_folder.h"
+#include "lazuli/tokenizer.h"
+
+namespace lazuli {
+
+/// As Tokenizer::load; `name` is what the folder calls its tokenizer.json.
+Tokenizer load_tokenizer(ModelFolder& folder, const TokenizerOptions& options = {}, const std::string& name = "tokenizer.json");
+
+}  // namespace lazuli
