@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "lazuli/op.h"
 #include "tensor/buffer_pool.h"
 
 // How a plain loop gets the machine's vectors; clang 14 has no such attribute, and its loop runs the portable code.

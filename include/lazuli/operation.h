@@ -13,19 +13,8 @@
 
 namespace lazuli {
 
-/// The ops, by their names in ops.def.
-enum class Op : uint8_t {
-#define LAZULI_OP(name, ...) name,
-#include "lazuli/ops.def"
-#undef LAZULI_OP
-};
-
-/// How many ops there are.
-inline constexpr int kOpCount = 0
-#define LAZULI_OP(...) +1
-#include "lazuli/ops.def"
-#undef LAZULI_OP
-    ;
+/// The ops; op.h has their names.
+enum class Op : uint8_t;
 
 /// What passes and the planner may assume of an op.
 enum class OpClass : uint8_t {
@@ -46,6 +35,15 @@ enum class OpClass : uint8_t {
   fused,
 };
 
+/// More of that, as bits of OpInfo::traits.
+struct OpTrait {
+  static constexpr uint8_t plain = 0,
+                           commutes = 1,  ///< the two operands may change places
+      cheap = 2,                          ///< little arithmetic: it may be computed again rather than kept
+      ends_chain = 4,                     ///< the reduction of an elementwise chain
+      updates = 8;                        ///< writes into the memory of operand 0 where that is given up
+};
+
 /// An op's row in the table.
 struct OpInfo {
   std::string_view name;  ///< its word everywhere
@@ -53,14 +51,15 @@ struct OpInfo {
   int8_t max_inputs;      ///< -1: any number
   int8_t outputs;         ///< -1: decided by the node
   OpClass cls;            ///< what it is to passes
+  uint8_t traits;         ///< bits of OpTrait
 };
 ///@{
 /// An op's row in the table, and its name.
 const OpInfo& info(Op op);
 inline std::string_view name_of(Op op) { return info(op).name; }
 ///@}
-/// Finds an op by its name in the table; throws ValueError.
-Op parse_op(std::string_view name);
+/// Whether the op has this bit of OpTrait.
+inline bool has_trait(Op op, uint8_t trait) { return (info(op).traits & trait) != 0; }
 /// Whether each element of the result depends on the same element of the operands only.
 inline bool is_elementwise(Op op) {
   OpClass c = info(op).cls;
@@ -93,10 +92,20 @@ class IntList {
   std::shared_ptr<const std::vector<int64_t>> data_;
 };
 
-/// Attributes of an op; ops.def says what each entry means. They are part of a plan's identity.
+/// Which entry of Attrs::i an attribute is; graph/attrs.h has one for each in ops.def.
+struct AttrKey {
+  uint8_t entry;  ///< 0 to 3
+};
+
+/// Attributes of an op. They are part of a plan's identity.
 struct Attrs {
   std::array<int64_t, 4> i{};  ///< entries i0 to i3
   IntList list;                ///< the entry `list`
+  ///@{
+  /// An attribute by its name.
+  int64_t& operator[](AttrKey key) { return i[key.entry]; }
+  int64_t operator[](AttrKey key) const { return i[key.entry]; }
+  ///@}
   /// Member by member.
   bool operator==(const Attrs&) const = default;
 };
@@ -118,9 +127,9 @@ struct TensorSpec {
 
 /// An op with its attributes.
 struct Operation {
-  Op op = Op::input;  ///< which one
-  Attrs attrs;        ///< see ops.def
-  Payload payload;    ///< for the few ops that have one
+  Op op{};          ///< which one
+  Attrs attrs;      ///< see ops.def
+  Payload payload;  ///< for the few ops that have one
 };
 
 /// Where in the user's program an op was recorded.
@@ -147,7 +156,7 @@ struct ElementwiseProgram : NodePayload {
   std::vector<uint16_t> outputs;  ///< value numbers stored, in order of the node's outputs
   Shape shape;                    ///< the iteration space: all operands broadcast to it
   bool reduces = false;           ///< then the only output is folded: `reduction` over `axes` (bit mask)
-  Op reduction = Op::sum;         ///< sum, mean, max or min
+  Op reduction{};                 ///< sum, mean, max or min
   int64_t axes = 0;               ///< that are folded, bit k for axis k
   bool keepdims = false;          ///< folded axes stay with size 1
 };

@@ -1,7 +1,9 @@
 // Implements checkpoint: a function whose intermediates the backward pass computes again.
 #include "autograd/recognise.h"
 #include "autograd/vjp_rules.h"
+#include "graph/attrs.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 #include "lazuli/transforms.h"
 
 namespace lazuli {
@@ -20,7 +22,7 @@ Function checkpoint(Function f) {
   return [payload](std::span<const LazyTensor> args) {
     std::vector<LazyTensor> operands(args.begin(), args.end());
     Attrs attrs;
-    attrs.i[0] = static_cast<int64_t>(args.size());
+    attrs[attr::checkpoint::arguments] = static_cast<int64_t>(args.size());
     const std::vector<LazyTensor> results = payload->function(args);
     if (results.empty()) throw ValueError("[checkpoint] the function gave no results");
     operands.insert(operands.end(), results.begin(), results.end());
@@ -33,7 +35,7 @@ Function checkpoint(Function f) {
 void autograd::vjp_rules::vjp_checkpoint(VjpContext& c) {
   const auto* payload = dynamic_cast<const CheckpointPayload*>(c.payload);
   if (payload == nullptr) throw GraphError("[checkpoint] there is no function to compute again");
-  const auto count = static_cast<size_t>(c.attrs.i[0]);
+  const auto count = static_cast<size_t>(c.attrs[attr::checkpoint::arguments]);
   LazyTensor arrived;
   for (const LazyTensor& g : c.cotangents) arrived = arrived.defined() ? arrived : g;
   std::vector<LazyTensor> sought;

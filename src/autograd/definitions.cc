@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "autograd/vjp_rules.h"
+#include "graph/attrs.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli::autograd {
 
@@ -29,13 +31,13 @@ LazyTensor row_mean(const LazyTensor& x) { return mean(x, {-1}, true); }
 
 Outputs define_softmax_backward(const DefinitionRequest& r) {
   const LazyTensor y = up(r.in(0)), g = up(r.in(1));
-  const int axis = static_cast<int>(r.attrs.i[0]);
+  const int axis = static_cast<int>(r.attrs[attr::softmax_backward::axis]);
   return {cast((g - sum(g * y, {axis}, true)) * y, r.in(0).dtype())};
 }
 
 Outputs define_scaled_softmax(const DefinitionRequest& r) {
   const LazyTensor x = up(r.in(0));
-  const LazyTensor y = softmax(mul(x, cast(r.in(1), x.dtype())), static_cast<int>(r.attrs.i[0]));
+  const LazyTensor y = softmax(mul(x, cast(r.in(1), x.dtype())), static_cast<int>(r.attrs[attr::scaled_softmax::axis]));
   return {cast(mul(y, cast(r.in(2), x.dtype())), r.in(0).dtype())};
 }
 
@@ -64,7 +66,7 @@ Outputs define_layer_norm_backward(const DefinitionRequest& r) {
 
 Outputs define_group_norm(const DefinitionRequest& r) {
   const LazyTensor& x = r.in(0);
-  const int64_t batch = x.shape()[0], channels = x.shape()[1], groups = r.attrs.i[0];
+  const int64_t batch = x.shape()[0], channels = x.shape()[1], groups = r.attrs[attr::group_norm::groups];
   const int64_t row = batch * channels == 0 ? 0 : x.numel() / (batch * groups);
   const LazyTensor rows = standardised(reshape(x, {batch, groups, row}), r.in(3));
   Shape per_channel{channels};
@@ -84,7 +86,7 @@ struct Labels {
 
 Outputs define_cross_entropy(const DefinitionRequest& r) {
   const LazyTensor x = up(r.in(0)), smoothing = cast(r.in(2), x.dtype());
-  const Labels labels(r.in(1), r.attrs.i[0]);
+  const Labels labels(r.in(1), r.attrs[attr::cross_entropy::ignore_index]);
   const int last[] = {-1};
   const LazyTensor lse = logsumexp(x, last);
   const LazyTensor hit = squeeze(take_along(x, unsqueeze(labels.targets, -1), -1), -1);
@@ -94,7 +96,7 @@ Outputs define_cross_entropy(const DefinitionRequest& r) {
 
 Outputs define_cross_entropy_backward(const DefinitionRequest& r) {
   const LazyTensor x = up(r.in(0)), smoothing = cast(r.in(2), x.dtype());
-  const Labels labels(r.in(1), r.attrs.i[0]);
+  const Labels labels(r.in(1), r.attrs[attr::cross_entropy_backward::ignore_index]);
   const int64_t classes = x.shape().back();
   const LazyTensor p = exp(x - unsqueeze(r.in(3), -1));
   const LazyTensor hits = one_hot(labels.targets, classes, x.dtype());
@@ -105,11 +107,11 @@ Outputs define_cross_entropy_backward(const DefinitionRequest& r) {
 
 Outputs define_linear_cross_entropy(const DefinitionRequest& r) {
   const LazyTensor x = up(r.in(0)), w = up(r.in(1));
-  const bool transposed = r.attrs.i[1] != 0;
+  const bool transposed = r.attrs[attr::linear_cross_entropy::transpose_w] != 0;
   Attrs attrs;
-  attrs.i[0] = r.attrs.i[0];
+  attrs[attr::cross_entropy::ignore_index] = r.attrs[attr::linear_cross_entropy::ignore_index];
   LazyTensor logits = matmul(x, w, false, transposed), slope;
-  if (r.attrs.i[2] != 0) {
+  if (r.attrs[attr::linear_cross_entropy::softcap] != 0) {
     const Capped c = capped(logits, cast(r.in(4), x.dtype()));
     logits = c.value;
     slope = c.slope;
@@ -124,16 +126,16 @@ Outputs define_linear_cross_entropy(const DefinitionRequest& r) {
 }
 
 Outputs define_linear(const DefinitionRequest& r) {
-  LazyTensor y = matmul(r.in(0), r.in(1), false, r.attrs.i[0] != 0);
+  LazyTensor y = matmul(r.in(0), r.in(1), false, r.attrs[attr::linear::transpose_w] != 0);
   for (size_t k = 2; k < r.inputs.size(); ++k) y = y + r.in(k);
-  return {r.attrs.i[2] == 0 ? y : record(static_cast<Op>(r.attrs.i[2]), {y})};
+  return {r.attrs[attr::linear::activation] == 0 ? y : record(static_cast<Op>(r.attrs[attr::linear::activation]), {y})};
 }
 
 /// The weight of quantized_linear, (n, k).
 LazyTensor weight_of(const DefinitionRequest& r, DType dtype) {
   const LazyTensor &q = r.in(1), scales = cast(r.in(2), dtype);
   const int64_t n = q.dim(0);
-  if (r.attrs.i[0] == 8) return cast(q, dtype) * scales;
+  if (r.attrs[attr::quantized_linear::bits] == 8) return cast(q, dtype) * scales;
   const LazyTensor both = cast(q, DType::f32);
   const LazyTensor high = cast(cast(both * 0.0625, DType::i32), DType::f32), low = both - high * 16.0;
   const LazyTensor whole = concat({unsqueeze(low, -1), unsqueeze(high, -1)}, -1) - 8.0;
@@ -143,13 +145,13 @@ LazyTensor weight_of(const DefinitionRequest& r, DType dtype) {
 Outputs define_quantized_linear(const DefinitionRequest& r) {
   LazyTensor y = matmul(r.in(0), weight_of(r, r.in(0).dtype()), false, true);
   for (size_t k = 3; k < r.inputs.size(); ++k) y = y + r.in(k);
-  return {r.attrs.i[2] == 0 ? y : record(static_cast<Op>(r.attrs.i[2]), {y})};
+  return {r.attrs[attr::quantized_linear::activation] == 0 ? y : record(static_cast<Op>(r.attrs[attr::quantized_linear::activation]), {y})};
 }
 
 Outputs define_gated_linear(const DefinitionRequest& r) {
-  const bool transposed = r.attrs.i[0] != 0;
+  const bool transposed = r.attrs[attr::gated_linear::transpose_w] != 0;
   const LazyTensor gate = matmul(r.in(0), r.in(1), false, transposed), up = matmul(r.in(0), r.in(2), false, transposed);
-  return {record(static_cast<Op>(r.attrs.i[2]), {gate}) * up};
+  return {record(static_cast<Op>(r.attrs[attr::gated_linear::activation]), {gate}) * up};
 }
 
 /// Batch entries without an adapter take the first one's factors times 0.

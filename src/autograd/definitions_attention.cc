@@ -3,6 +3,8 @@
 
 #include "autograd/definitions.h"
 #include "graph/attention_operands.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::autograd {
 
@@ -30,7 +32,7 @@ Outputs define_rope(const DefinitionRequest& r) {
   const LazyTensor x = cast(r.in(0), compute_dtype(r.in(0)));
   const int64_t size = x.dim(-1), half = r.in(1).dim(1);
   const LazyTensor c = rows_of_table(r.in(1), r.in(3), x), forward = rows_of_table(r.in(2), r.in(3), x);
-  const LazyTensor s = r.attrs.i[0] != 0 ? neg(forward) : forward;
+  const LazyTensor s = r.attrs[attr::rope::back] != 0 ? neg(forward) : forward;
   const LazyTensor a = slice(x, -1, 0, half), b = slice(x, -1, half, 2 * half);
   std::vector<LazyTensor> parts{a * c - b * s, b * c + a * s};
   if (2 * half < size) parts.push_back(slice(x, -1, 2 * half, size));

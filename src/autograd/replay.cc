@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include "autograd/recorded_graph.h"
+#include "graph/attrs.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli::autograd {
 
@@ -45,7 +47,7 @@ class SnapshotMaker {
     auto& handles = scalar ? into_.scalars : into_.inputs;
     GraphNode made;
     made.op = scalar ? Op::scalar : Op::input;
-    made.attrs.i[0] = static_cast<int64_t>(handles.size());
+    made.attrs[attr::input::index] = static_cast<int64_t>(handles.size());
     made.outputs.push_back({node.dtype_of_output(v.out), node.shape_of_output(v.out)});
     made.where = node.where;
     handles.push_back(recorded_.handle(v));
@@ -74,7 +76,7 @@ Snapshot snapshot(std::span<const LazyTensor> outputs, std::span<const LazyTenso
 std::vector<LazyTensor> replay(const ComputationGraph& graph, std::span<const LazyTensor> inputs, std::span<const LazyTensor> scalars) {
   std::vector<std::vector<LazyTensor>> made(graph.size());
   const auto leaf_handle = [&](const GraphNode& node, std::span<const LazyTensor> handles) {
-    const auto k = static_cast<size_t>(node.attrs.i[0]);
+    const auto k = static_cast<size_t>(node.attrs[attr::input::index]);
     if (k >= handles.size()) throw GraphError(fmt::format("replay: {} {} of {} given", name_of(node.op), k, handles.size()));
     return handles[k];
   };

@@ -1,6 +1,8 @@
 // Derivative rules of matrix products, LoRA, rotary embedding and attention.
 #include "autograd/definitions.h"
 #include "autograd/vjp_rules.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::autograd::vjp_rules {
 
@@ -24,7 +26,7 @@ LazyTensor scaled(const LazyTensor& x, const LazyTensor& scale) { return cast(mu
 /// The low-rank part scale * (x@a)@b, with x operand 0, a and b operands `first` and `first + 1`, and scale after them.
 void set_low_rank(VjpContext& c, size_t first) {
   const LazyTensor &x = c.in(0), &a = c.in(first), &b = c.in(first + 1), &scale = c.in(first + 2);
-  const bool a_transposed = c.attrs.i[0] != 0, b_transposed = c.attrs.i[1] != 0;
+  const bool a_transposed = c.attrs[attr::lora_linear::transpose_a] != 0, b_transposed = c.attrs[attr::lora_linear::transpose_b] != 0;
   if (!c.need(first) && !c.need(first + 1) && !c.need(first + 2)) return;
   const LazyTensor g_rows = rows(c.g()), x_rows = rows(x);
   LazyTensor inner, back;
@@ -39,7 +41,7 @@ void set_low_rank(VjpContext& c, size_t first) {
 
 void vjp_matmul(VjpContext& c) {
   const LazyTensor &a = c.in(0), &b = c.in(1), &g = c.g();
-  const bool ta = c.attrs.i[0] != 0, tb = c.attrs.i[1] != 0;
+  const bool ta = c.attrs[attr::matmul::transpose_a] != 0, tb = c.attrs[attr::matmul::transpose_b] != 0;
   if (c.need(0)) c.set(0, ta ? matmul(b, g, tb, true) : matmul(g, b, false, !tb));
   if (!c.need(1)) return;
   if (b.rank() == 2 && a.rank() > 2 && !ta) {
@@ -54,8 +56,8 @@ void vjp_matmul(VjpContext& c) {
 void vjp_lora_fused(VjpContext& c) {
   if (c.need(0)) {
     Attrs attrs;
-    attrs.i[0] = 1 - c.attrs.i[1];
-    attrs.i[1] = 1 - c.attrs.i[0];
+    attrs[attr::lora_fused::transpose_a] = 1 - c.attrs[attr::lora_fused::transpose_b];
+    attrs[attr::lora_fused::transpose_b] = 1 - c.attrs[attr::lora_fused::transpose_a];
     c.set(0, record(Op::lora_fused, {c.g(), c.in(2), c.in(1), c.in(3)}, attrs));
   }
   set_low_rank(c, 1);
@@ -64,12 +66,12 @@ void vjp_lora_fused(VjpContext& c) {
 void vjp_lora_linear(VjpContext& c) {
   if (c.need(0)) {
     Attrs attrs;
-    attrs.i[0] = 1 - c.attrs.i[1];
-    attrs.i[1] = 1 - c.attrs.i[0];
-    attrs.i[2] = 1 - c.attrs.i[2];
+    attrs[attr::lora_linear::transpose_a] = 1 - c.attrs[attr::lora_linear::transpose_b];
+    attrs[attr::lora_linear::transpose_b] = 1 - c.attrs[attr::lora_linear::transpose_a];
+    attrs[attr::lora_linear::transpose_w] = 1 - c.attrs[attr::lora_linear::transpose_w];
     c.set(0, record(Op::lora_linear, {c.g(), c.in(1), c.in(3), c.in(2), c.in(4)}, attrs));
   }
-  if (c.need(1)) c.set(1, weight_product(c.in(0), c.g(), c.attrs.i[2] != 0));
+  if (c.need(1)) c.set(1, weight_product(c.in(0), c.g(), c.attrs[attr::lora_linear::transpose_w] != 0));
   set_low_rank(c, 2);
   if (c.need(5)) c.set(5, c.g());
 }
@@ -80,11 +82,11 @@ void vjp_linear_cross_entropy(VjpContext& c) {
   const LazyTensor &x = c.in(0), &w = c.in(1);
   if (c.need(0)) c.set(0, cast(mul(unsqueeze(c.g(), -1), cast(c.out(2), c.g().dtype())), x.dtype()));
   if (c.need(1)) {
-    const bool transposed = c.attrs.i[1] != 0;
+    const bool transposed = c.attrs[attr::linear_cross_entropy::transpose_w] != 0;
     Attrs attrs;
-    attrs.i[0] = c.attrs.i[0];
+    attrs[attr::cross_entropy::ignore_index] = c.attrs[attr::linear_cross_entropy::ignore_index];
     Capped logits{matmul(x, w, false, transposed), {}};
-    if (c.attrs.i[2] != 0) logits = capped(logits.value, cast(c.in(4), logits.value.dtype()));
+    if (c.attrs[attr::linear_cross_entropy::softcap] != 0) logits = capped(logits.value, cast(c.in(4), logits.value.dtype()));
     LazyTensor g = record(Op::cross_entropy_backward, {logits.value, c.in(2), c.in(3), c.out(1), c.g()}, attrs);
     if (logits.slope.defined()) g = g * logits.slope;
     c.set(1, weight_product(x, g, transposed));
@@ -95,7 +97,7 @@ void vjp_linear_cross_entropy(VjpContext& c) {
 void vjp_rope(VjpContext& c) {
   if (c.need(0)) {
     Attrs attrs = c.attrs;
-    attrs.i[0] = 1 - attrs.i[0];
+    attrs[attr::lora_linear::transpose_a] = 1 - attrs[attr::lora_linear::transpose_a];
     c.set(0, record(Op::rope, {c.g(), c.in(1), c.in(2), c.in(3)}, attrs));
   }
   vjp_through_definition(c, 1, 3);

@@ -1,5 +1,6 @@
 // Derivative rules of views, gathers, scatters and data movement.
 #include "autograd/vjp_rules.h"
+#include "graph/attrs.h"
 
 namespace lazuli::autograd::vjp_rules {
 
@@ -65,7 +66,7 @@ void vjp_barrier(VjpContext& c) {
 
 void vjp_transpose(VjpContext& c) {
   std::vector<int> inverse(static_cast<size_t>(c.in(0).rank()));
-  for (int k = 0; k < c.in(0).rank(); ++k) inverse[static_cast<size_t>((c.attrs.i[0] >> (4 * k)) & 15)] = k;
+  for (int k = 0; k < c.in(0).rank(); ++k) inverse[static_cast<size_t>((c.attrs[attr::transpose::axes] >> (4 * k)) & 15)] = k;
   c.set(0, permute(c.g(), inverse));
 }
 
@@ -75,22 +76,22 @@ void vjp_slice(VjpContext& c) {
 }
 
 void vjp_gather(VjpContext& c) {
-  if (c.need(0)) c.set(0, scatter_add(zeros_like(c.in(0)), c.in(1), c.g(), static_cast<int>(c.attrs.i[0])));
+  if (c.need(0)) c.set(0, scatter_add(zeros_like(c.in(0)), c.in(1), c.g(), static_cast<int>(c.attrs[attr::gather::axis])));
 }
 void vjp_take_along(VjpContext& c) {
-  if (c.need(0)) c.set(0, scatter_along_add(zeros_like(c.in(0)), c.in(1), c.g(), static_cast<int>(c.attrs.i[0])));
+  if (c.need(0)) c.set(0, scatter_along_add(zeros_like(c.in(0)), c.in(1), c.g(), static_cast<int>(c.attrs[attr::take_along::axis])));
 }
 void vjp_scatter_add(VjpContext& c) {
   if (c.need(0)) c.set(0, c.g());
-  if (c.need(2)) c.set(2, gather(c.g(), c.in(1), static_cast<int>(c.attrs.i[0])));
+  if (c.need(2)) c.set(2, gather(c.g(), c.in(1), static_cast<int>(c.attrs[attr::scatter_add::axis])));
 }
 void vjp_scatter_along_add(VjpContext& c) {
   if (c.need(0)) c.set(0, c.g());
-  if (c.need(2)) c.set(2, take_along(c.g(), c.in(1), static_cast<int>(c.attrs.i[0])));
+  if (c.need(2)) c.set(2, take_along(c.g(), c.in(1), static_cast<int>(c.attrs[attr::scatter_along_add::axis])));
 }
 
 void vjp_concat(VjpContext& c) {
-  const int axis = static_cast<int>(c.attrs.i[0]);
+  const int axis = static_cast<int>(c.attrs[attr::concat::axis]);
   int64_t start = 0;
   for (size_t k = 0; k < c.inputs.size(); ++k) {
     const int64_t stop = start + c.in(k).shape()[axis];
@@ -116,7 +117,7 @@ void vjp_slice_update(VjpContext& c) {
     return;
   }
   const Halves at(c.attrs);
-  const int axis = static_cast<int>(c.attrs.i[0]);
+  const int axis = static_cast<int>(c.attrs[attr::slice_update::offset_axis]);
   if (c.need(0)) c.set(0, slice_update(c.g(), zeros_like(update), at.first, at.second, offset, axis));
   const auto taken = offset.rank() == 0 ? take : take_by_row;
   if (c.need(1)) c.set(1, taken(c.g(), update.shape(), at, offset, axis));
@@ -125,10 +126,12 @@ void vjp_slice_update(VjpContext& c) {
 void vjp_slice_at(VjpContext& c) {
   if (!c.need(0)) return;
   const std::vector<int64_t> starts(static_cast<size_t>(c.in(0).rank()), 0);
-  c.set(0, slice_update(zeros_like(c.in(0)), c.g(), starts, {}, c.in(1), static_cast<int>(c.attrs.i[0])));
+  c.set(0, slice_update(zeros_like(c.in(0)), c.g(), starts, {}, c.in(1), static_cast<int>(c.attrs[attr::slice_at::axis])));
 }
 
 // Also of topk: each value went to the place that its index names.
-void vjp_sort(VjpContext& c) { c.set(0, scatter_along_add(zeros_like(c.in(0)), c.out(1), c.g(), static_cast<int>(c.attrs.i[0]))); }
+void vjp_sort(VjpContext& c) {
+  c.set(0, scatter_along_add(zeros_like(c.in(0)), c.out(1), c.g(), static_cast<int>(c.attrs[attr::sort::axis])));
+}
 
 }  // namespace lazuli::autograd::vjp_rules

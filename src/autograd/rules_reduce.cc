@@ -1,18 +1,22 @@
 // Derivative rules of reductions, softmax, norms, cross entropy and dropout.
 #include "autograd/definitions.h"
 #include "autograd/vjp_rules.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::autograd::vjp_rules {
 
 namespace {
 
 /// A reduced value with the folded axes back as size 1, so that it broadcasts against the operand.
-LazyTensor beside_operand(const VjpContext& c, const LazyTensor& reduced) { return restore_axes(reduced, c.in(0).shape(), c.attrs.i[0]); }
+LazyTensor beside_operand(const VjpContext& c, const LazyTensor& reduced) {
+  return restore_axes(reduced, c.in(0).shape(), c.attrs[attr::sum::axes]);
+}
 
 /// How many elements go into one result.
 double folded(const VjpContext& c) {
   double count = 1;
-  for (int axis : axes_of_mask(c.attrs.i[0])) count *= static_cast<double>(c.in(0).shape()[axis]);
+  for (int axis : axes_of_mask(c.attrs[attr::sum::axes])) count *= static_cast<double>(c.in(0).shape()[axis]);
   return count;
 }
 
@@ -35,9 +39,9 @@ void vjp_mean(VjpContext& c) {
 // Elements that tie share the gradient evenly, as in torch.amax.
 void vjp_extreme(VjpContext& c) {
   const LazyTensor& x = c.in(0);
-  if (c.attrs.i[0] == 0) return c.set(0, c.g());
+  if (c.attrs[attr::sum::axes] == 0) return c.set(0, c.g());
   const LazyTensor hit = cast(equal(x, beside_operand(c, c.out())), compute_dtype(x));
-  const LazyTensor count = sum(hit, axes_of_mask(c.attrs.i[0]), true);
+  const LazyTensor count = sum(hit, axes_of_mask(c.attrs[attr::sum::axes]), true);
   c.set(0, hit * div(cast(beside_operand(c, c.g()), hit.dtype()), count));
 }
 
@@ -50,9 +54,9 @@ void vjp_logsumexp(VjpContext& c) {
 
 void vjp_var(VjpContext& c) {
   const LazyTensor& x = c.in(0);
-  if (c.attrs.i[0] == 0) return;
-  const LazyTensor centred = x - mean(x, axes_of_mask(c.attrs.i[0]), true);
-  const double freedom = folded(c) - static_cast<double>(c.attrs.i[2]);
+  if (c.attrs[attr::sum::axes] == 0) return;
+  const LazyTensor centred = x - mean(x, axes_of_mask(c.attrs[attr::sum::axes]), true);
+  const double freedom = folded(c) - static_cast<double>(c.attrs[attr::var::correction]);
   const LazyTensor g = beside_operand(c, c.g());
   c.set(0, mul(g, constant(g, 2 / freedom)) * centred);
 }
@@ -60,7 +64,7 @@ void vjp_var(VjpContext& c) {
 void vjp_softmax(VjpContext& c) { c.set(0, record(Op::softmax_backward, {c.out(), c.g()}, c.attrs)); }
 
 void vjp_log_softmax(VjpContext& c) {
-  const int axis = static_cast<int>(c.attrs.i[0]);
+  const int axis = static_cast<int>(c.attrs[attr::softmax::axis]);
   c.set(0, c.g() - exp(c.out()) * sum(c.g(), {axis}, true));
 }
 

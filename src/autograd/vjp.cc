@@ -15,9 +15,8 @@ void vjp_rules::vjp_none(VjpContext&) {}
 
 VjpFn vjp_rule(Op op) {
   static constexpr VjpFn kRules[] = {
-#define LAZULI_OP(name, min_inputs, max_inputs, outputs, cls, infer, rule, kernel) vjp_rules::vjp_##rule,
+#define LAZULI_OP(name, min_inputs, max_inputs, outputs, cls, traits, infer, rule, kernel) vjp_rules::vjp_##rule,
 #include "lazuli/ops.def"
-#undef LAZULI_OP
   };
   const VjpFn rule = kRules[static_cast<size_t>(op)];
   return rule == vjp_rules::vjp_none ? nullptr : rule;

@@ -1,6 +1,8 @@
 // Implements the helpers that derivative rules share.
 #include "autograd/vjp_context.h"
 
+#include "lazuli/op.h"
+
 namespace lazuli::autograd {
 
 void VjpContext::set(size_t k, const LazyTensor& gradient) { grads[k] = unbroadcast(cast(gradient, in(k).dtype()), in(k).shape()); }

@@ -7,9 +7,8 @@ namespace lazuli::autograd {
 
 namespace vjp_rules {
 
-#define LAZULI_OP(name, min_inputs, max_inputs, outputs, cls, infer, rule, kernel) void vjp_##rule(VjpContext& c);
+#define LAZULI_OP(name, min_inputs, max_inputs, outputs, cls, traits, infer, rule, kernel) void vjp_##rule(VjpContext& c);
 #include "lazuli/ops.def"
-#undef LAZULI_OP
 
 }  // namespace vjp_rules
 

@@ -5,6 +5,7 @@
 
 #include "backend/backend.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 

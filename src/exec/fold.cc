@@ -1,5 +1,7 @@
 #include "exec/run.h"
+#include "graph/attrs.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 #include "lazuli/optimizer.h"
 #include "tensor/device_memory.h"
 
@@ -17,7 +19,7 @@ ComputationGraph graph_of(const GraphNode& node, std::span<const Tensor> operand
   for (const Tensor& t : operands) {
     const TensorSpec spec{t.dtype(), t.shape()};
     Attrs attrs;
-    attrs.i[0] = g.input_count++;
+    attrs[attr::input::index] = g.input_count++;
     alone.inputs.push_back(g.add(Op::input, {}, attrs, &spec));
   }
   const auto index = static_cast<int32_t>(g.nodes.size());

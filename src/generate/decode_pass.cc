@@ -6,6 +6,7 @@
 
 #include "generate/slot_rows.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 #include "lazuli/ops.h"
 
 namespace lazuli {

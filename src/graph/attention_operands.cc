@@ -1,11 +1,13 @@
 // Implements the attributes and operands of attention by name.
 #include "graph/attention_operands.h"
 
+#include "graph/attrs.h"
+
+#include "lazuli/op.h"
+
 namespace lazuli {
 
 namespace {
-constexpr size_t kCausal = 0, kLeft = 1, kRight = 2, kWith = 3;
-
 size_t first_operand(Op op) { return op == Op::sdpa_backward ? 6 : 3; }
 }  // namespace
 
@@ -27,10 +29,10 @@ AttentionOperands::AttentionOperands(Op op, const Attrs& attrs)
     : scale(first_operand(op)),
       length(scale + 1),
       count(length + 1),
-      left(attrs.i[kLeft] == 0 ? kAll : attrs.i[kLeft] - 1),
-      right(attrs.i[kRight] == 0 ? kAll : attrs.i[kRight] - 1),
-      with_(attrs.i[kWith]) {
-  if (attrs.i[kCausal] != 0) right = 0;
+      left(attrs[attr::sdpa::window_left] == 0 ? kAll : attrs[attr::sdpa::window_left] - 1),
+      right(attrs[attr::sdpa::window_right] == 0 ? kAll : attrs[attr::sdpa::window_right] - 1),
+      with_(attrs[attr::sdpa::with]) {
+  if (attrs[attr::sdpa::causal] != 0) right = 0;
   for (const AttentionPart part : kAttentionParts) count += find(part) ? 1 : 0;
 }
 
@@ -45,8 +47,11 @@ std::optional<size_t> AttentionOperands::find(AttentionPart part) const {
 }
 
 void set_attention(Attrs& attrs, bool causal, int64_t window_left, int64_t window_right, std::span<const AttentionPart> parts) {
-  attrs.i = {causal ? 1 : 0, window_left + 1, window_right + 1, 0};
-  for (const AttentionPart part : parts) attrs.i[kWith] |= static_cast<int64_t>(part);
+  attrs[attr::sdpa::causal] = causal ? 1 : 0;
+  attrs[attr::sdpa::window_left] = window_left + 1;
+  attrs[attr::sdpa::window_right] = window_right + 1;
+  attrs[attr::sdpa::with] = 0;
+  for (const AttentionPart part : parts) attrs[attr::sdpa::with] |= static_cast<int64_t>(part);
 }
 
 }  // namespace lazuli

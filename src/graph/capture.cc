@@ -1,6 +1,8 @@
 #include "graph/capture.h"
 
+#include "graph/attrs.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 
@@ -139,7 +141,7 @@ uint32_t Capture::place_leaf(Node* node, uint32_t out) {
   const bool strided = ready && !node->value(out).is_contiguous();
   order_.push_back({node, out, scalar ? Kind::scalar : Kind::input, strided, node->donate & 1});
   if (scalar) {
-    scalars_.push_back(static_cast<uint64_t>(node->attrs.i[0]));
+    scalars_.push_back(static_cast<uint64_t>(node->attrs[attr::scalar::index]));
   } else {
     inputs_.push_back({node, out});
   }
@@ -256,10 +258,10 @@ ComputationGraph Capture::graph(std::vector<Strides>* input_strides) const {
       const bool scalar = item.kind == Kind::scalar;
       out.op = scalar ? Op::scalar : Op::input;
       int& count = scalar ? g.scalar_count : g.input_count;
-      out.attrs.i[0] = count++;
+      out.attrs[attr::input::index] = count++;
       out.outputs.push_back({node->dtype_of_output(item.out), node->shape_of_output(item.out)});
       if (!scalar) {
-        out.attrs.i[1] = node->donate & 1;
+        out.attrs[attr::input::donated] = node->donate & 1;
         if (input_strides != nullptr) input_strides->push_back(item.strided ? node->value(item.out).strides() : Strides());
       }
     } else {
@@ -272,7 +274,7 @@ ComputationGraph Capture::graph(std::vector<Strides>* input_strides) const {
         const auto operand = out.inputs.size();
         out.inputs.push_back({index, leaf ? 0 : static_cast<int32_t>(e.out)});
         GraphNode& producer = g.nodes[static_cast<size_t>(index)];
-        if (operand < 32 && ((item.donate >> operand) & 1) != 0 && producer.op == Op::input) producer.attrs.i[1] = 1;
+        if (operand < 32 && ((item.donate >> operand) & 1) != 0 && producer.op == Op::input) producer.attrs[attr::input::donated] = 1;
       }
       for (uint32_t k = 0; k < node->n_outputs(); ++k) out.outputs.push_back({node->dtype_of_output(k), node->shape_of_output(k)});
     }

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "graph/attrs.h"
 #include "lazuli/error.h"
 #include "lazuli/graph.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 
@@ -144,8 +146,8 @@ void check_node(const ComputationGraph& g, size_t n) {
                                                                 : fmt::format("{} to {}", op.min_inputs, op.max_inputs)));
   }
   auto check_index = [&](int limit) {
-    if (node.attrs.i[0] >= 0 && node.attrs.i[0] < limit) return;
-    throw GraphError(fmt::format("{}: index {} of {}", node_name(g, static_cast<int32_t>(n)), node.attrs.i[0], limit));
+    if (node.attrs[attr::input::index] >= 0 && node.attrs[attr::input::index] < limit) return;
+    throw GraphError(fmt::format("{}: index {} of {}", node_name(g, static_cast<int32_t>(n)), node.attrs[attr::input::index], limit));
   };
   if (node.op == Op::input) check_index(g.input_count);
   if (node.op == Op::scalar) check_index(g.scalar_count);

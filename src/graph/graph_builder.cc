@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "graph/attrs.h"
 #include "lazuli/error.h"
 #include "lazuli/graph.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 
@@ -17,7 +19,7 @@ void check_leaves(const ComputationGraph& g, Op op, int count) {
   std::vector<bool> seen(static_cast<size_t>(count));
   for (const GraphNode& n : g.nodes) {
     if (n.op != op) continue;
-    const auto index = static_cast<size_t>(n.attrs.i[0]);
+    const auto index = static_cast<size_t>(n.attrs[attr::scalar::index]);
     if (seen[index]) throw GraphError(fmt::format("{}: index {} occurs twice", name_of(op), index));
     seen[index] = true;
   }
@@ -38,7 +40,7 @@ void GraphBuilder::check_value(Value v) const {
 Value GraphBuilder::input(DType dtype, const Shape& shape) {
   TensorSpec spec{dtype, shape};
   Attrs attrs;
-  attrs.i[0] = graph_.input_count;
+  attrs[attr::input::index] = graph_.input_count;
   Value v = graph_.add(Op::input, {}, attrs, &spec);
   ++graph_.input_count;
   return v;
@@ -56,7 +58,7 @@ Value GraphBuilder::node(Op op, std::vector<Value> inputs, Attrs attrs, const Te
   for (Value v : inputs) check_value(v);
   Value v = graph_.add(op, std::move(inputs), std::move(attrs), target);
   // Leaves made by hand carry their index in the attributes.
-  const int64_t index = graph_.node(v).attrs.i[0];
+  const int64_t index = graph_.node(v).attrs[attr::input::index];
   if (index < 0 || index >= INT32_MAX) return v;  // which `build` refuses
   const auto count = static_cast<int>(index) + 1;
   if (op == Op::input) graph_.input_count = std::max(graph_.input_count, count);

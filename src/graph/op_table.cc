@@ -5,22 +5,25 @@
 
 #include "graph/shape_rules.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 
 namespace {
 
-constexpr OpInfo kInfos[] = {
-#define LAZULI_OP(name, min_inputs, max_inputs, outputs, cls, rule, vjp, kernel) {#name, min_inputs, max_inputs, outputs, OpClass::cls},
+/// Has the names of traits at hand.
+struct OpInfos : OpTrait {
+  static constexpr OpInfo kAll[] = {
+#define LAZULI_OP(name, min_inputs, max_inputs, outputs, cls, traits, rule, vjp, kernel) \
+  {#name, min_inputs, max_inputs, outputs, OpClass::cls, traits},
 #include "lazuli/ops.def"
-#undef LAZULI_OP
+  };
 };
 
 using InferFn = shape_rules::Specs (*)(const shape_rules::Request&);
 constexpr InferFn kInfer[] = {
-#define LAZULI_OP(name, min_inputs, max_inputs, outputs, cls, rule, vjp, kernel) shape_rules::infer_##rule,
+#define LAZULI_OP(name, min_inputs, max_inputs, outputs, cls, traits, rule, vjp, kernel) shape_rules::infer_##rule,
 #include "lazuli/ops.def"
-#undef LAZULI_OP
 };
 
 std::string expected_count(const OpInfo& op) {
@@ -31,12 +34,12 @@ std::string expected_count(const OpInfo& op) {
 
 }  // namespace
 
-const OpInfo& info(Op op) { return kInfos[static_cast<size_t>(op)]; }
+const OpInfo& info(Op op) { return OpInfos::kAll[static_cast<size_t>(op)]; }
 
 Op parse_op(std::string_view name) {
   static const auto by_name = [] {
     std::unordered_map<std::string_view, Op> map;
-    for (int k = 0; k < kOpCount; ++k) map.emplace(kInfos[k].name, static_cast<Op>(k));
+    for (int k = 0; k < kOpCount; ++k) map.emplace(OpInfos::kAll[k].name, static_cast<Op>(k));
     return map;
   }();
   const auto found = by_name.find(name);

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <limits>
 
+#include "graph/attrs.h"
 #include "graph/ops_common.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 
@@ -14,7 +16,7 @@ namespace ops {
 LazyTensor to_dtype(const LazyTensor& x, DType dtype, Where where) {
   if (x.dtype() == dtype) return x;
   Attrs attrs;
-  attrs.i[0] = static_cast<int64_t>(dtype);
+  attrs[attr::cast::dtype] = static_cast<int64_t>(dtype);
   return record(Op::cast, {x}, attrs, nullptr, where);
 }
 

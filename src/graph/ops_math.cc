@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include "graph/attention_operands.h"
+#include "graph/attrs.h"
 #include "graph/ops_common.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 
@@ -24,18 +26,18 @@ LazyTensor reduce(Op op, const LazyTensor& x, std::span<const int> axes, bool ke
   Attrs attrs;
   for (int a : axes) {
     const int64_t bit = int64_t{1} << normalize_axis(name_of(op), a, x.rank());
-    if ((attrs.i[0] & bit) != 0) throw ValueError(fmt::format("[{}] axis {} is named twice", name_of(op), a));
-    attrs.i[0] |= bit;
+    if ((attrs[attr::sum::axes] & bit) != 0) throw ValueError(fmt::format("[{}] axis {} is named twice", name_of(op), a));
+    attrs[attr::sum::axes] |= bit;
   }
-  if (axes.empty()) attrs.i[0] = (int64_t{1} << x.rank()) - 1;
-  attrs.i[1] = keepdims ? 1 : 0;
-  attrs.i[2] = correction;
+  if (axes.empty()) attrs[attr::sum::axes] = (int64_t{1} << x.rank()) - 1;
+  attrs[attr::sum::keepdims] = keepdims ? 1 : 0;
+  attrs[attr::var::correction] = correction;
   return record(op, {x}, attrs, nullptr, where);
 }
 
 Attrs axis_attr(Op op, int axis, int rank) {
   Attrs attrs;
-  attrs.i[0] = normalize_axis(name_of(op), axis, rank);
+  attrs[attr::softmax::axis] = normalize_axis(name_of(op), axis, rank);
   return attrs;
 }
 
@@ -87,8 +89,8 @@ LazyTensor matmul(const LazyTensor& a, const LazyTensor& b, bool transpose_a, bo
   const LazyTensor left = row ? unsqueeze(a, 0, where) : a;
   const LazyTensor right = column ? unsqueeze(b, 1, where) : b;
   Attrs attrs;
-  attrs.i[0] = transpose_a && !row ? 1 : 0;
-  attrs.i[1] = transpose_b && !column ? 1 : 0;
+  attrs[attr::matmul::transpose_a] = transpose_a && !row ? 1 : 0;
+  attrs[attr::matmul::transpose_b] = transpose_b && !column ? 1 : 0;
   LazyTensor out = record(Op::matmul, {to_dtype(left, t, where), to_dtype(right, t, where)}, attrs, nullptr, where);
   if (column) out = squeeze(out, -1, where);
   if (row) out = squeeze(out, column ? -1 : -2, where);
@@ -116,7 +118,7 @@ LazyTensor group_norm(const LazyTensor& x, int groups, const LazyTensor& weight,
   const LazyTensor data = to_float(x, where);
   const DType t = data.dtype();
   Attrs attrs;
-  attrs.i[0] = groups;
+  attrs[attr::group_norm::groups] = groups;
   return record(Op::group_norm, {data, to_dtype(weight, t, where), to_dtype(bias, t, where), factor(eps, t)}, attrs, nullptr, where);
 }
 
@@ -149,7 +151,7 @@ LazyTensor scaled_dot_product_attention_packed(const LazyTensor& q, const LazyTe
                                                const LazyTensor& starts, bool causal, Where where) {
   const DType t = promote_float({&q, &k, &v});
   Attrs attrs;
-  attrs.i[0] = causal ? 1 : 0;
+  attrs[attr::sdpa_packed::causal] = causal ? 1 : 0;
   return record(Op::sdpa_packed, {to_dtype(q, t, where), to_dtype(k, t, where), to_dtype(v, t, where), factor(scale, t), starts}, attrs,
                 nullptr, where);
 }
@@ -158,7 +160,7 @@ LazyTensor cross_entropy(const LazyTensor& logits, const LazyTensor& targets, co
   const LazyTensor x = to_float(logits, where);
   const LazyTensor labels = to_index(targets, where);
   Attrs attrs;
-  attrs.i[0] = options.ignore_index;
+  attrs[attr::cross_entropy::ignore_index] = options.ignore_index;
   const LazyTensor loss = record(Op::cross_entropy, {x, labels, factor(options.label_smoothing, x.dtype())}, attrs, nullptr, where);
   if (options.reduction == Reduction::none) return loss;
   const LazyTensor total = sum(loss, {}, false, where);
@@ -182,7 +184,7 @@ LazyTensor dropout(const LazyTensor& x, const ScalarArg& probability, const Lazy
 LazyTensor lora_fused(const LazyTensor& x, const LazyTensor& a, const LazyTensor& b, const ScalarArg& scale, bool transposed, Where where) {
   const DType t = promote_float({&x, &a, &b});
   Attrs attrs;
-  attrs.i[0] = attrs.i[1] = transposed ? 1 : 0;
+  attrs[attr::lora_fused::transpose_a] = attrs[attr::lora_fused::transpose_b] = transposed ? 1 : 0;
   return record(Op::lora_fused, {to_dtype(x, t, where), to_dtype(a, t, where), to_dtype(b, t, where), factor(scale, t)}, attrs, nullptr,
                 where);
 }
@@ -191,7 +193,8 @@ LazyTensor lora_linear(const LazyTensor& x, const LazyTensor& w, const LazyTenso
                        const LazyTensor& bias, bool transposed, Where where) {
   const DType t = promote_float({&x, &w, &a, &b});
   Attrs attrs;
-  attrs.i[0] = attrs.i[1] = attrs.i[2] = transposed ? 1 : 0;
+  attrs[attr::lora_linear::transpose_a] = attrs[attr::lora_linear::transpose_b] = attrs[attr::lora_linear::transpose_w] =
+      transposed ? 1 : 0;
   const LazyTensor operands[] = {to_dtype(x, t, where), to_dtype(w, t, where), to_dtype(a, t, where),
                                  to_dtype(b, t, where), factor(scale, t),      bias.defined() ? to_dtype(bias, t, where) : LazyTensor()};
   return record_all(Op::lora_linear, std::span(operands).first(bias.defined() ? 6 : 5), attrs, nullptr, {}, where)[0];
@@ -201,8 +204,8 @@ LazyTensor quantized_linear(const LazyTensor& x, const LazyTensor& q, const Lazy
                             Where where) {
   const LazyTensor data = to_float(x, where);
   Attrs attrs;
-  attrs.i[0] = bits;
-  attrs.i[1] = bias.defined() ? 1 : 0;
+  attrs[attr::quantized_linear::bits] = bits;
+  attrs[attr::quantized_linear::with] = bias.defined() ? 1 : 0;
   const LazyTensor operands[] = {data, q, scales, bias.defined() ? to_dtype(bias, data.dtype(), where) : LazyTensor()};
   return record_all(Op::quantized_linear, std::span(operands).first(bias.defined() ? 4 : 3), attrs, nullptr, {}, where)[0];
 }

@@ -4,8 +4,10 @@
 #include <limits>
 
 #include "base/checked.h"
+#include "graph/attrs.h"
 #include "graph/ops_common.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 
@@ -16,7 +18,7 @@ using ops::to_index;
 
 Attrs axis_attr(std::string_view who, int axis, int rank) {
   Attrs attrs;
-  attrs.i[0] = normalize_axis(who, axis, rank);
+  attrs[attr::gather::axis] = normalize_axis(who, axis, rank);
   return attrs;
 }
 
@@ -33,7 +35,7 @@ LazyTensor record_slice_update(const LazyTensor& x, const LazyTensor& update, st
     if (!steps.empty()) list[rank + k] = steps[k];
   }
   Attrs attrs;
-  if (rank > 0) attrs.i[0] = normalize_axis("slice_update", offset_axis, x.rank());
+  if (rank > 0) attrs[attr::slice_update::offset_axis] = normalize_axis("slice_update", offset_axis, x.rank());
   attrs.list = IntList(std::move(list));
   const LazyTensor at = offset.defined() ? offset : LazyTensor::scalar_int(0);
   return record(Op::slice_update, {x, to_dtype(update, x.dtype(), where), at}, attrs, nullptr, where, donate);
@@ -116,26 +118,26 @@ LazyTensor slice_update(const LazyTensor& x, const LazyTensor& update, std::span
 LazyTensor slice_at(const LazyTensor& x, const LazyTensor& offset, int64_t size, int axis, Where where) {
   const Attrs attrs = axis_attr("slice_at", axis, x.rank());
   TensorSpec target{x.dtype(), x.shape()};
-  target.shape[static_cast<int>(attrs.i[0])] = size;
+  target.shape[static_cast<int>(attrs[attr::slice_at::axis])] = size;
   return record(Op::slice_at, {x, offset}, attrs, &target, where);
 }
 
 LazyTensor one_hot(const LazyTensor& indices, int64_t classes, DType dtype, Where where) {
   Attrs attrs;
-  attrs.i[0] = classes;
-  attrs.i[1] = static_cast<int64_t>(dtype);
+  attrs[attr::one_hot::classes] = classes;
+  attrs[attr::one_hot::dtype] = static_cast<int64_t>(dtype);
   return record(Op::one_hot, {to_index(indices, where)}, attrs, nullptr, where);
 }
 
 ValuesAndIndices sort(const LazyTensor& x, int axis, bool descending, Where where) {
   Attrs attrs = axis_attr("sort", axis, x.rank());
-  attrs.i[1] = descending ? 1 : 0;
+  attrs[attr::sort::descending] = descending ? 1 : 0;
   return record_sort(Op::sort, x, attrs, where);
 }
 ValuesAndIndices topk(const LazyTensor& x, int64_t k, int axis, Where where) {
   Attrs attrs = axis_attr("topk", axis, x.rank());
-  attrs.i[1] = 1;
-  attrs.i[2] = k;
+  attrs[attr::topk::descending] = 1;
+  attrs[attr::topk::k] = k;
   return record_sort(Op::topk, x, attrs, where);
 }
 
@@ -156,8 +158,8 @@ LazyTensor arange(int64_t start, int64_t stop, int64_t step, DType dtype, Where 
   const int64_t stride = step > 0 ? step : -step;
   const int64_t count = *length <= 0 ? 0 : (*length - 1) / stride + 1;
   Attrs attrs;
-  attrs.i[0] = start;
-  attrs.i[1] = step;
+  attrs[attr::arange::start] = start;
+  attrs[attr::arange::step] = step;
   const TensorSpec target{dtype, {count}};
   return record(Op::arange, {}, attrs, &target, where);
 }
@@ -165,8 +167,8 @@ LazyTensor arange(int64_t start, int64_t stop, int64_t step, DType dtype, Where 
 LazyTensor dequantize(const LazyTensor& q, const LazyTensor& scales, const LazyTensor& zero_points, int64_t group, DType dtype,
                       Where where) {
   Attrs attrs;
-  attrs.i[0] = group;
-  attrs.i[1] = static_cast<int64_t>(dtype);
+  attrs[attr::dequantize::group] = group;
+  attrs[attr::dequantize::dtype] = static_cast<int64_t>(dtype);
   if (!zero_points.defined()) return record(Op::dequantize, {q, scales}, attrs, nullptr, where);
   return record(Op::dequantize, {q, scales, to_dtype(zero_points, scales.dtype(), where)}, attrs, nullptr, where);
 }

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 
+#include "graph/attrs.h"
 #include "graph/ops_common.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 
@@ -62,7 +64,7 @@ LazyTensor permute(const LazyTensor& x, std::span<const int> axes, Where where) 
   for (int k = 0; k < x.rank(); ++k) {
     const int axis = normalize_axis("transpose", axes[static_cast<size_t>(k)], x.rank());
     identity = identity && axis == k;
-    attrs.i[0] |= static_cast<int64_t>(axis) << (4 * k);
+    attrs[attr::transpose::axes] |= static_cast<int64_t>(axis) << (4 * k);
   }
   return identity ? x : record(Op::transpose, {x}, attrs, nullptr, where);
 }

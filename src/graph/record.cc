@@ -4,9 +4,11 @@
 #include <cmath>
 
 #include "base/trace.h"
+#include "graph/attrs.h"
 #include "graph/node.h"
 #include "graph/shape_rules.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 
@@ -82,7 +84,7 @@ uint64_t scalar_bits(DType dtype, double value, int64_t integer, bool exact_inte
 LazyTensor make_scalar(DType dtype, uint64_t bits) {
   Node* node = Node::make(Op::scalar, 0, 1);
   node->dtype = dtype;
-  node->attrs.i[0] = static_cast<int64_t>(bits);
+  node->attrs[attr::scalar::index] = static_cast<int64_t>(bits);
   return {node, 0};
 }
 
@@ -115,7 +117,7 @@ LazyTensor LazyTensor::from_tensor(Tensor value) {
 LazyTensor LazyTensor::full(const Shape& shape, double value, DType dtype) {
   shape.check("full", size_of(dtype));
   Attrs attrs;
-  attrs.i[0] = std::bit_cast<int64_t>(value);
+  attrs[attr::full::value] = std::bit_cast<int64_t>(value);
   TensorSpec target{dtype, shape};
   return record(Op::full, {}, attrs, &target);
 }

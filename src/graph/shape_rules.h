@@ -23,9 +23,8 @@ struct Request {
 using Specs = std::vector<TensorSpec>;
 
 /// infer_<rule>: the results' dtypes and shapes; throws ShapeError, DTypeError or ValueError. The operand count is checked before.
-#define LAZULI_OP(name, min_inputs, max_inputs, outputs, cls, rule, vjp, kernel) Specs infer_##rule(const Request& r);
+#define LAZULI_OP(name, min_inputs, max_inputs, outputs, cls, traits, rule, vjp, kernel) Specs infer_##rule(const Request& r);
 #include "lazuli/ops.def"
-#undef LAZULI_OP
 
 /// The rule of an elementwise op in the common cases (equal shapes or a rank-0 operand, dtypes as they must be), without heap memory.
 /// Unary ops ignore `b`. Returns false when the general rule must look at it.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "graph/attention_operands.h"
+#include "graph/attrs.h"
 #include "graph/shape_rules_check.h"
 
 namespace lazuli::shape_rules {
@@ -55,13 +56,14 @@ AttentionShapes attention_shapes(const Request& r) {
 /// Windows, scale, length and the optional operands of attention whose scores have this shape.
 void need_attention(const Request& r, const Shape& scores) {
   const AttentionOperands o(r.op, r.attrs);
-  for (size_t k : {size_t{1}, size_t{2}}) {
-    if (r.attrs.i[k] < 0 || r.attrs.i[k] > AttentionOperands::kAll) {
+  for (const AttrKey window : {attr::sdpa::window_left, attr::sdpa::window_right}) {
+    if (r.attrs[window] < 0 || r.attrs[window] > AttentionOperands::kAll) {
       fail_value(
-          r, fmt::format("a window of 0 to {} keys, or -1 for none, is expected, got {}", AttentionOperands::kAll - 1, r.attrs.i[k] - 1));
+          r, fmt::format("a window of 0 to {} keys, or -1 for none, is expected, got {}", AttentionOperands::kAll - 1, r.attrs[window] - 1));
     }
   }
-  if (r.attrs.i[3] < 0 || r.attrs.i[3] > 15) fail_value(r, fmt::format("optional operands {} are not known", r.attrs.i[3]));
+  const int64_t with = r.attrs[attr::sdpa::with];
+  if (with < 0 || with > 15) fail_value(r, fmt::format("optional operands {} are not known", with));
   if (r.inputs.size() != o.count) {
     fail_value(r, fmt::format("{} operands are expected by the attribute `with`, got {}", o.count, r.inputs.size()));
   }

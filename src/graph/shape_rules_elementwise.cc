@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include "base/checked.h"
+#include "graph/attrs.h"
 #include "graph/shape_rules_check.h"
+#include "lazuli/op.h"
 
 namespace lazuli::shape_rules {
 
@@ -22,9 +24,8 @@ constexpr Fast fast_kind(std::string_view rule, Op op) {
 }
 
 constexpr Fast kFast[] = {
-#define LAZULI_OP(name, mi, ma, outs, cls, rule, vjp, kernel) fast_kind(#rule, Op::name),
+#define LAZULI_OP(name, mi, ma, outs, cls, traits, rule, vjp, kernel) fast_kind(#rule, Op::name),
 #include "lazuli/ops.def"
-#undef LAZULI_OP
 };
 
 bool fast_dtype(Fast kind, DType t) {
@@ -69,9 +70,10 @@ bool infer_fast(Op op, const TensorSpec& a, const TensorSpec& b, TensorSpec& out
 
 /// The last value of an arange of n elements, and the one behind it, must be numbers of 64 bits.
 void need_last_element(const Request& r, int64_t n) {
-  const auto distance = checked_mul(n, r.attrs.i[1]);
-  if (!distance || !checked_add(r.attrs.i[0], *distance)) {
-    fail_value(r, fmt::format("{} values from {} in steps of {} do not fit 64 bits", n, r.attrs.i[0], r.attrs.i[1]));
+  const auto distance = checked_mul(n, r.attrs[attr::arange::step]);
+  if (!distance || !checked_add(r.attrs[attr::arange::start], *distance)) {
+    fail_value(r, fmt::format("{} values from {} in steps of {} do not fit 64 bits", n, r.attrs[attr::arange::start],
+                              r.attrs[attr::arange::step]));
   }
 }
 
@@ -118,7 +120,7 @@ Specs infer_predicate(const Request& r) {
   return {{DType::boolean, r.in(0).shape}};
 }
 
-Specs infer_cast(const Request& r) { return {{dtype_attr(r, r.attrs.i[0]), r.in(0).shape}}; }
+Specs infer_cast(const Request& r) { return {{dtype_attr(r, r.attrs[attr::cast::dtype]), r.in(0).shape}}; }
 
 Specs infer_binary(const Request& r) {
   need_number(r, 0);

@@ -1,7 +1,9 @@
 // Shape and dtype rules of matrix products, LoRA and dequantisation.
 #include <fmt/format.h>
 
+#include "graph/attrs.h"
 #include "graph/shape_rules_check.h"
+#include "lazuli/op.h"
 
 namespace lazuli::shape_rules {
 
@@ -29,8 +31,8 @@ int64_t need_factor_matrix(const Request& r, size_t k, const char* what, bool tr
 
 /// scale * (x@a)@b with a at operand `first`; returns the columns of b.
 int64_t lora_columns(const Request& r, size_t first) {
-  const int64_t rank = need_factor_matrix(r, first, "a", r.attrs.i[0] != 0, r.in(0).shape.back());
-  return need_factor_matrix(r, first + 1, "b", r.attrs.i[1] != 0, rank);
+  const int64_t rank = need_factor_matrix(r, first, "a", r.attrs[attr::lora_fused::transpose_a] != 0, r.in(0).shape.back());
+  return need_factor_matrix(r, first + 1, "b", r.attrs[attr::lora_fused::transpose_b] != 0, rank);
 }
 
 }  // namespace
@@ -41,10 +43,11 @@ Specs infer_matmul(const Request& r) {
   need_min_rank(r, 0, "a", 2);
   need_min_rank(r, 1, "b", 2);
   const Shape &a = r.in(0).shape, &b = r.in(1).shape;
-  const Matrix left = matrix(a, r.attrs.i[0] != 0), right = matrix(b, r.attrs.i[1] != 0);
+  const Matrix left = matrix(a, r.attrs[attr::matmul::transpose_a] != 0), right = matrix(b, r.attrs[attr::matmul::transpose_b] != 0);
   if (left.columns != right.rows) {
-    fail_shape(r, fmt::format("shapes {}{} and {}{}: inner dimensions differ", to_string(a), r.attrs.i[0] != 0 ? " (transposed)" : "",
-                              to_string(b), r.attrs.i[1] != 0 ? " (transposed)" : ""));
+    fail_shape(r, fmt::format("shapes {}{} and {}{}: inner dimensions differ", to_string(a),
+                              r.attrs[attr::matmul::transpose_a] != 0 ? " (transposed)" : "", to_string(b),
+                              r.attrs[attr::matmul::transpose_b] != 0 ? " (transposed)" : ""));
   }
   Shape out = broadcast(r, prefix(a, a.rank() - 2), prefix(b, b.rank() - 2));
   out.push_back(left.rows);
@@ -65,7 +68,7 @@ Specs infer_lora_linear(const Request& r) {
   need_min_rank(r, 0, "x", 1);
   need_all_same_dtype(r, 4);
   need_factor(r, 4, "scale");
-  const int64_t n = need_factor_matrix(r, 1, "w", r.attrs.i[2] != 0, r.in(0).shape.back());
+  const int64_t n = need_factor_matrix(r, 1, "w", r.attrs[attr::lora_linear::transpose_w] != 0, r.in(0).shape.back());
   if (const int64_t columns = lora_columns(r, 2); columns != n) {
     fail_shape(r, fmt::format("w {} gives {} columns and b {} gives {}", to_string(r.in(1).shape), n, to_string(r.in(3).shape), columns));
   }
@@ -110,15 +113,15 @@ void need_activation(const Request& r, int64_t value) {
 
 Specs infer_linear(const Request& r) {
   need_float(r, 0);
-  need_activation(r, r.attrs.i[2]);
+  need_activation(r, r.attrs[attr::linear::activation]);
   need_min_rank(r, 0, "x", 1);
   need_all_same_dtype(r, r.inputs.size());
-  const int64_t parts = r.attrs.i[1];
+  const int64_t parts = r.attrs[attr::linear::with];
   const size_t expected = 2 + static_cast<size_t>(parts & 1) + static_cast<size_t>((parts >> 1) & 1);
   if (parts < 0 || parts > 3 || r.inputs.size() != expected) {
     fail_value(r, fmt::format("{} operands are expected, got {}", expected, r.inputs.size()));
   }
-  const int64_t n = need_factor_matrix(r, 1, "w", r.attrs.i[0] != 0, r.in(0).shape.back());
+  const int64_t n = need_factor_matrix(r, 1, "w", r.attrs[attr::linear::transpose_w] != 0, r.in(0).shape.back());
   const Shape out = with_last(r.in(0).shape, n);
   if ((parts & 1) != 0) need_shape(r, 2, "bias", {n});
   if ((parts & 2) != 0) need_shape(r, expected - 1, "residual", out);
@@ -130,12 +133,12 @@ Specs infer_linear_cross_entropy(const Request& r) {
   need_min_rank(r, 0, "x", 2);
   need_same_dtype(r, 1);
   const Shape& x = r.in(0).shape;
-  const int64_t classes = need_factor_matrix(r, 1, "w", r.attrs.i[1] != 0, x.back());
+  const int64_t classes = need_factor_matrix(r, 1, "w", r.attrs[attr::linear_cross_entropy::transpose_w] != 0, x.back());
   const Shape rows = prefix(x, x.rank() - 1);
   need_index(r, 2, "targets");
   need_shape(r, 2, "targets", rows);
   need_factor(r, 3, "smoothing");
-  const bool capped = r.attrs.i[2] != 0;
+  const bool capped = r.attrs[attr::linear_cross_entropy::softcap] != 0;
   if (r.inputs.size() != (capped ? 5U : 4U))
     fail_value(r, fmt::format("{} operands are expected, got {}", capped ? 5 : 4, r.inputs.size()));
   if (capped) need_factor(r, 4, "softcap");
@@ -146,10 +149,11 @@ Specs infer_linear_cross_entropy(const Request& r) {
 
 Specs infer_quantized_linear(const Request& r) {
   need_float(r, 0);
-  need_activation(r, r.attrs.i[2]);
+  need_activation(r, r.attrs[attr::quantized_linear::activation]);
   need_min_rank(r, 0, "x", 1);
   need_rank(r, 1, "q", 2);
-  const int64_t bits = r.attrs.i[0], parts = r.attrs.i[1], k = r.in(0).shape.back(), n = r.in(1).shape[0];
+  const int64_t bits = r.attrs[attr::quantized_linear::bits], parts = r.attrs[attr::quantized_linear::with], k = r.in(0).shape.back(),
+                n = r.in(1).shape[0];
   if (bits != 8 && bits != 4) fail_value(r, fmt::format("8 or 4 bits are expected, got {}", bits));
   const size_t expected = 3 + static_cast<size_t>(parts & 1) + static_cast<size_t>((parts >> 1) & 1);
   if (parts < 0 || parts > 3 || r.inputs.size() != expected) {
@@ -172,12 +176,12 @@ Specs infer_quantized_linear(const Request& r) {
 
 Specs infer_gated_linear(const Request& r) {
   need_float(r, 0);
-  if (r.attrs.i[2] == 0) fail_value(r, "an activation is expected");
-  need_activation(r, r.attrs.i[2]);
+  if (r.attrs[attr::gated_linear::activation] == 0) fail_value(r, "an activation is expected");
+  need_activation(r, r.attrs[attr::gated_linear::activation]);
   need_min_rank(r, 0, "x", 1);
   need_all_same_dtype(r, 3);
-  const int64_t n = need_factor_matrix(r, 1, "w_gate", r.attrs.i[0] != 0, r.in(0).shape.back());
-  if (const int64_t up = need_factor_matrix(r, 2, "w_up", r.attrs.i[0] != 0, r.in(0).shape.back()); up != n) {
+  const int64_t n = need_factor_matrix(r, 1, "w_gate", r.attrs[attr::gated_linear::transpose_w] != 0, r.in(0).shape.back());
+  if (const int64_t up = need_factor_matrix(r, 2, "w_up", r.attrs[attr::gated_linear::transpose_w] != 0, r.in(0).shape.back()); up != n) {
     fail_shape(r,
                fmt::format("w_gate {} gives {} columns and w_up {} gives {}", to_string(r.in(1).shape), n, to_string(r.in(2).shape), up));
   }
@@ -189,7 +193,7 @@ Specs infer_dequantize(const Request& r) {
   if (q != DType::i8 && q != DType::u8) fail_dtype(r, fmt::format("i8 or u8 is expected, got {}", name_of(q)));
   need_min_rank(r, 0, "q", 1);
   need_float(r, 1);
-  const int64_t group = r.attrs.i[0], n = r.in(0).shape.back();
+  const int64_t group = r.attrs[attr::dequantize::group], n = r.in(0).shape.back();
   if (group < 1 || n % group != 0) fail_value(r, fmt::format("rows of {} do not divide into groups of {}", n, group));
   const Shape scales = with_last(r.in(0).shape, n / group);
   need_shape(r, 1, "scales", scales);
@@ -197,7 +201,7 @@ Specs infer_dequantize(const Request& r) {
     need_shape(r, 2, "zero points", scales);
     if (r.in(2).dtype != r.in(1).dtype) fail_dtype(r, "zero points and scales must have one dtype");
   }
-  const DType to = dtype_attr(r, r.attrs.i[1]);
+  const DType to = dtype_attr(r, r.attrs[attr::dequantize::dtype]);
   if (!is_float(to)) fail_dtype(r, fmt::format("a float result is expected, got {}", name_of(to)));
   return {{to, r.in(0).shape}};
 }

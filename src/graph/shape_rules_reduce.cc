@@ -1,7 +1,9 @@
 // Shape and dtype rules of reductions, softmax, norms and losses.
 #include <fmt/format.h>
 
+#include "graph/attrs.h"
 #include "graph/shape_rules_check.h"
+#include "lazuli/op.h"
 
 namespace lazuli::shape_rules {
 
@@ -9,13 +11,13 @@ namespace {
 
 Shape reduced(const Request& r) {
   const Shape& x = r.in(0).shape;
-  const int64_t mask = r.attrs.i[0];
+  const int64_t mask = r.attrs[attr::sum::axes];
   if (mask < 0 || (mask >> x.rank()) != 0) fail_shape(r, fmt::format("axes {:#x} are out of range for {} dimensions", mask, x.rank()));
   Shape out;
   for (int i = 0; i < x.rank(); ++i) {
     if (((mask >> i) & 1) == 0) {
       out.push_back(x[i]);
-    } else if (r.attrs.i[1] != 0) {
+    } else if (r.attrs[attr::sum::keepdims] != 0) {
       out.push_back(1);
     }
   }
@@ -46,8 +48,8 @@ Specs infer_reduce(const Request& r) {
 
 Specs infer_reduce_float(const Request& r) {
   need_float(r, 0);
-  if (r.op == Op::var && r.attrs.i[2] != 0 && r.attrs.i[2] != 1) {
-    fail_value(r, fmt::format("a correction of 0 or 1 is expected, got {}", r.attrs.i[2]));
+  if (r.op == Op::var && r.attrs[attr::var::correction] != 0 && r.attrs[attr::var::correction] != 1) {
+    fail_value(r, fmt::format("a correction of 0 or 1 is expected, got {}", r.attrs[attr::var::correction]));
   }
   return {{r.in(0).dtype, reduced(r)}};
 }
@@ -55,14 +57,14 @@ Specs infer_reduce_float(const Request& r) {
 Specs infer_argmax(const Request& r) {
   need_number(r, 0);
   const Shape out = reduced(r);
-  if (__builtin_popcountll(static_cast<unsigned long long>(r.attrs.i[0])) != 1) fail_value(r, "one axis is expected");
+  if (__builtin_popcountll(static_cast<unsigned long long>(r.attrs[attr::argmax::axes])) != 1) fail_value(r, "one axis is expected");
   need_elements(r, out);
   return {{DType::i32, out}};
 }
 
 Specs infer_softmax(const Request& r) {
   need_float(r, 0);
-  need_axis(r, r.attrs.i[0], r.in(0).shape.rank());
+  need_axis(r, r.attrs[attr::softmax::axis], r.in(0).shape.rank());
   return {r.in(0)};
 }
 
@@ -132,7 +134,7 @@ Specs infer_group_norm(const Request& r) {
   need_shape(r, 1, "weight", {channels});
   need_shape(r, 2, "bias", {channels});
   need_factor(r, 3, "eps");
-  const int64_t groups = r.attrs.i[0];
+  const int64_t groups = r.attrs[attr::group_norm::groups];
   if (groups < 1 || channels % groups != 0) fail_value(r, fmt::format("{} channels do not divide into {} groups", channels, groups));
   return {r.in(0)};
 }

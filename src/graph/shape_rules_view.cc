@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include "base/checked.h"
+#include "graph/attrs.h"
 #include "graph/shape_rules_check.h"
+#include "lazuli/op.h"
 
 namespace lazuli::shape_rules {
 
@@ -69,7 +71,7 @@ Specs infer_transpose(const Request& r) {
   TensorSpec out{r.in(0).dtype, {}};
   uint32_t seen = 0;
   for (int k = 0; k < x.rank(); ++k) {
-    const int axis = need_axis(r, (r.attrs.i[0] >> (4 * k)) & 15, x.rank());
+    const int axis = need_axis(r, (r.attrs[attr::transpose::axes] >> (4 * k)) & 15, x.rank());
     if (((seen >> axis) & 1u) != 0) fail_value(r, fmt::format("axis {} is named twice", axis));
     seen |= 1u << axis;
     out.shape.push_back(x[axis]);
@@ -93,7 +95,7 @@ Specs infer_slice(const Request& r) {
 Specs infer_barrier(const Request& r) { return {r.in(0)}; }
 
 Specs infer_checkpoint(const Request& r) {
-  const int64_t arguments = r.attrs.i[0];
+  const int64_t arguments = r.attrs[attr::checkpoint::arguments];
   if (arguments < 0 || arguments >= static_cast<int64_t>(r.inputs.size())) {
     fail_value(r, fmt::format("{} arguments leave no result among {} operands", arguments, r.inputs.size()));
   }
@@ -103,7 +105,7 @@ Specs infer_checkpoint(const Request& r) {
 Specs infer_gather(const Request& r) {
   need_index(r, 1, "indices");
   const Shape& x = r.in(0).shape;
-  const int axis = need_axis(r, r.attrs.i[0], x.rank());
+  const int axis = need_axis(r, r.attrs[attr::gather::axis], x.rank());
   if (x.rank() - 1 + r.in(1).shape.rank() > kMaxRank) {
     fail_shape(r, fmt::format("shapes {} and {} give more than {} dimensions", to_string(x), to_string(r.in(1).shape), kMaxRank));
   }
@@ -112,7 +114,7 @@ Specs infer_gather(const Request& r) {
 
 Specs infer_take_along(const Request& r) {
   need_index(r, 1, "indices");
-  need_same_but_axis(r, 1, "indices", need_axis(r, r.attrs.i[0], r.in(0).shape.rank()));
+  need_same_but_axis(r, 1, "indices", need_axis(r, r.attrs[attr::take_along::axis], r.in(0).shape.rank()));
   return {{r.in(0).dtype, r.in(1).shape}};
 }
 
@@ -125,7 +127,7 @@ Specs infer_scatter_add(const Request& r) {
 }
 
 Specs infer_concat(const Request& r) {
-  const int axis = need_axis(r, r.attrs.i[0], r.in(0).shape.rank());
+  const int axis = need_axis(r, r.attrs[attr::concat::axis], r.in(0).shape.rank());
   need_all_same_dtype(r, r.inputs.size());
   int64_t total = 0;
   for (size_t k = 0; k < r.inputs.size(); ++k) {
@@ -157,7 +159,8 @@ namespace {
 
 /// With an offset a row, the rows of axis 0 of x and of the update are the same.
 void need_rows_of_update(const Request& r, const Shape& x, const Shape& update) {
-  if (x.rank() < 2 || r.attrs.i[0] == 0) fail_shape(r, "offset: one number is expected where axis 0 is shifted");
+  if (x.rank() < 2 || r.attrs[attr::slice_update::offset_axis] == 0)
+    fail_shape(r, "offset: one number is expected where axis 0 is shifted");
   need_by_row(r, 2, "offset", x[0]);
   if (update[0] != x[0]) fail_shape(r, fmt::format("update {} must have the {} rows of {}", to_string(update), x[0], to_string(x)));
 }
@@ -170,7 +173,7 @@ Specs infer_slice_update(const Request& r) {
   need_same_dtype(r, 1);
   need_index(r, 2, "offset");
   need_list(r, x.rank());
-  if (x.rank() > 0) need_axis(r, r.attrs.i[0], x.rank());
+  if (x.rank() > 0) need_axis(r, r.attrs[attr::slice_update::offset_axis], x.rank());
   if (update.rank() != x.rank()) {
     fail_shape(r, fmt::format("update {} must have as many dimensions as {}", to_string(update), to_string(x)));
   }
@@ -186,7 +189,7 @@ Specs infer_slice_at(const Request& r) {
   need_target_dtype(r);
   need_offset(r, 1, "offset");
   const Shape& x = r.in(0).shape;
-  const int axis = need_axis(r, r.attrs.i[0], x.rank());
+  const int axis = need_axis(r, r.attrs[attr::slice_at::axis], x.rank());
   const Shape& to = r.target->shape;
   bool fits = to.rank() == x.rank();
   for (int i = 0; fits && i < x.rank(); ++i) fits = i == axis ? to[i] <= x[i] : to[i] == x[i];
@@ -196,17 +199,18 @@ Specs infer_slice_at(const Request& r) {
 
 Specs infer_one_hot(const Request& r) {
   need_index(r, 0, "indices");
-  TensorSpec out{dtype_attr(r, r.attrs.i[1]), r.in(0).shape};
-  if (r.attrs.i[0] < 0) fail_value(r, fmt::format("at least 0 classes are expected, got {}", r.attrs.i[0]));
-  out.shape.push_back(r.attrs.i[0]);
+  TensorSpec out{dtype_attr(r, r.attrs[attr::one_hot::dtype]), r.in(0).shape};
+  if (r.attrs[attr::one_hot::classes] < 0)
+    fail_value(r, fmt::format("at least 0 classes are expected, got {}", r.attrs[attr::one_hot::classes]));
+  out.shape.push_back(r.attrs[attr::one_hot::classes]);
   return {out};
 }
 
 Specs infer_sort(const Request& r) {
-  const int axis = need_axis(r, r.attrs.i[0], r.in(0).shape.rank());
+  const int axis = need_axis(r, r.attrs[attr::sort::axis], r.in(0).shape.rank());
   TensorSpec values = r.in(0);
   if (r.op == Op::topk) {
-    const int64_t k = r.attrs.i[2];
+    const int64_t k = r.attrs[attr::topk::k];
     if (k < 0 || k > values.shape[axis]) fail_value(r, fmt::format("k must be in 0..{}, got {}", values.shape[axis], k));
     values.shape[axis] = k;
   }

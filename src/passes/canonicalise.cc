@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 #include "passes/passes.h"
 #include "passes/rewriter.h"
 
@@ -12,11 +14,17 @@ namespace {
 struct TransposeFlag {
   Op op;
   uint8_t operand;
-  uint8_t attr;
+  AttrKey attr;
 };
 constexpr TransposeFlag kFlags[] = {
-    {Op::matmul, 0, 0},     {Op::matmul, 1, 1},      {Op::linear, 1, 0},      {Op::lora_fused, 1, 0},
-    {Op::lora_fused, 2, 1}, {Op::lora_linear, 1, 2}, {Op::lora_linear, 2, 0}, {Op::lora_linear, 3, 1},
+    {Op::matmul, 0, attr::matmul::transpose_a},
+    {Op::matmul, 1, attr::matmul::transpose_b},
+    {Op::linear, 1, attr::linear::transpose_w},
+    {Op::lora_fused, 1, attr::lora_fused::transpose_a},
+    {Op::lora_fused, 2, attr::lora_fused::transpose_b},
+    {Op::lora_linear, 1, attr::lora_linear::transpose_w},
+    {Op::lora_linear, 2, attr::lora_linear::transpose_a},
+    {Op::lora_linear, 3, attr::lora_linear::transpose_b},
 };
 
 int axis_of(int64_t permutation, int k) { return static_cast<int>(permutation >> (4 * k) & 15); }
@@ -25,9 +33,9 @@ bool swaps_last_two(const GraphNode& n) {
   int rank = n.outputs[0].shape.rank();
   if (n.op != Op::transpose || rank < 2) return false;
   for (int k = 0; k < rank - 2; ++k) {
-    if (axis_of(n.attrs.i[0], k) != k) return false;
+    if (axis_of(n.attrs[attr::transpose::axes], k) != k) return false;
   }
-  return axis_of(n.attrs.i[0], rank - 1) == rank - 2 && axis_of(n.attrs.i[0], rank - 2) == rank - 1;
+  return axis_of(n.attrs[attr::transpose::axes], rank - 1) == rank - 2 && axis_of(n.attrs[attr::transpose::axes], rank - 2) == rank - 1;
 }
 
 bool absorb_transposes(Rewriter& rw, int32_t n) {
@@ -37,7 +45,7 @@ bool absorb_transposes(Rewriter& rw, int32_t n) {
       std::vector<Value> inputs = rw.node(n).inputs;
       inputs[flag.operand] = rw.node(inputs[flag.operand]).inputs[0];
       Attrs attrs = rw.node(n).attrs;
-      attrs.i[flag.attr] ^= 1;
+      attrs[flag.attr] ^= 1;
       rw.become(n, flag.op, std::move(inputs), std::move(attrs));
       changed = true;
     }
@@ -76,12 +84,13 @@ bool simplify_transpose(Rewriter& rw, int32_t n) {
   const GraphNode& x = rw.node(node.inputs[0]);
   int rank = node.outputs[0].shape.rank();
   bool identity = true;
-  for (int k = 0; k < rank; ++k) identity = identity && axis_of(node.attrs.i[0], k) == k;
+  for (int k = 0; k < rank; ++k) identity = identity && axis_of(node.attrs[attr::transpose::axes], k) == k;
   if (identity) return forward_to_operand(rw, n);
   if (x.op != Op::transpose) return view_of_full(rw, n);
   Attrs both;
   for (int k = 0; k < rank; ++k) {
-    both.i[0] |= static_cast<int64_t>(axis_of(x.attrs.i[0], axis_of(node.attrs.i[0], k))) << (4 * k);
+    both[attr::transpose::axes] |=
+        static_cast<int64_t>(axis_of(x.attrs[attr::transpose::axes], axis_of(node.attrs[attr::transpose::axes], k))) << (4 * k);
   }
   return skip_operand(rw, n, both);
 }

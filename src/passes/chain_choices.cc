@@ -4,13 +4,13 @@
 #include <unordered_map>
 #include <utility>
 
+#include "graph/attrs.h"
+
 namespace lazuli {
 
 namespace {
 
 size_t index(int32_t n) { return static_cast<size_t>(n); }
-
-bool can_end_chain(Op op) { return op == Op::sum || op == Op::mean || op == Op::max || op == Op::min; }
 
 template <class T>
 bool contains(const std::vector<T>& list, const T& value) {
@@ -28,23 +28,6 @@ Value only_source(const Rewriter& rw, int32_t n) {
   }
   if (source.node < 0 || rw.spec(source).shape != node.outputs[0].shape || is_chainable(rw, source.node)) return {};
   return size_of(rw.spec(source).dtype) <= size_of(node.outputs[0].dtype) ? source : Value{};
-}
-
-bool is_little_arithmetic(Op op) {
-  switch (op) {
-    case Op::cast:
-    case Op::neg:
-    case Op::abs:
-    case Op::square:
-    case Op::relu:
-    case Op::logical_not:
-    case Op::add:
-    case Op::sub:
-    case Op::mul:
-      return true;
-    default:
-      return false;
-  }
 }
 
 class Chooser {
@@ -125,14 +108,14 @@ class Chooser {
     std::vector<Value> operands = operands_of(c);
     // One operand replaces u, and each value computed again brings at most two of rank 0.
     if (operands.size() + 2 * c.recomputed.size() + rw_.node(u).inputs.size() > kMaxOperands) return false;
-    return is_little_arithmetic(rw_.node(u).op) || contains(operands, source);
+    return has_trait(rw_.node(u).op, OpTrait::cheap) || contains(operands, source);
   }
 
   void choose_reductions() {
     const auto count = static_cast<int32_t>(choices_.groups.chain_of.size());
     for (int32_t r = 0; r < count; ++r) {
       const GraphNode& node = rw_.node(r);
-      if (!can_end_chain(node.op) || node.attrs.i[0] == 0 || !is_float(node.outputs[0].dtype)) continue;
+      if (!has_trait(node.op, OpTrait::ends_chain) || node.attrs[attr::sum::axes] == 0 || !is_float(node.outputs[0].dtype)) continue;
       Value v = node.inputs[0];
       if (chain_of(v.node) < 0) continue;
       if (rw_.uses(v) == 1) {

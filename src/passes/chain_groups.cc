@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "lazuli/op.h"
+
 namespace lazuli {
 
 namespace {

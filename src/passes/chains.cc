@@ -2,6 +2,8 @@
 #include <string>
 #include <utility>
 
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 #include "passes/chain_choices.h"
 #include "passes/passes.h"
 
@@ -106,8 +108,8 @@ class Builder {
     p.code->outputs = {p.number(reduction.inputs[0])};
     p.code->reduces = true;
     p.code->reduction = reduction.op;
-    p.code->axes = reduction.attrs.i[0];
-    p.code->keepdims = reduction.attrs.i[1] != 0;
+    p.code->axes = reduction.attrs[attr::sum::axes];
+    p.code->keepdims = reduction.attrs[attr::sum::keepdims] != 0;
     GraphNode fused;
     fused.outputs = reduction.outputs;
     fused.where = reduction.where;

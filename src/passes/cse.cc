@@ -2,28 +2,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "lazuli/op.h"
 #include "passes/passes.h"
 #include "passes/rewriter.h"
 
 namespace lazuli {
 
 namespace {
-
-bool is_symmetric(Op op) {
-  switch (op) {
-    case Op::add:
-    case Op::mul:
-    case Op::maximum:
-    case Op::minimum:
-    case Op::equal:
-    case Op::not_equal:
-    case Op::logical_and:
-    case Op::logical_or:
-      return true;
-    default:
-      return false;
-  }
-}
 
 // A barrier separates equal computations on purpose, a copy owns its memory, and inputs are told apart by their place.
 bool may_merge(Op op) { return op != Op::barrier && op != Op::checkpoint && op != Op::copy && op != Op::input; }
@@ -35,7 +20,7 @@ bool same_constant(const Tensor& a, const Tensor& b) {
 
 bool same_operands(const GraphNode& a, const GraphNode& b) {
   if (a.inputs == b.inputs) return true;
-  return is_symmetric(a.op) && a.inputs[0] == b.inputs[1] && a.inputs[1] == b.inputs[0];
+  return has_trait(a.op, OpTrait::commutes) && a.inputs[0] == b.inputs[1] && a.inputs[1] == b.inputs[0];
 }
 
 bool same(const GraphNode& a, const GraphNode& b) {
@@ -53,7 +38,7 @@ uint64_t hash(const GraphNode& n) {
   for (int64_t v : n.attrs.i) h = mix(h, static_cast<uint64_t>(v));
   for (int64_t v : n.attrs.list.span()) h = mix(h, static_cast<uint64_t>(v));
   auto of = [](Value v) { return static_cast<uint64_t>(v.node) << 8 ^ static_cast<uint64_t>(v.out); };
-  if (is_symmetric(n.op)) {
+  if (has_trait(n.op, OpTrait::commutes)) {
     h = mix(h, mix(1, of(n.inputs[0])) + mix(1, of(n.inputs[1])));
   } else {
     for (Value v : n.inputs) h = mix(h, of(v));

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <utility>
 
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 #include "passes/passes.h"
 #include "passes/pattern.h"
 #include "passes/rewriter.h"
@@ -89,7 +91,7 @@ bool fold_full(Rewriter& rw, int32_t n, PassContext& context) {
   }
   if (is_integer(dtype) && std::abs(result) > kMaxExact) return false;
   Attrs attrs;
-  attrs.i[0] = std::bit_cast<int64_t>(result);
+  attrs[attr::full::value] = std::bit_cast<int64_t>(result);
   rw.become(n, Op::full, {}, attrs);
   return true;
 }

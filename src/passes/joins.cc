@@ -5,6 +5,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 #include "passes/passes.h"
 #include "passes/rewriter.h"
 
@@ -89,7 +91,7 @@ class Joining {
 
   void join_rope(int32_t n) {
     const GraphNode second = rw_.node(n);
-    Key how{second.attrs.i[0]};
+    Key how{second.attrs[attr::rope::back]};
     add_to(how, {second.inputs.begin() + 1, second.inputs.end()});
     const auto [at, is_new] = ropes_.emplace(std::move(how), n);
     if (is_new) return;

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <utility>
 
+#include "graph/attrs.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 #include "passes/pattern.h"
 
 namespace lazuli {
@@ -12,7 +14,7 @@ namespace lazuli {
 Known known_value(const ComputationGraph& g, Value v) {
   const GraphNode& n = g.node(v);
   if (n.op != Op::full) return {};
-  return {true, std::bit_cast<double>(n.attrs.i[0])};
+  return {true, std::bit_cast<double>(n.attrs[attr::full::value])};
 }
 
 bool Match::apply(const Pattern& pattern, int32_t root, Rewrite rewrite) {
@@ -69,7 +71,7 @@ bool Match::solve_operands(const Pattern::Term& term, Value value, const Goals& 
   Goals next = goals;
   for (size_t k = count; k-- > 0;) next.push(term.operands[k], operand(k));
   if (solve(next)) return true;
-  if (count != 2 || operand(0) == operand(1) || !commutes(term.ops[0])) return false;
+  if (count != 2 || operand(0) == operand(1) || !has_trait(term.ops[0], OpTrait::commutes)) return false;
   next = goals;
   next.push(term.operands[1], operand(0));
   next.push(term.operands[0], operand(1));
@@ -158,7 +160,7 @@ Value Match::factor(Value v, DType data) {
     return factor(Tensor::from_slice<double>(std::span(&k.value, 1), {}).to(spec(v).dtype).item(), data);
   }
   Attrs attrs;
-  attrs.i[0] = static_cast<int64_t>(wanted);
+  attrs[attr::cast::dtype] = static_cast<int64_t>(wanted);
   return rw.add(Op::cast, {v}, attrs);
 }
 
@@ -166,7 +168,7 @@ Value Match::factor(double value, DType data) { return full(value, {data == DTyp
 
 Value Match::full(double value, const TensorSpec& spec) {
   Attrs attrs;
-  attrs.i[0] = std::bit_cast<int64_t>(value);
+  attrs[attr::full::value] = std::bit_cast<int64_t>(value);
   return rw.add(Op::full, {}, attrs, &spec);
 }
 

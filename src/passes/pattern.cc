@@ -9,17 +9,16 @@
 #include <utility>
 
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
-
-bool commutes(Op op) { return op == Op::add || op == Op::mul || op == Op::maximum || op == Op::minimum; }
 
 Pattern::Pattern(std::string_view text) : rest_(text) {
   parse();
   if (!rest_.empty() || terms_[0].ops.empty() || terms_.size() > kMaxTerms)
     throw ValueError(fmt::format("pattern `{}`: an op with its operands is expected", text));
   for (Term& t : terms_) {
-    bool fixed_order = t.ops.size() != 1 || !commutes(t.ops[0]) || t.operands.size() != 2;
+    bool fixed_order = t.ops.size() != 1 || !has_trait(t.ops[0], OpTrait::commutes) || t.operands.size() != 2;
     if (fixed_order) continue;
     // Ops first: they decide the order of the operands.
     if (terms_[t.operands[0]].ops.empty() && !terms_[t.operands[1]].ops.empty()) std::swap(t.operands[0], t.operands[1]);
@@ -38,7 +37,7 @@ bool Pattern::may_match(const ComputationGraph& g, const GraphNode& node) const 
   auto fits = [&](size_t operand, size_t input) { return operand_ops_[operand][static_cast<size_t>(g.node(node.inputs[input]).op)]; };
   size_t k = 0;
   while (k < node.inputs.size() && fits(k, k)) ++k;
-  return k == node.inputs.size() || (k < 2 && node.inputs.size() == 2 && commutes(node.op) && fits(0, 1) && fits(1, 0));
+  return k == node.inputs.size() || (k < 2 && node.inputs.size() == 2 && has_trait(node.op, OpTrait::commutes) && fits(0, 1) && fits(1, 0));
 }
 
 std::string_view Pattern::word() {

@@ -6,13 +6,11 @@
 #include <string_view>
 #include <vector>
 
+#include "lazuli/op.h"
 #include "lazuli/optimizer.h"
 #include "passes/rewriter.h"
 
 namespace lazuli {
-
-/// Whether the op's two operands may be exchanged.
-bool commutes(Op op);
 
 /// Text of a pattern:
 ///   x                 any value; the same name again means the same value

@@ -31,7 +31,7 @@ struct Step {
   int32_t lane = 0;             ///< steps of one lane run one after the other
   int32_t unless_donated = -1;  ///< skipped when that output buffer was donated: it holds the data already
   double cost_ns = 0;           ///< rough, on one thread
-  Op op = Op::input;
+  Op op{};
   std::string description;  ///< `[matmul] (2, 3) x (3, 4)` for errors and traces
   Where where;
 };

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "graph/attrs.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 #include "plan/schedule.h"
 #include "plan/views.h"
 
@@ -11,8 +13,6 @@ namespace lazuli {
 namespace {
 
 int64_t byte_count(const TensorSpec& s) { return s.shape.numel() * static_cast<int64_t>(size_of(s.dtype)); }
-
-bool updates_first(Op op) { return op == Op::slice_update || op == Op::scatter_add || op == Op::scatter_along_add; }
 
 }  // namespace
 
@@ -95,7 +95,7 @@ void Planner::place_leaves(int32_t node) {
   p.strides = contiguous_strides(n.outputs[0].shape);
   Storage s;
   s.bytes = byte_count(n.outputs[0]);
-  s.index = static_cast<int32_t>(n.attrs.i[0]);
+  s.index = static_cast<int32_t>(n.attrs[attr::input::index]);
   if (n.op == Op::input) {
     s.kind = Storage::Kind::input;
     const auto index = static_cast<size_t>(s.index);
@@ -103,7 +103,7 @@ void Planner::place_leaves(int32_t node) {
       p.strides = input_strides_[index];
       p.contiguous = is_contiguous(n.outputs[0].shape, p.strides);
     }
-    s.donated = n.attrs.i[1] != 0 && p.contiguous;
+    s.donated = n.attrs[attr::input::donated] != 0 && p.contiguous;
   } else if (n.op == Op::scalar) {
     s.kind = Storage::Kind::scalar;
   } else {
@@ -119,7 +119,7 @@ void Planner::place_view(int32_t node) {
   const GraphNode& n = graph_.nodes[static_cast<size_t>(node)];
   if (n.op == Op::checkpoint) {
     for (size_t k = 0; k < n.outputs.size(); ++k) {
-      placed_[static_cast<size_t>(node)][k] = placed(n.inputs[static_cast<size_t>(n.attrs.i[0]) + k]);
+      placed_[static_cast<size_t>(node)][k] = placed(n.inputs[static_cast<size_t>(n.attrs[attr::checkpoint::arguments]) + k]);
     }
     return;
   }
@@ -135,7 +135,7 @@ void Planner::place_view(int32_t node) {
       to.strides = expand_strides(from_shape, from.strides, to_shape);
       break;
     case Op::transpose:
-      to.strides = permute_strides(from.strides, n.attrs.i[0]);
+      to.strides = permute_strides(from.strides, n.attrs[attr::transpose::axes]);
       break;
     case Op::slice: {
       int64_t start = 0;
@@ -219,7 +219,7 @@ void Planner::draft(int32_t node) {
     parent_.push_back(p.storage);
     step.outputs.push_back({node, static_cast<int32_t>(k)});
   }
-  if (updates_first(n.op)) {
+  if (has_trait(n.op, OpTrait::updates)) {
     draft_update(node);
     step.inputs[0] = {node, 0};
     step.updates_first_input = true;

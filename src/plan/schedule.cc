@@ -4,7 +4,9 @@
 #include <functional>
 #include <queue>
 
+#include "graph/attrs.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 
@@ -67,7 +69,7 @@ class Scheduler {
   size_t owner(Value v) const {
     while (through_views_ && is_view(graph_.node(v))) {
       const GraphNode& view = graph_.node(v);
-      v = view.inputs[view.op == Op::checkpoint ? static_cast<size_t>(view.attrs.i[0] + v.out) : 0];
+      v = view.inputs[view.op == Op::checkpoint ? static_cast<size_t>(view.attrs[attr::checkpoint::arguments] + v.out) : 0];
     }
     return static_cast<size_t>(v.node);
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "lazuli/op.h"
 #include "support/gradient_check.h"
 
 namespace lazuli {

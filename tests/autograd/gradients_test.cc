@@ -7,6 +7,7 @@
 
 #include "autograd/definitions.h"
 #include "autograd/vjp_rules.h"
+#include "lazuli/op.h"
 #include "support/gradient_check.h"
 
 namespace lazuli {

@@ -5,6 +5,7 @@
 #include "autograd/definitions.h"
 #include "autograd/replay.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 #include "support/gradient_check.h"
 
 namespace lazuli {

@@ -7,6 +7,7 @@
 #include "conformance/data.h"
 #include "conformance/exact.h"
 #include "conformance/harness.h"
+#include "lazuli/op.h"
 #include "support/each_target.h"
 
 namespace lazuli::cpu {

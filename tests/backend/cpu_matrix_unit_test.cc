@@ -8,6 +8,7 @@
 #include "backend/cpu/matrix_unit.h"
 #include "conformance/data.h"
 #include "conformance/harness.h"
+#include "lazuli/op.h"
 #include "lazuli/ops.h"
 #include "support/cpu_settings.h"
 

@@ -10,6 +10,7 @@
 #include "conformance/harness.h"
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
+#include "lazuli/op.h"
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
 #include "support/cpu_settings.h"

@@ -3,6 +3,7 @@
 
 #include "conformance/data.h"
 #include "conformance/harness.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 namespace {

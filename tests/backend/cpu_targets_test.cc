@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "conformance/cases.h"
+#include "lazuli/op.h"
 #include "support/each_target.h"
 
 namespace lazuli::conformance {

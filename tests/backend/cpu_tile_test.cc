@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/cpu/tile.h"
+#include "lazuli/op.h"
 #include "support/each_target.h"
 #include "tensor/convert.h"
 

@@ -6,6 +6,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/thresholds.h"
 #include "graph/attention_operands.h"
+#include "lazuli/op.h"
 #include "support/deterministic.h"
 
 namespace lazuli::cuda {

@@ -7,6 +7,7 @@
 
 #include "backend/cuda/launch.h"
 #include "backend/cuda/runtime.h"
+#include "lazuli/op.h"
 #include "support/deterministic.h"
 
 namespace lazuli::cuda {

@@ -6,6 +6,7 @@
 #include "backend/cuda/code_cache.h"
 #include "backend/cuda/generate.h"
 #include "backend/cuda/launch.h"
+#include "lazuli/op.h"
 #include "support/temp_folder.h"
 
 namespace lazuli::cuda {

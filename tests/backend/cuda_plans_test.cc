@@ -11,6 +11,7 @@
 
 #include "backend/cuda/launch.h"
 #include "explain/workload.h"
+#include "lazuli/op.h"
 #include "plan/planner.h"
 #include "support/source_folder.h"
 

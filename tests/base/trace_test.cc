@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 #include "lazuli/operation.h"
 #include "support/temp_folder.h"
 

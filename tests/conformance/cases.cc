@@ -3,6 +3,8 @@
 
 #include <unordered_map>
 
+#include "lazuli/op.h"
+
 namespace lazuli::conformance {
 
 namespace {

@@ -1,5 +1,6 @@
 // Conformance cases of elementwise ops.
 #include "conformance/cases.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

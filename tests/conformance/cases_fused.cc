@@ -1,5 +1,6 @@
 // Conformance cases of fused_elementwise.
 #include "conformance/cases.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

@@ -1,5 +1,6 @@
 // Conformance cases of gathers, scatters and data movement.
 #include "conformance/cases.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

@@ -1,6 +1,7 @@
 // Conformance cases of products with weights of 8 and 4 bits. Backends may round x to 8 bits for each row or each 32 values: these values
 // survive that.
 #include "conformance/cases.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "conformance/cases.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "conformance/cases.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

@@ -4,6 +4,7 @@
 
 #include "conformance/cases.h"
 #include "graph/attention_operands.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

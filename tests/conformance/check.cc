@@ -7,6 +7,7 @@
 #include "backend/cpu/packed_weight.h"
 #include "conformance/exact.h"
 #include "lazuli/memory.h"
+#include "lazuli/op.h"
 #include "support/cpu_settings.h"
 
 namespace lazuli::conformance {

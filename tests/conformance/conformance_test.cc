@@ -4,6 +4,7 @@
 #include "backend/cuda/runtime.h"
 #include "conformance/cases.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 namespace {

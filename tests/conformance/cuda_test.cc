@@ -12,6 +12,7 @@
 #include "conformance/sweep.h"
 #include "conformance/thresholds.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 #include "support/cuda_device.h"
 #include "support/deterministic.h"
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/reference/scalar_ops.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

@@ -11,6 +11,7 @@
 
 #include "backend/cuda/runtime.h"
 #include "conformance/data.h"
+#include "lazuli/op.h"
 #include "tensor/device_memory.h"
 
 namespace lazuli::conformance {

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "conformance/data.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 namespace {

@@ -3,6 +3,7 @@
 
 #include "backend/cuda/runtime.h"
 #include "conformance/cases.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "graph/attention_operands.h"
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

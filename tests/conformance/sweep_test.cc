@@ -6,6 +6,7 @@
 #include "backend/cpu/tuning.h"
 #include "conformance/check.h"
 #include "conformance/exact.h"
+#include "lazuli/op.h"
 #include "support/cpu_settings.h"
 
 namespace lazuli::conformance {

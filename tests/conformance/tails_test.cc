@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "conformance/cases.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 namespace {

@@ -3,6 +3,7 @@
 
 #include "backend/cuda/thresholds.h"
 #include "conformance/threshold_rows.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

@@ -1,5 +1,6 @@
 // The cases around the thresholds of everything but products.
 #include "conformance/threshold_rows.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "conformance/thresholds.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

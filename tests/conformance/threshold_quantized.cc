@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "conformance/thresholds.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "graph/attention_operands.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 

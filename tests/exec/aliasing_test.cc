@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 
+#include "lazuli/op.h"
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
 

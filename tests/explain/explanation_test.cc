@@ -10,6 +10,7 @@
 #include "explain/memory_estimate.h"
 #include "lazuli/error.h"
 #include "lazuli/graph.h"
+#include "lazuli/op.h"
 #include "lazuli/train.h"
 #include "support/temp_folder.h"
 #include "support/tiny_llama.h"

@@ -4,6 +4,7 @@
 #include "exec/run.h"
 #include "fuzz.h"
 #include "lazuli/graph.h"
+#include "lazuli/op.h"
 #include "lazuli/optimizer.h"
 
 namespace lazuli {

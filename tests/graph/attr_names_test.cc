@@ -6,6 +6,8 @@
 
 #include <bit>
 
+#include "lazuli/op.h"
+
 namespace lazuli {
 namespace {
 

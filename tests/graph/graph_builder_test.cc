@@ -3,6 +3,7 @@
 
 #include "lazuli/error.h"
 #include "lazuli/graph.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 namespace {

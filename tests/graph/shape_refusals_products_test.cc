@@ -1,5 +1,6 @@
 // Checks what the shape rules of products, rotations and attention refuse, and what stands just inside.
 #include "graph/attention_operands.h"
+#include "lazuli/op.h"
 #include "support/shape_call.h"
 
 namespace lazuli::testing {

@@ -1,4 +1,5 @@
 // Checks what the shape rules of reductions, norms, losses and AdamW refuse, and what stands just inside.
+#include "lazuli/op.h"
 #include "support/shape_call.h"
 
 namespace lazuli::testing {

@@ -2,6 +2,7 @@
 #include <limits>
 #include <memory>
 
+#include "lazuli/op.h"
 #include "support/shape_call.h"
 
 namespace lazuli::testing {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 namespace {

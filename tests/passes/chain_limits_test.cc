@@ -1,6 +1,7 @@
 // Checks where elementwise programs end: which values are computed again, and the limits of a program and of siblings.
 #include <functional>
 
+#include "lazuli/op.h"
 #include "passes/chain_groups.h"
 #include "passes/test_graph.h"
 

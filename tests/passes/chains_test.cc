@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "lazuli/op.h"
 #include "passes/chain_groups.h"
 #include "passes/test_graph.h"
 

@@ -1,3 +1,4 @@
+#include "lazuli/op.h"
 #include "passes/test_graph.h"
 
 namespace lazuli {

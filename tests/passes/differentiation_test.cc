@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "conformance/harness.h"
+#include "lazuli/op.h"
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
 #include "passes/test_graph.h"

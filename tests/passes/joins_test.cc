@@ -1,4 +1,5 @@
 #include "backend/backend.h"
+#include "lazuli/op.h"
 #include "passes/test_graph.h"
 
 namespace lazuli {

@@ -3,6 +3,7 @@
 
 #include "conformance/harness.h"
 #include "lazuli/memory.h"
+#include "lazuli/op.h"
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
 #include "passes/test_graph.h"

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 #include "passes/test_graph.h"
 
 namespace lazuli {

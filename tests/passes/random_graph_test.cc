@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <random>
 
+#include "lazuli/op.h"
 #include "passes/chain_groups.h"
 #include "passes/test_graph.h"
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lazuli/graph.h"
+#include "lazuli/op.h"
 #include "lazuli/optimizer.h"
 #include "support/interpreter.h"
 

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "lazuli/lazy_tensor.h"
+#include "lazuli/op.h"
 #include "lazuli/ops.h"
 
 namespace lazuli {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "lazuli/graph.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "lazuli/graph.h"
+#include "lazuli/op.h"
 #include "plan/plan.h"
 
 namespace lazuli {

@@ -1,4 +1,5 @@
 // Gradient cases of elementwise ops and reductions.
+#include "lazuli/op.h"
 #include "support/gradient_check.h"
 
 namespace lazuli::testing {

@@ -1,5 +1,6 @@
 // Gradient cases of matrix products, LoRA, rotary embedding and attention.
 #include "graph/attention_operands.h"
+#include "lazuli/op.h"
 #include "support/gradient_check.h"
 
 namespace lazuli::testing {

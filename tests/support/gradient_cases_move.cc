@@ -1,4 +1,5 @@
 // Gradient cases of views, gathers, scatters and data movement.
+#include "lazuli/op.h"
 #include "support/gradient_check.h"
 
 namespace lazuli::testing {

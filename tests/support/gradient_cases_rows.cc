@@ -1,4 +1,5 @@
 // Gradient cases of softmax, norms, cross entropy and dropout.
+#include "lazuli/op.h"
 #include "support/gradient_check.h"
 
 namespace lazuli::testing {

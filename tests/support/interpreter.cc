@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "conformance/harness.h"
+#include "lazuli/op.h"
 
 namespace lazuli {
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "lazuli/op.h"
 #include "passes/test_graph.h"
 
 namespace lazuli::testing {

@@ -1,4 +1,5 @@
 // Graphs of products and of neighbours in memory that fusions must refuse.
+#include "lazuli/op.h"
 #include "support/refusal_cases.h"
 
 namespace lazuli::testing {

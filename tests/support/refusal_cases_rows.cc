@@ -1,4 +1,5 @@
 // Graphs of norms, softmax, attention and losses that fusions must refuse.
+#include "lazuli/op.h"
 #include "support/refusal_cases.h"
 
 namespace lazuli::testing {

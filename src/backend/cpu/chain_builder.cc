@@ -4,6 +4,7 @@
 #include "backend/cpu/chain.h"
 #include "backend/cpu/thresholds.h"
 #include "backend/cpu/tile_table.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cpu {
 

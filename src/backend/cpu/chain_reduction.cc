@@ -5,6 +5,7 @@
 #include "backend/cpu/chain_loop.h"
 #include "backend/cpu/rows.h"
 #include "backend/cpu/thresholds.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cpu {
 

@@ -8,9 +8,8 @@ namespace cpu {
 namespace {
 
 constexpr PrepareTable kPrepare = {
-#define LAZULI_OP(name, mi, ma, outs, cls, infer, vjp, kernel) prepare_##kernel,
+#define LAZULI_OP(name, mi, ma, outs, cls, traits, infer, vjp, kernel) prepare_##kernel,
 #include "lazuli/ops.def"
-#undef LAZULI_OP
 };
 
 }  // namespace

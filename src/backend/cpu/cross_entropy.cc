@@ -1,5 +1,6 @@
 // Softmax cross entropy of each row of logits with the log-sum-exp that its gradient needs.
 #include "backend/cpu/rows.h"
+#include "graph/attrs.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/cross_entropy.cc"
@@ -75,7 +76,7 @@ struct Rows {
       : x(request, request.inputs[0], request.inputs[0].shape.rank() - 1, plan),
         targets(request.inputs[1]),
         per_task(rows_per_task(x.count())),
-        ignore(request.attrs.i[0]),
+        ignore(request.attrs[attr::cross_entropy::ignore_index]),
         smoothing(request.inputs[2].dtype),
         op(request.op) {}
 

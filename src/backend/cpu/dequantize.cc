@@ -1,5 +1,6 @@
 // Dequantization: a scale and, where given, a zero point for each group of neighbours in the last axis.
 #include "backend/cpu/rows.h"
+#include "graph/attrs.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/dequantize.cc"
@@ -75,7 +76,7 @@ PreparedOp prepare_dequantize(const KernelRequest& request) {
   if (state.has_zeros) state.zeros = RowReader(request, request.inputs[2], last, plan);
   state.out = RowWriter(request, request.outputs[0], last, plan);
   state.n = q.shape.back();
-  state.group = request.attrs.i[0];
+  state.group = request.attrs[attr::dequantize::group];
   state.rows = state.scales.rows();
   state.per_task = rows_per_task(state.n);
   state.raw = plan.take(state.q.contiguous() ? 0 : static_cast<size_t>(state.n));

@@ -4,6 +4,7 @@
 #include "backend/cpu/chain_loop.h"
 #include "backend/cpu/thresholds.h"
 #include "backend/cpu/typed.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cpu {
 

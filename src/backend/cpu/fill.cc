@@ -4,6 +4,7 @@
 
 #include "backend/cpu/common.h"
 #include "backend/cpu/thresholds.h"
+#include "graph/attrs.h"
 #include "tensor/convert.h"
 
 namespace lazuli::cpu {
@@ -87,19 +88,19 @@ struct OneHot {
 
 PreparedOp prepare_full(const KernelRequest& request) {
   const OperandSpec& out = request.outputs[0];
-  const Full state{out.dtype, out.shape.numel(), std::bit_cast<double>(request.attrs.i[0])};
+  const Full state{out.dtype, out.shape.numel(), std::bit_cast<double>(request.attrs[attr::full::value])};
   return make_op(request, "full", state, tasks_for(state.numel, threshold::fill::kChunk), 0);
 }
 
 PreparedOp prepare_arange(const KernelRequest& request) {
   const OperandSpec& out = request.outputs[0];
-  const Arange state{out.dtype, out.shape.numel(), request.attrs.i[0], request.attrs.i[1]};
+  const Arange state{out.dtype, out.shape.numel(), request.attrs[attr::arange::start], request.attrs[attr::arange::step]};
   return make_op(request, "arange", state, tasks_for(state.numel, threshold::fill::kChunk));
 }
 
 PreparedOp prepare_one_hot(const KernelRequest& request) {
   const OperandSpec& in = request.inputs[0];
-  const int64_t classes = request.attrs.i[0];
+  const int64_t classes = request.attrs[attr::one_hot::classes];
   const OneHot state{StridedView(in, in.shape), in.dtype, request.outputs[0].dtype, classes,
                      std::max<int64_t>(1, threshold::fill::kChunk / std::max<int64_t>(classes, 1))};
   return make_op(request, "one_hot", state, tasks_for(in.shape.numel(), state.per_task), 0);

@@ -3,6 +3,7 @@
 
 #include "backend/cpu/gemm_op.h"
 #include "backend/cpu/thresholds.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cpu {
 
@@ -65,7 +66,7 @@ bool alike(const MatrixLayout& a, const MatrixLayout& b) { return a.dtype == b.d
 PreparedOp prepare_gated_linear(const KernelRequest& request) {
   if (has_f64(request)) return reference_backend().prepare(request);
   const RowsOf x(request.inputs[0]);
-  const bool transposed = request.attrs.i[0] != 0;
+  const bool transposed = request.attrs[attr::gated_linear::transpose_w] != 0;
   const MatrixDims w_gate = matrix_of(request.inputs[1], transposed), w_up = matrix_of(request.inputs[2], transposed);
   GemmSpec spec;
   spec.m = x.rows;
@@ -74,7 +75,7 @@ PreparedOp prepare_gated_linear(const KernelRequest& request) {
   spec.out = request.outputs[0].dtype;
   spec.keeps_panels = true;
   GemmSpec second = spec;
-  spec.activation = tile_fn(static_cast<Op>(request.attrs.i[2]), 0);
+  spec.activation = tile_fn(static_cast<Op>(request.attrs[attr::gated_linear::activation]), 0);
   second.terms[0].b = w_up.layout;
   second.times = true;
   Half gate{Gemm(std::move(spec)), 1, 0};

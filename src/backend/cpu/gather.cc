@@ -5,6 +5,7 @@
 #include "backend/cpu/common.h"
 #include "backend/cpu/index.h"
 #include "backend/cpu/thresholds.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cpu {
 
@@ -80,7 +81,7 @@ struct TakeAlong {
 template <class T>
 PreparedOp take_along(const KernelRequest& request) {
   const Shape &x = request.inputs[0].shape, &picked = request.inputs[1].shape;
-  const int64_t axis = request.attrs.i[0];
+  const int64_t axis = request.attrs[attr::take_along::axis];
   const int64_t row = std::max<int64_t>(picked.back(), 1), rows_per_task = std::max<int64_t>(threshold::gather::kTaskBytes / 8 / row, 1);
   const TakeAlong<T> state{{request.op, request.inputs[1].dtype, x[static_cast<int>(axis)]}, Along(x, picked, axis), rows_per_task};
   return make_op(request, "take_along", state, tasks_for(picked.numel() / row, rows_per_task), 0);
@@ -89,7 +90,7 @@ PreparedOp take_along(const KernelRequest& request) {
 }  // namespace
 
 PreparedOp prepare_gather(const KernelRequest& request) {
-  const AxisSplit x(request.inputs[0].shape, request.attrs.i[0]);
+  const AxisSplit x(request.inputs[0].shape, request.attrs[attr::gather::axis]);
   const int64_t many = request.inputs[1].shape.numel();
   const auto element = static_cast<int64_t>(size_of(request.inputs[0].dtype));
   const int64_t rows_per_task = std::max<int64_t>(threshold::gather::kTaskBytes / (x.inner * element + 16), 1);
@@ -179,7 +180,7 @@ struct ScatterAlongAdd {
 
 template <class T>
 PreparedOp scatter_add(const KernelRequest& request) {
-  const AxisSplit x(request.inputs[0].shape, request.attrs.i[0]);
+  const AxisSplit x(request.inputs[0].shape, request.attrs[attr::scatter_add::axis]);
   const int64_t many = request.inputs[1].shape.numel();
   const ScatterAdd<T> state{{request.op, request.inputs[1].dtype, x.count}, x, many};
   return make_op(request, "scatter_add", state, many == 0 ? 0 : x.outer * state.blocks());
@@ -188,7 +189,7 @@ PreparedOp scatter_add(const KernelRequest& request) {
 template <class T>
 PreparedOp scatter_along_add(const KernelRequest& request) {
   const Shape &x = request.inputs[0].shape, &picked = request.inputs[1].shape;
-  const int64_t axis = request.attrs.i[0];
+  const int64_t axis = request.attrs[attr::scatter_along_add::axis];
   const AxisSplit split(picked, axis);
   const ScatterAlongAdd<T> state{
       {request.op, request.inputs[1].dtype, x[static_cast<int>(axis)]}, Along(x, picked, axis), split.count * split.inner};

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "backend/cpu/gemm.h"
+#include "lazuli/op.h"
 #include "tensor/half.h"
 
 namespace lazuli::cpu {

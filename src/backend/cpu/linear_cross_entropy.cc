@@ -8,6 +8,8 @@
 
 #include "backend/cpu/gemm_pieces.h"
 #include "backend/cpu/thresholds.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cpu {
 
@@ -43,14 +45,15 @@ LossCut::LossCut(int64_t rows_, int64_t k_, int64_t classes_, bool gradient) : r
 
 LossState::LossState(const KernelRequest& request, bool wants_gradient)
     : x(request.inputs[0]),
-      w(matrix_of(request.inputs[1], request.attrs.i[1] != 0).layout),
+      w(matrix_of(request.inputs[1], request.attrs[attr::linear_cross_entropy::transpose_w] != 0).layout),
       target_type(request.inputs[2].dtype),
       smoothing_type(request.inputs[3].dtype),
       targets(request.inputs[2], request.inputs[2].shape),
-      ignore(request.attrs.i[0]),
+      ignore(request.attrs[attr::linear_cross_entropy::ignore_index]),
       gradient(wants_gradient),
-      cap_type(request.attrs.i[2] != 0 ? std::optional(request.inputs[4].dtype) : std::nullopt),
-      cut(x.rows, request.inputs[0].shape.back(), std::max<int64_t>(request.inputs[1].shape[request.attrs.i[1] != 0 ? 0 : 1], 1), gradient),
+      cap_type(request.attrs[attr::linear_cross_entropy::softcap] != 0 ? std::optional(request.inputs[4].dtype) : std::nullopt),
+      cut(x.rows, request.inputs[0].shape.back(),
+          std::max<int64_t>(request.inputs[1].shape[request.attrs[attr::linear_cross_entropy::transpose_w] != 0 ? 0 : 1], 1), gradient),
       loops(loss_loops()) {
   plan_products();
   ScratchPlan shared;

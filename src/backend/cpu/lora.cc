@@ -1,5 +1,6 @@
 // Low-rank products: scale * (x@a)@b, alone or added to x@w, which is read once. Between the two products t = scale * (x@a) stays in f32.
 #include "backend/cpu/gemm_op.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cpu {
 
@@ -67,7 +68,8 @@ struct LoraOperands {
 PreparedOp prepare_lora(const KernelRequest& request, const char* name, const LoraOperands& operand) {
   const auto input = [&](int k) -> const OperandSpec& { return request.inputs[static_cast<size_t>(k)]; };
   const RowsOf x(request.inputs[0]);
-  const MatrixDims a = matrix_of(input(operand.a), request.attrs.i[0] != 0), b = matrix_of(input(operand.b), request.attrs.i[1] != 0);
+  const MatrixDims a = matrix_of(input(operand.a), request.attrs[attr::lora_linear::transpose_a] != 0),
+                   b = matrix_of(input(operand.b), request.attrs[attr::lora_linear::transpose_b] != 0);
   const int64_t rank = a.columns;
   GemmSpec low;
   low.m = x.rows;
@@ -78,7 +80,7 @@ PreparedOp prepare_lora(const KernelRequest& request, const char* name, const Lo
   high.m = x.rows;
   high.n = b.columns;
   if (operand.w >= 0) {
-    const MatrixDims w = matrix_of(input(operand.w), request.attrs.i[2] != 0);
+    const MatrixDims w = matrix_of(input(operand.w), request.attrs[attr::lora_linear::transpose_w] != 0);
     high.terms.push_back({x.layout, w.layout, w.rows});
     high.keeps_panels = high.turns = true;
   }

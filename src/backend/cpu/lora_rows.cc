@@ -5,6 +5,7 @@
 
 #include "backend/cpu/gemm_op.h"
 #include "backend/cpu/index.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cpu {
 

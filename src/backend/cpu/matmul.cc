@@ -3,6 +3,7 @@
 
 #include "backend/cpu/common.h"
 #include "backend/cpu/gemm_op.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cpu {
 
@@ -36,7 +37,8 @@ struct Sides {
 Sides sides_of(const KernelRequest& request) {
   const OperandSpec &a = request.inputs[0], &b = request.inputs[1];
   const Shape& out = request.outputs[0].shape;
-  const MatrixDims left = matrix_of(a, request.attrs.i[0] != 0), right = matrix_of(b, request.attrs.i[1] != 0);
+  const MatrixDims left = matrix_of(a, request.attrs[attr::matmul::transpose_a] != 0),
+                   right = matrix_of(b, request.attrs[attr::matmul::transpose_b] != 0);
   Sides s{left.layout, right.layout, left.rows, right.columns, left.columns, batch_offsets(a, out), batch_offsets(b, out)};
   // One matrix on the right: rows of all matrices on the left are rows of one product where one stride leads through them.
   const bool one_right = std::all_of(s.b_offsets.begin(), s.b_offsets.end(), [](int64_t o) { return o == 0; });
@@ -121,22 +123,22 @@ PreparedOp prepare_matmul(const KernelRequest& request) {
 PreparedOp prepare_linear(const KernelRequest& request) {
   if (has_f64(request)) return reference_backend().prepare(request);
   const RowsOf x(request.inputs[0]);
-  const MatrixDims w = matrix_of(request.inputs[1], request.attrs.i[0] != 0);
+  const MatrixDims w = matrix_of(request.inputs[1], request.attrs[attr::linear::transpose_w] != 0);
   GemmSpec spec;
   spec.m = x.rows;
   spec.n = w.columns;
   spec.terms = {{x.layout, w.layout, w.rows}};
   spec.out = request.outputs[0].dtype;
-  spec.bias = (request.attrs.i[1] & 1) != 0;
-  spec.residual = (request.attrs.i[1] & 2) != 0;
+  spec.bias = (request.attrs[attr::linear::with] & 1) != 0;
+  spec.residual = (request.attrs[attr::linear::with] & 2) != 0;
   spec.keeps_panels = spec.turns = true;
-  if (request.attrs.i[2] != 0) spec.activation = tile_fn(static_cast<Op>(request.attrs.i[2]), 0);
+  if (request.attrs[attr::linear::activation] != 0) spec.activation = tile_fn(static_cast<Op>(request.attrs[attr::linear::activation]), 0);
   GemmOp gemm(std::move(spec));
   gemm.a[0] = 0;
   gemm.b[0] = 1;
   gemm.bias = 2;
   gemm.residual = static_cast<int>(request.inputs.size()) - 1;
-  const bool bias = (request.attrs.i[1] & 1) != 0, residual = (request.attrs.i[1] & 2) != 0;
+  const bool bias = (request.attrs[attr::linear::with] & 1) != 0, residual = (request.attrs[attr::linear::with] & 2) != 0;
   const int residual_input = gemm.residual;
   PreparedOp op = prepare_gemm(request, "linear", std::move(gemm));
   if (x.needs_copy) op.needs_contiguous |= 1u;

@@ -6,6 +6,7 @@
 #include "backend/cpu/common.h"
 #include "backend/cpu/index.h"
 #include "backend/cpu/thresholds.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cpu {
 
@@ -172,10 +173,10 @@ struct SliceAt {
 }  // namespace
 
 PreparedOp prepare_concat(const KernelRequest& request) {
-  const AxisSplit out(request.outputs[0].shape, request.attrs.i[0]);
+  const AxisSplit out(request.outputs[0].shape, request.attrs[attr::concat::axis]);
   Concat state{{}, out.count * out.inner, request.outputs[0].shape.numel(), size_of(request.outputs[0].dtype)};
   for (const OperandSpec& in : request.inputs) {
-    const AxisSplit part(in.shape, request.attrs.i[0]);
+    const AxisSplit part(in.shape, request.attrs[attr::concat::axis]);
     state.parts.push_back({StridedView(in, in.shape), part.count * part.inner});
   }
   const int64_t tasks = tasks_for(state.numel, threshold::move::kTaskElements);
@@ -210,7 +211,7 @@ PreparedOp prepare_slice_update(const KernelRequest& request) {
                     update,
                     {list.begin(), list.begin() + x.rank()},
                     {list.begin() + x.rank(), list.end()},
-                    static_cast<int>(request.attrs.i[0]),
+                    static_cast<int>(request.attrs[attr::slice_update::offset_axis]),
                     request.inputs[2].dtype,
                     StridedView(request.inputs[1], update),
                     StridedView(update, places),
@@ -225,7 +226,7 @@ PreparedOp prepare_slice_update(const KernelRequest& request) {
 }
 
 PreparedOp prepare_slice_at(const KernelRequest& request) {
-  const auto axis = static_cast<int>(request.attrs.i[0]);
+  const auto axis = static_cast<int>(request.attrs[attr::slice_at::axis]);
   const OperandSpec& x = request.inputs[0];
   const Shape& out = request.outputs[0].shape;
   const SliceAt state{request.op,

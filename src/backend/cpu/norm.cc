@@ -2,6 +2,8 @@
 #include "backend/cpu/norm.h"
 
 #include "backend/cpu/rows.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/norm.cc"
@@ -256,7 +258,7 @@ PreparedOp prepare_group_norm(const KernelRequest& request) {
   if (has_f64(request)) return reference_backend().prepare(request);
   const OperandSpec& x = request.inputs[0];
   Norm state{};
-  state.groups = request.attrs.i[0];
+  state.groups = request.attrs[attr::group_norm::groups];
   state.bias_at = 2;
   for (int d = 2; d < x.shape.rank(); ++d) state.size *= x.shape[d];
   // A group's channels and their elements are neighbours in row-major order.

@@ -5,6 +5,8 @@
 #include "backend/cpu/gemm_pieces.h"
 #include "backend/cpu/quantized.h"
 #include "backend/cpu/thresholds.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cpu {
 
@@ -140,17 +142,18 @@ PreparedOp prepare_quantized_linear(const KernelRequest& request) {
   const int64_t k = request.inputs[0].shape.back();
   if (has_f64(request) || k > kLongest) return reference_backend().prepare(request);
   QuantizedLinear p{};
-  p.bits = request.attrs.i[0];
+  p.bits = request.attrs[attr::quantized_linear::bits];
   p.m = x.rows;
   p.n = q.shape[0];
   p.k = k;
   p.dtype = request.inputs[0].dtype;
   p.x_stride = x.layout.row;
   p.half_scales = scales.dtype == DType::f16;
-  const int64_t parts = request.attrs.i[1];
+  const int64_t parts = request.attrs[attr::quantized_linear::with];
   p.bias = (parts & 1) != 0 ? 3 : -1;
   p.residual = (parts & 2) != 0 ? static_cast<int>(request.inputs.size()) - 1 : -1;
-  if (request.attrs.i[2] != 0) p.activation = tile_fn(static_cast<Op>(request.attrs.i[2]), 0);
+  if (request.attrs[attr::quantized_linear::activation] != 0)
+    p.activation = tile_fn(static_cast<Op>(request.attrs[attr::quantized_linear::activation]), 0);
   p.kernels = quantized_kernels(p.bits);
   choose_blocks(p, q.shape.numel());
 

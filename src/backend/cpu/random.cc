@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "backend/cpu/tile_io.h"
+#include "lazuli/op.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/random.cc"

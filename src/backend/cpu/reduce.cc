@@ -4,6 +4,8 @@
 
 #include "backend/cpu/chain_loop.h"
 #include "backend/cpu/tile_io.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cpu {
 
@@ -21,7 +23,7 @@ struct RowSpace {
     operand.strides = Strides();
     for (const bool folded : {false, true}) {
       for (int d = 0; d < x.shape.rank(); ++d) {
-        if (((request.attrs.i[0] >> d & 1) != 0) != folded) continue;
+        if (((request.attrs[attr::sum::axes] >> d & 1) != 0) != folded) continue;
         (folded ? count : rows) *= x.shape[d];
         shape.push_back(x.shape[d]);
         operand.strides.push_back(x.strides[d]);
@@ -168,7 +170,7 @@ PreparedOp prepare_float_rows(const KernelRequest& request) {
   state.rows = space.rows;
   state.count = space.count;
   state.per_task = rows_per_task(space.count);
-  state.correction = request.attrs.i[2];
+  state.correction = request.attrs[attr::var::correction];
   state.tile_at = plan.take(static_cast<size_t>(kTile) * sizeof(float));
   state.out_size = size_of(request.outputs[0].dtype);
   state.store = tile_store(request.outputs[0].dtype);
@@ -205,7 +207,7 @@ PreparedOp prepare_reduce(const KernelRequest& request) {
   program.shape = x.shape;
   program.reduces = true;
   program.reduction = request.op;
-  program.axes = request.attrs.i[0];
+  program.axes = request.attrs[attr::sum::axes];
   return prepare_chain_reduction(request, program);
 }
 

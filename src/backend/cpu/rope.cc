@@ -7,6 +7,7 @@
 #include "backend/cpu/common.h"
 #include "backend/cpu/index.h"
 #include "backend/cpu/tile.h"
+#include "graph/attrs.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/rope.cc"
@@ -134,7 +135,7 @@ PreparedOp prepare(const KernelRequest& request, const char* name, size_t count)
   state.dtype = request.inputs[0].dtype;
   state.table_dtype = cos.dtype;
   state.offset_dtype = request.inputs[count + 2].dtype;
-  state.back = request.attrs.i[0] != 0;
+  state.back = request.attrs[attr::rope::back] != 0;
   state.half = cos.shape[1];
   state.positions = cos.shape[0];
   state.count = count;

@@ -7,6 +7,7 @@
 
 #include "backend/cpu/sdpa_sequences.h"
 #include "backend/cpu/thresholds.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cpu {
 

@@ -5,6 +5,7 @@
 
 #include "backend/cpu/sdpa.h"
 #include "backend/cpu/thresholds.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cpu {
 

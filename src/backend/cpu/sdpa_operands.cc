@@ -3,6 +3,7 @@
 
 #include "backend/cpu/index.h"
 #include "backend/cpu/sdpa.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cpu {
 

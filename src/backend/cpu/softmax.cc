@@ -1,5 +1,7 @@
 // Softmax, log-softmax, softmax between two scales, and the gradient of softmax.
 #include "backend/cpu/rows.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/softmax.cc"
@@ -92,8 +94,8 @@ PreparedOp prepare_softmax(const KernelRequest& request) {
   ScratchPlan plan;
   Softmax state{};
   state.fn = HWY_DYNAMIC_DISPATCH(lookup_softmax)(request.op);
-  state.x = RowReader(request, request.inputs[0], request.attrs.i[0], plan);
-  state.out = RowWriter(request, request.outputs[0], request.attrs.i[0], plan);
+  state.x = RowReader(request, request.inputs[0], request.attrs[attr::softmax::axis], plan);
+  state.out = RowWriter(request, request.outputs[0], request.attrs[attr::softmax::axis], plan);
   state.per_task = rows_per_task(state.x.count());
   state.scaled = request.op == Op::scaled_softmax;
   for (size_t k = 0; state.scaled && k < 2; ++k) state.factors[k] = request.inputs[k + 1].dtype;
@@ -110,9 +112,9 @@ PreparedOp prepare_softmax_backward(const KernelRequest& request) {
   ScratchPlan plan;
   SoftmaxBackward state{};
   state.fn = HWY_DYNAMIC_DISPATCH(lookup_softmax_backward)();
-  state.y = RowReader(request, request.inputs[0], request.attrs.i[0], plan);
-  state.g = RowReader(request, request.inputs[1], request.attrs.i[0], plan);
-  state.out = RowWriter(request, request.outputs[0], request.attrs.i[0], plan);
+  state.y = RowReader(request, request.inputs[0], request.attrs[attr::softmax::axis], plan);
+  state.g = RowReader(request, request.inputs[1], request.attrs[attr::softmax::axis], plan);
+  state.out = RowWriter(request, request.outputs[0], request.attrs[attr::softmax::axis], plan);
   state.per_task = rows_per_task(state.y.count());
   PreparedOp op = make_op(request, "softmax_backward", state, tasks_for(state.y.rows(), state.per_task), 4);
   op.thread_scratch_bytes = plan.bytes();

@@ -5,6 +5,7 @@
 
 #include "backend/cpu/common.h"
 #include "backend/cpu/index.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cpu {
 
@@ -72,9 +73,9 @@ struct Sort {
 
 template <class T>
 PreparedOp sort_of(const KernelRequest& request) {
-  const auto axis = static_cast<int>(request.attrs.i[0]);
+  const auto axis = static_cast<int>(request.attrs[attr::sort::axis]);
   const AxisSplit x(request.inputs[0].shape, axis);
-  const Sort<T> state{x, request.outputs[0].shape[axis], request.attrs.i[1] != 0};
+  const Sort<T> state{x, request.outputs[0].shape[axis], request.attrs[attr::sort::descending] != 0};
   const int64_t lanes = state.kept == 0 ? 0 : x.outer * x.inner;
   PreparedOp op = make_op(request, "sort", state, lanes, std::log2(static_cast<double>(x.count) + 2));
   op.thread_scratch_bytes = static_cast<size_t>(x.count) * sizeof(typename Sort<T>::Item);

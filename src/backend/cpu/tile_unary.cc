@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "backend/cpu/tile_table.h"
+#include "lazuli/op.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/tile_unary.cc"

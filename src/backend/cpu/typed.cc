@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "lazuli/op.h"
 #include "tensor/convert.h"
 
 namespace lazuli::cpu {

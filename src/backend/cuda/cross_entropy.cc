@@ -1,6 +1,7 @@
 // Softmax cross entropy and its gradient on the cuda backend.
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/row_share.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cuda {
 
@@ -13,7 +14,8 @@ PreparedOp prepare_rows(const KernelRequest& request, const char* name) {
   const int64_t rows = request.inputs[1].shape.numel(), classes = logits.shape.back();
   KernelText text;
   text.type("T", logits.dtype).type("I", request.inputs[1].dtype).type("S", request.inputs[2].dtype).number("CAP_AT", 0);
-  Launch launch = launch_rows(request, text, name, {rows, classes, request.attrs.i[0]}, RowShare(rows, classes, logits.dtype));
+  Launch launch = launch_rows(request, text, name, {rows, classes, request.attrs[attr::cross_entropy::ignore_index]},
+                              RowShare(rows, classes, logits.dtype));
   launch.what_fails = "target";
   return make_op(request, name, {std::move(launch)}, 8);
 }

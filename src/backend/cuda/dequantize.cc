@@ -2,13 +2,14 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cuda {
 
 PreparedOp prepare_dequantize(const KernelRequest& request) {
   refuse_f64(request);
   if (const uint32_t strided = strided_operands(request)) return ask_for_contiguous(strided);
-  const int64_t count = request.inputs[0].shape.numel(), group = request.attrs.i[0];
+  const int64_t count = request.inputs[0].shape.numel(), group = request.attrs[attr::dequantize::group];
   const int64_t pack = std::gcd(group, int64_t{8});
   KernelText text;
   text.type("Q", request.inputs[0].dtype).type("S", request.inputs[1].dtype).type("T", request.outputs[0].dtype);

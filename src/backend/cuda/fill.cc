@@ -5,6 +5,7 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
+#include "graph/attrs.h"
 #include "lazuli/tensor.h"
 #include "tensor/convert.h"
 
@@ -29,7 +30,7 @@ PreparedOp prepare_full(const KernelRequest& request) {
   refuse_f64(request);
   const OperandSpec& out = request.outputs[0];
   const int64_t bytes = out.shape.numel() * static_cast<int64_t>(size_of(out.dtype));
-  const int64_t word = repeated(std::bit_cast<double>(request.attrs.i[0]), out.dtype);
+  const int64_t word = repeated(std::bit_cast<double>(request.attrs[attr::full::value]), out.dtype);
   return make_op(request, "full", {launch_file(request, {}, "full", {word, bytes}, blocks_for((bytes + 15) / 16), 256)}, 0);
 }
 
@@ -40,7 +41,8 @@ PreparedOp prepare_arange(const KernelRequest& request) {
   KernelText text;
   text.type("T", out.dtype);
   return make_op(request, "arange",
-                 {launch_file(request, text, "arange", {request.attrs.i[0], request.attrs.i[1], count}, blocks_for(count), 256)});
+                 {launch_file(request, text, "arange", {request.attrs[attr::arange::start], request.attrs[attr::arange::step], count},
+                              blocks_for(count), 256)});
 }
 
 }  // namespace lazuli::cuda

@@ -6,6 +6,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
 #include "backend/cuda/thresholds.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cuda {
 
@@ -16,7 +17,7 @@ using threshold::scatter::kRow;
 
 /// (outer, many, count, inner) of an op whose indices replace the axis, or lie along it.
 std::vector<int64_t> sizes_of(const KernelRequest& request, bool along) {
-  const int64_t axis = request.attrs.i[0];
+  const int64_t axis = request.attrs[attr::gather::axis];
   const Lanes x(request.inputs[0].shape, axis);
   const Shape& indices = request.inputs[1].shape;
   return {x.outer, along ? indices[static_cast<int>(axis)] : indices.numel(), x.count, x.inner};

@@ -4,6 +4,7 @@
 
 #include "backend/cuda/launch.h"
 #include "lazuli/determinism.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cuda {
 

@@ -6,6 +6,7 @@
 #include "backend/cuda/product.h"
 #include "backend/cuda/row_share.h"
 #include "backend/cuda/thresholds.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cuda {
 
@@ -27,7 +28,7 @@ struct Scratch {
 class Loss {
  public:
   explicit Loss(const KernelRequest& request) : r_(request), x_(request.inputs[0].dtype), k_(request.inputs[0].shape.back()) {
-    transposed_ = request.attrs.i[1] != 0;
+    transposed_ = request.attrs[attr::linear_cross_entropy::transpose_w] != 0;
     rows_ = request.inputs[2].shape.numel();
     classes_ = request.inputs[1].shape[transposed_ ? 0 : 1];
     const int64_t fit = kLogitBytes / std::max<int64_t>(bytes_of(x_, classes_), 1) / kFewestRows * kFewestRows;
@@ -92,8 +93,8 @@ class Loss {
     text.type("T", x_).type("I", r_.inputs[2].dtype).type("S", r_.inputs[3].dtype);
     text.number("CAP_AT", capped() ? static_cast<int64_t>(in.size()) - 1 : 0);
     if (capped()) text.type("CAP", r_.inputs[4].dtype);
-    Launch launch =
-        launch_rows({r_.op, r_.attrs, inputs, outputs}, text, file, {count, classes_, r_.attrs.i[0]}, RowShare(count, classes_, x_));
+    Launch launch = launch_rows({r_.op, r_.attrs, inputs, outputs}, text, file,
+                                {count, classes_, r_.attrs[attr::linear_cross_entropy::ignore_index]}, RowShare(count, classes_, x_));
     launch.in = std::move(in);
     launch.out = std::move(out);
     launch.what_fails = "target";
@@ -107,7 +108,7 @@ class Loss {
     return r_.outputs[1].used ? Place::output(1, bytes_of(DType::f32, first)) : Place::scratch(scratch_.lse);
   }
   /// The cap comes last.
-  bool capped() const { return r_.attrs.i[2] != 0; }
+  bool capped() const { return r_.attrs[attr::linear_cross_entropy::softcap] != 0; }
   std::vector<Place> with_cap(std::vector<Place> in) const {
     if (capped()) in.push_back(Place::input(4));
     return in;

@@ -6,6 +6,8 @@
 #include "backend/cuda/low_rank.h"
 #include "backend/cuda/product.h"
 #include "backend/cuda/vector_product.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cuda {
 
@@ -66,7 +68,7 @@ int64_t aligned(size_t bytes) { return static_cast<int64_t>((bytes + 255) / 256 
 /// t = x @ a in f32 scratch at `at`.
 Kernel inner_product(const KernelRequest& request, const OperandSpec& x, size_t a, int64_t at) {
   return product_kernel(request, {{x, Place::input(0)},
-                                  {request.inputs[a], Place::input(a), request.attrs.i[0] != 0},
+                                  {request.inputs[a], Place::input(a), request.attrs[attr::lora_fused::transpose_a] != 0},
                                   DType::f32,
                                   Place::scratch(at),
                                   std::nullopt,
@@ -75,7 +77,7 @@ Kernel inner_product(const KernelRequest& request, const OperandSpec& x, size_t 
 
 LowRank outer_product(const KernelRequest& request, int64_t rows, size_t b) {
   const OperandSpec& spec = request.inputs[b];
-  const bool transposed = request.attrs.i[1] != 0;
+  const bool transposed = request.attrs[attr::lora_fused::transpose_b] != 0;
   LowRank last;
   last.rows = rows;
   last.n = spec.shape[transposed ? 0 : 1];
@@ -90,14 +92,14 @@ LowRank outer_product(const KernelRequest& request, int64_t rows, size_t b) {
 /// Appends act(x@w + bias + residual) for operand 0 and the attributes of a linear; bias and residual from operand `first` on.
 void add_linear(const KernelRequest& request, const MatrixOperand& w, size_t first, PreparedOp& op) {
   const OperandSpec x = rows_of(request.inputs[0]);
-  const int64_t parts = request.attrs.i[1];
+  const int64_t parts = request.attrs[attr::linear::with];
   const size_t residual = request.inputs.size() - 1;
   Product product{{x, Place::input(0)}, w, request.outputs[0].dtype, Place::output(), std::nullopt, std::nullopt};
   if ((parts & 1) != 0) product.bias = Place::input(first);
   if ((parts & 2) != 0) product.addend = Place::input(residual);
   op.flops += 2.0 * static_cast<double>(request.outputs[0].shape.numel()) * static_cast<double>(x.shape.back());
   const bool addends_plain = ((parts & 1) == 0 || plain(request.inputs[first])) && ((parts & 2) == 0 || plain(request.inputs[residual]));
-  const auto activation = static_cast<Op>(request.attrs.i[2]);
+  const auto activation = static_cast<Op>(request.attrs[attr::linear::activation]);
   std::optional<Kernel> whole;
   if (addends_plain && activation != Op::input) whole = vector_product(request, product, activation);
   if (addends_plain && activation == Op::input && takes_addends(product)) whole = product_kernel(request, product);
@@ -123,13 +125,13 @@ void add_linear(const KernelRequest& request, const MatrixOperand& w, size_t fir
 PreparedOp prepare_matmul(const KernelRequest& request) {
   refuse_f64(request);
   const auto& in = request.inputs;
-  const Product product{{in[0], Place::input(0), request.attrs.i[0] != 0},
-                        {in[1], Place::input(1), request.attrs.i[1] != 0},
+  const Product product{{in[0], Place::input(0), request.attrs[attr::matmul::transpose_a] != 0},
+                        {in[1], Place::input(1), request.attrs[attr::matmul::transpose_b] != 0},
                         request.outputs[0].dtype,
                         Place::output(),
                         std::nullopt,
                         std::nullopt};
-  const int64_t k = in[0].shape[in[0].shape.rank() - (request.attrs.i[0] != 0 ? 2 : 1)];
+  const int64_t k = in[0].shape[in[0].shape.rank() - (request.attrs[attr::matmul::transpose_a] != 0 ? 2 : 1)];
   PreparedOp op = op_of(request, "matmul", 2.0 * static_cast<double>(request.outputs[0].shape.numel()) * static_cast<double>(k));
   // Copies make both operands fit for the library, where their dtypes and batches are.
   if (is_float(in[0].dtype) && !takes_addends(product)) {
@@ -146,7 +148,7 @@ PreparedOp prepare_linear(const KernelRequest& request) {
   refuse_f64(request);
   if (const uint32_t strided = strided_operands(request, 1)) return ask_for_contiguous(strided);
   PreparedOp op = op_of(request, "linear", 0);
-  add_linear(request, {request.inputs[1], Place::input(1), request.attrs.i[0] != 0}, 2, op);
+  add_linear(request, {request.inputs[1], Place::input(1), request.attrs[attr::linear::transpose_w] != 0}, 2, op);
   return op;
 }
 
@@ -157,7 +159,7 @@ PreparedOp prepare_quantized_linear(const KernelRequest& request) {
   const Shape shape{q.shape[0], x.shape.back()};
   const int64_t count = shape.numel();
   KernelText text;
-  text.type("S", request.inputs[2].dtype).type("T", x.dtype).number("BITS", request.attrs.i[0]);
+  text.type("S", request.inputs[2].dtype).type("T", x.dtype).number("BITS", request.attrs[attr::quantized_linear::bits]);
   const KernelRequest operands{request.op, request.attrs, request.inputs.subspan(1, 2), request.outputs.first(1), nullptr};
   Launch weight = launch_file(operands, text, "quantized_weight", {count, shape[1]}, blocks_for(count / 2), 256);
   weight.in = {Place::input(1), Place::input(2)};
@@ -175,10 +177,11 @@ PreparedOp prepare_gated_linear(const KernelRequest& request) {
   const OperandSpec x = rows_of(request.inputs[0]);
   const OperandSpec& result = request.outputs[0];
   const auto product_with = [&](size_t w, Place to) {
-    return Product{{x, Place::input(0)}, {request.inputs[w], Place::input(w), request.attrs.i[0] != 0}, result.dtype, to, std::nullopt,
-                   std::nullopt};
+    return Product{{x, Place::input(0)}, {request.inputs[w], Place::input(w), request.attrs[attr::gated_linear::transpose_w] != 0},
+                   result.dtype,         to,
+                   std::nullopt,         std::nullopt};
   };
-  const auto activation = static_cast<Op>(request.attrs.i[2]);
+  const auto activation = static_cast<Op>(request.attrs[attr::gated_linear::activation]);
   PreparedOp op = op_of(request, "gated_linear", 4.0 * static_cast<double>(result.shape.numel()) * static_cast<double>(x.shape.back()));
   Product gate = product_with(1, Place::output());
   gate.up = product_with(2, Place::output()).b;
@@ -228,7 +231,7 @@ PreparedOp prepare_lora_linear(const KernelRequest& request) {
       op_of(request, "lora_linear", 2.0 * static_cast<double>(x.shape[0]) * static_cast<double>(k * last.n + last.rank * (k + last.n)));
   op.scratch_bytes = f32_bytes({x.shape[0], last.rank});
   Product base{{x, Place::input(0)},
-               {request.inputs[1], Place::input(1), request.attrs.i[2] != 0},
+               {request.inputs[1], Place::input(1), request.attrs[attr::lora_linear::transpose_w] != 0},
                request.outputs[0].dtype,
                Place::output(),
                std::nullopt,

@@ -5,6 +5,7 @@
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cuda {
 
@@ -89,7 +90,7 @@ double twice_bytes(const OperandSpec& moved) {
 PreparedOp prepare_concat(const KernelRequest& request) {
   refuse_f64(request);
   const Strides target = contiguous_strides(request.outputs[0].shape);
-  const auto axis = static_cast<int>(request.attrs.i[0]);
+  const auto axis = static_cast<int>(request.attrs[attr::concat::axis]);
   std::vector<Launch> launches;
   int64_t first = 0;
   for (size_t k = 0; k < request.inputs.size(); ++k) {
@@ -136,7 +137,7 @@ PreparedOp prepare_slice_update(const KernelRequest& request) {
     const int64_t end = start + (update.shape[i] - 1) * step;
     m.first += start * row_major[i];
     m.target[i] *= step;
-    if (i == static_cast<int>(request.attrs.i[0])) {
+    if (i == static_cast<int>(request.attrs[attr::slice_update::offset_axis])) {
       m.offset = {2, request.inputs[2].dtype, 0, row_major[i], -std::min(start, end), x[i] - 1 - std::max(start, end), each};
     }
   }
@@ -150,7 +151,7 @@ PreparedOp prepare_slice_update(const KernelRequest& request) {
 
 PreparedOp prepare_slice_at(const KernelRequest& request) {
   refuse_f64(request);
-  const auto axis = static_cast<int>(request.attrs.i[0]);
+  const auto axis = static_cast<int>(request.attrs[attr::slice_at::axis]);
   const OperandSpec &x = request.inputs[0], &out = request.outputs[0];
   Move m{0, out.shape, x.strides, contiguous_strides(out.shape), 0, {}};
   m.offset = {1, request.inputs[1].dtype, x.strides[axis], 0, 0, x.shape[axis] - out.shape[axis]};
@@ -162,7 +163,7 @@ PreparedOp prepare_slice_at(const KernelRequest& request) {
 PreparedOp prepare_one_hot(const KernelRequest& request) {
   refuse_f64(request);
   if (const uint32_t strided = strided_operands(request)) return ask_for_contiguous(strided);
-  const int64_t rows = request.inputs[0].shape.numel(), classes = request.attrs.i[0];
+  const int64_t rows = request.inputs[0].shape.numel(), classes = request.attrs[attr::one_hot::classes];
   KernelText text;
   text.type("T", request.outputs[0].dtype).type("INDEX", request.inputs[0].dtype);
   Launch launch = launch_file(request, text, "one_hot", {rows, classes}, blocks_for(std::max(rows, rows * classes)), 256);

@@ -1,6 +1,8 @@
 // RMS and layer norms over the last axis with their gradients, and group norm on the cuda backend.
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/row_share.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cuda {
 
@@ -65,7 +67,7 @@ PreparedOp prepare_add_layer_norm(const KernelRequest& request) { return prepare
 
 PreparedOp prepare_group_norm(const KernelRequest& request) {
   const Shape& x = request.inputs[0].shape;
-  const int64_t groups = request.attrs.i[0];
+  const int64_t groups = request.attrs[attr::group_norm::groups];
   int64_t size = 1;
   for (int d = 2; d < x.rank(); ++d) size *= x[d];
   // A group's channels and their elements are neighbours in row-major order. Without elements there is nothing to do.

@@ -3,6 +3,7 @@
 
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cuda {
 

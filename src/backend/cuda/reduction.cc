@@ -11,7 +11,9 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/row_reduction.h"
 #include "backend/cuda/thresholds.h"
+#include "graph/attrs.h"
 #include "lazuli/determinism.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cuda {
 
@@ -206,8 +208,8 @@ PreparedOp prepare_reduce(const KernelRequest& request) {
   ElementwiseProgram program = identity_program(request.inputs[0].shape);
   program.reduces = true;
   program.reduction = request.op;
-  program.axes = request.attrs.i[0];
-  program.keepdims = request.attrs.i[1] != 0;
+  program.axes = request.attrs[attr::sum::axes];
+  program.keepdims = request.attrs[attr::sum::keepdims] != 0;
   return prepare_program_reduction(request, program, name_of(request.op).data());
 }
 

@@ -4,6 +4,7 @@
 
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/row_share.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cuda {
 
@@ -50,7 +51,7 @@ PreparedOp prepare(const KernelRequest& request, const char* name, size_t count)
   if (strided != 0) return ask_for_contiguous(strided);
   const DType dtype = request.inputs[0].dtype;
   KernelText text;
-  text.type("T", dtype).type("TABLE", request.inputs[count].dtype).number("BACK", request.attrs.i[0] != 0 ? 1 : 0);
+  text.type("T", dtype).type("TABLE", request.inputs[count].dtype).number("BACK", request.attrs[attr::rope::back] != 0 ? 1 : 0);
   text.number("COUNT", static_cast<int64_t>(count)).number("SHARE", 0);
   text.number("BY_ROW", request.inputs[count + 2].shape.rank());
   Launch launch;

@@ -3,6 +3,8 @@
 
 #include "backend/cuda/row_share.h"
 #include "backend/cuda/thresholds.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cuda {
 
@@ -47,8 +49,8 @@ PreparedOp prepare_row_reduction(const KernelRequest& request) {
   refuse_f64(request);
   const OperandSpec& x = request.inputs[0];
   Axes kept, folded;
-  for (int d = 0; d < x.shape.rank(); ++d) ((request.attrs.i[0] >> d & 1) != 0 ? folded : kept).add(x.shape[d], x.strides[d]);
-  std::vector<int64_t> sizes = {kept.count, folded.count, request.op == Op::var ? request.attrs.i[2] : 0};
+  for (int d = 0; d < x.shape.rank(); ++d) ((request.attrs[attr::sum::axes] >> d & 1) != 0 ? folded : kept).add(x.shape[d], x.strides[d]);
+  std::vector<int64_t> sizes = {kept.count, folded.count, request.op == Op::var ? request.attrs[attr::var::correction] : 0};
   for (const Axes* axes : {&kept, &folded}) {
     sizes.insert(sizes.end(), axes->dims.begin(), axes->dims.end());
     sizes.insert(sizes.end(), axes->strides.begin(), axes->strides.end());

@@ -2,7 +2,9 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
+#include "graph/attrs.h"
 #include "lazuli/determinism.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cuda {
 
@@ -13,7 +15,7 @@ constexpr uint32_t kFixedBlock = 256;
 PreparedOp prepare_rows(const KernelRequest& request, const char* name, std::string_view file, KernelText text, uint32_t row_major) {
   refuse_f64(request);
   if (const uint32_t strided = strided_operands(request, row_major)) return ask_for_contiguous(strided);
-  const Lanes lanes(request.inputs[0].shape, request.attrs.i[0]);
+  const Lanes lanes(request.inputs[0].shape, request.attrs[attr::softmax::axis]);
   text.type("T", request.inputs[0].dtype);
   // Of one size in deterministic runs: columns that are masked at the end of a row, as padding is, then change nothing.
   const uint32_t block = deterministic() ? kFixedBlock : threads_for_row(lanes.count);

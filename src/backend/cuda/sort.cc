@@ -7,6 +7,7 @@
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/thresholds.h"
+#include "graph/attrs.h"
 
 namespace lazuli::cuda {
 
@@ -17,8 +18,8 @@ using threshold::sort::kPiece;
 struct Sorting {
   explicit Sorting(const KernelRequest& r)
       : request(r),
-        lanes(r.inputs[0].shape, r.attrs.i[0]),
-        kept(r.outputs[0].shape[static_cast<int>(r.attrs.i[0])]),
+        lanes(r.inputs[0].shape, r.attrs[attr::sort::axis]),
+        kept(r.outputs[0].shape[static_cast<int>(r.attrs[attr::sort::axis])]),
         rows(r.outputs[0].shape.numel() == 0 ? 0 : lanes.rows()),
         wide(size_of(r.inputs[0].dtype) == 8) {}
 
@@ -45,7 +46,7 @@ Launch sort_pieces(const Sorting& s, const Piecewise& w) {
   const int64_t size = std::clamp<int64_t>(static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(w.count))), 64, kPiece);
   const int64_t pieces = (w.count + size - 1) / size;
   KernelText text = s.text(w.final);
-  text.number("DESCENDING", s.request.attrs.i[1] != 0).number("SIZE", size).number("FIRST", w.first);
+  text.number("DESCENDING", s.request.attrs[attr::sort::descending] != 0).number("SIZE", size).number("FIRST", w.first);
   return launch_file(s.request, text, "sort_block",
                      {s.rows, w.count, s.lanes.inner, pieces, w.kept, w.written, w.source, w.target, s.lanes.count},
                      blocks_for(s.rows * pieces, 1), static_cast<uint32_t>(size / 2));

@@ -2,6 +2,7 @@
 
 #include "backend/cuda/thresholds.h"
 #include "lazuli/determinism.h"
+#include "lazuli/op.h"
 
 namespace lazuli::cuda {
 

@@ -30,7 +30,7 @@ struct Call {
   int64_t begin;
   int64_t end;
 
-  int64_t attr(size_t i) const { return state.attrs.i[i]; }
+  int64_t attr(AttrKey key) const { return state.attrs[key]; }
   size_t inputs() const { return state.inputs.size(); }
   In in(size_t k) const { return In(state.inputs[k], args.in[k]); }
   In in(size_t k, const Shape& space) const { return In(state.inputs[k], args.in[k], space); }

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "backend/reference/call.h"
+#include "graph/attrs.h"
 
 namespace lazuli::reference {
 
@@ -10,7 +11,7 @@ namespace {
 /// The row's target, or -1 when the row is ignored.
 int64_t target_of(const Call& call, const In& targets, int64_t row, int64_t classes) {
   const int64_t target = targets.integer(row);
-  if (target == call.attr(0)) return -1;
+  if (target == call.attr(attr::cross_entropy::ignore_index)) return -1;
   check_index(call, "target", target, classes);
   return target;
 }

@@ -1,6 +1,8 @@
 // Gathers and scatters on the reference backend. Scatters are one task: they add in the order of the indices.
 #include "backend/reference/call.h"
 #include "backend/reference/scalar_ops.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::reference {
 
@@ -23,7 +25,7 @@ struct GatherPosition {
 
 void run_gather(const Call& call) {
   const In x = call.in(0), indices = call.in(1);
-  const Lanes lanes(x.shape(), call.attr(0));
+  const Lanes lanes(x.shape(), call.attr(attr::take_along::axis));
   for (int64_t k = call.begin; k < call.end; ++k) {
     const GatherPosition at(k, indices.numel(), lanes);
     call.out().set(k, x.number(at.in_x(lanes, index_at(call, indices, at.index, lanes.count))));
@@ -36,7 +38,7 @@ void run_scatter_add(const Call& call) {
   if (call.begin == call.end) return;
   const Out out = call.out();
   const In indices = call.in(1), updates = call.in(2);
-  const Lanes lanes(out.shape(), call.attr(0));
+  const Lanes lanes(out.shape(), call.attr(attr::take_along::axis));
   for (int64_t k = 0; k < updates.numel(); ++k) {
     const GatherPosition at(k, indices.numel(), lanes);
     accumulate(out, at.in_x(lanes, index_at(call, indices, at.index, lanes.count)), updates.number(k));
@@ -45,7 +47,7 @@ void run_scatter_add(const Call& call) {
 
 /// The element of a row-major x that element k of `indices` names: the same coordinates but for the axis.
 int64_t along(const Call& call, const In& indices, int64_t k, const Shape& x) {
-  const auto axis = static_cast<int>(call.attr(0));
+  const auto axis = static_cast<int>(call.attr(attr::gather::axis));
   const Strides strides = contiguous_strides(x);
   int64_t element = index_at(call, indices, k, x[axis]) * strides[axis];
   for (int i = indices.rank() - 1; i >= 0; --i) {

@@ -5,8 +5,7 @@
 
 namespace lazuli::reference {
 
-#define LAZULI_OP(name, mi, ma, outs, cls, infer, vjp, kernel) PreparedOp prepare_##kernel(const KernelRequest& request);
+#define LAZULI_OP(name, mi, ma, outs, cls, traits, infer, vjp, kernel) PreparedOp prepare_##kernel(const KernelRequest& request);
 #include "lazuli/ops.def"
-#undef LAZULI_OP
 
 }  // namespace lazuli::reference

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "backend/reference/call.h"
+#include "graph/attrs.h"
 
 namespace lazuli::reference {
 
@@ -10,16 +11,16 @@ namespace {
 
 void run_linear_cross_entropy(const Call& call) {
   const In x = call.in(0), w = call.in(1), targets = call.in(2);
-  const bool transposed = call.attr(1) != 0;
+  const bool transposed = call.attr(attr::linear_cross_entropy::transpose_w) != 0;
   const int64_t k = x.dim(-1), classes = w.dim(transposed ? -2 : -1);
   const int64_t step = w.stride(transposed ? -1 : -2), column = w.stride(transposed ? -2 : -1);
   const double smoothing = call.in(3).real();
   const auto weight = [&](int64_t p, int64_t j) { return w.number_at(p * step + j * column).as_real(); };
-  const bool capped = call.attr(2) != 0;
+  const bool capped = call.attr(attr::linear_cross_entropy::softcap) != 0;
   const double cap = capped ? call.in(4).real() : 1;
   auto* const logits = static_cast<double*>(call.args.thread_scratch);
   for (int64_t row = call.begin; row < call.end; ++row) {
-    const bool ignored = targets.integer(row) == call.attr(0);
+    const bool ignored = targets.integer(row) == call.attr(attr::linear_cross_entropy::ignore_index);
     const int64_t target = ignored ? -1 : targets.integer(row);
     if (!ignored) check_index(call, "target", target, classes);
     double top = -std::numeric_limits<double>::infinity(), sum = 0, below = 0;
@@ -53,7 +54,7 @@ void run_linear_cross_entropy(const Call& call) {
 
 PreparedOp prepare_linear_cross_entropy(const KernelRequest& request) {
   const Shape& w = request.inputs[1].shape;
-  const auto classes = static_cast<size_t>(w[request.attrs.i[1] != 0 ? 0 : 1]);
+  const auto classes = static_cast<size_t>(w[request.attrs[attr::linear_cross_entropy::transpose_w] != 0 ? 0 : 1]);
   return prepare_loop<run_linear_cross_entropy>(request, request.inputs[2].shape.numel(), classes * sizeof(double));
 }
 

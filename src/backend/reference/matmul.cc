@@ -3,6 +3,7 @@
 
 #include "backend/reference/call.h"
 #include "backend/reference/scalar_ops.h"
+#include "graph/attrs.h"
 
 namespace lazuli::reference {
 
@@ -53,7 +54,7 @@ Number dot(const Matrix& a, int64_t i, const Matrix& b, int64_t j) {
 void run_matmul(const Call& call) {
   const In a = call.in(0), b = call.in(1);
   const Out out = call.out();
-  const bool transpose_a = call.attr(0) != 0, transpose_b = call.attr(1) != 0;
+  const bool transpose_a = call.attr(attr::matmul::transpose_a) != 0, transpose_b = call.attr(attr::matmul::transpose_b) != 0;
   const int64_t m = out.shape()[out.shape().rank() - 2], n = out.shape().back();
   for (int64_t k = call.begin; k < call.end; ++k) {
     const int64_t batch = k / (m * n);
@@ -72,8 +73,8 @@ double row_dot(const In& x, int64_t row, const Matrix& w, int64_t j) {
 
 void run_linear(const Call& call) {
   const In x = call.in(0), weight = call.in(1);
-  const Matrix w(weight, call.attr(0) != 0);
-  const bool has_bias = (call.attr(1) & 1) != 0, has_residual = (call.attr(1) & 2) != 0;
+  const Matrix w(weight, call.attr(attr::linear::transpose_w) != 0);
+  const bool has_bias = (call.attr(attr::linear::with) & 1) != 0, has_residual = (call.attr(attr::linear::with) & 2) != 0;
   const Shape& shape = call.out().shape();
   const In bias = call.in(has_bias ? 2 : 0, has_bias ? shape : x.shape());
   const size_t last = call.inputs() - 1;
@@ -82,8 +83,8 @@ void run_linear(const Call& call) {
     double v = row_dot(x, k / w.columns, w, k % w.columns);
     if (has_bias) v += bias.real(k);
     if (has_residual) v += residual.real(k);
-    const auto activation = static_cast<Op>(call.attr(2));
-    call.out().set(k, call.attr(2) == 0 ? v : apply_unary(activation, v));
+    const auto activation = static_cast<Op>(call.attr(attr::linear::activation));
+    call.out().set(k, call.attr(attr::linear::activation) == 0 ? v : apply_unary(activation, v));
   }
 }
 
@@ -97,7 +98,8 @@ double quantized_weight(const In& q, const In& scales, int64_t bits, int64_t i, 
 
 void run_quantized_linear(const Call& call) {
   const In x = call.in(0), q = call.in(1), scales = call.in(2);
-  const bool has_bias = (call.attr(1) & 1) != 0, has_residual = (call.attr(1) & 2) != 0;
+  const bool has_bias = (call.attr(attr::quantized_linear::with) & 1) != 0,
+             has_residual = (call.attr(attr::quantized_linear::with) & 2) != 0;
   const Shape& shape = call.out().shape();
   const int64_t depth = x.dim(-1), columns = q.dim(0);
   const In bias = call.in(has_bias ? 3 : 0, has_bias ? shape : x.shape());
@@ -105,10 +107,13 @@ void run_quantized_linear(const Call& call) {
   const In residual = call.in(has_residual ? last : 0, has_residual ? shape : x.shape());
   for (int64_t k = call.begin; k < call.end; ++k) {
     double v = 0;
-    for (int64_t p = 0; p < depth; ++p) v += x.real(k / columns * depth + p) * quantized_weight(q, scales, call.attr(0), k % columns, p);
+    for (int64_t p = 0; p < depth; ++p)
+      v += x.real(k / columns * depth + p) * quantized_weight(q, scales, call.attr(attr::quantized_linear::bits), k % columns, p);
     if (has_bias) v += bias.real(k);
     if (has_residual) v += residual.real(k);
-    call.out().set(k, call.attr(2) == 0 ? v : apply_unary(static_cast<Op>(call.attr(2)), v));
+    call.out().set(k, call.attr(attr::quantized_linear::activation) == 0
+                          ? v
+                          : apply_unary(static_cast<Op>(call.attr(attr::quantized_linear::activation)), v));
   }
 }
 
@@ -125,7 +130,7 @@ double second_dot(const double* inner, const Matrix& b, int64_t j) {
 
 void run_lora_fused(const Call& call) {
   const In x = call.in(0), left = call.in(1), right = call.in(2);
-  const Matrix a(left, call.attr(0) != 0), b(right, call.attr(1) != 0);
+  const Matrix a(left, call.attr(attr::lora_fused::transpose_a) != 0), b(right, call.attr(attr::lora_fused::transpose_b) != 0);
   const double scale = call.in(3).real();
   auto* inner = static_cast<double*>(call.args.thread_scratch);
   for (int64_t row = call.begin; row < call.end; ++row) {
@@ -136,7 +141,8 @@ void run_lora_fused(const Call& call) {
 
 void run_lora_linear(const Call& call) {
   const In x = call.in(0), weight = call.in(1), left = call.in(2), right = call.in(3);
-  const Matrix w(weight, call.attr(2) != 0), a(left, call.attr(0) != 0), b(right, call.attr(1) != 0);
+  const Matrix w(weight, call.attr(attr::lora_linear::transpose_w) != 0), a(left, call.attr(attr::lora_linear::transpose_a) != 0),
+      b(right, call.attr(attr::lora_linear::transpose_b) != 0);
   const double scale = call.in(4).real();
   const bool has_bias = call.inputs() > 5;
   const In bias = call.in(has_bias ? 5 : 0, has_bias ? call.out().shape() : x.shape());
@@ -152,10 +158,11 @@ void run_lora_linear(const Call& call) {
 
 void run_gated_linear(const Call& call) {
   const In x = call.in(0), left = call.in(1), right = call.in(2);
-  const Matrix gate(left, call.attr(0) != 0), up(right, call.attr(0) != 0);
+  const Matrix gate(left, call.attr(attr::gated_linear::transpose_w) != 0), up(right, call.attr(attr::gated_linear::transpose_w) != 0);
   for (int64_t k = call.begin; k < call.end; ++k) {
     const int64_t row = k / gate.columns, j = k % gate.columns;
-    call.out().set(k, apply_unary(static_cast<Op>(call.attr(2)), row_dot(x, row, gate, j)) * row_dot(x, row, up, j));
+    call.out().set(
+        k, apply_unary(static_cast<Op>(call.attr(attr::gated_linear::activation)), row_dot(x, row, gate, j)) * row_dot(x, row, up, j));
   }
 }
 
@@ -183,7 +190,7 @@ template <void (*body)(const Call&)>
 PreparedOp prepare_rows(const KernelRequest& request, size_t a) {
   const Shape& x = request.inputs[0].shape;
   const Shape& shape = request.inputs[a].shape;
-  const int64_t rank = request.attrs.i[0] != 0 ? shape[0] : shape[1];
+  const int64_t rank = request.attrs[attr::lora_fused::transpose_a] != 0 ? shape[0] : shape[1];
   return prepare_loop<body>(request, Lanes(x, x.rank() - 1).rows(), static_cast<size_t>(rank) * sizeof(double));
 }
 

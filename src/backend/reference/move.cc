@@ -1,5 +1,6 @@
 // Data movement on the reference backend.
 #include "backend/reference/call.h"
+#include "graph/attrs.h"
 
 namespace lazuli::reference {
 
@@ -7,11 +8,11 @@ namespace {
 
 void run_concat(const Call& call) {
   const Out out = call.out();
-  const Lanes lanes(out.shape(), call.attr(0));
+  const Lanes lanes(out.shape(), call.attr(attr::concat::axis));
   for (int64_t k = call.begin; k < call.end; ++k) {
     int64_t position = k / lanes.inner % lanes.count;
     size_t part = 0;
-    const auto length = [&](size_t p) { return call.state.inputs[p].shape[static_cast<int>(call.attr(0))]; };
+    const auto length = [&](size_t p) { return call.state.inputs[p].shape[static_cast<int>(call.attr(attr::concat::axis))]; };
     while (position >= length(part)) position -= length(part++);
     const int64_t outer = k / (lanes.inner * lanes.count);
     out.set(k, call.in(part).number((outer * length(part) + position) * lanes.inner + k % lanes.inner));
@@ -43,7 +44,7 @@ int64_t first_place(const Call& call, int64_t offset) {
   int64_t first = 0;
   for (size_t i = 0; i < rank; ++i) {
     const int axis = static_cast<int>(i);
-    const int64_t start = call.state.attrs.list[i] + (static_cast<int64_t>(i) == call.attr(0) ? offset : 0);
+    const int64_t start = call.state.attrs.list[i] + (static_cast<int64_t>(i) == call.attr(attr::slice_update::offset_axis) ? offset : 0);
     check_index(call, "start", start, x.dim(axis));
     check_index(call, "end", start + (update.dim(axis) - 1) * call.state.attrs.list[rank + i], x.dim(axis));
     first += start * row_major[axis];
@@ -66,7 +67,7 @@ void run_slice_update(const Call& call) {
 void run_slice_at(const Call& call) {
   const In x = call.in(0);
   const Out out = call.out();
-  const auto axis = static_cast<int>(call.attr(0));
+  const auto axis = static_cast<int>(call.attr(attr::slice_at::axis));
   const int64_t start = call.in(1).integer();
   if (start < 0 || start > x.dim(axis) - out.shape()[axis]) {
     throw ValueError(call.name() + " offset " + std::to_string(start) + " with size " + std::to_string(out.shape()[axis]) +
@@ -77,7 +78,7 @@ void run_slice_at(const Call& call) {
 
 void run_one_hot(const Call& call) {
   const In indices = call.in(0);
-  const int64_t classes = call.attr(0);
+  const int64_t classes = call.attr(attr::one_hot::classes);
   for (int64_t row = call.begin; row < call.end; ++row) {
     const int64_t hot = indices.integer(row);
     check_index(call, "index", hot, classes);

@@ -1,5 +1,6 @@
 // Norms and their gradients on the reference backend.
 #include "backend/reference/call.h"
+#include "graph/attrs.h"
 
 namespace lazuli::reference {
 
@@ -79,7 +80,7 @@ void run_layer_norm_backward(const Call& call) {
 /// A task is one group of one batch entry; its elements are neighbours in row-major order.
 void run_group_norm(const Call& call) {
   const In x = call.in(0), weight = call.in(1), bias = call.in(2);
-  const int64_t groups = call.attr(0), channels = x.dim(1) / groups;
+  const int64_t groups = call.attr(attr::group_norm::groups), channels = x.dim(1) / groups;
   int64_t size = 1;  // of one channel
   for (int axis = 2; axis < x.rank(); ++axis) size *= x.dim(axis);
   for (int64_t task = call.begin; task < call.end; ++task) {
@@ -143,7 +144,7 @@ PreparedOp prepare_layer_norm_backward(const KernelRequest& request) {
 PreparedOp prepare_add_rms_norm(const KernelRequest& request) { return prepare_loop<run_add_rms_norm>(request, rows(request)); }
 PreparedOp prepare_add_layer_norm(const KernelRequest& request) { return prepare_loop<run_add_layer_norm>(request, rows(request)); }
 PreparedOp prepare_group_norm(const KernelRequest& request) {
-  return prepare_loop<run_group_norm>(request, request.inputs[0].shape[0] * request.attrs.i[0]);
+  return prepare_loop<run_group_norm>(request, request.inputs[0].shape[0] * request.attrs[attr::group_norm::groups]);
 }
 
 }  // namespace lazuli::reference

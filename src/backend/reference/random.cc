@@ -4,6 +4,8 @@
 #include <bit>
 
 #include "backend/reference/call.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::reference {
 
@@ -36,12 +38,13 @@ void run_dropout(const Call& call) {
 }
 
 void run_full(const Call& call) {
-  const auto value = std::bit_cast<double>(call.attr(0));
+  const auto value = std::bit_cast<double>(call.attr(attr::full::value));
   for (int64_t k = call.begin; k < call.end; ++k) call.out().set(k, value);
 }
 
 void run_arange(const Call& call) {
-  for (int64_t k = call.begin; k < call.end; ++k) call.out().set(k, Number::of(call.attr(0) + k * call.attr(1)));
+  for (int64_t k = call.begin; k < call.end; ++k)
+    call.out().set(k, Number::of(call.attr(attr::arange::start) + k * call.attr(attr::arange::step)));
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Reductions on the reference backend.
 #include "backend/reference/call.h"
 #include "backend/reference/reduction.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::reference {
 
@@ -54,7 +56,7 @@ Number reduce(const Slice& s, const Call& call, DType dtype) {
     case Op::logsumexp:
       return Number::of(log_sum_exp(s));
     case Op::var:
-      return Number::of(variance(s, call.attr(2)));
+      return Number::of(variance(s, call.attr(attr::var::correction)));
     default:
       return fold(s, call.state.op, dtype);
   }
@@ -63,7 +65,7 @@ Number reduce(const Slice& s, const Call& call, DType dtype) {
 void run_reduce(const Call& call) {
   const In x = call.in(0);
   const Out out = call.out();
-  const FoldedAxes axes(x.shape(), x.strides(), call.attr(0));
+  const FoldedAxes axes(x.shape(), x.strides(), call.attr(attr::sum::axes));
   for (int64_t o = call.begin; o < call.end; ++o) out.set(o, reduce({x, axes, o}, call, out.dtype()));
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "backend/reference/element.h"
+#include "lazuli/op.h"
 #include "tensor/convert.h"
 
 namespace lazuli::reference {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "backend/reference/call.h"
+#include "graph/attrs.h"
 
 namespace lazuli::reference {
 
@@ -15,7 +16,7 @@ void turn(const Call& call, size_t k, size_t tables, int64_t begin, int64_t end)
   const Out out = call.out(k);
   const int64_t tokens = x.dim(-2), size = x.dim(-1), half = cos.dim(-1);
   const int64_t rows_each = rows_of(x.shape()) / std::max<int64_t>(x.dim(0), 1);
-  const double direction = call.attr(0) != 0 ? -1 : 1;
+  const double direction = call.attr(attr::rope::back) != 0 ? -1 : 1;
   for (int64_t task = begin; task < end; ++task) {
     const int64_t position = offsets.integer(offsets.rank() == 0 ? 0 : task / rows_each) + task % tokens;
     check_index(call, "position", position, cos.dim(0));

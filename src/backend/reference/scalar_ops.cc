@@ -6,6 +6,7 @@
 #include <string>
 
 #include "lazuli/error.h"
+#include "lazuli/op.h"
 
 namespace lazuli::reference {
 

@@ -4,6 +4,7 @@
 
 #include "backend/reference/call.h"
 #include "graph/attention_operands.h"
+#include "graph/attrs.h"
 
 namespace lazuli::reference {
 
@@ -175,7 +176,7 @@ void run_sdpa_packed(const Call& call) {
     for (int64_t s = 0; s < last; ++s) {
       if (row < starts.integer(s) || row >= starts.integer(s + 1)) continue;
       begin = starts.integer(s);
-      end = call.attr(0) != 0 ? row + 1 : starts.integer(s + 1);
+      end = call.attr(attr::sdpa_packed::causal) != 0 ? row + 1 : starts.integer(s + 1);
     }
     double top = kHidden, sum = 0;
     for (int64_t j = begin; j < end; ++j) {

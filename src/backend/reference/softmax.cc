@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "backend/reference/call.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 
 namespace lazuli::reference {
 
@@ -22,7 +24,7 @@ struct Normalizer {
 
 void run_softmax(const Call& call) {
   const In x = call.in(0);
-  const Lanes lanes(x.shape(), call.attr(0));
+  const Lanes lanes(x.shape(), call.attr(attr::softmax::axis));
   for (int64_t row = call.begin; row < call.end; ++row) {
     const Normalizer n(x, lanes, row);
     for (int64_t j = 0; j < lanes.count; ++j) {
@@ -35,7 +37,7 @@ void run_softmax(const Call& call) {
 
 void run_scaled_softmax(const Call& call) {
   const In x = call.in(0);
-  const Lanes lanes(x.shape(), call.attr(0));
+  const Lanes lanes(x.shape(), call.attr(attr::softmax::axis));
   const double before = call.in(1).real(), after = call.in(2).real();
   for (int64_t row = call.begin; row < call.end; ++row) {
     const Normalizer n(x, lanes, row, before);
@@ -48,7 +50,7 @@ void run_scaled_softmax(const Call& call) {
 
 void run_softmax_backward(const Call& call) {
   const In y = call.in(0), g = call.in(1, y.shape());
-  const Lanes lanes(y.shape(), call.attr(0));
+  const Lanes lanes(y.shape(), call.attr(attr::softmax::axis));
   for (int64_t row = call.begin; row < call.end; ++row) {
     double dot = 0;
     for (int64_t j = 0; j < lanes.count; ++j) dot += g.real(lanes.at(row, j)) * y.real(lanes.at(row, j));
@@ -59,7 +61,7 @@ void run_softmax_backward(const Call& call) {
   }
 }
 
-int64_t lane_count(const KernelRequest& request) { return Lanes(request.inputs[0].shape, request.attrs.i[0]).rows(); }
+int64_t lane_count(const KernelRequest& request) { return Lanes(request.inputs[0].shape, request.attrs[attr::softmax::axis]).rows(); }
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "backend/reference/call.h"
+#include "graph/attrs.h"
 
 namespace lazuli::reference {
 
@@ -18,8 +19,8 @@ bool before(const Number& a, const Number& b, bool descending) {
 void run_sort(const Call& call) {
   const In x = call.in(0);
   const Out values = call.out(0), indices = call.out(1);
-  const Lanes lanes(x.shape(), call.attr(0)), results(values.shape(), call.attr(0));
-  const bool descending = call.attr(1) != 0;
+  const Lanes lanes(x.shape(), call.attr(attr::sort::axis)), results(values.shape(), call.attr(attr::sort::axis));
+  const bool descending = call.attr(attr::sort::descending) != 0;
   auto* order = static_cast<int64_t*>(call.args.thread_scratch);
   for (int64_t row = call.begin; row < call.end; ++row) {
     const auto at = [&](int64_t j) { return x.number(lanes.at(row, j)); };
@@ -38,7 +39,7 @@ void run_sort(const Call& call) {
 }  // namespace
 
 PreparedOp prepare_sort(const KernelRequest& request) {
-  const Lanes lanes(request.inputs[0].shape, request.attrs.i[0]);
+  const Lanes lanes(request.inputs[0].shape, request.attrs[attr::sort::axis]);
   return prepare_loop<run_sort>(request, lanes.rows(), static_cast<size_t>(lanes.count) * sizeof(int64_t));
 }
 PreparedOp prepare_topk(const KernelRequest& request) { return prepare_sort(request); }

@@ -1,4 +1,5 @@
 // GELU (exact and with tanh), SiLU and sigmoid written in primitives.
+#include "lazuli/op.h"
 #include "passes/patterns/patterns.h"
 
 namespace lazuli::patterns {

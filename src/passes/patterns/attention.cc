@@ -3,6 +3,8 @@
 #include <string>
 
 #include "graph/attention_operands.h"
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 #include "passes/patterns/patterns.h"
 
 namespace lazuli::patterns {
@@ -14,7 +16,7 @@ Value swap_last(Match& m, Value v) {
   Attrs attrs;
   for (int a = 0; a < rank; ++a) {
     int from = a == rank - 1 ? rank - 2 : a == rank - 2 ? rank - 1 : a;
-    attrs.i[0] |= static_cast<int64_t>(from) << (4 * a);
+    attrs[attr::transpose::axes] |= static_cast<int64_t>(from) << (4 * a);
   }
   return m.rw.add(Op::transpose, {v}, attrs);
 }
@@ -31,7 +33,7 @@ Value with_heads(Match& m, Value v) {
 Value count_keys(Match& m, int64_t keys) {
   Value ones = m.full(1.0, {DType::i32, {keys}});
   Attrs axes;
-  axes.i[0] = 1;
+  axes[attr::sum::axes] = 1;
   return m.rw.add(Op::sum, {ones}, axes);
 }
 
@@ -49,16 +51,16 @@ bool attention(Match& m) {
   const TensorSpec result = m.root_node().outputs[0];
   int rank = scores.shape.rank();
   Value q = m("q"), k = m("k"), v = m("v"), mask = m("mask");
-  if (m.node(m("p")).attrs.i[0] != rank - 1) return m.refuse("softmax is not over the keys");
-  if (pv.i[0] != 0) return m.refuse("the probabilities are transposed");
+  if (m.node(m("p")).attrs[attr::softmax::axis] != rank - 1) return m.refuse("softmax is not over the keys");
+  if (pv[attr::matmul::transpose_a] != 0) return m.refuse("the probabilities are transposed");
   if (!is_float(scores.dtype)) return m.refuse("the operands are not floats");
   bool same_rank = m.spec(q).shape.rank() == rank && m.spec(k).shape.rank() == rank && m.spec(v).shape.rank() == rank;
   if (rank > 4 || !same_rank) return m.refuse("queries, keys and values differ in rank, or have more than 4 dimensions");
   if (mask.node >= 0 && m.spec(m("p")).shape != scores.shape) return m.refuse("the mask is larger than the scores");
 
-  if (qk.i[0] != 0) q = swap_last(m, q);
-  if (qk.i[1] == 0) k = swap_last(m, k);
-  if (pv.i[1] != 0) v = swap_last(m, v);
+  if (qk[attr::matmul::transpose_a] != 0) q = swap_last(m, q);
+  if (qk[attr::matmul::transpose_b] == 0) k = swap_last(m, k);
+  if (pv[attr::matmul::transpose_b] != 0) v = swap_last(m, v);
   int64_t keys = m.spec(k).shape[rank - 2];
   std::vector<Value> inputs{with_heads(m, q), with_heads(m, k), with_heads(m, v), scale_of(m, scores.dtype), count_keys(m, keys)};
   if (mask.node >= 0) inputs.push_back(m.spec(mask).shape.rank() == 3 && rank == 3 ? with_heads(m, mask) : mask);

@@ -1,6 +1,8 @@
 // Softmax cross entropy written as log-softmax and a gather of the target's entry, and that of logits which nobody else reads.
 #include <limits>
 
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 #include "passes/patterns/patterns.h"
 
 namespace lazuli::patterns {
@@ -13,7 +15,7 @@ bool log_probability(Match& m) {
   const TensorSpec result = m.root_node().outputs[0];
   const Shape targets = m.spec(m("i")).shape;
   int rank = x.shape.rank();
-  bool last = m.node(m("t")).attrs.i[0] == rank - 1 && m.node(m("l")).attrs.i[0] == rank - 1;
+  bool last = m.node(m("t")).attrs[attr::take_along::axis] == rank - 1 && m.node(m("l")).attrs[attr::log_softmax::axis] == rank - 1;
   if (!last) return m.refuse("softmax or the gather is not over the last axis");
   if (x.dtype != DType::f32) return m.refuse("the loss would be computed in another dtype");
   Shape rows = x.shape;
@@ -22,7 +24,7 @@ bool log_probability(Match& m) {
   expected.push_back(1);
   if (targets != expected) return m.refuse("there is not one target for each row");
   Attrs attrs;
-  attrs.i[0] = std::numeric_limits<int64_t>::min();  // no target is ignored
+  attrs[attr::cross_entropy::ignore_index] = std::numeric_limits<int64_t>::min();  // no target is ignored
   Value loss = m.append(Op::cross_entropy, {m("x"), m.reshape(m("i"), rows), m.factor(0.0, x.dtype)}, attrs, "SoftmaxCrossEntropy");
   if (loss.node < 0) return false;
   loss = m.reshape(loss, result.shape);
@@ -35,15 +37,15 @@ bool without_logits(Match& m) {
   const GraphNode& product = m.node(m("y"));
   const int32_t root = m.root();
   if (!is_float(m.spec(x).dtype)) return m.refuse("the operands are not floats");
-  if (product.attrs.i[0] != 0) return m.refuse("the states are transposed");
+  if (product.attrs[attr::matmul::transpose_a] != 0) return m.refuse("the states are transposed");
   if (!is_weight(m, w)) return m.refuse("the weight is batched");
   if (m.spec(logits).shape.back() != m.spec(m("y")).shape.back()) return m.refuse("the classes are not the columns of the product");
   Attrs attrs;
-  attrs.i[0] = m.root_node().attrs.i[0];
-  attrs.i[1] = product.attrs.i[1];
+  attrs[attr::linear_cross_entropy::ignore_index] = m.root_node().attrs[attr::cross_entropy::ignore_index];
+  attrs[attr::linear_cross_entropy::transpose_w] = product.attrs[attr::matmul::transpose_b];
   std::vector<Value> inputs{x, w, targets, smoothing};
   if (m("c").node >= 0) {
-    attrs.i[2] = 1;
+    attrs[attr::linear_cross_entropy::softcap] = 1;
     inputs.push_back(m.factor(m("c"), m.spec(x).dtype));
   }
   Shape rows = m.spec(logits).shape;

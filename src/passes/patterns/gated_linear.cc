@@ -1,4 +1,6 @@
 // Gated products (Shazeer 2020): act(x@w_gate) * (x@w_up) without the gate or the other product in memory.
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 #include "passes/patterns/patterns.h"
 
 namespace lazuli::patterns {
@@ -15,10 +17,10 @@ struct Product {
 bool read_product(Match& m, Value v, Product& out) {
   const GraphNode& n = m.node(v);
   const bool linear = n.op == Op::linear;
-  if (!linear && n.attrs.i[0] != 0) return m.refuse("the input is transposed");
+  if (!linear && n.attrs[attr::matmul::transpose_a] != 0) return m.refuse("the input is transposed");
   out.w = n.inputs[1];
-  out.transposed = n.attrs.i[linear ? 0 : 1];
-  if (linear) out.activation = static_cast<Op>(n.attrs.i[2]);
+  out.transposed = n.attrs[linear ? attr::linear::transpose_w : attr::matmul::transpose_b];
+  if (linear) out.activation = static_cast<Op>(n.attrs[attr::linear::activation]);
   if (!is_weight(m, out.w)) return m.refuse("a weight is batched");
   return true;
 }
@@ -38,8 +40,8 @@ bool gate(Match& m, bool silu) {
   if (g.transposed != u.transposed) return m.refuse("one weight is given transposed and the other is not");
   if (m.spec(m("g")).shape != m.spec(m("u")).shape) return m.refuse("the products differ in shape");
   Attrs attrs;
-  attrs.i[0] = g.transposed;
-  attrs.i[2] = static_cast<int64_t>(g.activation);
+  attrs[attr::gated_linear::transpose_w] = g.transposed;
+  attrs[attr::gated_linear::activation] = static_cast<int64_t>(g.activation);
   return m.become(Op::gated_linear, {m("x"), g.w, u.w}, attrs, silu ? "SwiGLU" : "GatedLinear");
 }
 

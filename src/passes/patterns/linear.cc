@@ -1,4 +1,6 @@
 // Matrix products that add a bias, a residual or an activation while they write their result.
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 #include "passes/patterns/patterns.h"
 
 namespace lazuli::patterns {
@@ -21,17 +23,17 @@ bool read_product(Match& m, Linear& out) {
   if (y.op == Op::linear || y.op == Op::quantized_linear) {
     out.attrs = y.attrs;
     out.op = y.op;
-    return out.attrs.i[2] == 0 || m.refuse("the product has an activation already");
+    return out.attrs[attr::linear::activation] == 0 || m.refuse("the product has an activation already");
   }
-  if (y.attrs.i[0] != 0) return m.refuse("the input is transposed");
+  if (y.attrs[attr::matmul::transpose_a] != 0) return m.refuse("the input is transposed");
   if (!is_weight(m, y.inputs[1])) return m.refuse("the weight is batched");
-  out.attrs.i[0] = y.attrs.i[1];
+  out.attrs[attr::linear::transpose_w] = y.attrs[attr::matmul::transpose_b];
   return true;
 }
 
 const char* label_of(const Attrs& attrs) {
-  bool residual = (attrs.i[1] & kResidual) != 0;
-  switch (static_cast<Op>(attrs.i[2])) {
+  bool residual = (attrs[attr::linear::with] & kResidual) != 0;
+  switch (static_cast<Op>(attrs[attr::linear::activation])) {
     case Op::gelu:
       return residual ? "LinearAddGelu" : "LinearGelu";
     case Op::gelu_tanh:
@@ -60,8 +62,8 @@ bool add_bias(Match& m) {
   Linear linear;
   if (!read_product(m, linear)) return false;
   if (bias != Shape{m.root_node().outputs[0].shape.back()}) return m.refuse("the bias is not one row of the result");
-  if ((linear.attrs.i[1] & kBias) != 0) return m.refuse("the product has a bias already");
-  linear.attrs.i[1] |= kBias;
+  if ((linear.attrs[attr::linear::with] & kBias) != 0) return m.refuse("the product has a bias already");
+  linear.attrs[attr::linear::with] |= kBias;
   linear.inputs.insert(linear.inputs.begin() + (linear.op == Op::linear ? 2 : 3), m("r"));
   return make_linear(m, std::move(linear));
 }
@@ -79,8 +81,8 @@ bool add_residual(Match& m, bool to_attention) {
   if (!read_product(m, linear)) return false;
   bool same = m.spec(m("r")).shape == m.root_node().outputs[0].shape && m.spec(m("y")).shape == m.root_node().outputs[0].shape;
   if (!same) return m.refuse("the residual does not have the shape of the product");
-  if ((linear.attrs.i[1] & kResidual) != 0) return m.refuse("the product has a residual already");
-  linear.attrs.i[1] |= kResidual;
+  if ((linear.attrs[attr::linear::with] & kResidual) != 0) return m.refuse("the product has a residual already");
+  linear.attrs[attr::linear::with] |= kResidual;
   linear.inputs.push_back(m("r"));
   return make_linear(m, std::move(linear), to_attention ? "AttentionResidual" : nullptr);
 }
@@ -91,8 +93,8 @@ bool attention_residual(Match& m) { return add_residual(m, true); }
 bool activate(Match& m, bool added) {
   Linear linear;
   const GraphNode& y = m.node(m("y"));
-  if ((y.op != Op::matmul && (y.attrs.i[1] & kResidual) != 0) != added || !read_product(m, linear)) return false;
-  linear.attrs.i[2] = static_cast<int64_t>(m.root_node().op);
+  if ((y.op != Op::matmul && (y.attrs[attr::linear::with] & kResidual) != 0) != added || !read_product(m, linear)) return false;
+  linear.attrs[attr::linear::activation] = static_cast<int64_t>(m.root_node().op);
   return make_linear(m, std::move(linear));
 }
 bool activate_product(Match& m) { return activate(m, false); }

@@ -1,4 +1,6 @@
 // Low-rank adaptation (Hu et al. 2021): s * (x@a)@b, alone and beside the product that it adapts.
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 #include "passes/patterns/patterns.h"
 
 namespace lazuli::patterns {
@@ -8,7 +10,8 @@ bool is_weight(const Match& m, Value v) { return m.spec(v).shape.rank() == 2; }
 namespace {
 
 bool is_lora(Match& m) {
-  if (m.node(m("h")).attrs.i[0] != 0 || m.node(m("y")).attrs.i[0] != 0) return m.refuse("the input is transposed");
+  if (m.node(m("h")).attrs[attr::matmul::transpose_a] != 0 || m.node(m("y")).attrs[attr::matmul::transpose_a] != 0)
+    return m.refuse("the input is transposed");
   if (!is_weight(m, m("a")) || !is_weight(m, m("b"))) return m.refuse("a or b is not a matrix");
   if (!is_float(m.spec(m("x")).dtype)) return m.refuse("the operands are not floats");
   return true;
@@ -17,8 +20,8 @@ bool is_lora(Match& m) {
 // How a and b are stored.
 Attrs factor_attrs(Match& m) {
   Attrs attrs;
-  attrs.i[0] = m.node(m("h")).attrs.i[1];
-  attrs.i[1] = m.node(m("y")).attrs.i[1];
+  attrs[attr::lora_fused::transpose_a] = m.node(m("h")).attrs[attr::matmul::transpose_b];
+  attrs[attr::lora_fused::transpose_b] = m.node(m("y")).attrs[attr::matmul::transpose_b];
   return attrs;
 }
 
@@ -34,12 +37,13 @@ bool adapt(Match& m, Value base, Value a, Value b, Value scale, Attrs attrs) {
   Value w = product.inputs[1];
   std::vector<Value> inputs{m("x"), w, a, b, scale};
   if (product.op == Op::linear) {
-    if (product.attrs.i[1] != 1 || product.attrs.i[2] != 0) return m.refuse("the product has a residual or an activation already");
-    attrs.i[2] = product.attrs.i[0];
+    if (product.attrs[attr::linear::with] != 1 || product.attrs[attr::linear::activation] != 0)
+      return m.refuse("the product has a residual or an activation already");
+    attrs[attr::lora_linear::transpose_w] = product.attrs[attr::linear::transpose_w];
     inputs.push_back(product.inputs[2]);
   } else {
-    if (product.attrs.i[0] != 0) return m.refuse("the input is transposed");
-    attrs.i[2] = product.attrs.i[1];
+    if (product.attrs[attr::matmul::transpose_a] != 0) return m.refuse("the input is transposed");
+    attrs[attr::lora_linear::transpose_w] = product.attrs[attr::matmul::transpose_b];
   }
   if (!is_weight(m, w)) return m.refuse("the weight is batched");
   return m.become(Op::lora_linear, std::move(inputs), attrs, "LoRALinear");

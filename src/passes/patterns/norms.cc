@@ -1,4 +1,6 @@
 // RMSNorm (Zhang and Sennrich 2019) and LayerNorm (Ba et al. 2016) written in primitives.
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 #include "passes/patterns/patterns.h"
 
 namespace lazuli::patterns {
@@ -6,7 +8,7 @@ namespace lazuli::patterns {
 bool is_last_axis(const Match& m, Value reduced, Value of) {
   const Attrs& attrs = m.node(reduced).attrs;
   int rank = m.spec(of).shape.rank();
-  return rank > 0 && attrs.i[0] == int64_t{1} << (rank - 1) && attrs.i[1] != 0;
+  return rank > 0 && attrs[attr::mean::axes] == int64_t{1} << (rank - 1) && attrs[attr::mean::keepdims] != 0;
 }
 
 namespace {
@@ -28,7 +30,8 @@ bool layer_norm(Match& m) {
   Value variance = m("var");
   bool last = is_last_axis(m, m("mean"), m("x")) && (variance.node < 0 || is_last_axis(m, variance, m("x")));
   if (!last) return m.refuse("mean and variance are not over the last axis with its dimension kept");
-  if (variance.node >= 0 && m.node(variance).attrs.i[2] != 0) return m.refuse("the variance is corrected for its degree of freedom");
+  if (variance.node >= 0 && m.node(variance).attrs[attr::var::correction] != 0)
+    return m.refuse("the variance is corrected for its degree of freedom");
   if (m.spec(m("eps")).shape.rank() != 0) return m.refuse("eps is not rank 0");
   for (const char* row : {"w", "b"}) {
     if (!is_row(m.spec(m(row)).shape, x.shape.back())) return m.refuse("weight or bias is not one row");

@@ -1,4 +1,6 @@
 // Softmax and its logarithm written in primitives, and softmax with a factor before or after it.
+#include "graph/attrs.h"
+#include "lazuli/op.h"
 #include "passes/patterns/patterns.h"
 
 namespace lazuli::patterns {
@@ -8,8 +10,8 @@ namespace {
 // The one axis that the reduction folds and keeps, or -1.
 int kept_axis(const Match& m, Value reduced) {
   const Attrs& attrs = m.node(reduced).attrs;
-  auto mask = static_cast<unsigned>(attrs.i[0]);
-  if (attrs.i[1] == 0 || __builtin_popcount(mask) != 1) return -1;
+  auto mask = static_cast<unsigned>(attrs[attr::sum::axes]);
+  if (attrs[attr::sum::keepdims] == 0 || __builtin_popcount(mask) != 1) return -1;
   return __builtin_ctz(mask);
 }
 
@@ -19,7 +21,7 @@ bool from_primitives(Match& m) {
   if (axis < 0) return m.refuse("the sum is not over one axis with its dimension kept");
   if (m("max").node >= 0 && kept_axis(m, m("max")) != axis) return m.refuse("maximum and sum are over different axes");
   Attrs attrs;
-  attrs.i[0] = axis;
+  attrs[attr::softmax::axis] = axis;
   return m.become(op, {m("x")}, attrs, op == Op::softmax ? "Softmax" : "LogSoftmax");
 }
 
