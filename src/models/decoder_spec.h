@@ -27,13 +27,6 @@ struct NormNames {
   const char* after_mlp = nullptr;
 };
 
-/// Rotary positions of the first `size` numbers of a head.
-struct RopeSpec {
-  double theta;
-  RopeScaling scaling;
-  int64_t size;
-};
-
 /// What may differ from layer to layer.
 struct LayerSpec {
   static constexpr int kNoRope = -1;

@@ -28,12 +28,14 @@ FAMILIES = {
                                               tie_word_embeddings=True, **COMMON),
     "gemma2": lambda: transformers.Gemma2Config(sliding_window=5, query_pre_attn_scalar=24, attn_logit_softcapping=3.0,
                                                 final_logit_softcapping=4.0, **COMMON),
+    "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
+        rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }
 
 
 def parts(family, name):
     """Shift and scale of a tensor; some scale by 1 + the weight of a norm."""
-    if "norm" in name:
+    if "norm" in name and name.endswith("weight"):
         return (0.0 if family.startswith("gemma") else 1.0), 0.5
     return 0.0, 1.0 if "embed" in name or name.endswith("bias") else 0.5
 
