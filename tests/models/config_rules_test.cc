@@ -83,6 +83,7 @@ TEST_F(ConfigOf, KeysThatOtherFamiliesHeedAreRefusedByName) {
   }
   EXPECT_THAT(error("qwen2", R"("attention_bias": true)"), HasSubstr("$.attention_bias"));
   EXPECT_NO_THROW(read("qwen3", R"("attention_bias": true)"));
+  EXPECT_THAT(error("olmo2", R"("mlp_bias": true)"), HasSubstr("$.mlp_bias"));
 }
 
 TEST_F(ConfigOf, OtherArchitecturesHaveNoWindows) {
@@ -101,6 +102,7 @@ TEST_F(ConfigOf, MissingKeysAreThoseOfTheArchitecturesClass) {
   };
   EXPECT_THAT(sizes("llama"), ElementsAre(32000, 4096, 11008, 32, 32, 32, 2048));
   EXPECT_THAT(sizes("qwen2"), ElementsAre(151936, 4096, 22016, 32, 32, 32, 32768));
+  EXPECT_THAT(sizes("olmo2"), ElementsAre(50304, 4096, 11008, 32, 32, 32, 2048));
   EXPECT_THAT(sizes("bert"), ElementsAre(30522, 768, 3072, 12, 12, 12, 512));
   EXPECT_THAT(sizes("mpnet"), ElementsAre(30527, 768, 3072, 12, 12, 12, 512));
 }
