@@ -29,6 +29,8 @@ FAMILIES = {
     "gemma2": lambda: transformers.Gemma2Config(sliding_window=5, query_pre_attn_scalar=24, attn_logit_softcapping=3.0,
                                                 final_logit_softcapping=4.0, **COMMON),
     "olmo2": lambda: transformers.Olmo2Config(attention_bias=True, **COMMON),
+    "granite": lambda: transformers.GraniteConfig(embedding_multiplier=3.0, residual_multiplier=0.6, attention_multiplier=0.2, logits_scaling=1.5,
+                                                  attention_bias=True, mlp_bias=True, **COMMON),
     "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
         rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }

@@ -103,6 +103,7 @@ TEST_F(ConfigOf, MissingKeysAreThoseOfTheArchitecturesClass) {
   EXPECT_THAT(sizes("llama"), ElementsAre(32000, 4096, 11008, 32, 32, 32, 2048));
   EXPECT_THAT(sizes("qwen2"), ElementsAre(151936, 4096, 22016, 32, 32, 32, 32768));
   EXPECT_THAT(sizes("olmo2"), ElementsAre(50304, 4096, 11008, 32, 32, 32, 2048));
+  EXPECT_THAT(sizes("granite"), ElementsAre(32000, 4096, 11008, 32, 32, 32, 2048));
   EXPECT_THAT(sizes("bert"), ElementsAre(30522, 768, 3072, 12, 12, 12, 512));
   EXPECT_THAT(sizes("mpnet"), ElementsAre(30527, 768, 3072, 12, 12, 12, 512));
 }
