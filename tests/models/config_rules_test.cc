@@ -75,6 +75,16 @@ TEST_F(ConfigOf, WindowsOfOtherFamiliesAreThoseOfTheirClasses) {
   EXPECT_NO_THROW(read("llama", R"("sliding_window": 128)"));  // as long as the context
 }
 
+TEST_F(ConfigOf, LayersWithAndWithoutPositionsAreThoseOfTheirClasses) {
+  const std::string slides = R"("use_sliding_window": true, "sliding_window": 9)";
+  EXPECT_THAT(read("smollm3", R"("sliding_window": 9)").windows, ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(read("smollm3", slides).windows, ElementsAre(0, 0, 0, 9));
+  EXPECT_THAT(read("smollm3", slides + R"(, "no_rope_layer_interval": 2)").windows, ElementsAre(0, 9, 0, 9));
+  EXPECT_THAT(read("smollm3", slides + R"(, "no_rope_layers": [0, 1, 1, 0])").windows, ElementsAre(9, 0, 0, 9));
+  EXPECT_THAT(error("smollm3", R"("no_rope_layers": [1, 1])"), HasSubstr("$.no_rope_layers: num_hidden_layers = 4 entries expected"));
+  EXPECT_THAT(error("llama", R"("no_rope_layer_interval": 4)"), HasSubstr("$.no_rope_layer_interval"));
+}
+
 TEST_F(ConfigOf, KeysThatOtherFamiliesHeedAreRefusedByName) {
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar", "embedding_multiplier",
                           "logits_scaling", "num_local_experts"}) {
@@ -104,6 +114,7 @@ TEST_F(ConfigOf, MissingKeysAreThoseOfTheArchitecturesClass) {
   EXPECT_THAT(sizes("qwen2"), ElementsAre(151936, 4096, 22016, 32, 32, 32, 32768));
   EXPECT_THAT(sizes("olmo2"), ElementsAre(50304, 4096, 11008, 32, 32, 32, 2048));
   EXPECT_THAT(sizes("granite"), ElementsAre(32000, 4096, 11008, 32, 32, 32, 2048));
+  EXPECT_THAT(sizes("smollm3"), ElementsAre(128256, 2048, 11008, 36, 16, 4, 32768));
   EXPECT_THAT(sizes("bert"), ElementsAre(30522, 768, 3072, 12, 12, 12, 512));
   EXPECT_THAT(sizes("mpnet"), ElementsAre(30527, 768, 3072, 12, 12, 12, 512));
 }

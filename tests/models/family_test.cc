@@ -105,6 +105,7 @@ TEST(FamilyConfigs, OlderSpellingsSayTheSame) {
     std::vector<std::string> without;
     const char* with;
   } cases[] = {
+      {"smollm3", {"rope_parameters", "layer_types", "no_rope_layers"}, R"("rope_theta": 2000000.0)"},
       {"llama_yarn",
        {"rope_parameters"},
        R"("rope_theta": 10000.0, "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 4,
@@ -125,7 +126,7 @@ TEST(FamilyConfigs, OlderSpellingsSayTheSame) {
 
 std::vector<FamilyCase> family_cases() {
   std::vector<FamilyCase> cases;
-  for (const char* name : {"mistral", "qwen3", "gemma2", "olmo2", "granite", "llama_yarn"}) {
+  for (const char* name : {"mistral", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "llama_yarn"}) {
     for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference}) cases.push_back({name, device});
   }
   return cases;
