@@ -50,4 +50,8 @@ LazyTensor GatedMLP::forward(const LazyTensor& x, const LowRankOf& low_rank) con
   return apply(down, mul(gated, apply(up, x, low_rank)), low_rank);
 }
 
+LazyTensor PlainMLP::forward(const LazyTensor& x, const LowRankOf& low_rank) const {
+  return apply(down, activation(apply(up, x, low_rank), {}), low_rank);
+}
+
 }  // namespace lazuli

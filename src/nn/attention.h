@@ -62,4 +62,11 @@ struct GatedMLP : FeedForward {
   LazyTensor forward(const LazyTensor& x, const LowRankOf& low_rank) const override;
 };
 
+/// down(act(up(x))).
+struct PlainMLP : FeedForward {
+  AdaptedLinear up, down;
+  LazyTensor (*activation)(const LazyTensor&, Where) = nullptr;
+  LazyTensor forward(const LazyTensor& x, const LowRankOf& low_rank) const override;
+};
+
 }  // namespace lazuli

@@ -32,6 +32,7 @@ FAMILIES = {
     "granite": lambda: transformers.GraniteConfig(embedding_multiplier=3.0, residual_multiplier=0.6, attention_multiplier=0.2, logits_scaling=1.5,
                                                   attention_bias=True, mlp_bias=True, **COMMON),
     "smollm3": lambda: transformers.SmolLM3Config(use_sliding_window=True, sliding_window=5, no_rope_layer_interval=2, **COMMON),
+    "starcoder2": lambda: transformers.Starcoder2Config(sliding_window=5, **COMMON),
     "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
         rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }

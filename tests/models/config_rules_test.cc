@@ -85,6 +85,17 @@ TEST_F(ConfigOf, LayersWithAndWithoutPositionsAreThoseOfTheirClasses) {
   EXPECT_THAT(error("llama", R"("no_rope_layer_interval": 4)"), HasSubstr("$.no_rope_layer_interval"));
 }
 
+TEST_F(ConfigOf, WhereAllLayersSlideNoneMayBeNamedThatDoesNot) {
+  for (const char* type : {"starcoder2"}) {
+    EXPECT_THAT(read(type, "").windows, ElementsAre(0, 0, 0, 0));
+    EXPECT_THAT(read(type, R"("sliding_window": 9)").windows, ElementsAre(9, 9, 9, 9));
+    EXPECT_THAT(read(type, R"("sliding_window": 128)").windows, ElementsAre(0, 0, 0, 0));
+    EXPECT_THAT(error(type, R"("sliding_window": 9,
+      "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"])"),
+                HasSubstr("$.layer_types: the window of 9 in all layers expected"));
+  }
+}
+
 TEST_F(ConfigOf, KeysThatOtherFamiliesHeedAreRefusedByName) {
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar", "embedding_multiplier",
                           "logits_scaling", "num_local_experts"}) {
@@ -115,6 +126,7 @@ TEST_F(ConfigOf, MissingKeysAreThoseOfTheArchitecturesClass) {
   EXPECT_THAT(sizes("olmo2"), ElementsAre(50304, 4096, 11008, 32, 32, 32, 2048));
   EXPECT_THAT(sizes("granite"), ElementsAre(32000, 4096, 11008, 32, 32, 32, 2048));
   EXPECT_THAT(sizes("smollm3"), ElementsAre(128256, 2048, 11008, 36, 16, 4, 32768));
+  EXPECT_THAT(sizes("starcoder2"), ElementsAre(49152, 3072, 12288, 30, 24, 2, 4096));
   EXPECT_THAT(sizes("bert"), ElementsAre(30522, 768, 3072, 12, 12, 12, 512));
   EXPECT_THAT(sizes("mpnet"), ElementsAre(30527, 768, 3072, 12, 12, 12, 512));
 }

@@ -126,7 +126,7 @@ TEST(FamilyConfigs, OlderSpellingsSayTheSame) {
 
 std::vector<FamilyCase> family_cases() {
   std::vector<FamilyCase> cases;
-  for (const char* name : {"mistral", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "llama_yarn"}) {
+  for (const char* name : {"mistral", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "starcoder2", "llama_yarn"}) {
     for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference}) cases.push_back({name, device});
   }
   return cases;
