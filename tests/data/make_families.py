@@ -33,6 +33,14 @@ FAMILIES = {
                                                   attention_bias=True, mlp_bias=True, **COMMON),
     "smollm3": lambda: transformers.SmolLM3Config(use_sliding_window=True, sliding_window=5, no_rope_layer_interval=2, **COMMON),
     "starcoder2": lambda: transformers.Starcoder2Config(sliding_window=5, **COMMON),
+    # The prompt is longer than the original context, so the long factors count.
+    "phi3": lambda: transformers.Phi3Config(sliding_window=6, original_max_position_embeddings=8, rope_parameters=dict(
+        rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75, short_factor=[1.0, 1.1, 1.2, 1.3, 1.5, 2.0],
+        long_factor=[1.0, 1.5, 2.0, 3.0, 5.0, 8.0]), **COMMON | dict(hidden_size=64)),
+    # A text within the original context, as all the memory of a small session is: the short factors count.
+    "phi4": lambda: transformers.Phi3Config(tie_word_embeddings=True, original_max_position_embeddings=256, rope_parameters=dict(
+        rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.5, short_factor=[1.0, 1.1, 1.3, 2.0],
+        long_factor=[1.0, 1.5, 3.0, 8.0]), **COMMON | dict(hidden_size=64, max_position_embeddings=1024)),
     "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
         rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }

@@ -86,13 +86,27 @@ TEST_F(ConfigOf, LayersWithAndWithoutPositionsAreThoseOfTheirClasses) {
 }
 
 TEST_F(ConfigOf, WhereAllLayersSlideNoneMayBeNamedThatDoesNot) {
-  for (const char* type : {"starcoder2"}) {
+  for (const char* type : {"phi3", "starcoder2"}) {
     EXPECT_THAT(read(type, "").windows, ElementsAre(0, 0, 0, 0));
     EXPECT_THAT(read(type, R"("sliding_window": 9)").windows, ElementsAre(9, 9, 9, 9));
     EXPECT_THAT(read(type, R"("sliding_window": 128)").windows, ElementsAre(0, 0, 0, 0));
     EXPECT_THAT(error(type, R"("sliding_window": 9,
       "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"])"),
                 HasSubstr("$.layer_types: the window of 9 in all layers expected"));
+  }
+}
+
+TEST_F(ConfigOf, Phi3TurnsAPartOfTheHeadAndTakesItsOriginalContextFromOutside) {
+  const std::string factors = R"("short_factor": [1, 1], "long_factor": [1, 2]})";
+  const auto rope = [&](const std::string& more) { return read("phi3", more).rope; };
+  EXPECT_EQ(rope("").size, 8);
+  EXPECT_EQ(rope(R"("partial_rotary_factor": 0.5)").size, 4);
+  EXPECT_EQ(rope(R"("rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.75})").size, 6);
+  EXPECT_THAT(error("phi3", R"("partial_rotary_factor": 0.4)"), HasSubstr("$.partial_rotary_factor: a part of an even size"));
+  for (const char* type : {"longrope", "su", "yarn"}) {
+    const std::string scaling = fmt::format(R"("partial_rotary_factor": 0.5, "rope_scaling": {{"type": "{}", )", type) + factors;
+    EXPECT_EQ(rope(scaling + R"(, "original_max_position_embeddings": 32)").scaling.factor, 4);
+    EXPECT_EQ(rope(scaling).scaling.original_max_position_embeddings, 4096);
   }
 }
 
@@ -127,6 +141,7 @@ TEST_F(ConfigOf, MissingKeysAreThoseOfTheArchitecturesClass) {
   EXPECT_THAT(sizes("granite"), ElementsAre(32000, 4096, 11008, 32, 32, 32, 2048));
   EXPECT_THAT(sizes("smollm3"), ElementsAre(128256, 2048, 11008, 36, 16, 4, 32768));
   EXPECT_THAT(sizes("starcoder2"), ElementsAre(49152, 3072, 12288, 30, 24, 2, 4096));
+  EXPECT_THAT(sizes("phi3"), ElementsAre(32064, 3072, 8192, 32, 32, 32, 4096));
   EXPECT_THAT(sizes("bert"), ElementsAre(30522, 768, 3072, 12, 12, 12, 512));
   EXPECT_THAT(sizes("mpnet"), ElementsAre(30527, 768, 3072, 12, 12, 12, 512));
 }
