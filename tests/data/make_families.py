@@ -41,6 +41,8 @@ FAMILIES = {
     "phi4": lambda: transformers.Phi3Config(tie_word_embeddings=True, original_max_position_embeddings=256, rope_parameters=dict(
         rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.5, short_factor=[1.0, 1.1, 1.3, 2.0],
         long_factor=[1.0, 1.5, 3.0, 8.0]), **COMMON | dict(hidden_size=64, max_position_embeddings=1024)),
+    # With tables of their own the output layers repeat no token for ever, as scaled embeddings of random numbers would.
+    "gemma": lambda: transformers.GemmaConfig(attention_bias=True, tie_word_embeddings=False, **COMMON),
     "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
         rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }

@@ -142,6 +142,7 @@ TEST_F(ConfigOf, MissingKeysAreThoseOfTheArchitecturesClass) {
   EXPECT_THAT(sizes("smollm3"), ElementsAre(128256, 2048, 11008, 36, 16, 4, 32768));
   EXPECT_THAT(sizes("starcoder2"), ElementsAre(49152, 3072, 12288, 30, 24, 2, 4096));
   EXPECT_THAT(sizes("phi3"), ElementsAre(32064, 3072, 8192, 32, 32, 32, 4096));
+  EXPECT_THAT(sizes("gemma"), ElementsAre(256000, 3072, 24576, 28, 16, 16, 8192));
   EXPECT_THAT(sizes("bert"), ElementsAre(30522, 768, 3072, 12, 12, 12, 512));
   EXPECT_THAT(sizes("mpnet"), ElementsAre(30527, 768, 3072, 12, 12, 12, 512));
 }

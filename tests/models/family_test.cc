@@ -110,6 +110,7 @@ TEST(FamilyConfigs, OlderSpellingsSayTheSame) {
        R"("partial_rotary_factor": 0.75, "rope_scaling": {"type": "su", "short_factor": [1, 1.1, 1.2, 1.3, 1.5, 2],
           "long_factor": [1, 1.5, 2, 3, 5, 8]})"},
       {"smollm3", {"rope_parameters", "layer_types", "no_rope_layers"}, R"("rope_theta": 2000000.0)"},
+      {"gemma", {"hidden_act", "rope_parameters"}, R"("hidden_act": "gelu")"},
       {"llama_yarn",
        {"rope_parameters"},
        R"("rope_theta": 10000.0, "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 4,
@@ -130,7 +131,8 @@ TEST(FamilyConfigs, OlderSpellingsSayTheSame) {
 
 std::vector<FamilyCase> family_cases() {
   std::vector<FamilyCase> cases;
-  for (const char* name : {"mistral", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "starcoder2", "phi3", "phi4", "llama_yarn"}) {
+  for (const char* name :
+       {"mistral", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "starcoder2", "phi3", "phi4", "gemma", "llama_yarn"}) {
     for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference}) cases.push_back({name, device});
   }
   return cases;
