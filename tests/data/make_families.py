@@ -43,6 +43,10 @@ FAMILIES = {
         long_factor=[1.0, 1.5, 3.0, 8.0]), **COMMON | dict(hidden_size=64, max_position_embeddings=1024)),
     # With tables of their own the output layers repeat no token for ever, as scaled embeddings of random numbers would.
     "gemma": lambda: transformers.GemmaConfig(attention_bias=True, tie_word_embeddings=False, **COMMON),
+    "gemma3": lambda: transformers.Gemma3TextConfig(sliding_window=5, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        query_pre_attn_scalar=24, final_logit_softcapping=4.0, rope_parameters=dict(
+            full_attention=dict(rope_type="linear", factor=2.0, rope_theta=5000.0), sliding_attention=dict(rope_type="default", rope_theta=100.0)),
+        tie_word_embeddings=False, **COMMON),
     "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
         rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }

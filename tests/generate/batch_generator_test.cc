@@ -210,7 +210,7 @@ TEST(SlotSession, LayersWithAWindowKeepNoMoreThanItShows) {
 }
 
 TEST(SlotSession, TakesTokensBackAndGoesOnFromWhatWasSaved) {
-  for (const char* family : {"mistral", "gemma2", "smollm3"}) {
+  for (const char* family : {"mistral", "gemma2", "gemma3", "smollm3"}) {
     const auto model = windowed_model(family);
     SlotSession session(model, {}, 2, 2048, 512);
     const auto token_after = [&](int64_t slot, const std::vector<int32_t>& ids) {

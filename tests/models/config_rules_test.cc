@@ -96,6 +96,13 @@ TEST_F(ConfigOf, WhereAllLayersSlideNoneMayBeNamedThatDoesNot) {
   }
 }
 
+TEST_F(ConfigOf, Gemma3HasOneFullLayerInSix) {
+  EXPECT_THAT(read("gemma3_text", R"("sliding_window": 9)").windows, ElementsAre(9, 9, 9, 9));
+  EXPECT_THAT(read("gemma3_text", R"("sliding_window": 9, "sliding_window_pattern": 3)").windows, ElementsAre(9, 9, 0, 9));
+  EXPECT_THAT(error("gemma3_text", R"("use_bidirectional_attention": true)"), HasSubstr("$.use_bidirectional_attention"));
+  EXPECT_THAT(error("gemma3_text", R"("attn_logit_softcapping": 50.0)"), HasSubstr("$.attn_logit_softcapping"));
+}
+
 TEST_F(ConfigOf, Phi3TurnsAPartOfTheHeadAndTakesItsOriginalContextFromOutside) {
   const std::string factors = R"("short_factor": [1, 1], "long_factor": [1, 2]})";
   const auto rope = [&](const std::string& more) { return read("phi3", more).rope; };
@@ -143,6 +150,7 @@ TEST_F(ConfigOf, MissingKeysAreThoseOfTheArchitecturesClass) {
   EXPECT_THAT(sizes("starcoder2"), ElementsAre(49152, 3072, 12288, 30, 24, 2, 4096));
   EXPECT_THAT(sizes("phi3"), ElementsAre(32064, 3072, 8192, 32, 32, 32, 4096));
   EXPECT_THAT(sizes("gemma"), ElementsAre(256000, 3072, 24576, 28, 16, 16, 8192));
+  EXPECT_THAT(sizes("gemma3_text"), ElementsAre(262208, 2304, 9216, 26, 8, 4, 131072));
   EXPECT_THAT(sizes("bert"), ElementsAre(30522, 768, 3072, 12, 12, 12, 512));
   EXPECT_THAT(sizes("mpnet"), ElementsAre(30527, 768, 3072, 12, 12, 12, 512));
 }

@@ -1,10 +1,12 @@
 // Checks small models of each architecture against transformers and PEFT: logits, greedy tokens, and ten LoRA steps.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <fstream>
 
+#include "lazuli/error.h"
 #include "lazuli/generate.h"
 #include "lazuli/model.h"
 #include "lazuli/train.h"
@@ -105,6 +107,10 @@ TEST(FamilyConfigs, OlderSpellingsSayTheSame) {
     std::vector<std::string> without;
     const char* with;
   } cases[] = {
+      {"gemma3",
+       {"rope_parameters", "layer_types"},
+       R"("rope_theta": 5000.0, "rope_local_base_freq": 100.0, "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+          "sliding_window_pattern": 2)"},
       {"phi3",
        {"rope_parameters"},
        R"("partial_rotary_factor": 0.75, "rope_scaling": {"type": "su", "short_factor": [1, 1.1, 1.2, 1.3, 1.5, 2],
@@ -129,10 +135,25 @@ TEST(FamilyConfigs, OlderSpellingsSayTheSame) {
   }
 }
 
+TEST(FamilyConfigs, Gemma3sRotaryKeysAreOfOneSpelling) {
+  const test::FamilyModel model("gemma3");
+  const std::string config(model.expected().get("config").as_string());
+  const auto error = [&](const std::string& from, const std::string& to) {
+    std::string changed = config;
+    changed.replace(changed.find(from), from.size(), to);
+    std::ofstream(model.folder() + "/config.json") << changed;
+    return test::message_of<FormatError>([&] { load_model(model.folder()); });
+  };
+  EXPECT_THAT(error("\"rope_parameters\"", R"("rope_scaling": {"rope_type": "linear", "factor": 2.0}, "rope_parameters")"),
+              testing::HasSubstr("$.rope_scaling: rope_parameters and rope_scaling cannot both be there"));
+  EXPECT_THAT(error("\"rope_parameters\": {", R"("rope_parameters": {"rope_type": "default", )"),
+              testing::HasSubstr("$.rope_parameters: an object of rotary parameters for each type of layers expected"));
+}
+
 std::vector<FamilyCase> family_cases() {
   std::vector<FamilyCase> cases;
   for (const char* name :
-       {"mistral", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "starcoder2", "phi3", "phi4", "gemma", "llama_yarn"}) {
+       {"mistral", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "starcoder2", "phi3", "phi4", "gemma", "gemma3", "llama_yarn"}) {
     for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference}) cases.push_back({name, device});
   }
   return cases;
