@@ -124,6 +124,7 @@ void refuse_unread(const JsonValue& root, const ConfigRules& rules, const ModelC
                                               "num_local_experts",
                                               "n_routed_experts",
                                               "no_rope_layers",
+                                              "no_rope_layer_interval",
                                               "attn_temperature_tuning",
                                               "use_bidirectional_attention",
                                               "rope_local_base_freq",
@@ -133,7 +134,7 @@ void refuse_unread(const JsonValue& root, const ConfigRules& rules, const ModelC
                                               "mlp_bias",
                                               "sliding_window"};
   for (const std::string_view key : keys) {
-    if (std::find(rules.reads.begin(), rules.reads.end(), key) != rules.reads.end()) continue;
+    if (rules.heeds(key)) continue;
     const auto v = root.find(key);
     if (!v || is_unset(*v) || (v->is_number() && v->as_double() == 1.0)) continue;
     if (key == "sliding_window" && v->is_int() && v->as_int() >= c.max_position_embeddings) continue;
@@ -208,8 +209,8 @@ ModelConfig ModelConfig::from(std::shared_ptr<const JsonDocument> document, cons
   refuse_keys(root);
   read_sizes(root, rules, c);
   if (rules.decoder) {
-    read_rope(root, c);
-    c.rms_norm_eps = real_key(root, "rms_norm_eps", 0.0, 1.0, c.rms_norm_eps);
+    if (!rules.ropes_by_layer) c.rope = read_rope(root, rules, c);
+    c.rms_norm_eps = real_key(root, "rms_norm_eps", 0.0, 1.0, rules.rms_norm_eps);
     c.tie_word_embeddings = bool_key(root, "tie_word_embeddings", rules.tie_word_embeddings);
     refuse_unread(root, rules, c);
   }

@@ -1,6 +1,7 @@
 // Defines ModelConfig, the hyper-parameters of a model as its `config.json` states them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -17,13 +18,28 @@ namespace lazuli {
 
 /// How rotary frequencies are stretched for long contexts.
 struct RopeScaling {
-  enum class Kind : uint8_t { none, linear, llama3 };
+  enum class Kind : uint8_t { none, linear, llama3, yarn, longrope };
   Kind kind = Kind::none;
   double factor = 1.0;
+  int64_t original_max_position_embeddings = 0;  ///< of llama3, yarn and longrope
   // Only for llama3.
   double low_freq_factor = 1.0;
   double high_freq_factor = 4.0;
-  int64_t original_max_position_embeddings = 0;
+  // Only for yarn: waves that turn more often than beta_fast times in the original context stay, others than beta_slow are stretched.
+  double beta_fast = 32.0;
+  double beta_slow = 1.0;
+  bool truncate = true;  ///< the borders between these are whole pairs
+  // Only for longrope: of each pair, in texts up to the original context and beyond.
+  std::vector<double> short_factors = {};
+  std::vector<double> long_factors = {};
+  double attention_factor = 1.0;  ///< of yarn and longrope: of cosines and sines
+};
+
+/// Rotary positions of the first `size` numbers of a head.
+struct RopeSpec {
+  double theta = 10000.0;
+  RopeScaling scaling = {};
+  int64_t size = 0;
 };
 
 struct ModelConfig;
@@ -47,8 +63,14 @@ struct ConfigRules {
   const char* activation_key = "hidden_act";
   const char* hidden_act = "silu";
   bool tie_word_embeddings = false;
-  std::array<std::string_view, 8> reads = {};  ///< keys of kResultKeys that it heeds beyond those of every decoder
-  bool decoder = true;                         ///< heeds rotary keys, head_dim, num_key_value_heads, tie_word_embeddings and rms_norm_eps
+  double rms_norm_eps = 1e-6;
+  double rope_theta = 10000.0;
+  int64_t original_max_position_embeddings = 0;  ///< 0: without the key what the rotary keys say
+  bool ropes_by_layer = false;                   ///< it reads the rotary keys itself
+  std::array<std::string_view, 8> reads = {};    ///< keys that only some decoders heed and it does
+  bool decoder = true;                           ///< heeds rotary keys, head_dim, num_key_value_heads, tie_word_embeddings and rms_norm_eps
+
+  bool heeds(std::string_view key) const { return std::find(reads.begin(), reads.end(), key) != reads.end(); }
 };
 
 /// The rule of architectures without keys of windows: only `layer_types`, which newer files of any architecture may have, must not ask for
@@ -57,6 +79,10 @@ WindowRule full_attention_only;
 /// The rule of Qwen's architectures: `sliding_window` counts only with `use_sliding_window`, in the layers that `layer_types` names, or
 /// without it from `max_window_layers` on.
 WindowRule qwen_windows;
+/// The rule of architectures whose layers all slide where `sliding_window` is set, and none where it is null or missing.
+WindowRule equal_windows;
+/// Of each layer, whether it slides: as `layer_types` says, or without it `slides`.
+std::vector<bool> sliding_layers(const JsonValue& root, const ModelConfig& config, const std::function<bool(int64_t layer)>& slides);
 /// Windows of `length` in the layers that `layer_types` names, or without it where `slides` says so; 0: there is no window, and no layer
 /// may have one. One as long as the context is none.
 std::vector<int64_t> layer_windows(const JsonValue& root, const ModelConfig& config, int64_t length,
@@ -76,8 +102,7 @@ struct ModelConfig {
   int64_t vocab_size = 0;
   int64_t max_position_embeddings = 0;
   double rms_norm_eps = 1e-6;
-  double rope_theta = 10000.0;
-  RopeScaling rope_scaling;
+  RopeSpec rope;
   bool tie_word_embeddings = false;
   std::string hidden_act;
   std::string_view activation_key;     ///< that says so
@@ -114,7 +139,11 @@ std::optional<JsonValue> set_key(const JsonValue& root, std::string_view key);
 /// A number in [low, high]. Throws FormatError.
 double real_in_range(const JsonValue& value, double low, double high);
 
-/// Fills in the rotary keys. Throws FormatError.
-void read_rope(const JsonValue& root, ModelConfig& config);
+/// What the rotary keys say. Throws FormatError.
+RopeSpec read_rope(const JsonValue& root, const ConfigRules& rules, const ModelConfig& config);
+/// What they say of the layers of one type where `rope_parameters` has an object for each. Without one the base is that of `theta_key`, or
+/// `theta`, and the stretching that of `rope_scaling` where `scaled`. Throws FormatError.
+RopeSpec read_layer_rope(const JsonValue& root, const ConfigRules& rules, const ModelConfig& config, std::string_view layer_type,
+                         std::string_view theta_key, double theta, bool scaled);
 
 }  // namespace lazuli

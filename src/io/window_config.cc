@@ -9,11 +9,15 @@ namespace {
 
 constexpr const char* kSliding = "sliding_attention";
 
-/// Of each layer, whether `layer_types` says that it slides; nothing without the key.
-std::optional<std::vector<bool>> sliding_types(const JsonValue& root, const ModelConfig& config) {
-  const auto types = set_key(root, "layer_types");
-  if (!types) return std::nullopt;
+}  // namespace
+
+std::vector<bool> sliding_layers(const JsonValue& root, const ModelConfig& config, const std::function<bool(int64_t layer)>& slides) {
   std::vector<bool> sliding;
+  const auto types = set_key(root, "layer_types");
+  if (!types) {
+    for (int64_t k = 0; k < config.num_hidden_layers; ++k) sliding.push_back(slides(k));
+    return sliding;
+  }
   for (const JsonValue& type : types->as_array()) {
     const std::string_view kind = type.as_string();
     if (kind != kSliding && kind != "full_attention" && kind != "attention") {
@@ -27,16 +31,25 @@ std::optional<std::vector<bool>> sliding_types(const JsonValue& root, const Mode
   return sliding;
 }
 
-}  // namespace
-
 std::vector<int64_t> layer_windows(const JsonValue& root, const ModelConfig& config, int64_t length,
                                    const std::function<bool(int64_t layer)>& slides) {
-  const auto types = sliding_types(root, config);
+  const std::vector<bool> layers = sliding_layers(root, config, [&](int64_t layer) { return length > 0 && slides(layer); });
   std::vector<int64_t> windows;
   for (int64_t k = 0; k < config.num_hidden_layers; ++k) {
-    const bool sliding = types ? (*types)[static_cast<size_t>(k)] : length > 0 && slides(k);
+    const bool sliding = layers[static_cast<size_t>(k)];
     if (sliding && length == 0) fail_key(root, "layer_types", fmt::format("layer {} slides without a window: sliding_window expected", k));
     windows.push_back(sliding && length < config.max_position_embeddings ? length : 0);
+  }
+  return windows;
+}
+
+std::vector<int64_t> equal_windows(const JsonValue& root, const ModelConfig& config) {
+  const int64_t length = set_key(root, "sliding_window") ? int_key(root, "sliding_window", 1, INT32_MAX, 0) : 0;
+  const std::vector<int64_t> windows = layer_windows(root, config, length, [](int64_t) { return true; });
+  for (const int64_t window : windows) {
+    if (window == 0 && length > 0 && length < config.max_position_embeddings) {
+      fail_key(root, "layer_types", fmt::format("the window of {} in all layers expected", length));
+    }
   }
   return windows;
 }

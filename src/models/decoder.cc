@@ -77,9 +77,15 @@ struct DecoderModel::Builder {
     const std::string kv = "num_key_value_heads * head_dim, hidden_size";
     // Rounding keys, values and what is made of them to 4 bits harms most, and they are few numbers.
     Attention a;
-    a.q = reader.linear(path + ".q_proj", queries, hidden, spec.qkv_bias, "num_attention_heads * head_dim, hidden_size");
-    a.k = reader.linear(path + ".k_proj", keys, hidden, spec.qkv_bias, kv, true);
-    a.v = reader.linear(path + ".v_proj", keys, hidden, spec.qkv_bias, kv, true);
+    a.fused = spec.fused;
+    if (spec.fused) {
+      a.q = reader.linear(path + ".qkv_proj", queries + 2 * keys, hidden, spec.qkv_bias,
+                          "(num_attention_heads + 2 * num_key_value_heads) * head_dim, hidden_size", true);
+    } else {
+      a.q = reader.linear(path + ".q_proj", queries, hidden, spec.qkv_bias, "num_attention_heads * head_dim, hidden_size");
+      a.k = reader.linear(path + ".k_proj", keys, hidden, spec.qkv_bias, kv, true);
+      a.v = reader.linear(path + ".v_proj", keys, hidden, spec.qkv_bias, kv, true);
+    }
     a.o = reader.linear(path + ".o_proj", hidden, queries, spec.output_bias, "hidden_size, num_attention_heads * head_dim", true);
     a.q_norm = query_key_norm(path, ".q_norm", config.num_attention_heads, "num_attention_heads * head_dim");
     a.k_norm = query_key_norm(path, ".k_norm", config.num_key_value_heads, "num_key_value_heads * head_dim");
@@ -96,8 +102,13 @@ struct DecoderModel::Builder {
     if (spec.feed_forward) return spec.feed_forward(reader, path);
     const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
     const auto m = std::make_shared<GatedMLP>();
-    m->gate = reader.linear(path + ".gate_proj", inner, hidden, spec.mlp_bias, "intermediate_size, hidden_size");
-    m->up = reader.linear(path + ".up_proj", inner, hidden, spec.mlp_bias, "intermediate_size, hidden_size");
+    m->fused = spec.fused;
+    if (spec.fused) {
+      m->gate = reader.linear(path + ".gate_up_proj", 2 * inner, hidden, spec.mlp_bias, "2 * intermediate_size, hidden_size");
+    } else {
+      m->gate = reader.linear(path + ".gate_proj", inner, hidden, spec.mlp_bias, "intermediate_size, hidden_size");
+      m->up = reader.linear(path + ".up_proj", inner, hidden, spec.mlp_bias, "intermediate_size, hidden_size");
+    }
     m->down = reader.linear(path + ".down_proj", hidden, inner, spec.mlp_bias, "hidden_size, intermediate_size");
     m->activation = spec.activation;
     return m;

@@ -12,7 +12,7 @@ namespace lazuli {
 DecoderSpec::DecoderSpec(const ModelConfig& config)
     : norm_eps(config.rms_norm_eps),
       attention_scale(1.0 / std::sqrt(static_cast<double>(config.head_dim))),
-      ropes{{config.rope_theta, config.rope_scaling, config.head_dim}},
+      ropes{config.rope},
       activation(activation_of(config)) {
   if (config.head_dim % 2 != 0) {
     fail_key(config.json->root(), "head_dim",

@@ -27,13 +27,6 @@ struct NormNames {
   const char* after_mlp = nullptr;
 };
 
-/// Rotary positions of the first `size` numbers of a head.
-struct RopeSpec {
-  double theta;
-  RopeScaling scaling;
-  int64_t size;
-};
-
 /// What may differ from layer to layer.
 struct LayerSpec {
   static constexpr int kNoRope = -1;
@@ -57,6 +50,7 @@ struct DecoderSpec {
   bool qkv_bias = false;
   bool output_bias = false;  ///< of the attention's last layer
   bool mlp_bias = false;     ///< of the gated feed-forward part
+  bool fused = false;        ///< queries, keys and values are one layer, qkv_proj, and gate and up another, gate_up_proj
   double attention_scale;
   double score_softcap = 0;  ///< 0: none
   double logit_softcap = 0;  ///< 0: none

@@ -28,10 +28,18 @@ LazyTensor Attention::split(const LazyTensor& x, const Norm& norm, int64_t count
   return transpose(norms_by_head ? norm.forward(by_head) : by_head, 1, 2);
 }
 
+std::array<LazyTensor, 3> Attention::project(const LazyTensor& x, const LowRankOf& low_rank) const {
+  if (!fused) return {apply(q, x, low_rank), apply(k, x, low_rank), apply(v, x, low_rank)};
+  const LazyTensor all = apply(q, x, low_rank);
+  const int64_t keys = heads * head_size, values = keys + kv_heads * head_size;
+  return {slice(all, 2, 0, keys), slice(all, 2, keys, values), slice(all, 2, values, all.dim(2))};
+}
+
 LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const {
-  const LazyTensor queries = turned(split(apply(q, x, low_rank), q_norm, heads), inputs);
-  LazyTensor keys = turned(split(apply(k, x, low_rank), k_norm, kv_heads), inputs);
-  LazyTensor values = split(apply(v, x, low_rank), {}, kv_heads);
+  const std::array<LazyTensor, 3> parts = project(x, low_rank);
+  const LazyTensor queries = turned(split(parts[0], q_norm, heads), inputs);
+  LazyTensor keys = turned(split(parts[1], k_norm, kv_heads), inputs);
+  LazyTensor values = split(parts[2], {}, kv_heads);
   AttentionOptions options;
   options.causal = true;
   if (window > 0) options.window_left = window - 1;
@@ -46,8 +54,14 @@ LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs
 }
 
 LazyTensor GatedMLP::forward(const LazyTensor& x, const LowRankOf& low_rank) const {
-  const LazyTensor gated = activation(apply(gate, x, low_rank), {});
-  return apply(down, mul(gated, apply(up, x, low_rank)), low_rank);
+  const LazyTensor made = apply(gate, x, low_rank);
+  const int64_t inner = down.linear.in_size();
+  const LazyTensor gated = activation(fused ? slice(made, -1, 0, inner) : made, {});
+  return apply(down, mul(gated, fused ? slice(made, -1, inner, 2 * inner) : apply(up, x, low_rank)), low_rank);
+}
+
+LazyTensor PlainMLP::forward(const LazyTensor& x, const LowRankOf& low_rank) const {
+  return apply(down, activation(apply(up, x, low_rank), {}), low_rank);
 }
 
 }  // namespace lazuli

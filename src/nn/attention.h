@@ -1,6 +1,7 @@
 // Defines the attention block and the feed-forward blocks of decoder models.
 #pragma once
 
+#include <array>
 #include <functional>
 
 #include "lazuli/nn.h"
@@ -33,6 +34,7 @@ struct AttentionInputs {
 /// Causal attention with grouped heads (Ainslie et al. 2023).
 struct Attention {
   AdaptedLinear q, k, v, o;
+  bool fused = false;  ///< q makes queries, keys and values one after another, and k and v are empty
   int64_t heads = 0, kv_heads = 0, head_size = 0;
   Norm q_norm, k_norm;        ///< of queries and keys before their positions turn them
   bool norms_by_head = true;  ///< else of all heads of a token as one row
@@ -43,6 +45,8 @@ struct Attention {
   LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const;
 
  private:
+  /// Queries, keys and values, (batch, tokens, heads * size).
+  std::array<LazyTensor, 3> project(const LazyTensor& x, const LowRankOf& low_rank) const;
   /// Normed, (batch, heads, tokens, size).
   LazyTensor split(const LazyTensor& x, const Norm& norm, int64_t count) const;
 };
@@ -58,6 +62,14 @@ class FeedForward {
 /// down(act(gate(x)) * up(x)) (Shazeer 2020).
 struct GatedMLP : FeedForward {
   AdaptedLinear gate, up, down;
+  bool fused = false;  ///< gate makes both, that of the gate first, and up is empty
+  LazyTensor (*activation)(const LazyTensor&, Where) = nullptr;
+  LazyTensor forward(const LazyTensor& x, const LowRankOf& low_rank) const override;
+};
+
+/// down(act(up(x))).
+struct PlainMLP : FeedForward {
+  AdaptedLinear up, down;
   LazyTensor (*activation)(const LazyTensor&, Where) = nullptr;
   LazyTensor forward(const LazyTensor& x, const LowRankOf& low_rank) const override;
 };

@@ -11,23 +11,29 @@
 namespace lazuli {
 
 /// Angles per position for each pair of a head, in the f32 arithmetic of Hugging Face's transformers: theta^(-2i/size), stretched as
-/// `scaling` says. Throws ValueError for an odd head size.
-std::vector<float> rope_frequencies(int64_t head_size, double theta, const RopeScaling& scaling);
+/// `scaling` says; `beyond`: for a text longer than the original context. Throws ValueError for an odd head size.
+std::vector<float> rope_frequencies(int64_t head_size, double theta, const RopeScaling& scaling, bool beyond = false);
 
 /// Tables of the positions asked for so far; any threads may share one.
 class RopeTables {
  public:
-  RopeTables(int64_t head_size, double theta, const RopeScaling& scaling) : frequencies_(rope_frequencies(head_size, theta, scaling)) {}
+  RopeTables(int64_t head_size, double theta, const RopeScaling& scaling);
   struct Pair {
     LazyTensor cos, sin;  ///< (positions, head_size / 2), f32
   };
-  /// Tables of at least `positions` rows. Their number is a power of two, so that few different plans are made.
+  /// Tables of at least `positions` rows. Their number is a power of two, so that few different plans are made. With longrope a text that
+  /// may have more positions than the original context gets the long factors from its first one on.
   Pair rows(int64_t positions) const;
 
  private:
-  std::vector<float> frequencies_;
+  struct Tables {
+    std::vector<float> frequencies;
+    Pair pair;
+  };
   mutable std::mutex mutex_;
-  mutable Pair tables_;
+  mutable Tables within_, beyond_;
+  int64_t original_ = 0;  ///< positions from which on the others count; 0: never
+  double factor_;         ///< of cosines and sines
 };
 
 }  // namespace lazuli

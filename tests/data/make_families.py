@@ -28,12 +28,33 @@ FAMILIES = {
                                               tie_word_embeddings=True, **COMMON),
     "gemma2": lambda: transformers.Gemma2Config(sliding_window=5, query_pre_attn_scalar=24, attn_logit_softcapping=3.0,
                                                 final_logit_softcapping=4.0, **COMMON),
+    "olmo2": lambda: transformers.Olmo2Config(attention_bias=True, **COMMON),
+    "granite": lambda: transformers.GraniteConfig(embedding_multiplier=3.0, residual_multiplier=0.6, attention_multiplier=0.2, logits_scaling=1.5,
+                                                  attention_bias=True, mlp_bias=True, **COMMON),
+    "smollm3": lambda: transformers.SmolLM3Config(use_sliding_window=True, sliding_window=5, no_rope_layer_interval=2, **COMMON),
+    "starcoder2": lambda: transformers.Starcoder2Config(sliding_window=5, **COMMON),
+    # The prompt is longer than the original context, so the long factors count.
+    "phi3": lambda: transformers.Phi3Config(sliding_window=6, original_max_position_embeddings=8, rope_parameters=dict(
+        rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75, short_factor=[1.0, 1.1, 1.2, 1.3, 1.5, 2.0],
+        long_factor=[1.0, 1.5, 2.0, 3.0, 5.0, 8.0]), **COMMON | dict(hidden_size=64)),
+    # A text within the original context, as all the memory of a small session is: the short factors count.
+    "phi4": lambda: transformers.Phi3Config(tie_word_embeddings=True, original_max_position_embeddings=256, rope_parameters=dict(
+        rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.5, short_factor=[1.0, 1.1, 1.3, 2.0],
+        long_factor=[1.0, 1.5, 3.0, 8.0]), **COMMON | dict(hidden_size=64, max_position_embeddings=1024)),
+    # With tables of their own the output layers repeat no token for ever, as scaled embeddings of random numbers would.
+    "gemma": lambda: transformers.GemmaConfig(attention_bias=True, tie_word_embeddings=False, **COMMON),
+    "gemma3": lambda: transformers.Gemma3TextConfig(sliding_window=5, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        query_pre_attn_scalar=24, final_logit_softcapping=4.0, rope_parameters=dict(
+            full_attention=dict(rope_type="linear", factor=2.0, rope_theta=5000.0), sliding_attention=dict(rope_type="default", rope_theta=100.0)),
+        tie_word_embeddings=False, **COMMON),
+    "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
+        rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }
 
 
 def parts(family, name):
     """Shift and scale of a tensor; some scale by 1 + the weight of a norm."""
-    if "norm" in name:
+    if "norm" in name and name.endswith("weight"):
         return (0.0 if family.startswith("gemma") else 1.0), 0.5
     return 0.0, 1.0 if "embed" in name or name.endswith("bias") else 0.5
 

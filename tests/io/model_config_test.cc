@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "lazuli/error.h"
 #include "models/registry.h"
 #include "support/notices.h"
@@ -51,8 +53,8 @@ TEST(ModelConfig, ReadsTheShippedModel) {
   EXPECT_EQ(c.hidden_size, 384);
   EXPECT_EQ(c.num_key_value_heads, 2);
   EXPECT_EQ(c.head_dim, 64);
-  EXPECT_EQ(c.rope_theta, 10000.0);
-  EXPECT_EQ(c.rope_scaling.kind, RopeScaling::Kind::none);
+  EXPECT_EQ(c.rope.theta, 10000.0);
+  EXPECT_EQ(c.rope.scaling.kind, RopeScaling::Kind::none);
   EXPECT_TRUE(c.tie_word_embeddings);
   EXPECT_EQ(c.eos_token_ids, std::vector<int64_t>{0});
   EXPECT_EQ(c.dtype, DType::bf16);
@@ -90,7 +92,7 @@ TEST(ModelConfig, AMissingKeyIsWhatTheArchitecturesClassTakes) {
   EXPECT_EQ(c.vocab_size, 50);
   EXPECT_EQ(c.max_position_embeddings, 32);
   EXPECT_EQ(c.rms_norm_eps, 1e-6);
-  EXPECT_EQ(c.rope_theta, 10000.0);
+  EXPECT_EQ(c.rope.theta, 10000.0);
   EXPECT_EQ(c.hidden_act, "relu");
   // null is not missing: as many as attention heads.
   EXPECT_EQ(ModelConfig::parse(R"({"model_type": "any", "num_key_value_heads": null})", "config.json", rules).num_key_value_heads, 4);
@@ -123,50 +125,84 @@ TEST(ModelConfig, ReadsRotaryParametersInBothSpellings) {
       R"("factor":32.0,"high_freq_factor":4.0,"low_freq_factor":1.0,"original_max_position_embeddings":8192,"rope_type":"llama3")";
   for (const ModelConfig& c : {with("\"rope_theta\":500000.0,\"rope_scaling\":{" + llama3 + "}"),
                                with("\"rope_theta\":1.0,\"rope_parameters\":{\"rope_theta\":500000.0," + llama3 + "}")}) {
-    EXPECT_EQ(c.rope_theta, 500000.0);
-    EXPECT_EQ(c.rope_scaling.kind, RopeScaling::Kind::llama3);
-    EXPECT_EQ(c.rope_scaling.factor, 32.0);
-    EXPECT_EQ(c.rope_scaling.original_max_position_embeddings, 8192);
+    EXPECT_EQ(c.rope.theta, 500000.0);
+    EXPECT_EQ(c.rope.scaling.kind, RopeScaling::Kind::llama3);
+    EXPECT_EQ(c.rope.scaling.factor, 32.0);
+    EXPECT_EQ(c.rope.scaling.original_max_position_embeddings, 8192);
   }
   const ModelConfig linear = with(R"("rope_scaling":{"type":"linear","factor":2})");
-  EXPECT_EQ(linear.rope_scaling.kind, RopeScaling::Kind::linear);
-  EXPECT_EQ(linear.rope_scaling.factor, 2.0);
+  EXPECT_EQ(linear.rope.scaling.kind, RopeScaling::Kind::linear);
+  EXPECT_EQ(linear.rope.scaling.factor, 2.0);
 }
 
 TEST(ModelConfig, RopeScalingComesBeforeRopeParametersUnlessItIsEmpty) {
   const std::string parameters = R"("rope_parameters":{"rope_type":"default","rope_theta":500.0})";
   const ModelConfig both = with(parameters + R"(,"rope_scaling":{"type":"linear","factor":2.0})");
-  EXPECT_EQ(both.rope_scaling.kind, RopeScaling::Kind::linear);
-  EXPECT_EQ(both.rope_theta, 10000.0);  // of the object that is not read
+  EXPECT_EQ(both.rope.scaling.kind, RopeScaling::Kind::linear);
+  EXPECT_EQ(both.rope.theta, 10000.0);  // of the object that is not read
   for (const char* empty : {"null", "{}"}) {
     const ModelConfig c = with(parameters + ",\"rope_scaling\":" + empty);
-    EXPECT_EQ(c.rope_scaling.kind, RopeScaling::Kind::none) << empty;
-    EXPECT_EQ(c.rope_theta, 500.0) << empty;
+    EXPECT_EQ(c.rope.scaling.kind, RopeScaling::Kind::none) << empty;
+    EXPECT_EQ(c.rope.theta, 500.0) << empty;
   }
 }
 
 TEST(ModelConfig, TheInnerRopeThetaAndTypeComeFirst) {
-  EXPECT_EQ(with(R"("rope_theta":7.0,"rope_parameters":{"rope_theta":500.0})").rope_theta, 500.0);
-  EXPECT_EQ(with(R"("rope_theta":7.0,"rope_parameters":{"rope_type":"default"})").rope_theta, 7.0);
-  EXPECT_EQ(with(R"("rope_theta":null,"rope_parameters":{"rope_theta":500.0})").rope_theta, 500.0);
-  EXPECT_EQ(with(R"("rope_scaling":{"rope_type":"default","type":"linear","factor":2})").rope_scaling.kind, RopeScaling::Kind::none);
+  EXPECT_EQ(with(R"("rope_theta":7.0,"rope_parameters":{"rope_theta":500.0})").rope.theta, 500.0);
+  EXPECT_EQ(with(R"("rope_theta":7.0,"rope_parameters":{"rope_type":"default"})").rope.theta, 7.0);
+  EXPECT_EQ(with(R"("rope_theta":null,"rope_parameters":{"rope_theta":500.0})").rope.theta, 500.0);
+  EXPECT_EQ(with(R"("rope_scaling":{"rope_type":"default","type":"linear","factor":2})").rope.scaling.kind, RopeScaling::Kind::none);
   EXPECT_THAT(format_error([] { with(R"("rope_scaling":{"rope_type":null,"type":"linear","factor":2})"); }), HasSubstr("rope_type"));
 }
 
 TEST(ModelConfig, DynamicScalingIsNoneWithinTheContext) {
-  EXPECT_EQ(with(R"("rope_scaling":{"type":"dynamic","factor":2.0})").rope_scaling.kind, RopeScaling::Kind::none);
+  EXPECT_EQ(with(R"("rope_scaling":{"type":"dynamic","factor":2.0})").rope.scaling.kind, RopeScaling::Kind::none);
 }
 
 TEST(ModelConfig, TheOriginalContextOfLlama3IsTheOutermost) {
   const std::string llama3 = R"("rope_scaling":{"factor":8.0,"high_freq_factor":4.0,"low_freq_factor":1.0,"rope_type":"llama3")";
-  EXPECT_EQ(with(llama3 + "}").rope_scaling.original_max_position_embeddings, 128);
+  EXPECT_EQ(with(llama3 + "}").rope.scaling.original_max_position_embeddings, 128);
   const std::string inner = llama3 + R"(,"original_max_position_embeddings":64})";
-  EXPECT_EQ(with(inner).rope_scaling.original_max_position_embeddings, 64);
-  EXPECT_EQ(with(inner + R"(,"original_max_position_embeddings":32)").rope_scaling.original_max_position_embeddings, 32);
+  EXPECT_EQ(with(inner).rope.scaling.original_max_position_embeddings, 64);
+  EXPECT_EQ(with(inner + R"(,"original_max_position_embeddings":32)").rope.scaling.original_max_position_embeddings, 32);
+}
+
+TEST(ModelConfig, YarnsFactorOfScoresFollowsFromItsOtherKeys) {
+  const auto scaling = [](const std::string& more) {
+    return with(R"("rope_scaling":{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":32)" + more + "}").rope.scaling;
+  };
+  EXPECT_EQ(scaling("").kind, RopeScaling::Kind::yarn);
+  EXPECT_EQ(scaling("").original_max_position_embeddings, 32);
+  EXPECT_DOUBLE_EQ(scaling("").attention_factor, 1.138629436111989);
+  EXPECT_DOUBLE_EQ(scaling(R"(,"attention_factor":1.5,"mscale":0.7,"mscale_all_dim":1.3)").attention_factor, 1.5);
+  EXPECT_DOUBLE_EQ(scaling(R"(,"mscale":1.0,"mscale_all_dim":0)").attention_factor, 1.138629436111989);
+  EXPECT_DOUBLE_EQ(scaling(R"(,"mscale":1.0,"mscale_all_dim":1.0)").attention_factor, 1);
+  EXPECT_EQ(scaling(R"(,"beta_fast":null,"beta_slow":0)").beta_fast, 32);
+  EXPECT_EQ(scaling(R"(,"beta_fast":20,"beta_slow":2)").beta_slow, 2);
+  EXPECT_FALSE(scaling(R"(,"truncate":false)").truncate);
+  // null is as many times as the context is longer than the original one.
+  EXPECT_EQ(with(R"("rope_scaling":{"type":"yarn","factor":null,"original_max_position_embeddings":64})").rope.scaling.factor, 2);
+  EXPECT_THAT(format_error([] { with(R"("rope_scaling":{"type":"yarn"})"); }), HasSubstr("'factor' expected"));
+}
+
+TEST(ModelConfig, LongropeNeedsAFactorForEachPair) {
+  const auto longrope = [](const std::string& more) {
+    return R"("rope_scaling":{"type":"longrope","original_max_position_embeddings":64,"short_factor":[1,1,1,1.5],"long_factor":)" + more +
+           "}";
+  };
+  const RopeScaling s = with(longrope("[1,2,3,4.5]")).rope.scaling;
+  EXPECT_EQ(s.kind, RopeScaling::Kind::longrope);
+  EXPECT_THAT(s.long_factors, ElementsAre(1, 2, 3, 4.5));
+  EXPECT_EQ(s.factor, 2);
+  EXPECT_DOUBLE_EQ(s.attention_factor, std::sqrt(1 + std::log(2.0) / std::log(64.0)));
+  EXPECT_EQ(with(longrope(R"([1,2,3,4],"factor":1.0)")).rope.scaling.attention_factor, 1);
+  EXPECT_EQ(with(longrope(R"([1,2,3,4],"attention_factor":1.25)")).rope.scaling.attention_factor, 1.25);
+  EXPECT_THAT(format_error([&] { with(longrope("[1,2,3]")); }), HasSubstr("$.rope_scaling.long_factor: 4 numbers expected"));
+  EXPECT_THAT(format_error([&] { with(longrope("[1,2,3,0]")); }), HasSubstr("$.rope_scaling.long_factor[3]"));
 }
 
 TEST(ModelConfig, APartOfTheHeadCountsOnlyWhereFrequenciesAreStretched) {
-  EXPECT_EQ(with("\"partial_rotary_factor\":0.5").rope_scaling.kind, RopeScaling::Kind::none);
+  EXPECT_EQ(with("\"partial_rotary_factor\":0.5").rope.scaling.kind, RopeScaling::Kind::none);
   EXPECT_THAT(format_error([] { with(R"("partial_rotary_factor":0.5,"rope_scaling":{"type":"linear","factor":2})"); }),
               HasSubstr("$.partial_rotary_factor"));
 }
@@ -211,8 +247,8 @@ TEST(ModelConfig, RefusalsNameTheFileAndTheKey) {
   EXPECT_EQ(format_error([] { replaced("\"vocab_size\":100", "\"vocab\":1"); }), "config.json: $: key 'vocab_size' expected");
   EXPECT_EQ(format_error([] { with("\"num_key_value_heads\":3"); }),
             "config.json: $.num_key_value_heads: a divisor of num_attention_heads = 8 expected, got 3");
-  EXPECT_EQ(format_error([] { with("\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2}"); }),
-            "config.json: $.rope_scaling.rope_type: rope_type default, linear, llama3 or dynamic expected, got 'yarn'");
+  EXPECT_EQ(format_error([] { with("\"rope_scaling\":{\"rope_type\":\"su\",\"factor\":2}"); }),
+            "config.json: $.rope_scaling.rope_type: rope_type default, linear, llama3, dynamic, yarn or longrope expected, got 'su'");
 }
 
 TEST(ModelConfig, RefusesValuesOutOfRange) {

@@ -65,7 +65,7 @@ TEST(ConfigLimits, NumbersReachTheirLimits) {
   for (const char* eps : {"0", "1", "1e-12"}) EXPECT_EQ(with(std::string("\"rms_norm_eps\": ") + eps).rms_norm_eps, std::stod(eps));
   for (const char* eps : {"-1e-12", "1.0001"})
     EXPECT_THAT(error(std::string("\"rms_norm_eps\": ") + eps), HasSubstr("a number from 0 to 1 "));
-  for (const char* theta : {"1", "1e12"}) EXPECT_EQ(with(std::string("\"rope_theta\": ") + theta).rope_theta, std::stod(theta));
+  for (const char* theta : {"1", "1e12"}) EXPECT_EQ(with(std::string("\"rope_theta\": ") + theta).rope.theta, std::stod(theta));
   for (const char* theta : {"0.999", "1.001e12"}) {
     EXPECT_THAT(error(std::string("\"rope_theta\": ") + theta), HasSubstr("$.rope_theta: a number from 1 to 1000000000000 expected"));
   }
@@ -78,19 +78,19 @@ TEST(ConfigLimits, NumbersReachTheirLimits) {
 
 TEST(ConfigLimits, FactorsOfRotaryEmbeddingsReachTheirLimits) {
   const auto linear = [](const std::string& factor) { return R"("rope_scaling": {"rope_type": "linear", "factor": )" + factor + "}"; };
-  for (const char* factor : {"1e-6", "1e6"}) EXPECT_EQ(with(linear(factor)).rope_scaling.factor, std::stod(factor));
+  for (const char* factor : {"1e-6", "1e6"}) EXPECT_EQ(with(linear(factor)).rope.scaling.factor, std::stod(factor));
   for (const char* factor : {"9e-7", "1.1e6", "-2"}) EXPECT_THAT(error(linear(factor)), HasSubstr("$.rope_scaling.factor: a number from "));
   const auto llama3 = [](const std::string& low, const std::string& high, const std::string& original) {
     return R"("rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": )" + low + R"(, "high_freq_factor": )" + high +
            R"(, "original_max_position_embeddings": )" + original + "}";
   };
   for (const char* original : {"1", "2147483647"}) {
-    EXPECT_EQ(with(llama3("1", "4", original)).rope_scaling.original_max_position_embeddings, std::stoll(original));
+    EXPECT_EQ(with(llama3("1", "4", original)).rope.scaling.original_max_position_embeddings, std::stoll(original));
   }
   for (const char* original : {"0", "2147483648"}) {
     EXPECT_THAT(error(llama3("1", "4", original)), HasSubstr("original_max_position_embeddings: a number from 1 to 2147483647"));
   }
-  EXPECT_EQ(with(llama3("1e-6", "1e6", "64")).rope_scaling.high_freq_factor, 1e6);
+  EXPECT_EQ(with(llama3("1e-6", "1e6", "64")).rope.scaling.high_freq_factor, 1e6);
   EXPECT_THAT(error(llama3("9e-7", "4", "64")), HasSubstr("$.rope_scaling.low_freq_factor: a number from "));
   EXPECT_THAT(error(llama3("1", "1.1e6", "64")), HasSubstr("$.rope_scaling.high_freq_factor: a number from "));
   EXPECT_THAT(error(llama3("4", "4", "64")), EndsWith("$.rope_scaling.high_freq_factor: more than low_freq_factor = 4 expected, got 4"));

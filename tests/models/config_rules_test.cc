@@ -75,6 +75,48 @@ TEST_F(ConfigOf, WindowsOfOtherFamiliesAreThoseOfTheirClasses) {
   EXPECT_NO_THROW(read("llama", R"("sliding_window": 128)"));  // as long as the context
 }
 
+TEST_F(ConfigOf, LayersWithAndWithoutPositionsAreThoseOfTheirClasses) {
+  const std::string slides = R"("use_sliding_window": true, "sliding_window": 9)";
+  EXPECT_THAT(read("smollm3", R"("sliding_window": 9)").windows, ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(read("smollm3", slides).windows, ElementsAre(0, 0, 0, 9));
+  EXPECT_THAT(read("smollm3", slides + R"(, "no_rope_layer_interval": 2)").windows, ElementsAre(0, 9, 0, 9));
+  EXPECT_THAT(read("smollm3", slides + R"(, "no_rope_layers": [0, 1, 1, 0])").windows, ElementsAre(9, 0, 0, 9));
+  EXPECT_THAT(error("smollm3", R"("no_rope_layers": [1, 1])"), HasSubstr("$.no_rope_layers: num_hidden_layers = 4 entries expected"));
+  EXPECT_THAT(error("llama", R"("no_rope_layer_interval": 4)"), HasSubstr("$.no_rope_layer_interval"));
+}
+
+TEST_F(ConfigOf, WhereAllLayersSlideNoneMayBeNamedThatDoesNot) {
+  for (const char* type : {"phi3", "starcoder2"}) {
+    EXPECT_THAT(read(type, "").windows, ElementsAre(0, 0, 0, 0));
+    EXPECT_THAT(read(type, R"("sliding_window": 9)").windows, ElementsAre(9, 9, 9, 9));
+    EXPECT_THAT(read(type, R"("sliding_window": 128)").windows, ElementsAre(0, 0, 0, 0));
+    EXPECT_THAT(error(type, R"("sliding_window": 9,
+      "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"])"),
+                HasSubstr("$.layer_types: the window of 9 in all layers expected"));
+  }
+}
+
+TEST_F(ConfigOf, Gemma3HasOneFullLayerInSix) {
+  EXPECT_THAT(read("gemma3_text", R"("sliding_window": 9)").windows, ElementsAre(9, 9, 9, 9));
+  EXPECT_THAT(read("gemma3_text", R"("sliding_window": 9, "sliding_window_pattern": 3)").windows, ElementsAre(9, 9, 0, 9));
+  EXPECT_THAT(error("gemma3_text", R"("use_bidirectional_attention": true)"), HasSubstr("$.use_bidirectional_attention"));
+  EXPECT_THAT(error("gemma3_text", R"("attn_logit_softcapping": 50.0)"), HasSubstr("$.attn_logit_softcapping"));
+}
+
+TEST_F(ConfigOf, Phi3TurnsAPartOfTheHeadAndTakesItsOriginalContextFromOutside) {
+  const std::string factors = R"("short_factor": [1, 1], "long_factor": [1, 2]})";
+  const auto rope = [&](const std::string& more) { return read("phi3", more).rope; };
+  EXPECT_EQ(rope("").size, 8);
+  EXPECT_EQ(rope(R"("partial_rotary_factor": 0.5)").size, 4);
+  EXPECT_EQ(rope(R"("rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.75})").size, 6);
+  EXPECT_THAT(error("phi3", R"("partial_rotary_factor": 0.4)"), HasSubstr("$.partial_rotary_factor: a part of an even size"));
+  for (const char* type : {"longrope", "su", "yarn"}) {
+    const std::string scaling = fmt::format(R"("partial_rotary_factor": 0.5, "rope_scaling": {{"type": "{}", )", type) + factors;
+    EXPECT_EQ(rope(scaling + R"(, "original_max_position_embeddings": 32)").scaling.factor, 4);
+    EXPECT_EQ(rope(scaling).scaling.original_max_position_embeddings, 4096);
+  }
+}
+
 TEST_F(ConfigOf, KeysThatOtherFamiliesHeedAreRefusedByName) {
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar", "embedding_multiplier",
                           "logits_scaling", "num_local_experts"}) {
@@ -83,6 +125,7 @@ TEST_F(ConfigOf, KeysThatOtherFamiliesHeedAreRefusedByName) {
   }
   EXPECT_THAT(error("qwen2", R"("attention_bias": true)"), HasSubstr("$.attention_bias"));
   EXPECT_NO_THROW(read("qwen3", R"("attention_bias": true)"));
+  EXPECT_THAT(error("olmo2", R"("mlp_bias": true)"), HasSubstr("$.mlp_bias"));
 }
 
 TEST_F(ConfigOf, OtherArchitecturesHaveNoWindows) {
@@ -101,6 +144,13 @@ TEST_F(ConfigOf, MissingKeysAreThoseOfTheArchitecturesClass) {
   };
   EXPECT_THAT(sizes("llama"), ElementsAre(32000, 4096, 11008, 32, 32, 32, 2048));
   EXPECT_THAT(sizes("qwen2"), ElementsAre(151936, 4096, 22016, 32, 32, 32, 32768));
+  EXPECT_THAT(sizes("olmo2"), ElementsAre(50304, 4096, 11008, 32, 32, 32, 2048));
+  EXPECT_THAT(sizes("granite"), ElementsAre(32000, 4096, 11008, 32, 32, 32, 2048));
+  EXPECT_THAT(sizes("smollm3"), ElementsAre(128256, 2048, 11008, 36, 16, 4, 32768));
+  EXPECT_THAT(sizes("starcoder2"), ElementsAre(49152, 3072, 12288, 30, 24, 2, 4096));
+  EXPECT_THAT(sizes("phi3"), ElementsAre(32064, 3072, 8192, 32, 32, 32, 4096));
+  EXPECT_THAT(sizes("gemma"), ElementsAre(256000, 3072, 24576, 28, 16, 16, 8192));
+  EXPECT_THAT(sizes("gemma3_text"), ElementsAre(262208, 2304, 9216, 26, 8, 4, 131072));
   EXPECT_THAT(sizes("bert"), ElementsAre(30522, 768, 3072, 12, 12, 12, 512));
   EXPECT_THAT(sizes("mpnet"), ElementsAre(30527, 768, 3072, 12, 12, 12, 512));
 }

@@ -1,14 +1,18 @@
 // Checks small models of each architecture against transformers and PEFT: logits, greedy tokens, and ten LoRA steps.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
+#include "lazuli/error.h"
 #include "lazuli/generate.h"
 #include "lazuli/model.h"
 #include "lazuli/train.h"
 #include "support/cuda_device.h"
 #include "support/family_model.h"
+#include "support/notices.h"
 #include "support/source_folder.h"
 
 namespace lazuli {
@@ -30,8 +34,8 @@ class Families : public testing::TestWithParam<FamilyCase> {
   }
   void TearDown() override { set_default_device({}); }
 
-  std::vector<float> logits(DType dtype) const {
-    const auto model = load_model(model_->folder(), dtype);
+  std::vector<float> logits(DType dtype, Quantization quantization = Quantization::none) const {
+    const auto model = load_model(model_->folder(), dtype, quantization);
     const std::vector<int32_t> prompt = model_->ids("prompt");
     ForwardContext context;
     context.ids =
@@ -59,6 +63,13 @@ TEST_P(Families, LogitsAreThoseOfTransformers) {
   EXPECT_LE(distance(logits(DType::f16)), 0.02);
 }
 
+TEST_P(Families, RoundedWeightsGiveLogitsNearby) {
+  const test::Notices notices;  // of rows that do not fit 4 bits
+  EXPECT_LE(distance(logits(DType::f32, Quantization::int8)), 0.1);
+  EXPECT_LE(distance(logits(DType::bf16, Quantization::int8)), 0.15);
+  EXPECT_LE(distance(logits(DType::f32, Quantization::int4)), 0.5);
+}
+
 TEST_P(Families, GreedyTokensAreThoseOfTransformers) {
   Generator generator(load_model(model_->folder()), Tokenizer::load(source_folder() + "/models/pycoder-16m"));
   const std::vector<int32_t> tokens = model_->ids("tokens");
@@ -83,9 +94,66 @@ TEST_P(Families, TenStepsOfLoRAAreThoseOfPeft) {
   }
 }
 
+std::vector<float> logits_of(const test::FamilyModel& model) {
+  const std::vector<int32_t> prompt = model.ids("prompt");
+  ForwardContext context;
+  context.ids = LazyTensor::from_tensor(Tensor::from_vector(prompt, {1, static_cast<int64_t>(prompt.size())}));
+  return load_model(model.folder())->forward(context).eval().to_vector<float>();
+}
+
+TEST(FamilyConfigs, OlderSpellingsSayTheSame) {
+  const struct {
+    const char* family;
+    std::vector<std::string> without;
+    const char* with;
+  } cases[] = {
+      {"gemma3",
+       {"rope_parameters", "layer_types"},
+       R"("rope_theta": 5000.0, "rope_local_base_freq": 100.0, "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+          "sliding_window_pattern": 2)"},
+      {"phi3",
+       {"rope_parameters"},
+       R"("partial_rotary_factor": 0.75, "rope_scaling": {"type": "su", "short_factor": [1, 1.1, 1.2, 1.3, 1.5, 2],
+          "long_factor": [1, 1.5, 2, 3, 5, 8]})"},
+      {"smollm3", {"rope_parameters", "layer_types", "no_rope_layers"}, R"("rope_theta": 2000000.0)"},
+      {"gemma", {"hidden_act", "rope_parameters"}, R"("hidden_act": "gelu")"},
+      {"llama_yarn",
+       {"rope_parameters"},
+       R"("rope_theta": 10000.0, "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 4,
+          "beta_slow": 0.5})"}};
+  for (const auto& c : cases) {
+    const test::FamilyModel model(c.family);
+    const std::vector<float> before = logits_of(model);
+    std::string config(model.expected().get("config").as_string());
+    for (const std::string& key : c.without) {
+      ASSERT_NE(config.find("\"" + key + "\""), std::string::npos) << c.family << " " << key;
+      config.insert(config.find("\"" + key + "\"") + 1, "once_");
+    }
+    config.insert(config.rfind('}'), std::string(", ") + c.with);
+    std::ofstream(model.folder() + "/config.json") << config;
+    EXPECT_EQ(logits_of(model), before) << c.family;
+  }
+}
+
+TEST(FamilyConfigs, Gemma3sRotaryKeysAreOfOneSpelling) {
+  const test::FamilyModel model("gemma3");
+  const std::string config(model.expected().get("config").as_string());
+  const auto error = [&](const std::string& from, const std::string& to) {
+    std::string changed = config;
+    changed.replace(changed.find(from), from.size(), to);
+    std::ofstream(model.folder() + "/config.json") << changed;
+    return test::message_of<FormatError>([&] { load_model(model.folder()); });
+  };
+  EXPECT_THAT(error("\"rope_parameters\"", R"("rope_scaling": {"rope_type": "linear", "factor": 2.0}, "rope_parameters")"),
+              testing::HasSubstr("$.rope_scaling: rope_parameters and rope_scaling cannot both be there"));
+  EXPECT_THAT(error("\"rope_parameters\": {", R"("rope_parameters": {"rope_type": "default", )"),
+              testing::HasSubstr("$.rope_parameters: an object of rotary parameters for each type of layers expected"));
+}
+
 std::vector<FamilyCase> family_cases() {
   std::vector<FamilyCase> cases;
-  for (const char* name : {"mistral", "qwen3", "gemma2"}) {
+  for (const char* name :
+       {"mistral", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "starcoder2", "phi3", "phi4", "gemma", "gemma3", "llama_yarn"}) {
     for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference}) cases.push_back({name, device});
   }
   return cases;

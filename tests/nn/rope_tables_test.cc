@@ -37,6 +37,56 @@ TEST(RopeTables, LinearFrequenciesMatchTransformers) {
   for (const auto& [k, value] : expected) EXPECT_FLOAT_EQ(f[k], value) << k;
 }
 
+RopeScaling yarn(double factor, int64_t original) {
+  RopeScaling s;
+  s.kind = RopeScaling::Kind::yarn;
+  s.factor = factor;
+  s.original_max_position_embeddings = original;
+  return s;
+}
+
+TEST(RopeTables, YarnFrequenciesMatchTransformers) {
+  const auto f = rope_frequencies(64, 1e6, yarn(4, 32768));
+  const std::pair<size_t, float> expected[] = {{0, 1.0F},
+                                               {1, 0.649381638F},
+                                               {10, 0.0133352149F},
+                                               {14, 0.00177853031F},
+                                               {18, 0.000175706868F},
+                                               {20, 4.44569851e-05F},
+                                               {24, 7.90569356e-06F},
+                                               {31, 3.84981632e-07F}};
+  for (const auto& [k, value] : expected) EXPECT_FLOAT_EQ(f[k], value) << k;
+}
+
+TEST(RopeTables, YarnsBordersNeedNotBeWholePairs) {
+  RopeScaling s = yarn(16, 4096);
+  s.truncate = false;
+  s.beta_fast = 20;
+  s.beta_slow = 2;
+  const auto f = rope_frequencies(64, 1e4, s);
+  const std::pair<size_t, float> expected[] = {{12, 0.0316227786F},  {14, 0.0138341822F},   {16, 0.00543578202F},
+                                               {18, 0.00173877738F}, {20, 0.000236627617F}, {31, 8.3345094e-06F}};
+  for (const auto& [k, value] : expected) EXPECT_FLOAT_EQ(f[k], value) << k;
+}
+
+TEST(RopeTables, LongropeHasFactorsForTextsWithinTheOriginalContextAndBeyond) {
+  RopeScaling s;
+  s.kind = RopeScaling::Kind::longrope;
+  s.short_factors = {1, 1.1};
+  s.long_factors = {1, 2};
+  s.original_max_position_embeddings = 300;
+  s.attention_factor = 1.25;
+  EXPECT_FLOAT_EQ(rope_frequencies(4, 1e4, s)[1], 0.01F / 1.1F);
+  EXPECT_FLOAT_EQ(rope_frequencies(4, 1e4, s, true)[1], 0.01F / 2);
+  const RopeTables tables(4, 1e4, s);
+  const auto sine = [&](int64_t positions) { return tables.rows(positions).sin.eval().data<float>()[3]; };  // of the second pair at 1
+  EXPECT_NEAR(sine(300), 1.25 * std::sin(0.01 / 1.1), 1e-7);
+  EXPECT_NEAR(sine(301), 1.25 * std::sin(0.01 / 2), 1e-7);
+  EXPECT_NEAR(sine(1), 1.25 * std::sin(0.01 / 1.1), 1e-7) << "a short text after a long one";
+  s.long_factors = {1, 2, 3};
+  EXPECT_THROW(rope_frequencies(4, 1e4, s, true), ValueError);
+}
+
 TEST(RopeTables, CosinesAndSinesOfFarPositionsMatchTransformers) {
   const RopeTables tables(64, 500000.0, llama3(32, 8192));
   const auto rows = tables.rows(5001);
