@@ -210,6 +210,17 @@ LazyTensor slice_update(LazyTensor&& x, const LazyTensor& update, std::span<cons
 LazyTensor slice_update(const LazyTensor& x, const LazyTensor& update, std::span<const int64_t> starts, std::span<const int64_t> steps = {},
                         const LazyTensor& offset = {}, int offset_axis = 0, Where where = Where::here());
 ///@}
+///@{
+/// Stores keys or values where scaled_dot_product_attention finds them by `blocks`. pool (blocks, heads, page, size) with x (batch, heads,
+/// tokens, size) written into it: token t of row b, at position p = offset[b] + t, becomes pool[blocks[b, p / page], :, p % page]. blocks
+/// (batch, pages) i32; offset: run-time integer, rank 0 or (batch). Tokens of a page of number -1 are left out. The rows' blocks that are
+/// written must be distinct, otherwise either token may stay. Has no gradient. Moving the pool in donates it, as for slice_update. The run
+/// throws ValueError for another number outside the pool and for a token before the first or behind the last page.
+LazyTensor page_update(LazyTensor&& pool, const LazyTensor& x, const LazyTensor& blocks, const LazyTensor& offset,
+                       Where where = Where::here());
+LazyTensor page_update(const LazyTensor& pool, const LazyTensor& x, const LazyTensor& blocks, const LazyTensor& offset,
+                       Where where = Where::here());
+///@}
 /// `size` elements of `axis` from a run-time offset on.
 LazyTensor slice_at(const LazyTensor& x, const LazyTensor& offset, int64_t size, int axis, Where where = Where::here());
 /// (...) -> (..., classes): 1 at the index, 0 elsewhere.
@@ -238,8 +249,13 @@ struct AttentionOptions {
   std::optional<ScalarArg> softcap = {};  ///< cap * tanh(score / cap) in place of a score, before the mask (Gemma Team 2024)
   LazyTensor sinks = {};                  ///< (heads): scores of keys without a value that every query sees (Xiao et al. 2023)
   LazyTensor first_key = {};              ///< run-time i32 (batch, nq): keys before it are not seen, as where texts lie one after the other
+  /// Run-time i32 (batch, pages): k and v are pools (blocks, kv_heads, page, size) that all rows share, nk = pages * page, and the key at
+  /// position p of row b is k[blocks[b, p / page], :, p % page] (paged attention, Kwon et al. 2023). The page is a multiple of 64. Pages
+  /// behind `length`, and before the first key that a query sees, are not looked up and may have any number.
+  LazyTensor blocks = {};
 };
-/// softmax(q k^T * scale) v with grouped heads: q (batch, heads, nq, size), k and v (batch, kv_heads, nk, size).
+/// softmax(q k^T * scale) v with grouped heads: q (batch, heads, nq, size), k and v (batch, kv_heads, nk, size). Has no gradient where keys
+/// lie in pages; the run then throws ValueError for a block that is looked up and not in the pool.
 LazyTensor scaled_dot_product_attention(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v, const ScalarArg& scale,
                                         const AttentionOptions& options = {}, Where where = Where::here());
 /// The same within each of the sequences that lie one after the other: q (tokens, heads, size), k and v (tokens, kv_heads, size); starts

@@ -1,7 +1,9 @@
 // Derivative rules of matrix products, LoRA, rotary embedding and attention.
 #include "autograd/definitions.h"
 #include "autograd/vjp_rules.h"
+#include "graph/attention_operands.h"
 #include "graph/attrs.h"
+#include "lazuli/error.h"
 #include "lazuli/op.h"
 
 namespace lazuli::autograd::vjp_rules {
@@ -105,6 +107,7 @@ void vjp_rope(VjpContext& c) {
 
 // A gradient that comes in through the log-sum-exp, and those of operands behind the values, need the definition.
 void vjp_sdpa(VjpContext& c) {
+  if (AttentionOperands(c.op, c.attrs).find(AttentionPart::blocks)) throw GraphError("[sdpa] there is no gradient through keys in pages");
   if (c.g(1).defined()) return vjp_through_definition(c, 0, c.inputs.size());
   if (c.need(0) || c.need(1) || c.need(2)) {
     std::vector<LazyTensor> operands{c.in(0), c.in(1), c.in(2), c.out(0), c.out(1), c.g()};

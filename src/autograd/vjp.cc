@@ -13,6 +13,9 @@ namespace autograd {
 // `none` marks an op without a derivative in the table; it is never called.
 void vjp_rules::vjp_none(VjpContext&) {}
 
+// A gradient that is zero for want of a rule would be a wrong one.
+void vjp_rules::vjp_refused(VjpContext& c) { throw GraphError(fmt::format("[{}] there is no gradient through it", name_of(c.op))); }
+
 VjpFn vjp_rule(Op op) {
   static constexpr VjpFn kRules[] = {
 #define LAZULI_OP(name, min_inputs, max_inputs, outputs, cls, traits, infer, rule, kernel) vjp_rules::vjp_##rule,

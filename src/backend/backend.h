@@ -54,8 +54,8 @@ struct PreparedOp {
   uint32_t needs_contiguous = 0;
   bool needs_all_contiguous = false;  ///< the same for every input, of which there may be more than 32
   /// Output j may take the memory of input in_place[j] when that input dies here and has the same size (element i is read before it is
-  /// written); -1 or absent: none. For slice_update and the scatters the planner copies the input first when it lives on, and always passes
-  /// in[0] == out[0].
+  /// written); -1 or absent: none. For slice_update, page_update and the scatters the planner copies the input first when it lives on, and
+  /// always passes in[0] == out[0].
   std::vector<int> in_place;
   bool takes_turns = false;  ///< the plan must not run beside another one
   double bytes = 0;          ///< memory read and written, for cost estimates and traces

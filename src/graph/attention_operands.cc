@@ -2,7 +2,6 @@
 #include "graph/attention_operands.h"
 
 #include "graph/attrs.h"
-
 #include "lazuli/op.h"
 
 namespace lazuli {
@@ -21,6 +20,8 @@ const char* name_of(AttentionPart part) {
       return "sinks";
     case AttentionPart::first_key:
       return "first_key";
+    case AttentionPart::blocks:
+      return "blocks";
   }
   return "";
 }

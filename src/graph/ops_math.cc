@@ -129,7 +129,8 @@ LazyTensor rope(const LazyTensor& x, const LazyTensor& cos, const LazyTensor& si
 LazyTensor scaled_dot_product_attention(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v, const ScalarArg& scale,
                                         const AttentionOptions& options, Where where) {
   const DType t = promote_float({&q, &k, &v});
-  const int64_t keys = k.rank() >= 2 ? k.dim(-2) : 0;
+  const bool paged = options.blocks.defined() && options.blocks.rank() == 2;
+  const int64_t keys = (k.rank() >= 2 ? k.dim(-2) : 0) * (paged ? options.blocks.dim(1) : 1);
   std::vector<LazyTensor> operands{to_dtype(q, t, where), to_dtype(k, t, where), to_dtype(v, t, where), factor(scale, t),
                                    ops::to_i32_by_row(options.length, keys, where)};
   std::vector<AttentionPart> parts;
@@ -142,6 +143,7 @@ LazyTensor scaled_dot_product_attention(const LazyTensor& q, const LazyTensor& k
   if (options.softcap) add(AttentionPart::softcap, factor(*options.softcap, t));
   if (options.sinks.defined()) add(AttentionPart::sinks, to_dtype(options.sinks, t == DType::f64 ? t : DType::f32, where));
   if (options.first_key.defined()) add(AttentionPart::first_key, to_dtype(options.first_key, DType::i32, where));
+  if (options.blocks.defined()) add(AttentionPart::blocks, to_dtype(options.blocks, DType::i32, where));
   Attrs attrs;
   set_attention(attrs, options.causal, options.window_left, options.window_right, parts);
   return record_all(Op::sdpa, operands, attrs, nullptr, {}, where)[0];

@@ -41,6 +41,12 @@ LazyTensor record_slice_update(const LazyTensor& x, const LazyTensor& update, st
   return record(Op::slice_update, {x, to_dtype(update, x.dtype(), where), at}, attrs, nullptr, where, donate);
 }
 
+LazyTensor record_page_update(const LazyTensor& pool, const LazyTensor& x, const LazyTensor& blocks, const LazyTensor& offset, Where where,
+                              uint32_t donate) {
+  return record(Op::page_update, {pool, to_dtype(x, pool.dtype(), where), to_dtype(blocks, DType::i32, where), offset}, {}, nullptr, where,
+                donate);
+}
+
 LazyTensor record_random(Op op, const Shape& shape, const LazyTensor& seed, DType dtype, Where where) {
   const TensorSpec target{dtype, shape};
   return record(op, {to_dtype(seed, DType::i64, where)}, {}, &target, where);
@@ -113,6 +119,15 @@ LazyTensor slice_update(LazyTensor&& x, const LazyTensor& update, std::span<cons
 LazyTensor slice_update(const LazyTensor& x, const LazyTensor& update, std::span<const int64_t> starts, std::span<const int64_t> steps,
                         const LazyTensor& offset, int offset_axis, Where where) {
   return record_slice_update(x, update, starts, steps, offset, offset_axis, where, 0);
+}
+
+LazyTensor page_update(LazyTensor&& pool, const LazyTensor& x, const LazyTensor& blocks, const LazyTensor& offset, Where where) {
+  LazyTensor out = record_page_update(pool, x, blocks, offset, where, 1);
+  pool = LazyTensor();
+  return out;
+}
+LazyTensor page_update(const LazyTensor& pool, const LazyTensor& x, const LazyTensor& blocks, const LazyTensor& offset, Where where) {
+  return record_page_update(pool, x, blocks, offset, where, 0);
 }
 
 LazyTensor slice_at(const LazyTensor& x, const LazyTensor& offset, int64_t size, int axis, Where where) {

@@ -1,9 +1,11 @@
 // Shape and dtype rules of attention and of the rotary embedding.
 #include <fmt/format.h>
 
+#include "base/checked.h"
 #include "graph/attention_operands.h"
 #include "graph/attrs.h"
 #include "graph/shape_rules_check.h"
+#include "lazuli/op.h"
 
 namespace lazuli::shape_rules {
 
@@ -39,6 +41,24 @@ struct AttentionShapes {
   Shape result, lse, scores;
 };
 
+/// Checks the block table, operand `at`, and what it makes of k and v. Returns the keys of a row.
+int64_t paged_keys(const Request& r, size_t at) {
+  const Shape &k = r.in(1).shape, &v = r.in(2).shape;
+  if (k[0] != v[0]) fail_shape(r, fmt::format("k {} and v {}: numbers of blocks differ", to_string(k), to_string(v)));
+  if (k[2] < 1 || k[2] % kPageUnit != 0) {
+    fail_shape(r, fmt::format("k {}: pages of a positive multiple of {} keys are expected, got {}", to_string(k), kPageUnit, k[2]));
+  }
+  need_rank(r, at, "blocks", 2);
+  need_i32(r, at, "blocks");
+  const Shape& blocks = r.in(at).shape;
+  if (blocks[0] != r.in(0).shape[0]) {
+    fail_shape(r, fmt::format("blocks: ({}, pages) is expected, got {}", r.in(0).shape[0], to_string(blocks)));
+  }
+  const auto keys = checked_mul(blocks[1], k[2]);
+  if (!keys) fail_shape(r, fmt::format("blocks {}: there are too many keys", to_string(blocks)));
+  return *keys;
+}
+
 /// Checks q, k, v, which are operands 0, 1, 2.
 AttentionShapes attention_shapes(const Request& r) {
   need_float(r, 0);
@@ -46,11 +66,25 @@ AttentionShapes attention_shapes(const Request& r) {
   need_ranks(r, {"q", "k", "v"}, 4);
   const Shape &q = r.in(0).shape, &k = r.in(1).shape, &v = r.in(2).shape;
   const std::string shapes = fmt::format("q {}, k {} and v {}", to_string(q), to_string(k), to_string(v));
-  if (q[0] != k[0] || q[0] != v[0]) fail_shape(r, shapes + ": batch sizes differ");
+  const AttentionOperands o(r.op, r.attrs);
+  const auto blocks = o.find(AttentionPart::blocks);
+  if (!blocks && (q[0] != k[0] || q[0] != v[0])) fail_shape(r, shapes + ": batch sizes differ");
   if (k[1] != v[1] || k[2] != v[2]) fail_shape(r, shapes + ": heads or lengths of k and v differ");
   if (q[3] != k[3]) fail_shape(r, shapes + ": sizes of q and k differ");
   if (k[1] == 0 || q[1] % k[1] != 0) fail_shape(r, shapes + ": heads of q are not a multiple of heads of k");
-  return {{q[0], q[1], q[2], v[3]}, {q[0], q[1], q[2]}, {q[0], q[1], q[2], k[2]}};
+  const int64_t keys = blocks ? paged_keys(r, *blocks) : k[2];
+  return {{q[0], q[1], q[2], v[3]}, {q[0], q[1], q[2]}, {q[0], q[1], q[2], keys}};
+}
+
+/// Which optional operands there are.
+void need_parts(const Request& r) {
+  const int64_t with = r.attrs[attr::sdpa::with];
+  if (with < 0 || with > 31) fail_value(r, fmt::format("optional operands {} are not known", with));
+  const AttentionOperands o(r.op, r.attrs);
+  if (r.op == Op::sdpa_backward && o.find(AttentionPart::blocks)) fail_value(r, "there is no gradient through keys in pages");
+  if (r.inputs.size() != o.count) {
+    fail_value(r, fmt::format("{} operands are expected by the attribute `with`, got {}", o.count, r.inputs.size()));
+  }
 }
 
 /// Windows, scale, length and the optional operands of attention whose scores have this shape.
@@ -58,14 +92,9 @@ void need_attention(const Request& r, const Shape& scores) {
   const AttentionOperands o(r.op, r.attrs);
   for (const AttrKey window : {attr::sdpa::window_left, attr::sdpa::window_right}) {
     if (r.attrs[window] < 0 || r.attrs[window] > AttentionOperands::kAll) {
-      fail_value(
-          r, fmt::format("a window of 0 to {} keys, or -1 for none, is expected, got {}", AttentionOperands::kAll - 1, r.attrs[window] - 1));
+      fail_value(r, fmt::format("a window of 0 to {} keys, or -1 for none, is expected, got {}", AttentionOperands::kAll - 1,
+                                r.attrs[window] - 1));
     }
-  }
-  const int64_t with = r.attrs[attr::sdpa::with];
-  if (with < 0 || with > 15) fail_value(r, fmt::format("optional operands {} are not known", with));
-  if (r.inputs.size() != o.count) {
-    fail_value(r, fmt::format("{} operands are expected by the attribute `with`, got {}", o.count, r.inputs.size()));
   }
   need_factor(r, o.scale, "scale");
   need_i32_by_row(r, o.length, "length", scores[0]);
@@ -113,12 +142,14 @@ Specs infer_rope(const Request& r) { return turned(r, 1); }
 Specs infer_rope_pair(const Request& r) { return turned(r, 2); }
 
 Specs infer_sdpa(const Request& r) {
+  need_parts(r);
   const AttentionShapes s = attention_shapes(r);
   need_attention(r, s.scores);
   return {{r.in(0).dtype, s.result}, {statistics_dtype(r), s.lse}};
 }
 
 Specs infer_sdpa_backward(const Request& r) {
+  need_parts(r);
   const AttentionShapes s = attention_shapes(r);
   need_same_dtype(r, 3);
   need_shape(r, 3, "result", s.result);

@@ -185,6 +185,23 @@ Specs infer_slice_update(const Request& r) {
   return {r.in(0)};
 }
 
+Specs infer_page_update(const Request& r) {
+  need_same_dtype(r, 1);
+  need_ranks(r, {"pool", "x"}, 4);
+  need_rank(r, 2, "blocks", 2);
+  const Shape &pool = r.in(0).shape, &x = r.in(1).shape, &blocks = r.in(2).shape;
+  if (x[1] != pool[1] || x[3] != pool[3]) {
+    fail_shape(r, fmt::format("x {}: (batch, {}, tokens, {}) is expected for a pool {}", to_string(x), pool[1], pool[3], to_string(pool)));
+  }
+  if (pool[2] < 1) fail_shape(r, fmt::format("pool {}: pages of at least one token are expected", to_string(pool)));
+  if (blocks[0] != x[0]) fail_shape(r, fmt::format("blocks: ({}, pages) is expected, got {}", x[0], to_string(blocks)));
+  if (r.in(2).dtype != DType::i32) fail_dtype(r, fmt::format("blocks: i32 is expected, got {}", name_of(r.in(2).dtype)));
+  if (!checked_mul(blocks[1], pool[2])) fail_shape(r, fmt::format("blocks {}: there are too many tokens", to_string(blocks)));
+  need_index(r, 3, "offset");
+  need_by_row(r, 3, "offset", x[0]);
+  return {r.in(0)};
+}
+
 Specs infer_slice_at(const Request& r) {
   need_target_dtype(r);
   need_offset(r, 1, "offset");

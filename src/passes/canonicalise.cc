@@ -17,14 +17,10 @@ struct TransposeFlag {
   AttrKey attr;
 };
 constexpr TransposeFlag kFlags[] = {
-    {Op::matmul, 0, attr::matmul::transpose_a},
-    {Op::matmul, 1, attr::matmul::transpose_b},
-    {Op::linear, 1, attr::linear::transpose_w},
-    {Op::lora_fused, 1, attr::lora_fused::transpose_a},
-    {Op::lora_fused, 2, attr::lora_fused::transpose_b},
-    {Op::lora_linear, 1, attr::lora_linear::transpose_w},
-    {Op::lora_linear, 2, attr::lora_linear::transpose_a},
-    {Op::lora_linear, 3, attr::lora_linear::transpose_b},
+    {Op::matmul, 0, attr::matmul::transpose_a},           {Op::matmul, 1, attr::matmul::transpose_b},
+    {Op::linear, 1, attr::linear::transpose_w},           {Op::lora_fused, 1, attr::lora_fused::transpose_a},
+    {Op::lora_fused, 2, attr::lora_fused::transpose_b},   {Op::lora_linear, 1, attr::lora_linear::transpose_w},
+    {Op::lora_linear, 2, attr::lora_linear::transpose_a}, {Op::lora_linear, 3, attr::lora_linear::transpose_b},
 };
 
 int axis_of(int64_t permutation, int k) { return static_cast<int>(permutation >> (4 * k) & 15); }

@@ -43,7 +43,7 @@ struct DraftStep {
   double cost_ns = 0;
   bool joins = false;                ///< short enough to run beside others
   bool removed = false;              ///< a copy that sharing memory made needless
-  bool updates_first_input = false;  ///< writes into the memory of input 0 (slice_update, scatters)
+  bool updates_first_input = false;  ///< writes into the memory of input 0 (slice_update, page_update, scatters)
 };
 
 class Planner {

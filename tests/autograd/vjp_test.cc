@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "autograd/definitions.h"
 #include "autograd/replay.h"
 #include "lazuli/error.h"
@@ -32,6 +34,24 @@ LazyTensor gradient(const LazyTensor& y, const LazyTensor& x) {
 TEST_F(Vjp, UsesOfOneValueAddUp) {
   const LazyTensor x = row({1, 2});
   EXPECT_THAT(values(gradient(x * x + x * 3.0, x)), ElementsAre(5, 7));
+}
+
+TEST_F(Vjp, AGradientThroughPagesIsRefusedByName) {
+  const LazyTensor q = numbers({1, 2, 1, 4}, 1), pool = numbers({2, 1, 64, 4}, 2), blocks = LazyTensor::from_slice<int32_t>({1}, {1, 1});
+  const LazyTensor token = numbers({1, 1, 1, 4}, 3);
+  const auto refuses = [](const std::function<void()>& f, const char* text) {
+    try {
+      f();
+      ADD_FAILURE() << "there is a gradient where none is expected";
+    } catch (const GraphError& e) {
+      EXPECT_STREQ(e.what(), text);
+    }
+  };
+  const LazyTensor seen = scaled_dot_product_attention(q, pool, pool, 0.5, {.blocks = blocks});
+  for (const LazyTensor& x : {q, pool}) refuses([&] { gradient(seen, x); }, "[sdpa] there is no gradient through keys in pages");
+  const LazyTensor stored = page_update(pool, token, blocks, LazyTensor::scalar_int(3));
+  for (const LazyTensor& x : {pool, token}) refuses([&] { gradient(stored, x); }, "[page_update] there is no gradient through it");
+  EXPECT_THAT(values(gradient(sum(token) * stop_gradient(sum(stored)), numbers({2}, 4))), ElementsAre(0, 0));
 }
 
 TEST_F(Vjp, AnInputThatIsNotReachedHasZeros) {

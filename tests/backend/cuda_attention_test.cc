@@ -20,6 +20,7 @@ struct Call {
   int64_t left = -1, right = 0;
   std::vector<AttentionPart> parts = {};
   DType dtype = DType::bf16;
+  int64_t page = 0, pool = 0;  ///< with the part `blocks`
 
   Attrs attrs() const {
     Attrs a;
@@ -33,12 +34,13 @@ struct Call {
       if (part == AttentionPart::softcap) all.push_back(row_major(DType::f32, {}));
       if (part == AttentionPart::sinks) all.push_back(row_major(DType::f32, {4}));
       if (part == AttentionPart::first_key) all.push_back(row_major(DType::i32, {3, queries}));
+      if (part == AttentionPart::blocks) all.push_back(row_major(DType::i32, {3, keys / page}));
     }
     return all;
   }
   OperandSpec q() const { return row_major(dtype, {3, 4, queries, size}); }
-  OperandSpec k() const { return row_major(dtype, {3, 2, keys, size}); }
-  OperandSpec v() const { return row_major(dtype, {3, 2, keys, value_size}); }
+  OperandSpec k() const { return row_major(dtype, page != 0 ? Shape{pool, 2, page, size} : Shape{3, 2, keys, size}); }
+  OperandSpec v() const { return row_major(dtype, page != 0 ? Shape{pool, 2, page, value_size} : Shape{3, 2, keys, value_size}); }
   OperandSpec result() const { return row_major(dtype, {3, 4, queries, value_size}); }
   OperandSpec lse() const { return row_major(DType::f32, {3, 4, queries}); }
   PreparedOp prepare(Op op) const {
@@ -99,6 +101,25 @@ TEST(CudaAttention, ATextServesWindowsOfAllWidthsAndAllNumbersOfKeys) {
         }
       }
       EXPECT_EQ(texts.size(), phases) << name_of(op) << " of " << queries << " queries";
+    }
+  }
+}
+
+TEST(CudaAttention, ATextServesPoolsOfAllSizes) {
+  for (const int64_t queries : {1, 100}) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      std::set<std::string> texts;
+      size_t phases = 0;
+      for (const int64_t pool : {16, 5000}) {
+        for (const int64_t keys : {1024, 4096}) {
+          const Call call{.queries = queries, .keys = keys, .parts = {AttentionPart::blocks}, .dtype = dtype, .page = 128, .pool = pool};
+          const PreparedOp prepared = call.prepare(Op::sdpa);
+          phases = prepared.phases.size();
+          for (const Launch* l : launches(prepared)) texts.insert(l->source);
+          EXPECT_LT(prepared.bytes, 1e8) << "bytes of what is read, not of the pool";
+        }
+      }
+      EXPECT_EQ(texts.size(), phases) << queries << " queries";
     }
   }
 }

@@ -91,6 +91,7 @@ const std::unordered_map<Op, MakeCases> kRows = {
     {Op::pad, pad_cases},
     {Op::slice_update, slice_update_cases},
     {Op::slice_at, slice_at_cases},
+    {Op::page_update, page_update_cases},
     {Op::one_hot, one_hot_cases},
     {Op::sort, sort_cases},
     {Op::topk, sort_cases},

@@ -62,6 +62,7 @@ Cases concat_cases(Op op);
 Cases pad_cases(Op op);
 Cases slice_update_cases(Op op);
 Cases slice_at_cases(Op op);
+Cases page_update_cases(Op op);
 Cases one_hot_cases(Op op);
 Cases sort_cases(Op op);
 Cases dequantize_cases(Op op);

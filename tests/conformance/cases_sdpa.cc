@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "conformance/cases.h"
+#include "conformance/pages.h"
 #include "graph/attention_operands.h"
 #include "lazuli/op.h"
 
@@ -20,6 +21,7 @@ struct Setup {
   bool by_row = false;            ///< the length of batch entry b is b less, but not less than 0
   double softcap = 0;
   bool sinks = false, first_keys = false;
+  int64_t page = 0;  ///< keys of a page; 0: they lie one after the other
 };
 
 const Setup kSetups[] = {
@@ -72,6 +74,32 @@ const Setup kSetups[] = {
     {"no keys", 1, 2, 2, 3, 0, 8, 8},
 };
 
+Setup paged(int64_t page, Setup s) {
+  s.page = page;
+  return s;
+}
+
+const Setup kPagedSetups[] = {
+    paged(64, {"one page", 1, 1, 1, 1, 64, 16, 16}),
+    paged(64, {"decoding in pages", 3, 4, 2, 1, 256, 64, 64, true, 200, Setup::none, -1, -1, true}),
+    paged(64, {"length at a border", 2, 4, 2, 1, 256, 32, 32, true, 128}),
+    paged(64, {"length 0 of pages", 2, 2, 2, 3, 64, 8, 8, false, 0}),
+    paged(128, {"prefill in pages", 2, 2, 1, 100, 384, 32, 32, true, 300, Setup::none, -1, -1, true}),
+    paged(64, {"everything in pages", 2, 4, 2, 70, 128, 16, 24, true, 100, Setup::boolean, 30, -1, true, 1.5, true, true}),
+    paged(64, {"added mask of pages", 2, 2, 2, 5, 64, 8, 8, false, 60, Setup::added}),
+    paged(64, {"window within a page", 2, 4, 2, 1, 320, 64, 64, true, 310, Setup::none, 9, -1, true}),
+    paged(192, {"window over borders", 2, 4, 2, 6, 576, 16, 16, true, 500, Setup::none, 150, -1, true}),
+    paged(64, {"window to both sides in pages", 2, 2, 2, 70, 192, 16, 16, false, 130, Setup::none, 5, 3}),
+    paged(64, {"texts in a row of pages", 2, 4, 2, 70, 128, 16, 16, true, 70, Setup::none, -1, -1, false, 0, false, true}),
+    paged(64, {"wide pages", 1, 2, 1, 70, 128, 256, 256, true, -1, Setup::none, -1, -1, false, 3}),
+    paged(64, {"keys wider than values in pages", 1, 2, 1, 70, 128, 192, 128, true}),
+    paged(64, {"very wide pages", 1, 2, 1, 5, 64, 512, 512, true}),
+    paged(64, {"odd size in pages", 2, 2, 1, 3, 128, 19, 21, true, 100}),
+    paged(64, {"no queries on pages", 1, 2, 2, 0, 64, 8, 8}),
+    paged(64, {"no rows of pages", 0, 2, 2, 3, 64, 8, 8}),
+    paged(64, {"no pages", 2, 2, 2, 3, 0, 8, 8}),
+};
+
 Tensor mask_of(const Setup& s, DType t) {
   const Shape scores{s.batch, s.heads, s.queries, s.keys};
   switch (s.mask) {
@@ -92,12 +120,15 @@ Tensor mask_of(const Setup& s, DType t) {
   return Tensor();
 }
 
+std::vector<int64_t> keys_of_rows(const Setup& s) {
+  std::vector<int64_t> keys;
+  for (int64_t b = 0; b < s.batch; ++b) keys.push_back(std::max<int64_t>((s.length < 0 ? s.keys : s.length) - (s.by_row ? b : 0), 0));
+  return keys;
+}
+
 Tensor lengths_of(const Setup& s) {
-  const int64_t most = s.length < 0 ? s.keys : s.length;
-  if (!s.by_row) return scalar(DType::i32, static_cast<double>(most));
-  std::vector<int32_t> lengths;
-  for (int64_t b = 0; b < s.batch; ++b) lengths.push_back(static_cast<int32_t>(std::max<int64_t>(most - b, 0)));
-  return Tensor::from_vector(lengths, {s.batch});
+  if (s.by_row) return vector<int64_t>(keys_of_rows(s)).to(DType::i32);
+  return scalar(DType::i32, static_cast<double>(s.length < 0 ? s.keys : s.length));
 }
 
 /// Texts of 1 to 29 tokens, other ones in each row; some queries are told of a key behind their own.
@@ -114,10 +145,12 @@ Tensor first_keys_of(const Setup& s) {
 }
 
 OpCall forward(const Setup& s, DType t, Layout layout = Layout::row_major) {
+  const int64_t pages = s.page == 0 ? 0 : s.keys / s.page;
+  const int64_t rows = s.page == 0 ? s.batch : pool_for(s.batch, pages), keys = s.page == 0 ? s.keys : s.page;
   OpCall call{Op::sdpa,
               {laid_out(random(t, {s.batch, s.heads, s.queries, s.size}, 1), layout),
-               laid_out(random(t, {s.batch, s.kv_heads, s.keys, s.size}, 2), layout),
-               laid_out(random(t, {s.batch, s.kv_heads, s.keys, s.value_size}, 3), layout),
+               laid_out(random(t, {rows, s.kv_heads, keys, s.size}, 2), layout),
+               laid_out(random(t, {rows, s.kv_heads, keys, s.value_size}, 3), layout),
                scalar(DType::f32, 0.3 * std::min(1.0, 64.0 / static_cast<double>(s.size))), lengths_of(s)}};
   std::vector<AttentionPart> parts;
   const auto add = [&](AttentionPart part, const Tensor& operand) {
@@ -128,6 +161,7 @@ OpCall forward(const Setup& s, DType t, Layout layout = Layout::row_major) {
   if (s.softcap != 0) add(AttentionPart::softcap, scalar(DType::f32, s.softcap));
   if (s.sinks) add(AttentionPart::sinks, random(t == DType::f64 ? t : DType::f32, {s.heads}, 12));
   if (s.first_keys) add(AttentionPart::first_key, first_keys_of(s));
+  if (s.page != 0) add(AttentionPart::blocks, block_table(keys_of_rows(s), pages, s.page));
   set_attention(call.attrs, s.causal, s.left, s.right, parts);
   return call;
 }
@@ -199,7 +233,18 @@ Cases sdpa_packed_cases(Op) {
   return cases;
 }
 
-Cases sdpa_cases(Op) { return cases_with(forward); }
+Cases sdpa_cases(Op) {
+  Cases cases = cases_with(forward);
+  for (DType t : kFloats) {
+    const std::string name = std::string(lazuli::name_of(t)) + " ";
+    for (const Setup& s : kPagedSetups) cases.push_back({name + s.label, forward(s, t), tolerance(t)});
+    for (Layout layout : kLayouts) {
+      const Setup s = paged(64, {"", 2, 4, 2, 5, 128, 16, 16, true, 100});
+      cases.push_back({name + "pages " + name_of(layout), forward(s, t, layout), tolerance(t)});
+    }
+  }
+  return cases;
+}
 Cases sdpa_backward_cases(Op) { return cases_with(backward); }
 
 }  // namespace lazuli::conformance

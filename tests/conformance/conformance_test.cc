@@ -1,8 +1,11 @@
 // Checks every op of the table on the cpu backend against the reference backend.
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "backend/cuda/runtime.h"
 #include "conformance/cases.h"
+#include "graph/attention_operands.h"
 #include "lazuli/error.h"
 #include "lazuli/op.h"
 
@@ -116,7 +119,11 @@ std::vector<OpCall> calls_out_of_range() {
   const auto number = [](int v) { return scalar(DType::i32, v); };
   const Tensor heads = x.reshape({1, 1, 3, 1}), rows = x.reshape({3, 1, 1}), factor = scalar(DType::f32, 1);
   const Tensor rows_of_one = vector<float>({1, 2}).reshape({2, 1}), rows_of_two = vector<float>({1, 2, 3, 4}).reshape({2, 2});
-  const Tensor no_angles = Tensor::zeros(DType::f32, {3, 0});
+  const Tensor no_angles = Tensor::zeros(DType::f32, {3, 0}), pool = Tensor::zeros(DType::f32, {1, 1, 64, 1}),
+               token = one.reshape({1, 1, 1, 1});
+  const auto block = [&at](int32_t v) { return at(v).reshape({1, 1}); };
+  Attrs paged;
+  set_attention(paged, false, -1, -1, std::array{AttentionPart::blocks});
   return {{Op::gather, {x, at(3)}, attrs(0)},
           {Op::gather, {x, at(-1)}, attrs(0)},
           {Op::take_along, {x, at(-1)}, attrs(0)},
@@ -140,6 +147,13 @@ std::vector<OpCall> calls_out_of_range() {
           {Op::rope_pair, {rows, rows, no_angles, no_angles, vector<int32_t>({3, 0, 0})}},
           {Op::sdpa, {heads, heads, heads, factor, number(4)}},
           {Op::sdpa, {heads, heads, heads, factor, number(-1)}},
+          {Op::sdpa, {token, pool, pool, factor, number(65), block(0)}, paged},
+          {Op::sdpa, {token, pool, pool, factor, number(1), block(1)}, paged},
+          {Op::sdpa, {token, pool, pool, factor, number(1), block(-1)}, paged},
+          {Op::page_update, {pool, token, block(0), number(64)}},
+          {Op::page_update, {pool, token, block(0), number(-1)}},
+          {Op::page_update, {pool, token, block(1), number(0)}},
+          {Op::page_update, {pool, token, block(-2), number(0)}},
           {Op::sdpa_packed, {rows, rows, rows, factor, vector<int32_t>({0, 4})}},
           {Op::sdpa_packed, {rows, rows, rows, factor, vector<int32_t>({1, 3})}},
           {Op::sdpa_packed, {rows, rows, rows, factor, vector<int32_t>({0, 2, 1})}}};

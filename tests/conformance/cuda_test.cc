@@ -123,8 +123,9 @@ PreparedOp prepare(const OpCall& call) {
 
 /// An update of no elements leaves the operand as it is, which the planner has copied.
 bool updates_nothing(const OpCall& call) {
-  const size_t update = call.op == Op::slice_update ? 1 : 2;
-  const bool updates = call.op == Op::slice_update || call.op == Op::scatter_add || call.op == Op::scatter_along_add;
+  const bool moves = call.op == Op::slice_update || call.op == Op::page_update;
+  const size_t update = moves ? 1 : 2;
+  const bool updates = moves || call.op == Op::scatter_add || call.op == Op::scatter_along_add;
   return updates && call.inputs[update].numel() == 0;
 }
 

@@ -81,7 +81,9 @@ PreparedOp prepare(const Backend& backend, const OpCall& call, std::vector<Tenso
   return prepared;
 }
 
-bool updates_first_input(Op op) { return op == Op::slice_update || op == Op::scatter_add || op == Op::scatter_along_add; }
+bool updates_first_input(Op op) {
+  return op == Op::slice_update || op == Op::scatter_add || op == Op::scatter_along_add || op == Op::page_update;
+}
 
 /// The operand whose memory result j takes, or -1.
 int shared_input(const OpCall& call, const PreparedOp& prepared, const std::vector<Tensor>& inputs, const OperandSpec& output, size_t j,

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "conformance/pages.h"
 #include "graph/attention_operands.h"
 #include "lazuli/error.h"
 #include "lazuli/op.h"
@@ -121,12 +122,14 @@ double half_spread(DType t) { return t == DType::bf16 ? 0x1p17 : t == DType::f16
 
 Case attention_case(Draw& d, bool gradient) {
   const DType t = d.dtype();
-  const int64_t group = 1 + d.below(3), heads = 1 + d.below(2), q = d.size(gradient ? 150 : 280), k = std::max<int64_t>(d.size(600), 1);
+  const int64_t group = 1 + d.below(3), heads = 1 + d.below(2), q = d.size(gradient ? 150 : 280), some = std::max<int64_t>(d.size(600), 1);
+  const int64_t page = !gradient && d.one_in(4) ? kPageUnit * (1 + d.below(4)) : 0, pages = page == 0 ? 0 : (some + page - 1) / page;
+  const int64_t k = page == 0 ? some : pages * page, pool = page == 0 ? 1 : pool_for(1, pages), rows = page == 0 ? k : page;
   const int64_t size = d.one_in(2) ? 8 * (1 + d.below(9)) : d.size(80), value_size = d.one_in(3) ? d.size(80) : size;
   const int64_t length = d.one_in(3) ? d.below(k + 1) : k;
   OpCall call{Op::sdpa,
-              {d.numbers(t, {1, heads * group, q, size}), d.numbers(t, {1, heads, k, size}), d.numbers(t, {1, heads, k, value_size}),
-               scalar(DType::f32, 0.6), scalar(DType::i32, static_cast<double>(length))},
+              {d.numbers(t, {1, heads * group, q, size}), d.numbers(t, {pool, heads, rows, size}),
+               d.numbers(t, {pool, heads, rows, value_size}), scalar(DType::f32, 0.6), scalar(DType::i32, static_cast<double>(length))},
               attrs(d.one_in(2), d.one_in(3) ? 1 + d.below(k) : 0, d.one_in(4) ? 1 + d.below(k) : 0)};
   std::vector<AttentionPart> parts;
   const auto add = [&](AttentionPart part, const Tensor& operand) {
@@ -136,7 +139,9 @@ Case attention_case(Draw& d, bool gradient) {
   if (d.one_in(3)) add(AttentionPart::mask, random(DType::boolean, d.one_in(2) ? Shape{q, k} : Shape{1, k}, d.seed()));
   if (d.one_in(4)) add(AttentionPart::softcap, scalar(DType::f32, 1.5));
   if (d.one_in(4)) add(AttentionPart::sinks, random(DType::f32, {heads * group}, d.seed()));
-  const std::string what = "attention " + std::string(lazuli::name_of(t)) + " " + to_string(Shape{heads, group, q, k, size, value_size});
+  if (page != 0) add(AttentionPart::blocks, block_table({length}, pages, page));
+  const std::string what = (page == 0 ? "attention " : "attention on pages ") + std::string(lazuli::name_of(t)) + " " +
+                           to_string(Shape{heads, group, q, k, size, value_size});
   if (!gradient) return {what, std::move(call), {8, half_spread(t), 1}};
   const auto results = run(reference_backend(), call);
   OpCall back{Op::sdpa_backward,

@@ -218,6 +218,10 @@ void Rows::moves(int64_t n) const {
   add(what, {Op::slice_update, {numbers({n + 7}, 5), x, scalar(DType::i32, 3)}, attrs(0, 0, 0, {1, 1})}, kExact);
   const Tensor by_row = numbers({2, n + 7}, 7), two = numbers({2, n}, 8);
   add(what + " by row", {Op::slice_update, {by_row, two, vector<int32_t>({6, 0})}, attrs(1, 0, 0, {0, 1, 1, 1})}, kExact);
+  add(what + " in pages",
+      {Op::page_update,
+       {numbers({3, 1, n, 1}, 5), numbers({1, 1, n, 1}, 1), vector<int32_t>({2, 0}).reshape({1, 2}), scalar(DType::i32, 7)}},
+      kExact);
   add(what + " in steps", {Op::slice_update, {numbers({2 * n + 1}, 5), x, none}, attrs(0, 0, 0, {1, 2})}, kExact);
   add(what, {Op::slice_at, {numbers({n + 7}, 6), scalar(DType::i32, 4)}, attrs(0), TensorSpec{t_, {n}}}, kExact);
 }

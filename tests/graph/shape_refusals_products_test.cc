@@ -237,17 +237,36 @@ TEST(ShapeRefusals, Attention) {
     refuses(with(AttentionPart::first_key, i64({2, 3})), "first_key: i32 is expected, got i64");
     refuses(c.more(boolean({3, 5})), "operands are expected by the attribute `with`, got");
     refuses(c.i(3, 2), "operands are expected by the attribute `with`, got");
-    refuses(c.i(3, 16), "optional operands 16 are not known");
+    refuses(c.i(3, 32), "optional operands 32 are not known");
     refuses(c.i(1, -1), "a window of 0 to 1073741823 keys, or -1 for none, is expected, got -2");
     refuses(c.i(2, int64_t{1} << 40), "a window of 0 to 1073741823 keys");
     gives(c.i(1, 1).i(2, 3), c.run());
   }
+  refuses(backward.i(3, 16).more(i32({2, 3})), "[sdpa_backward] there is no gradient through keys in pages");
   refuses(backward.in(3, f32({2, 4, 3, 6})), "[sdpa_backward] operand 3 is f32 where f16");
   refuses(backward.in(3, f16({2, 4, 3, 8})), "[sdpa_backward] result: shape (2, 4, 3, 6) is expected");
   refuses(backward.in(4, f32({2, 4})), "[sdpa_backward] lse: shape (2, 4, 3) is expected, got (2, 4)");
   refuses(backward.in(4, f16({2, 4, 3})), "[sdpa_backward] lse: f32 is expected, got f16");
   refuses(backward.in(5, f32({2, 4, 3, 6})), "[sdpa_backward] operand 5 is f32 where f16");
   refuses(backward.in(5, f16({2, 4, 3, 8})), "[sdpa_backward] g: shape (2, 4, 3, 6) is expected");
+}
+
+TEST(ShapeRefusals, AttentionOnPages) {
+  const TensorSpec q = f16({2, 4, 3, 8}), k = f16({7, 2, 128, 8}), v = f16({7, 2, 128, 6});
+  const Call c = Call(Op::sdpa, {q, k, v, f32({}), i32({2}), i32({2, 5})}).i(3, 16);
+  gives(c, {f16({2, 4, 3, 6}), f32({2, 4, 3})});
+  gives(c.in(5, boolean({3, 640})).i(3, 17).more(i32({2, 5})), c.run());
+  refuses(c.in(5, boolean({3, 128})).i(3, 17).more(i32({2, 5})),
+          "mask (3, 128) does not broadcast to (batch, heads, nq, nk) = (2, 4, 3, 640)");
+  refuses(c.in(5, i32({3, 5})), "[sdpa] blocks: (2, pages) is expected, got (3, 5)");
+  refuses(c.in(5, i32({10})), "[sdpa] blocks: 2 dimensions are expected, got shape (10)");
+  refuses(c.in(5, i64({2, 5})), "[sdpa] blocks: i32 is expected, got i64");
+  refuses(c.in(5, i32({2, int64_t{1} << 60})), "there are too many keys");
+  refuses(c.in(2, f16({6, 2, 128, 6})), "numbers of blocks differ");
+  refuses(c.in(2, f16({7, 2, 64, 6})), "heads or lengths of k and v differ");
+  for (const int64_t page : {0, 1, 96}) {
+    refuses(c.in(1, f16({7, 2, page, 8})).in(2, f16({7, 2, page, 6})), "pages of a positive multiple of 64 keys are expected, got ");
+  }
 }
 
 TEST(ShapeRefusals, PackedAttention) {

@@ -44,7 +44,7 @@ TEST(OpTable, NamesFindTheirOps) {
 
 TEST(OpTable, OperandCountsAreChecked) {
   expect_error<GraphError>("[add] 2 operands are expected, got 1", Op::add, {f32({2})});
-  expect_error<GraphError>("[sdpa] 5 to 9 operands are expected", Op::sdpa, {f32({2})});
+  expect_error<GraphError>("[sdpa] 5 to 10 operands are expected", Op::sdpa, {f32({2})});
   expect_error<GraphError>("[concat] at least 1 operands are expected", Op::concat, {});
 }
 

@@ -77,7 +77,9 @@ class Forward {
   void run_block(const KernelArgs& args, const Block& block) const {
     Work w = start(args, block);
     const int64_t last = w.seen.end(w.first + w.queries - 1);
-    for (int64_t j = w.seen.begin(w.first, w.queries); j < last; j += keys_) run_keys(args, w, j, std::min(keys_, last - j));
+    int64_t begin = w.seen.begin(w.first, w.queries);
+    if (a_.blocks_at && begin < last) begin = begin / kPanel * kPanel;  // so that a panel of keys lies in one page
+    for (int64_t j = begin; j < last; j += keys_) run_keys(args, w, j, std::min(keys_, last - j));
     finish(args, w);
   }
 
@@ -173,24 +175,28 @@ class Forward {
     for (int64_t r = 0; r < w.rows; ++r) {
       for (int64_t p = 0; p < size; p += kChunk) std::copy_n(w.left + p * w.rows + r * kChunk, kChunk, rows + r * ldx + p);
     }
-    for (int64_t j = 0; j < keys; j += kChunk) {
-      const DotArgs dot{rows,
-                        ldx,
-                        a_.k.at(args.in[1], w.batch, w.kv_head, w.origin + first + j),
-                        a_.k.token,
-                        w.scores + j * w.rows,
-                        kChunk,
-                        size,
-                        w.rows,
-                        std::min(kChunk, keys - j),
-                        false};
-      a_.kernels.dot(dot);
+    for (int64_t j = 0, run = 0; j < keys; j += run) {
+      run = a_.run_of(first + j, keys - j);
+      const void* k = a_.key_at(args, 1, w.batch, w.kv_head, w.origin + first + j);
+      for (int64_t i = 0; i < run; i += kChunk) {
+        const DotArgs dot{rows,
+                          ldx,
+                          element_at(k, i * a_.k.token, size_of(a_.k.dtype)),
+                          a_.k.token,
+                          w.scores + (j + i) * w.rows,
+                          kChunk,
+                          size,
+                          w.rows,
+                          std::min(kChunk, run - i),
+                          false};
+        a_.kernels.dot(dot);
+      }
     }
   }
 
   void packed_scores(const KernelArgs& args, const Work& w, int64_t first, int64_t keys) const {
     for (int64_t j = 0; j < keys; j += kPanel) {
-      const MatrixRef k{a_.k.at(args.in[1], w.batch, w.kv_head, w.origin + first + j), 1, a_.k.token};
+      const MatrixRef k{a_.key_at(args, 1, w.batch, w.kv_head, w.origin + first + j), 1, a_.k.token};
       a_.kernels.pack_right(k, a_.q.size, std::min(kPanel, keys - j), w.right);
       for (int64_t i = 0; i < w.rows; i += w.height) {
         const int64_t h = std::min(w.height, w.rows - i);
@@ -223,9 +229,14 @@ class Forward {
 
   /// Adds weights times values of `keys` keys to rows [row, row + h).
   void add_values(const KernelArgs& args, const Work& w, int64_t row, int64_t h, int64_t first, int64_t keys, const float* weights) const {
-    TileArgs tile{
-        weights, a_.v.at(args.in[2], w.batch, w.kv_head, w.origin + first), a_.v.token, kChunk, w.result + row * ld(), ld(), kChunk, keys,
-        true};
+    for (int64_t j = 0, run = 0; j < keys; j += run) {
+      run = a_.run_of(first + j, keys - j);
+      const void* v = a_.key_at(args, 2, w.batch, w.kv_head, w.origin + first + j);
+      add_run({weights + j * h, v, a_.v.token, kChunk, w.result + row * ld(), ld(), kChunk, run, true}, h);
+    }
+  }
+
+  void add_run(TileArgs tile, int64_t h) const {
     const auto size = size_of(a_.v.dtype);
     for (int64_t left = a_.v.size; left > 0; left -= kPanel) {
       if (left >= kPanel) {
@@ -302,6 +313,7 @@ PreparedOp prepare_forward(const KernelRequest& request, const KernelRequest& se
   const size_t scratch = forward.scratch_bytes();
   PreparedOp op = make_op(request, name, std::move(forward), tasks);
   op.flops = flops;
+  op.bytes -= AttentionOperands(request.op, request.attrs).unread_bytes(request.inputs);
   op.thread_scratch_bytes = scratch;
   for (size_t i = 0; i < 3; ++i) {
     if (!has_contiguous_rows(seen.inputs[i])) op.needs_contiguous |= 1u << i;

@@ -88,22 +88,35 @@ struct Attention {
   /// Whether some query may not see some key. What it does not see must not reach its result, but a product with weight 0 makes NaN of NaN
   /// and infinity: where NaN comes out, the reference's loop decides.
   bool hides(int64_t length) const {
-    return told.left < AttentionOperands::kAll || told.right < AttentionOperands::kAll || first_key_at || length < k.tokens || mask.hides();
+    return told.left < AttentionOperands::kAll || told.right < AttentionOperands::kAll || first_key_at || length < keys || mask.hides();
   }
+  /// Where key or value `position` of a batch entry and head lies, of operand 1 or 2. Throws ValueError for a block outside the pool.
+  const void* key_at(const KernelArgs& args, size_t operand, int64_t batch, int64_t kv_head, int64_t position) const {
+    const HeadsView& x = operand == 1 ? k : v;
+    if (!blocks_at) return x.at(args.in[operand], batch, kv_head, position);
+    return x.at(args.in[operand], block(args, batch, position / k.tokens), kv_head, position % k.tokens);
+  }
+  /// How many of the `count` keys from `first` on are certain to lie one after the other.
+  int64_t run_of(int64_t first, int64_t count) const { return blocks_at ? std::min(count, k.tokens - first % k.tokens) : count; }
   /// Pairs of queries and keys of all heads that see each other, roughly.
   double pairs() const;
 
   Op op;
   AttentionOperands told;
-  HeadsView q, k, v;
+  HeadsView q, k, v;  ///< with pages, tokens of k and v are those of one
   int64_t batches;
+  int64_t keys;  ///< of a batch entry
   DType scale_dtype, length_dtype;
   bool length_by_row;
-  std::optional<size_t> cap_at, sinks_at, first_key_at;
+  std::optional<size_t> cap_at, sinks_at, first_key_at, blocks_at;
   DType cap_dtype = DType::f32, sinks_dtype = DType::f32;
   MaskView mask;
   GemmKernels kernels;  ///< of q, k and v
   GemmKernels f32_kernels;
+
+ private:
+  int64_t block(const KernelArgs& args, int64_t batch, int64_t page) const;
+  int64_t pool_ = 0;  ///< blocks of k and of v
 };
 
 /// Bits of the operands behind q, k and v that must be contiguous and are not.

@@ -25,7 +25,7 @@ struct Attention {
   explicit Attention(const KernelRequest& r)
       : request(r), operands(r.op, r.attrs), batches(r.inputs[0].shape[0]), heads(r.inputs[0].shape[1]), kv_heads(r.inputs[1].shape[1]) {
     queries = r.inputs[0].shape[2];
-    keys = r.inputs[1].shape[2];
+    keys = operands.keys(r.inputs);
     size = r.inputs[0].shape[3];
     value_size = r.inputs[2].shape[3];
     text.type("T", r.inputs[0].dtype).number("D", padded(size)).number("DV", padded(value_size));
@@ -93,7 +93,7 @@ struct Attention {
     l.grid = {blocks_for(blocks, 1, std::numeric_limits<int32_t>::max()), 1, 1};
     l.block = threads;
     l.sizes = sizes;
-    l.what_fails = "length";
+    l.what_fails = operands.find(AttentionPart::blocks) ? "length or block" : "length";
     return l;
   }
   static int64_t padded(int64_t size) { return std::max<int64_t>((size + 15) / 16 * 16, 16); }
@@ -112,6 +112,10 @@ struct Attention {
     if (const OperandSpec* cap = add_operand(AttentionPart::softcap, "CAPPED", "CAP_AT")) text.type("CAP", cap->dtype);
     if (const OperandSpec* sinks = add_operand(AttentionPart::sinks, "SINKS", "SINKS_AT")) text.type("SINK", sinks->dtype);
     add_operand(AttentionPart::first_key, "FIRST_KEY", "FIRST_KEY_AT");
+    // A page's size is in the text, since keys are divided by it.
+    const OperandSpec* blocks = add_operand(AttentionPart::blocks, "PAGED", "BLOCKS_AT");
+    text.number("PAGE", blocks != nullptr ? request.inputs[1].shape[2] : 1);
+    if (blocks != nullptr) add("N_POOL", request.inputs[1].shape[0]);
     const auto k = operands.find(AttentionPart::mask);
     text.number("MASKED", !k ? 0 : request.inputs[*k].dtype == DType::boolean ? 1 : 2);
     if (k) add_mask(*k);
@@ -155,11 +159,11 @@ bool divides_keys(const Attention& a) {
   return a.queries <= kFewQueries && a.heads * a.queries * a.keys > 0 && std::max(a.size, a.value_size) <= threshold::sdpa::kWidestDecode;
 }
 
-/// Operands without strides in the texts: length, sinks and first_key.
+/// Operands without strides in the texts: length, sinks, first_key and blocks.
 uint32_t strided_vectors(const KernelRequest& request) {
   const AttentionOperands operands(request.op, request.attrs);
   uint32_t which = 1u << operands.length;
-  for (const AttentionPart part : {AttentionPart::sinks, AttentionPart::first_key}) {
+  for (const AttentionPart part : {AttentionPart::sinks, AttentionPart::first_key, AttentionPart::blocks}) {
     if (const auto k = operands.find(part)) which |= 1u << *k;
   }
   return strided_operands(request, which);
@@ -182,6 +186,7 @@ PreparedOp prepare_decode(Attention a) {
                            a.launch("sdpa_combine", a.batches * a.heads * a.queries, threads)});
   op.scratch_bytes = static_cast<size_t>(tasks * stretches * rows * (a.value_size + 2)) * sizeof(float);
   op.flops = a.flops();
+  op.bytes -= a.operands.unread_bytes(a.request.inputs);
   return op;
 }
 
@@ -215,6 +220,7 @@ PreparedOp prepare_sdpa(const KernelRequest& request) {
       make_op(request, a.on_tensor_cores ? "sdpa_mma" : "sdpa",
               {a.on_tensor_cores ? a.launch_mma("sdpa_mma", a.tiles_of_queries(), bytes) : a.launch("sdpa", a.tiles_of_queries())});
   op.flops = a.flops();
+  op.bytes -= a.operands.unread_bytes(a.request.inputs);
   return op;
 }
 

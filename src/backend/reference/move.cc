@@ -64,6 +64,24 @@ void run_slice_update(const Call& call) {
   }
 }
 
+/// A task is a token of a row.
+void run_page_update(const Call& call) {
+  const In pool = call.in(0), x = call.in(1), blocks = call.in(2), offsets = call.in(3);
+  const int64_t heads = pool.dim(1), page = pool.dim(2), size = pool.dim(3), tokens = x.dim(2), pages = blocks.dim(1);
+  for (int64_t task = call.begin; task < call.end; ++task) {
+    const int64_t row = task / tokens, token = task % tokens, position = offsets.integer(offsets.rank() == 0 ? 0 : row) + token;
+    check_index(call, "position", position, pages * page);
+    const int64_t block = blocks.integer(row * pages + position / page);
+    if (block == -1) continue;
+    check_index(call, "block", block, pool.dim(0));
+    for (int64_t k = 0; k < heads * size; ++k) {
+      const int64_t head = k / size, i = k % size;
+      call.out().set(((block * heads + head) * page + position % page) * size + i,
+                     x.number(((row * heads + head) * tokens + token) * size + i));
+    }
+  }
+}
+
 void run_slice_at(const Call& call) {
   const In x = call.in(0);
   const Out out = call.out();
@@ -94,6 +112,12 @@ PreparedOp prepare_slice_at(const KernelRequest& request) { return prepare_loop<
 PreparedOp prepare_one_hot(const KernelRequest& request) { return prepare_loop<run_one_hot>(request, request.inputs[0].shape.numel()); }
 PreparedOp prepare_slice_update(const KernelRequest& request) {
   PreparedOp prepared = prepare_loop<run_slice_update>(request, 1);
+  prepared.in_place = {0};
+  return prepared;
+}
+PreparedOp prepare_page_update(const KernelRequest& request) {
+  const Shape& x = request.inputs[1].shape;
+  PreparedOp prepared = prepare_loop<run_page_update>(request, x[0] * x[2]);
   prepared.in_place = {0};
   return prepared;
 }

@@ -23,7 +23,8 @@ struct Attention {
         heads(q.dim(1)),
         kv_heads(k.dim(1)),
         queries(q.dim(2)),
-        keys(k.dim(2)),
+        keys(told.keys(c.state.inputs)),
+        page(k.dim(2)),
         size(q.dim(3)),
         value_size(v.dim(3)),
         factor(c.in(told.scale).real()),
@@ -32,6 +33,7 @@ struct Attention {
     if (const auto at = told.find(AttentionPart::softcap)) cap = c.in(*at).real();
     if (const auto at = told.find(AttentionPart::sinks)) sinks.emplace(c.in(*at));
     if (const auto at = told.find(AttentionPart::first_key)) first_key.emplace(c.in(*at));
+    if (const auto at = told.find(AttentionPart::blocks)) blocks.emplace(c.in(*at));
     for (int64_t b = 0; b < lengths.numel(); ++b) {
       const int64_t length = lengths.integer(b);
       if (length >= 0 && length <= keys) continue;
@@ -40,6 +42,13 @@ struct Attention {
   }
   /// The key and value head that a query head reads, counted over the batch.
   int64_t kv_head(int64_t head) const { return head / heads * kv_heads + head % heads / (heads / kv_heads); }
+  /// The row of k and v, counted over all their tokens, that holds key j of a query head. Throws ValueError for a block outside the pool.
+  int64_t row(int64_t head, int64_t j) const {
+    if (!blocks) return kv_head(head) * keys + j;
+    const int64_t block = blocks->integer(head / heads * blocks->dim(1) + j / page);
+    check_index(call, "block", block, k.dim(0));
+    return (block * kv_heads + kv_head(head) % kv_heads) * page + j % page;
+  }
 
   /// Whether a query of a query head (counted over the batch) sees key j; one that it does not see is not read.
   bool sees(int64_t head, int64_t t, int64_t j) const {
@@ -54,7 +63,8 @@ struct Attention {
   };
   Score capped(int64_t head, int64_t t, int64_t j) const {
     double dot = 0;
-    for (int64_t i = 0; i < size; ++i) dot += q.real((head * queries + t) * size + i) * k.real((kv_head(head) * keys + j) * size + i);
+    const int64_t key = row(head, j);
+    for (int64_t i = 0; i < size; ++i) dot += q.real((head * queries + t) * size + i) * k.real(key * size + i);
     if (!cap) return {dot * factor, 1};
     const double part = std::tanh(dot * factor / *cap);
     return {*cap * part, 1 - part * part};
@@ -68,11 +78,11 @@ struct Attention {
   const Call& call;
   AttentionOperands told;
   In q, k, v;
-  int64_t heads, kv_heads, queries, keys, size, value_size;
+  int64_t heads, kv_heads, queries, keys, page, size, value_size;
   double factor;
   In lengths;
   std::optional<double> cap;
-  std::optional<In> mask, sinks, first_key;
+  std::optional<In> mask, sinks, first_key, blocks;
 };
 
 /// A task is one query; its scratch holds the scores.
@@ -80,7 +90,7 @@ void run_sdpa(const Call& call) {
   const Attention a(call);
   auto* scores = static_cast<double*>(call.args.thread_scratch);
   for (int64_t task = call.begin; task < call.end; ++task) {
-    const int64_t head = task / a.queries, t = task % a.queries, values = a.kv_head(head) * a.keys;
+    const int64_t head = task / a.queries, t = task % a.queries;
     const double sink = a.sinks ? a.sinks->real(head % a.heads) : kHidden;
     double top = sink, sum = 0;
     for (int64_t j = 0; j < a.keys; ++j) {
@@ -96,7 +106,7 @@ void run_sdpa(const Call& call) {
     for (int64_t i = 0; i < a.value_size; ++i) {
       double result = 0;
       for (int64_t j = 0; sees && j < a.keys; ++j) {
-        if (a.sees(head, t, j)) result += scores[j] / sum * a.v.real((values + j) * a.value_size + i);
+        if (a.sees(head, t, j)) result += scores[j] / sum * a.v.real(a.row(head, j) * a.value_size + i);
       }
       call.out(0).set(task * a.value_size + i, result);
     }
@@ -208,7 +218,8 @@ PreparedOp prepare_sdpa_packed(const KernelRequest& request) {
 
 PreparedOp prepare_sdpa(const KernelRequest& request) {
   const Shape& q = request.inputs[0].shape;
-  return prepare_loop<run_sdpa>(request, q[0] * q[1] * q[2], static_cast<size_t>(request.inputs[1].shape[2]) * sizeof(double));
+  const int64_t keys = AttentionOperands(request.op, request.attrs).keys(request.inputs);
+  return prepare_loop<run_sdpa>(request, q[0] * q[1] * q[2], static_cast<size_t>(keys) * sizeof(double));
 }
 
 PreparedOp prepare_sdpa_backward(const KernelRequest& request) {

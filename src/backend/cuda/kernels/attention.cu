@@ -2,8 +2,9 @@
 // T: dtype of q, k, v, result, g; D, DV: sizes of keys and of values, rounded up to 16. MASKED: 0, 1 (bool), 2 (numbers of dtype M).
 // CAUSAL, HAS_LEFT, HAS_RIGHT: windows, of which CAUSAL has the width 0 and the others lie in n; CAPPED, SINKS, FIRST_KEY: operands of
 // attention that are given; LENGTH_BY_ROW: each batch entry has a length of its own. X_AT is the number of an operand; SCALE, CAP and SINK
-// are dtypes. sdpa.cc names the numbers of n: N_BATCHES to N_VALUE_SIZE; N_Q, N_K, N_V, N_RESULT, N_G: strides of batch, head and token;
-// N_MASK: four strides; N_LEFT and N_RIGHT.
+// are dtypes. PAGED: keys and values lie in pages of PAGE tokens, a multiple of 64, each a block of a pool of N_POOL. sdpa.cc names the
+// numbers of n: N_BATCHES to N_VALUE_SIZE; N_Q, N_K, N_V, N_RESULT, N_G: strides of batch (or block), head and token; N_MASK: four strides;
+// N_LEFT and N_RIGHT.
 // A block has 256 threads, 16 x 16: thread (y, x) holds rows 4 y .. 4 y + 3 of a left tile against rows x, x + 16, x + 32, x + 48 of a
 // right one.
 constexpr int TILE = 64;
@@ -35,6 +36,20 @@ struct Rows {
         packs(columns % 4 == 0 && (count < 2 || step % 4 == 0) && reinterpret_cast<u64>(data) % (4 * sizeof(T)) == 0) {}
   __device__ bool has(int r) const { return (!BEGINS || r >= skipped) && r < count; }
 };
+
+#if PAGED
+// The same of keys or values in the block that holds keys `token` to `token` + 63; -1: no row is there.
+__device__ inline Rows rows_of_block(const void* operand, const i64* strides, i64 block, i64 head, i64 token, i64 end, i64 columns,
+                                     i64 begin) {
+  const i64 place = static_cast<u32>(token) % PAGE, before = token - place;
+  return Rows(operand, strides, block < 0 ? 0 : block, head, place, block < 0 ? 0 : end - before, columns, begin - before);
+}
+// A kernel's keys or values of the batch entry that `seen` has entered.
+#define KEY_ROWS(OPERAND, STRIDES, HEAD, TOKEN, END, COLUMNS, BEGIN) \
+  rows_of_block(OPERAND, STRIDES, seen.block(p, TOKEN), HEAD, TOKEN, END, COLUMNS, BEGIN)
+#else
+#define KEY_ROWS(OPERAND, STRIDES, HEAD, TOKEN, END, COLUMNS, BEGIN) Rows(OPERAND, STRIDES, batch, HEAD, TOKEN, END, COLUMNS, BEGIN)
+#endif
 
 // Columns [first, first + WIDTH) of 64 rows as floats, zeros where there is nothing.
 template <int WIDTH, int PITCH>
@@ -162,6 +177,9 @@ struct Span {
 struct Seen {
   i64 queries, length = 0, left = 0, right = 0;
   const i32* first_keys = nullptr;
+#if PAGED
+  const i32* blocks = nullptr;
+#endif
   float scale, cap = 0;
   __device__ explicit Seen(const Params& p) : queries(p.n[N_QUERIES]), scale(static_cast<float>(load<SCALE>(p.in[SCALE_AT], 0))) {
 #if CAPPED
@@ -181,6 +199,9 @@ struct Seen {
 #if FIRST_KEY
     first_keys = static_cast<const i32*>(p.in[FIRST_KEY_AT]) + batch * queries;
 #endif
+#if PAGED
+    blocks = static_cast<const i32*>(p.in[BLOCKS_AT]) + batch * (p.n[N_KEYS] / PAGE);
+#endif
   }
   __device__ void read_length(const Params& p, i64 row) {
     length = load<i32>(p.in[LENGTH_AT], row);
@@ -188,6 +209,15 @@ struct Seen {
     if (threadIdx.x == 0) fail(p, length);
     length = 0;
   }
+#if PAGED
+  // What holds key j of the batch entry; -1: no block of the pool.
+  __device__ i64 block(const Params& p, i64 j) const {
+    const i64 number = blocks[static_cast<u32>(j) / PAGE];
+    if (number >= 0 && number < p.n[N_POOL]) return number;
+    fail(p, number);
+    return -1;
+  }
+#endif
   // Query t sees keys before this one ...
   __device__ i64 limit(i64 t) const {
     if (t >= queries) return 0;

@@ -19,8 +19,8 @@ ATTENTION(DV <= 192 ? 2 : 1) {
       sum[i] = SINKS && x == 0 ? 1.0f : 0.0f;
     }
     for (i64 key = begin / TILE * TILE; key < last; key += TILE) {
-      const Rows k(p.in[1], p.n + N_K, batch, head / group, key, last, p.n[N_SIZE], begin);
-      const Rows v(p.in[2], p.n + N_V, batch, head / group, key, last, p.n[N_VALUE_SIZE], begin);
+      const Rows k = KEY_ROWS(p.in[1], p.n + N_K, head / group, key, last, p.n[N_SIZE], begin);
+      const Rows v = KEY_ROWS(p.in[2], p.n + N_V, head / group, key, last, p.n[N_VALUE_SIZE], begin);
       float s[4][4];
       dots<D>(s, tiles, q, k);
 #pragma unroll

@@ -21,9 +21,9 @@ __device__ inline void read_eight(const T* row, int first, int size, bool packs,
   }
 }
 
+constexpr int PACK = 16 / sizeof(T);
 __device__ inline bool has_packs(const T* data, const i64* strides, i64 size) {
-  constexpr int STEP = 16 / sizeof(T);
-  return size % STEP == 0 && strides[2] % STEP == 0 && reinterpret_cast<u64>(data) % 16 == 0;
+  return size % PACK == 0 && strides[2] % PACK == 0 && reinterpret_cast<u64>(data) % 16 == 0;
 }
 
 extern "C" __global__ void __launch_bounds__(DECODE_THREADS) run(const __grid_constant__ Params p) {
@@ -42,10 +42,11 @@ extern "C" __global__ void __launch_bounds__(DECODE_THREADS) run(const __grid_co
     const i64 from = (!BEGINS || fixed == 0 ? visible : visible / fixed * fixed) + task % stretches * longest;
     // A key of a fixed stretch is always of the same worker.
     const i64 begin = BEGINS ? larger(from, visible / WORKERS * WORKERS) : from, last = smaller(from + longest, seen.length);
-    const T* k = static_cast<const T*>(p.in[1]) + batch * p.n[N_K] + kv_head * p.n[N_K + 1];
-    const T* v = static_cast<const T*>(p.in[2]) + batch * p.n[N_V] + kv_head * p.n[N_V + 1];
+    const T* k = static_cast<const T*>(p.in[1]) + (PAGED ? 0 : batch * p.n[N_K]) + kv_head * p.n[N_K + 1];
+    const T* v = static_cast<const T*>(p.in[2]) + (PAGED ? 0 : batch * p.n[N_V]) + kv_head * p.n[N_V + 1];
     const bool q_packs = has_packs(static_cast<const T*>(p.in[0]), p.n + N_Q, size) && p.n[N_Q] % HELD == 0 && p.n[N_Q + 1] % HELD == 0;
-    const bool k_packs = has_packs(k, p.n + N_K, size), v_packs = has_packs(v, p.n + N_V, value_size);
+    const bool k_packs = has_packs(k, p.n + N_K, size) && (!PAGED || p.n[N_K] % PACK == 0);
+    const bool v_packs = has_packs(v, p.n + N_V, value_size) && (!PAGED || p.n[N_V] % PACK == 0);
     float q[ROWS][HELD], sum_of[ROWS][HELD] = {}, top[ROWS], sum[ROWS];
     Span keys[ROWS];
 #pragma unroll
@@ -61,8 +62,14 @@ extern "C" __global__ void __launch_bounds__(DECODE_THREADS) run(const __grid_co
     for (i64 step = begin; step < last; step += WORKERS) {
       const i64 j = step + worker, there = smaller(j, last - 1);
       float key[HELD], value[HELD];
+#if PAGED
+      const i64 found = seen.block(p, there), block = found < 0 ? 0 : found, place = static_cast<u32>(there) % PAGE;
+      read_eight(k + block * p.n[N_K] + place * p.n[N_K + 2], lane * HELD, found < 0 ? 0 : size, k_packs, key);
+      read_eight(v + block * p.n[N_V] + place * p.n[N_V + 2], lane * HELD, found < 0 ? 0 : value_size, v_packs, value);
+#else
       read_eight(k + there * p.n[N_K + 2], lane * HELD, size, k_packs, key);
       read_eight(v + there * p.n[N_V + 2], lane * HELD, value_size, v_packs, value);
+#endif
 #pragma unroll
       for (int r = 0; r < ROWS; ++r) {
         float dot = 0;

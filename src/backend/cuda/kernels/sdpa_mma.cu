@@ -20,10 +20,10 @@ ATTENTION_MMA(D + DV <= 128 ? 4 : D + DV <= 192 ? 3 : 2) {
     // Keys from begins.most up to this one are seen by all queries of the block.
     const i64 plain = seen.limit(first);
     const auto fetch_keys = [&](i64 key, u32 at) {
-      fetch_half<D>(at, Rows(p.in[1], p.n + N_K, batch, head / group, key, last, p.n[N_SIZE], begins.least));
+      fetch_half<D>(at, KEY_ROWS(p.in[1], p.n + N_K, head / group, key, last, p.n[N_SIZE], begins.least));
     };
     const auto fetch_values = [&](i64 key, u32 at) {
-      fetch_half<DV>(at, Rows(p.in[2], p.n + N_V, batch, head / group, key, last, p.n[N_VALUE_SIZE], begins.least));
+      fetch_half<DV>(at, KEY_ROWS(p.in[2], p.n + N_V, head / group, key, last, p.n[N_VALUE_SIZE], begins.least));
     };
     __syncthreads();
     // Unless they stay, the queries go to registers by way of the second stage.
