@@ -128,6 +128,7 @@ DecodingState DecodePass::state_with(std::span<const LazyTensor> starts, int64_t
 }
 
 std::vector<LazyTensor> DecodePass::step(Values& v) const {
+  const bool only = is_only(v);
   DecodingState state = state_with(v.starts, v.history.dim(1));
   state.count = v.advance;
   for (size_t k = 0; k < state.layers.size(); ++k) {
@@ -139,7 +140,7 @@ std::vector<LazyTensor> DecodePass::step(Values& v) const {
   const LazyTensor length = v.offset + one();
   const LazyTensor token = record(Op::sample, {scores, history, length, v.rules, v.counts});
   // There is no step but where some slot goes on, so an only one does.
-  return results_of(scores, token, is_only(v) ? length : v.offset + v.advance, history, take_tensors(state));
+  return results_of(scores, token, only ? length : v.offset + v.advance, history, take_tensors(state));
 }
 
 std::vector<LazyTensor> DecodePass::prompt(Values& v) const {
