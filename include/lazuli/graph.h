@@ -19,7 +19,7 @@ struct Value {
 
 /// One op of a graph with its operands and what they give.
 struct GraphNode {
-  Op op{};                ///< what it does
+  Op op{};                          ///< what it does
   Attrs attrs;                      ///< see ops.def
   std::vector<Value> inputs;        ///< operands
   std::vector<TensorSpec> outputs;  ///< dtype and shape of each result

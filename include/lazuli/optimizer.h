@@ -17,7 +17,7 @@ namespace lazuli {
 struct Refusal {
   std::string_view pattern;  ///< static storage
   std::string_view reason;   ///< static storage
-  Op op{};         ///< the op the match ended in
+  Op op{};                   ///< the op the match ended in
   Where where;               ///< where that op was recorded
 };
 
