@@ -37,11 +37,11 @@ enum class OpClass : uint8_t {
 
 /// More of that, as bits of OpInfo::traits.
 struct OpTrait {
-  static constexpr uint8_t plain = 0,
-                           commutes = 1,  ///< the two operands may change places
-      cheap = 2,                          ///< little arithmetic: it may be computed again rather than kept
-      ends_chain = 4,                     ///< the reduction of an elementwise chain
-      updates = 8;                        ///< writes into the memory of operand 0 where that is given up
+  static constexpr uint8_t plain = 0;       ///< none of them
+  static constexpr uint8_t commutes = 1;    ///< the two operands may change places
+  static constexpr uint8_t cheap = 2;       ///< little arithmetic: it may be computed again rather than kept
+  static constexpr uint8_t ends_chain = 4;  ///< the reduction of an elementwise chain
+  static constexpr uint8_t updates = 8;     ///< writes into the memory of operand 0 where that is given up
 };
 
 /// An op's row in the table.
