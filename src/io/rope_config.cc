@@ -168,6 +168,9 @@ RopeSpec read_layer_rope(const JsonValue& root, const ConfigRules& rules, const 
   const bool own_theta = rope && rope->find("rope_theta");
   RopeSpec spec{real_key(own_theta ? *rope : root, own_theta ? "rope_theta" : theta_key, 1.0, 1e12, theta), {}, config.head_dim};
   if (!rope) return spec;
+  if (const auto type = rope->find("type"); type && !rope->find("rope_type")) {
+    type->fail("rope_type expected: transformers does not heed `type` where layers turn by ropes of their own");
+  }
   // Of an object inside rope_parameters neither outer keys nor `truncate` count.
   read_scaling(*rope, *rope, rules, config, spec);
   spec.scaling.truncate = true;

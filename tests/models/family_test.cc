@@ -148,6 +148,8 @@ TEST(FamilyConfigs, Gemma3sRotaryKeysAreOfOneSpelling) {
               testing::HasSubstr("$.rope_scaling: rope_parameters and rope_scaling cannot both be there"));
   EXPECT_THAT(error("\"rope_parameters\": {", R"("rope_parameters": {"rope_type": "default", )"),
               testing::HasSubstr("$.rope_parameters: an object of rotary parameters for each type of layers expected"));
+  EXPECT_THAT(error("\"rope_parameters\"", R"("rope_scaling": {"type": "linear", "factor": 2.0}, "_")"),
+              testing::HasSubstr("$.rope_scaling.type: rope_type expected"));
 }
 
 std::vector<FamilyCase> family_cases() {
