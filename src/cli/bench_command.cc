@@ -169,9 +169,7 @@ std::vector<Measurement> measurements(const BenchFlags& flags, const Common& com
                                       std::optional<Adapter> adapter) {
   const ModelInfo& info = model->info();
   std::vector<Measurement> all;
-  SlotAdapters adapters{{}, false};
-  if (adapter) adapters.adapters.push_back(std::move(*adapter));
-  const auto session = std::make_shared<SlotSession>(model, std::move(adapters), std::max<int64_t>(flags.slots, 1));
+  const auto session = std::make_shared<SlotSession>(model, SlotAdapters::shared(std::move(adapter)), std::max<int64_t>(flags.slots, 1));
   if (flags.slots > 0) {
     if (flags.generate_tokens == 0) throw UsageError("nothing to measure: --generate-tokens is expected with --slots");
     all.push_back(decode(session, flags.generate_tokens, info.vocab_size));

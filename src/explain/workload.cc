@@ -55,9 +55,7 @@ void record_forward(const std::shared_ptr<const LanguageModel>& model, const Ada
   const bool prefill = o.kind == WorkloadKind::prefill;
   const int64_t capacity = cache_capacity(prefill ? std::max(o.capacity, o.tokens) : o.tokens);
   std::vector<CallArgument> arguments;
-  SlotAdapters adapters{{}, false};
-  if (adapter != nullptr) adapters.adapters.push_back(*adapter);
-  const DecodePass pass(model, std::move(adapters));
+  const DecodePass pass(model, SlotAdapters::shared(adapter != nullptr ? std::optional(*adapter) : std::nullopt));
   std::vector<TensorSpec> specs;
   pass.arguments(1, capacity, prefill ? o.tokens : 0).move_into(specs);
   for (const TensorSpec& spec : specs) arguments.push_back({spec});

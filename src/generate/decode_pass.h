@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "generate/state_layout.h"
@@ -43,6 +45,12 @@ struct DecodeResults {
 
 /// The adapters of the texts.
 struct SlotAdapters {
+  /// One for all texts, or none.
+  static SlotAdapters shared(std::optional<Adapter> adapter) {
+    SlotAdapters out{{}, false};
+    if (adapter) out.adapters.push_back(std::move(*adapter));
+    return out;
+  }
   std::vector<Adapter> adapters = {};
   bool by_slot = true;  ///< each text names one, or none; else there is at most one, which all texts have
 };

@@ -52,9 +52,7 @@ FinishReason Generator::Impl::decode(const GenerateOptions& options, int32_t tok
 }
 
 Generator::Generator(TextModel model, std::optional<Adapter> adapter) {
-  SlotAdapters adapters{{}, false};
-  if (adapter) adapters.adapters.push_back(std::move(*adapter));
-  SlotSession session(model.model(), std::move(adapters), 1);
+  SlotSession session(model.model(), SlotAdapters::shared(std::move(adapter)), 1);
   impl_ = std::make_unique<Impl>(Impl{std::move(model), std::move(session)});
 }
 Generator::~Generator() = default;

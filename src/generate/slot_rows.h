@@ -13,7 +13,7 @@ namespace lazuli {
 /// Row `slot` (rank-0 i32) of x, with axis 0 of size 1.
 inline LazyTensor row_of(const LazyTensor& x, const LazyTensor& slot) { return slice_at(x, slot, 1, 0); }
 
-/// x with that row replaced; x is donated.
+/// x with that row, or the front of it, replaced; x is donated.
 inline LazyTensor with_row(LazyTensor&& x, const LazyTensor& row, const LazyTensor& slot) {
   const std::vector<int64_t> starts(static_cast<size_t>(x.rank()), 0);
   return slice_update(std::move(x), row, starts, {}, slot, 0);

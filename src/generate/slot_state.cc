@@ -2,7 +2,6 @@
 #include "generate/slot_state.h"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <utility>
 
@@ -19,11 +18,9 @@ constexpr size_t kCopies = 2;  ///< of a recurrent layer's tensors, of each text
 /// Every tensor's keys [from, from + count) of one slot move to its front.
 Function moving(int64_t count) {
   return [count](std::span<const LazyTensor> args) {
-    const std::array<int64_t, 4> front{0, 0, 0, 0};
     std::vector<LazyTensor> out;
     for (const LazyTensor& x : args.subspan(2)) {
-      const LazyTensor kept = slice_at(row_of(x, args[0]), args[1], count, 2);
-      out.push_back(slice_update(LazyTensor(x), kept, front, {}, args[0], 0));
+      out.push_back(with_row(LazyTensor(x), slice_at(row_of(x, args[0]), args[1], count, 2), args[0]));
     }
     return out;
   };

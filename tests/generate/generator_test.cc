@@ -18,6 +18,7 @@ namespace lazuli {
 namespace {
 
 using test::message_of;
+using test::some_ids;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -57,11 +58,6 @@ class TinyModel : public testing::Test {
     context.ids = LazyTensor::from_tensor(Tensor::from_vector(ids, {1, static_cast<int64_t>(ids.size())}));
     const auto all = model_->forward(context).eval().to_vector<float>();
     return {all.end() - model_->info().vocab_size, all.end()};
-  }
-  static std::vector<int32_t> some_ids(size_t count) {
-    std::vector<int32_t> ids(count);
-    for (size_t k = 0; k < count; ++k) ids[k] = static_cast<int32_t>((k * 37 + 11) % 64);
-    return ids;
   }
 
   test::TempFolder folder_;

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "lazuli/model.h"
 #include "lazuli/safetensors.h"
@@ -68,6 +69,13 @@ inline std::shared_ptr<const LanguageModel> tiny_llama_model(bool broken = false
   if (broken) weights["model.norm.weight"].mutable_data<float>()[3] = std::numeric_limits<float>::quiet_NaN();
   save_safetensors(folder.path("model.safetensors"), weights);
   return load_model(folder.path());
+}
+
+/// Tokens of its vocabulary.
+inline std::vector<int32_t> some_ids(size_t count) {
+  std::vector<int32_t> ids(count);
+  for (size_t k = 0; k < count; ++k) ids[k] = static_cast<int32_t>((k * 37 + 11) % 64);
+  return ids;
 }
 
 }  // namespace lazuli::test
