@@ -50,24 +50,23 @@ void check_options(const AnyModel& model, const WorkloadOptions& o) {
   }
 }
 
-void record_forward(const std::shared_ptr<const LanguageModel>& model, const Adapter* adapter, Workload& w) {
-  const WorkloadOptions& o = w.options;
-  const bool prefill = o.kind == WorkloadKind::prefill;
-  const int64_t capacity = cache_capacity(prefill ? std::max(o.capacity, o.tokens) : o.tokens);
-  std::vector<CallArgument> arguments;
-  const DecodePass pass(model, SlotAdapters::shared(adapter != nullptr ? std::optional(*adapter) : std::nullopt));
-  std::vector<TensorSpec> specs;
-  pass.arguments(1, capacity, prefill ? o.tokens : 0).move_into(specs);
-  for (const TensorSpec& spec : specs) arguments.push_back({spec});
-  for (const int k : pass.donated()) arguments[static_cast<size_t>(k)].donated = true;
-  capture_function(pass, arguments, w);
-}
-
 std::vector<CallArgument> as_arguments(std::span<const TensorSpec> specs) {
   std::vector<CallArgument> arguments;
   arguments.reserve(specs.size());
   for (const TensorSpec& spec : specs) arguments.push_back({spec});
   return arguments;
+}
+
+void record_forward(const std::shared_ptr<const LanguageModel>& model, const Adapter* adapter, Workload& w) {
+  const WorkloadOptions& o = w.options;
+  const bool prefill = o.kind == WorkloadKind::prefill;
+  const int64_t capacity = cache_capacity(prefill ? std::max(o.capacity, o.tokens) : o.tokens);
+  const DecodePass pass(model, SlotAdapters::shared(adapter != nullptr ? std::optional(*adapter) : std::nullopt));
+  std::vector<TensorSpec> specs;
+  pass.arguments(1, capacity, prefill ? o.tokens : 0).move_into(specs);
+  std::vector<CallArgument> arguments = as_arguments(specs);
+  for (const int k : pass.donated()) arguments[static_cast<size_t>(k)].donated = true;
+  capture_function(pass, arguments, w);
 }
 
 void record_embedding(const std::shared_ptr<const EmbeddingModel>& model, const Adapter* adapter, Device device, Workload& w) {
