@@ -75,15 +75,17 @@ HWY_INLINE void store(VF v, f16* p) {
 #endif
 }
 
-/// The first n (1 <= n < lanes) elements at p, zeros after them; reads nothing else.
+#if !HWY_MEM_OPS_MIGHT_FAULT
 HWY_INLINE VF load_n(const float* p, int64_t n) { return hn::MaskedLoad(first(n), F32(), p); }
+HWY_INLINE void store_n(VF v, float* p, int64_t n) { hn::BlendedStore(v, first(n), F32(), p); }
+#endif
+/// The first n (1 <= n < lanes) elements at p, zeros after them; reads nothing else. Masked operations of most targets touch whole vectors.
 template <class T>
 HWY_INLINE VF load_n(const T* p, int64_t n) {
   T part[HWY_LANES(float)] = {};
   std::memcpy(static_cast<void*>(part), p, static_cast<size_t>(n) * sizeof(T));
   return load(part);
 }
-HWY_INLINE void store_n(VF v, float* p, int64_t n) { hn::BlendedStore(v, first(n), F32(), p); }
 template <class T>
 HWY_INLINE void store_n(VF v, T* p, int64_t n) {
   T part[HWY_LANES(float)];
