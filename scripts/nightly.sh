@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What takes too long for every change: fuzzers, random sizes around thresholds, mutants, whole models on the reference backend, new
-# systems. Every stage runs even when an earlier one failed; the end lists the failures. All of it takes about four hours on two cores.
+# What takes too long for every change: fuzzers, random sizes around thresholds, mutants, whole models on the reference backend, each file
+# compiled alone, new systems. Every stage runs even when an earlier one failed; the end lists the failures. All of it takes about four hours on two cores.
 # Usage: scripts/nightly.sh [STAGE...]    e.g. scripts/nightly.sh fuzz sweep
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
@@ -13,6 +13,7 @@ stages=(
   "models ./scripts/check_whole_models.sh"
   "mutants ./scripts/mutants.py --count 60 --jobs 2"
   "packages ./scripts/package.sh --check"
+  "headers ./scripts/build.sh clang -DCMAKE_CXX_COMPILER=clang++-14"
   "systems ./scripts/fresh.sh root strict-user user strict-root"
 )
 

@@ -26,7 +26,7 @@ class Borders : public ::testing::Test {
   }
 
  private:
-  testing::OnDevice device_{Device{DeviceKind::reference, 0}};
+  test::OnDevice device_{Device{DeviceKind::reference, 0}};
 };
 
 TEST_F(Borders, PowersOfZero) {

@@ -13,15 +13,15 @@
 namespace lazuli {
 namespace {
 
+using test::numbers;
 using ::testing::Each;
 using ::testing::ElementsAre;
-using testing::numbers;
 using X = std::span<const LazyTensor>;
 using Y = std::vector<LazyTensor>;
 
 class Vjp : public ::testing::Test {
  private:
-  testing::OnDevice device_{Device{DeviceKind::reference, 0}};
+  test::OnDevice device_{Device{DeviceKind::reference, 0}};
 };
 
 std::vector<double> values(const LazyTensor& x) { return x.eval().to_vector<double>(); }

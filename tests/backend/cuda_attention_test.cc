@@ -7,12 +7,11 @@
 #include "backend/cuda/thresholds.h"
 #include "graph/attention_operands.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 #include "support/deterministic.h"
 
 namespace lazuli::cuda {
 namespace {
-
-OperandSpec row_major(DType dtype, const Shape& shape) { return {dtype, shape, contiguous_strides(shape), true, true}; }
 
 /// A batch of 3 with 4 heads that read 2 key heads.
 struct Call {

@@ -8,6 +8,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/runtime.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 #include "support/deterministic.h"
 
 namespace lazuli::cuda {
@@ -15,16 +16,6 @@ namespace {
 
 constexpr int64_t kBatches[] = {1, 2, 3, 8, 33, 400};
 constexpr DType kDtypes[] = {DType::f32, DType::bf16, DType::f16};
-
-OperandSpec row_major(DType dtype, const Shape& shape) { return {dtype, shape, contiguous_strides(shape), true, true}; }
-
-Attrs attrs(int64_t i0, int64_t i1 = 0, int64_t i2 = 0) {
-  Attrs a;
-  a.i[0] = i0;
-  a.i[1] = i1;
-  a.i[2] = i2;
-  return a;
-}
 
 PreparedOp prepare(Op op, const std::vector<OperandSpec>& inputs, const std::vector<OperandSpec>& outputs, const Attrs& a) {
   return cuda_backend().prepare({op, a, inputs, outputs, nullptr});
@@ -154,7 +145,7 @@ TEST(CudaDeterministic, AttentionDividesKeysAtTheSamePlaces) {
 }
 
 TEST(CudaDeterministic, TextsCompileForTheOldestAndTheNewestCard) {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifdef LAZULI_INSTRUMENTED
   GTEST_SKIP() << "the compiler of kernels is not built for sanitizers";
 #endif
   if (library().api == nullptr) GTEST_SKIP() << library().problem;

@@ -7,12 +7,11 @@
 #include "backend/cuda/generate.h"
 #include "backend/cuda/launch.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 #include "support/temp_folder.h"
 
 namespace lazuli::cuda {
 namespace {
-
-OperandSpec row_major(DType dtype, const Shape& shape) { return {dtype, shape, contiguous_strides(shape), true, true}; }
 
 /// Grid, block and sizes, a line for each launch; `library` for calls of cuBLASLt.
 std::string launches_of(const PreparedOp& op) {
@@ -33,13 +32,6 @@ std::string launches_of(const PreparedOp& op) {
 PreparedOp prepare(Op op, const std::vector<OperandSpec>& inputs, const OperandSpec& output, const Attrs& attrs = {},
                    const ElementwiseProgram* program = nullptr) {
   return cuda_backend().prepare({op, attrs, inputs, {&output, 1}, program});
-}
-
-Attrs attrs(int64_t i0, int64_t i1 = 0) {
-  Attrs a;
-  a.i[0] = i0;
-  a.i[1] = i1;
-  return a;
 }
 
 TEST(CudaGenerate, AProgramBecomesOneFunction) {

@@ -277,7 +277,7 @@ TEST(Json, SaysWhatADownloadLeftInTheFilesPlace) {
   EXPECT_NE(error("\n<!DOCTYPE html>\n<html>").find("download the raw file"), std::string::npos);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their shadow memory knows no such limit
+#if !defined(LAZULI_INSTRUMENTED)  // their shadow memory knows no such limit
 /// What parsing says in a process of its own that may take 100 MB more than it has: 0 for the error of too little memory.
 int exit_code_with_little_memory(const std::string& text) noexcept {
   const pid_t child = fork();

@@ -10,8 +10,6 @@
 namespace lazuli {
 namespace {
 
-bool has_program(const std::string& name) { return std::system(("command -v " + name + " >/dev/null 2>&1").c_str()) == 0; }
-
 void write_script(const TestFolder& folder, const std::string& shell, const std::string& name) {
   ASSERT_EQ(Program(folder, {"completion", shell, "--output", folder / name}).wait(), 0);
 }

@@ -69,8 +69,6 @@ std::vector<std::string> examples_of(const std::string& command, const TestFolde
   return examples;
 }
 
-bool has_program(const std::string& name) { return std::system(("command -v " + name + " >/dev/null 2>&1").c_str()) == 0; }
-
 TEST(Manual, CommandReferenceIsUpToDate) {
   const Result r = run({"man", "--format", "markdown"});
   ASSERT_EQ(r.code, 0) << r.err;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
 #include <string>
@@ -23,6 +24,8 @@ inline std::string model_folder() { return source_folder() + "/models/pycoder-16
 
 /// The program lies beside the tests.
 inline std::string program_path() { return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "lazuli").string(); }
+
+inline bool has_program(const std::string& name) { return std::system(("command -v " + name + " >/dev/null 2>&1").c_str()) == 0; }
 
 /// An empty folder of its own for the running test, removed at the end.
 class TestFolder {

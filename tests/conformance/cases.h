@@ -16,6 +16,9 @@ struct Case {
 };
 using Cases = std::vector<Case>;
 
+inline constexpr Tolerance kExact{0, 0, 0};
+inline std::string label(DType dtype, const std::string& what) { return std::string(lazuli::name_of(dtype)) + " " + what; }
+
 /// The cases of an op; nothing when the table has no row for it. Leaves and views have empty rows: they never reach a backend.
 std::optional<Cases> cases_of(Op op);
 

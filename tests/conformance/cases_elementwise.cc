@@ -6,8 +6,6 @@ namespace lazuli::conformance {
 
 namespace {
 
-std::string label(DType dtype, const std::string& what) { return std::string(lazuli::name_of(dtype)) + " " + what; }
-
 /// The dtypes that an op takes, by its own rule.
 std::vector<DType> dtypes_of(Op op, size_t operands) {
   std::vector<DType> dtypes;

@@ -1,18 +1,11 @@
 // Conformance cases of matrix products.
 #include "conformance/cases.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 
 namespace {
-
-std::string label(DType dtype, const std::string& what) { return std::string(lazuli::name_of(dtype)) + " " + what; }
-
-Attrs attrs(int64_t i0, int64_t i1 = 0, int64_t i2 = 0) {
-  Attrs a;
-  a.i = {i0, i1, i2, 0};
-  return a;
-}
 
 /// A matrix (the last two dims of `shape`), given transposed when asked.
 Tensor matrix(DType t, Shape shape, bool transposed, uint64_t seed, double limit = 1) {

@@ -1,21 +1,11 @@
 // Conformance cases of gathers, scatters and data movement.
 #include "conformance/cases.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 
 namespace {
-
-std::string label(DType dtype, const std::string& what) { return std::string(lazuli::name_of(dtype)) + " " + what; }
-
-constexpr Tolerance kExact{0, 0, 0};
-
-Attrs attrs(int64_t i0, int64_t i1 = 0, int64_t i2 = 0, std::vector<int64_t> list = {}) {
-  Attrs a;
-  a.i = {i0, i1, i2, 0};
-  a.list = IntList(std::move(list));
-  return a;
-}
 
 struct Pick {
   Shape x, indices;

@@ -1,17 +1,10 @@
 // Conformance cases of the rotary embedding.
 #include "conformance/cases.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 
 namespace {
-
-std::string label(DType dtype, const std::string& what) { return std::string(lazuli::name_of(dtype)) + " " + what; }
-
-Attrs attrs(int64_t i0) {
-  Attrs a;
-  a.i = {i0, 0, 0, 0};
-  return a;
-}
 
 /// (batch, tokens, heads, size) seen as (batch, heads, tokens, size).
 Tensor heads_first(DType t, const Shape& shape, uint64_t seed) {

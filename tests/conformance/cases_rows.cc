@@ -3,18 +3,11 @@
 
 #include "conformance/cases.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 
 namespace {
-
-std::string label(DType dtype, const std::string& what) { return std::string(lazuli::name_of(dtype)) + " " + what; }
-
-Attrs attrs(int64_t i0, int64_t i1 = 0, int64_t i2 = 0) {
-  Attrs a;
-  a.i = {i0, i1, i2, 0};
-  return a;
-}
 
 bool takes_integers(Op op) { return op == Op::sum || op == Op::max || op == Op::min || op == Op::argmax; }
 

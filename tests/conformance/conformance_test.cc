@@ -8,6 +8,7 @@
 #include "graph/attention_operands.h"
 #include "lazuli/error.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 namespace {
@@ -106,13 +107,6 @@ TEST_P(Conformance, RunTimeNumbersMayBeWide) {
   }
 }
 
-Attrs attrs(int64_t i0, int64_t i1 = 0, std::vector<int64_t> list = {}) {
-  Attrs a;
-  a.i = {i0, i1, 0, 0};
-  a.list = IntList(std::move(list));
-  return a;
-}
-
 std::vector<OpCall> calls_out_of_range() {
   const Tensor x = vector<float>({1, 2, 3}), one = vector<float>({1}), pair = x.reshape({1, 3});
   const auto at = [](int32_t v) { return vector<int32_t>({v}); };
@@ -130,11 +124,11 @@ std::vector<OpCall> calls_out_of_range() {
           {Op::scatter_add, {x, at(3), one}, attrs(0)},
           {Op::scatter_along_add, {x, at(3), one}, attrs(0)},
           {Op::one_hot, {at(3)}, attrs(3, 0)},
-          {Op::slice_update, {x, one, number(3)}, attrs(0, 0, {0, 1})},
-          {Op::slice_update, {x, one, number(-1)}, attrs(0, 0, {0, 1})},
-          {Op::slice_update, {x, vector<float>({1, 2}), number(2)}, attrs(0, 0, {0, 1})},
-          {Op::slice_update, {rows_of_two, rows_of_one, vector<int32_t>({0, 2})}, attrs(1, 0, {0, 0, 1, 1})},
-          {Op::slice_update, {rows_of_two, rows_of_one, vector<int32_t>({-1, 1})}, attrs(1, 0, {0, 0, 1, 1})},
+          {Op::slice_update, {x, one, number(3)}, attrs(0, 0, 0, {0, 1})},
+          {Op::slice_update, {x, one, number(-1)}, attrs(0, 0, 0, {0, 1})},
+          {Op::slice_update, {x, vector<float>({1, 2}), number(2)}, attrs(0, 0, 0, {0, 1})},
+          {Op::slice_update, {rows_of_two, rows_of_one, vector<int32_t>({0, 2})}, attrs(1, 0, 0, {0, 0, 1, 1})},
+          {Op::slice_update, {rows_of_two, rows_of_one, vector<int32_t>({-1, 1})}, attrs(1, 0, 0, {0, 0, 1, 1})},
           {Op::slice_at, {x, number(2)}, attrs(0), TensorSpec{DType::f32, {2}}},
           {Op::slice_at, {x, number(-1)}, attrs(0), TensorSpec{DType::f32, {2}}},
           {Op::cross_entropy, {pair, at(3), factor}, attrs(-100)},

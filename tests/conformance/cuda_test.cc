@@ -26,7 +26,7 @@ std::vector<TensorSpec> results_of(const OpCall& call) {
 }
 
 /// f64 lives on the reference backend only.
-bool reference_only(const Case& c) {
+bool uses_f64(const Case& c) {
   const auto inputs =
       std::any_of(c.call.inputs.begin(), c.call.inputs.end(), [](const Tensor& t) { return t.dtype() == DType::f64 && t.rank() > 0; });
   const auto results = results_of(c.call);
@@ -49,7 +49,7 @@ class CudaConformance : public ::testing::TestWithParam<int> {
 TEST_P(CudaConformance, AgreesWithReference) {
   LAZULI_NEEDS_CUDA();
   for (const Case& c : cases_of(op()).value_or(Cases())) {
-    if (reference_only(c) || too_large(c)) continue;
+    if (uses_f64(c) || too_large(c)) continue;
     SCOPED_TRACE(std::string(name_of(op())) + " " + c.label);
     const auto wanted = run(reference_backend(), c.call);
     const auto results = run(cuda_backend(), c.call);
@@ -94,7 +94,7 @@ TEST_P(CudaConformance, AgreesWithReferenceWhenDeterministic) {
   LAZULI_NEEDS_CUDA();
   const test::Deterministic on;
   for (const Case& c : cases_of(op()).value_or(Cases())) {
-    if (reference_only(c) || too_large(c) || rounds_otherwise(c.call)) continue;
+    if (uses_f64(c) || too_large(c) || rounds_otherwise(c.call)) continue;
     SCOPED_TRACE(std::string(name_of(op())) + " " + c.label);
     const auto wanted = run(reference_backend(), c.call);
     const auto results = run(cuda_backend(), c.call), in_place = run(cuda_backend(), c.call, {1, true});
@@ -140,7 +140,7 @@ TEST_P(CudaConformance, TextsCompileForTheOldestAndTheNewestCard) {
   std::set<std::string> seen;
   std::vector<std::string> texts;
   for (const Case& c : cases_of(op()).value_or(Cases())) {
-    if (reference_only(c)) continue;
+    if (uses_f64(c)) continue;
     SCOPED_TRACE(std::string(name_of(op())) + " " + c.label);
     const PreparedOp prepared = prepare(c.call);
     EXPECT_TRUE(!prepared.phases.empty() || results_of(c.call)[0].shape.numel() == 0 || updates_nothing(c.call));
@@ -154,7 +154,7 @@ TEST_P(CudaConformance, TextsCompileForTheOldestAndTheNewestCard) {
       if (seen.insert(launch->source).second) texts.push_back(launch->source);
     }
   }
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifdef LAZULI_INSTRUMENTED
   GTEST_SKIP() << "the compiler of kernels is not built for sanitizers";
 #endif
   if (library.api == nullptr) GTEST_SKIP() << library.problem;

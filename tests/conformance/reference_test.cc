@@ -8,6 +8,7 @@
 #include "conformance/cases.h"
 #include "graph/attention_operands.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 namespace {
@@ -20,13 +21,6 @@ Tensor f64(const std::vector<double>& values) { return vector(values); }
 Tensor i32(const std::vector<int32_t>& values) { return vector(values); }
 Tensor number(double v) { return scalar(DType::f64, v); }
 Tensor integer(int v) { return scalar(DType::i32, v); }
-
-Attrs attrs(int64_t i0, int64_t i1 = 0, int64_t i2 = 0, std::vector<int64_t> list = {}) {
-  Attrs a;
-  a.i = {i0, i1, i2, 0};
-  a.list = IntList(std::move(list));
-  return a;
-}
 
 std::vector<Tensor> reference(OpCall call) { return run(reference_backend(), call); }
 

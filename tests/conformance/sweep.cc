@@ -11,6 +11,7 @@
 #include "graph/attention_operands.h"
 #include "lazuli/error.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 
@@ -50,12 +51,6 @@ class Draw {
   std::mt19937_64 random_;
   std::vector<int64_t> pool_;
 };
-
-Attrs attrs(int64_t i0, int64_t i1 = 0, int64_t i2 = 0) {
-  Attrs a;
-  a.i = {i0, i1, i2, 0};
-  return a;
-}
 
 Sizes sizes_of(Draw& d, double terms) {
   Sizes s{d.size(1300), d.size(1300), d.size(1300), d.one_in(3) ? d.size(320) : d.one_of<int64_t>({1, 4, 8, 16})};

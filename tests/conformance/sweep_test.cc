@@ -12,7 +12,7 @@
 namespace lazuli::conformance {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef LAZULI_INSTRUMENTED
 constexpr int64_t kRounds = 40;
 #else
 constexpr int64_t kRounds = 300;

@@ -4,6 +4,7 @@
 
 #include "conformance/cases.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 namespace {
@@ -19,12 +20,6 @@ void expect_agreement(const OpCall& call, const std::string& what) {
   for (size_t j = 0; j < wanted.size(); ++j) {
     ASSERT_EQ(difference(got[j], wanted[j], tolerance(t)), "") << name_of(call.op) << " " << name_of(t) << " " << what << ", result " << j;
   }
-}
-
-Attrs attrs(int64_t i0, int64_t i1 = 0, int64_t i2 = 0) {
-  Attrs a;
-  a.i = {i0, i1, i2, 0};
-  return a;
 }
 
 /// All products of x (m, k) with weights of n columns.

@@ -1,18 +1,11 @@
 // The cases around the thresholds of everything but products.
 #include "conformance/threshold_rows.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 
 namespace {
-
-constexpr Tolerance kExact{0, 0, 0};
-
-Attrs attrs(int64_t i0) {
-  Attrs a;
-  a.i = {i0, 0, 0, 0};
-  return a;
-}
 
 std::vector<Around> around_attention_and_loss() {
   return {

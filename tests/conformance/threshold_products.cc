@@ -3,16 +3,11 @@
 
 #include "conformance/thresholds.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 
 namespace {
-
-Attrs attrs(int64_t i0, int64_t i1 = 0, int64_t i2 = 0) {
-  Attrs a;
-  a.i = {i0, i1, i2, 0};
-  return a;
-}
 
 /// Operands of one dtype, made when they are first asked for.
 struct Operands {

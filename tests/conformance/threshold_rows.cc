@@ -4,19 +4,11 @@
 
 #include "graph/attention_operands.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 
 namespace {
-
-constexpr Tolerance kExact{0, 0, 0};
-
-Attrs attrs(int64_t i0, int64_t i1 = 0, int64_t i2 = 0, std::vector<int64_t> list = {}) {
-  Attrs a;
-  a.i = {i0, i1, i2, 0};
-  a.list = IntList(std::move(list));
-  return a;
-}
 
 Tensor seed() { return Tensor::from_vector(std::vector<int64_t>{9}, {}); }
 

@@ -13,7 +13,7 @@ namespace {
 
 bool large_cases() { return std::getenv("LAZULI_LARGE_CASES") != nullptr; }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef LAZULI_INSTRUMENTED
 constexpr size_t kEach = 7;
 #else
 constexpr size_t kEach = 1;

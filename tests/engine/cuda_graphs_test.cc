@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 
 #include "lazuli/future.h"
 #include "lazuli/memory.h"
@@ -16,32 +15,21 @@ namespace {
 
 constexpr Device kCuda{DeviceKind::cuda, 0};
 using test::OnCuda;
-constexpr uint32_t kGraphs = 500;
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  const Tensor x = a.to(Device{}).contiguous(), y = b.to(Device{}).contiguous();
-  return x.dtype() == y.dtype() && x.shape() == y.shape() && std::memcmp(x.raw(), y.raw(), x.nbytes()) == 0;
-}
-
-double largest(const Tensor& t) {
-  double m = 0;
-  for (double v : t.to_vector<double>()) m = std::max(m, std::abs(v));
-  return m;
-}
+constexpr uint32_t kCudaGraphs = 500;
 
 TEST(CudaGraphs, RandomGraphsAreCloseToDoublePrecision) {
   LAZULI_NEEDS_CUDA();
-  for (uint32_t seed = 0; seed < kGraphs; ++seed) {
+  for (uint32_t seed = 0; seed < kCudaGraphs; ++seed) {
     std::vector<Tensor> got, exact;
     double magnitude = 1;
     {
       const OnCuda device;
-      got = eval(testing::random_graph(seed, DType::f32).outputs);
+      got = eval(test::random_graph(seed, DType::f32).outputs);
     }
     set_default_device({DeviceKind::reference, 0});
-    const testing::RandomGraph g = testing::random_graph(seed, DType::f64);
+    const test::RandomGraph g = test::random_graph(seed, DType::f64);
     exact = eval(g.outputs);
-    for (const Tensor& t : eval(g.values)) magnitude = std::max(magnitude, largest(t));
+    for (const Tensor& t : eval(g.values)) magnitude = std::max(magnitude, test::largest(t));
     set_default_device({});
     for (size_t k = 0; k < exact.size(); ++k) {
       const auto x = got[k].to_vector<double>(), y = exact[k].to_vector<double>();
@@ -54,12 +42,12 @@ TEST(CudaGraphs, RandomGraphsAreCloseToDoublePrecision) {
 TEST(CudaGraphs, RepeatedRunsGiveTheSameBits) {
   LAZULI_NEEDS_CUDA();
   const OnCuda device;
-  for (uint32_t seed = 0; seed < kGraphs; seed += 5) {
-    const auto once = eval(testing::random_graph(seed, DType::f32).outputs);
+  for (uint32_t seed = 0; seed < kCudaGraphs; seed += 5) {
+    const auto once = eval(test::random_graph(seed, DType::f32).outputs);
     for (int turn = 0; turn < 4; ++turn) {  // the third one is replayed from a recording
       std::vector<Tensor> again;
-      for (auto& f : eval_async(testing::random_graph(seed, DType::f32).outputs)) again.push_back(f.get());
-      for (size_t k = 0; k < once.size(); ++k) EXPECT_TRUE(same_bits(again[k], once[k])) << "graph " << seed << ", turn " << turn;
+      for (auto& f : eval_async(test::random_graph(seed, DType::f32).outputs)) again.push_back(f.get());
+      for (size_t k = 0; k < once.size(); ++k) EXPECT_TRUE(test::same_bits(again[k], once[k])) << "graph " << seed << ", turn " << turn;
     }
   }
 }
@@ -123,16 +111,16 @@ TEST(CudaGraphs, TwoCardsComputeTheSameAndExchangeTensors) {
   for (size_t k = 0; k < values.size(); ++k) values[k] = static_cast<float>(k % 37) / 37 - 0.5f;
   const Tensor here = Tensor::from_vector(values, {64, 64}, kCuda), there = here.to(second);
   EXPECT_EQ(there.device(), second);
-  EXPECT_TRUE(same_bits(here, there));
+  EXPECT_TRUE(test::same_bits(here, there));
   for (int turn = 0; turn < 4; ++turn) {  // launched, recorded, replayed
     const std::vector<Tensor> given[] = {{here, here}, {there, there}};
     const std::vector<Tensor> one = first_step(given[0]), two = second_step(given[1]);
     for (size_t k = 0; k < one.size(); ++k) {
       EXPECT_EQ(two[k].device(), second);
-      EXPECT_TRUE(same_bits(one[k], two[k])) << k;
+      EXPECT_TRUE(test::same_bits(one[k], two[k])) << k;
     }
   }
-  EXPECT_TRUE(same_bits(there.to(kCuda), here));
+  EXPECT_TRUE(test::same_bits(there.to(kCuda), here));
 }
 
 TEST(CudaGraphs, OutOfMemoryIsTypedAndLeavesTheDeviceUsable) {

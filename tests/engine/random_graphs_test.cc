@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 
 #include "backend/cpu/tuning.h"
 #include "lazuli/future.h"
@@ -14,7 +13,7 @@
 namespace lazuli {
 namespace {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifdef LAZULI_INSTRUMENTED
 constexpr uint32_t kGraphs = 200;
 #else
 constexpr uint32_t kGraphs = 2000;
@@ -27,21 +26,10 @@ class Unfused {
   ~Unfused() { set_optimizer(GraphOptimizer::standard()); }
 };
 
-bool same_bits(const Tensor& a, const Tensor& b) {
-  const Tensor x = a.contiguous(), y = b.contiguous();
-  return x.dtype() == y.dtype() && x.shape() == y.shape() && std::memcmp(x.raw(), y.raw(), x.nbytes()) == 0;
-}
-
 std::vector<std::vector<Tensor>> evaluate_all(uint32_t first, uint32_t count, DType dtype) {
   std::vector<std::vector<Tensor>> results;
-  for (uint32_t seed = first; seed < first + count; ++seed) results.push_back(eval(testing::random_graph(seed, dtype).outputs));
+  for (uint32_t seed = first; seed < first + count; ++seed) results.push_back(eval(test::random_graph(seed, dtype).outputs));
   return results;
-}
-
-double largest(const Tensor& t) {
-  double m = 0;
-  for (double v : t.to_vector<double>()) m = std::max(m, std::abs(v));
-  return m;
 }
 
 double distance(const Tensor& a, const Tensor& exact) {
@@ -59,10 +47,10 @@ TEST(RandomGraphs, FusedIsAsCloseToDoublePrecisionAsUnfused) {
   const auto unfused = evaluate_all(0, kGraphs, DType::f32);
   set_default_device({DeviceKind::reference, 0});
   for (uint32_t seed = 0; seed < kGraphs; ++seed) {
-    const testing::RandomGraph g = testing::random_graph(seed, DType::f64);
+    const test::RandomGraph g = test::random_graph(seed, DType::f64);
     const auto exact = eval(g.outputs);
     double magnitude = 0;
-    for (const Tensor& t : eval(g.values)) magnitude = std::max(magnitude, largest(t));
+    for (const Tensor& t : eval(g.values)) magnitude = std::max(magnitude, test::largest(t));
     const double ulp = std::ldexp(1.0, std::ilogb(static_cast<float>(magnitude)) - 23);
     for (size_t k = 0; k < exact.size(); ++k) {
       const double error = distance(fused[seed][k], exact[k]);
@@ -78,10 +66,10 @@ TEST(RandomGraphs, AsyncEqualsSyncBitForBit) {
   const auto sync = evaluate_all(0, kGraphs, DType::f32);
   for (uint32_t first = 0; first < kGraphs; first += 50) {
     std::vector<std::vector<Future<Tensor>>> futures;
-    for (uint32_t seed = first; seed < first + 50; ++seed) futures.push_back(eval_async(testing::random_graph(seed, DType::f32).outputs));
+    for (uint32_t seed = first; seed < first + 50; ++seed) futures.push_back(eval_async(test::random_graph(seed, DType::f32).outputs));
     for (uint32_t k = 0; k < 50; ++k) {
       for (size_t j = 0; j < futures[k].size(); ++j) {
-        EXPECT_TRUE(same_bits(futures[k][j].get(), sync[first + k][j])) << "graph " << first + k << ", output " << j;
+        EXPECT_TRUE(test::same_bits(futures[k][j].get(), sync[first + k][j])) << "graph " << first + k << ", output " << j;
       }
     }
   }
@@ -90,9 +78,9 @@ TEST(RandomGraphs, AsyncEqualsSyncBitForBit) {
 TEST(RandomGraphs, LazyEqualsEagerBitForBit) {
   const Unfused off;
   for (uint32_t seed = 0; seed < kGraphs; ++seed) {
-    const auto lazy = eval(testing::random_graph(seed, DType::f32).outputs);
-    const auto eager = eval(testing::random_graph(seed, DType::f32, evaluated).outputs);
-    for (size_t j = 0; j < lazy.size(); ++j) EXPECT_TRUE(same_bits(lazy[j], eager[j])) << "graph " << seed << ", output " << j;
+    const auto lazy = eval(test::random_graph(seed, DType::f32).outputs);
+    const auto eager = eval(test::random_graph(seed, DType::f32, evaluated).outputs);
+    for (size_t j = 0; j < lazy.size(); ++j) EXPECT_TRUE(test::same_bits(lazy[j], eager[j])) << "graph " << seed << ", output " << j;
   }
 }
 
@@ -102,8 +90,9 @@ TEST(RandomGraphs, AnyNumberOfThreadsGivesTheSameBits) {
     const WithThreads threads(n);
     for (uint32_t seed = 0; seed < kGraphs; seed += 4) {
       std::vector<Tensor> got;
-      for (auto& f : eval_async(testing::random_graph(seed, DType::f32).outputs)) got.push_back(f.get());
-      for (size_t j = 0; j < got.size(); ++j) EXPECT_TRUE(same_bits(got[j], expected[seed][j])) << "graph " << seed << ", threads " << n;
+      for (auto& f : eval_async(test::random_graph(seed, DType::f32).outputs)) got.push_back(f.get());
+      for (size_t j = 0; j < got.size(); ++j)
+        EXPECT_TRUE(test::same_bits(got[j], expected[seed][j])) << "graph " << seed << ", threads " << n;
     }
   }
 }
@@ -122,7 +111,7 @@ TEST(RandomGraphs, SmallStepsSideBySideGiveTheSameBits) {
       clear_plan_cache();
       const auto got = evaluate_all(0, kGraphs / 8, DType::f32);
       for (size_t seed = 0; seed < got.size(); ++seed) {
-        for (size_t j = 0; j < got[seed].size(); ++j) EXPECT_TRUE(same_bits(got[seed][j], expected[seed][j])) << "graph " << seed;
+        for (size_t j = 0; j < got[seed].size(); ++j) EXPECT_TRUE(test::same_bits(got[seed][j], expected[seed][j])) << "graph " << seed;
       }
     }
     cpu::set_tuning(before);
@@ -133,9 +122,9 @@ TEST(RandomGraphs, SmallStepsSideBySideGiveTheSameBits) {
 TEST(RandomGraphs, EvaluatingOutputsOneByOneGivesTheSameBitsAsTogetherWhenNothingIsFused) {
   const Unfused off;
   for (uint32_t seed = 0; seed < kGraphs; seed += 10) {
-    const auto together = eval(testing::random_graph(seed, DType::f32).outputs);
-    const auto g = testing::random_graph(seed, DType::f32);
-    for (size_t j = 0; j < together.size(); ++j) EXPECT_TRUE(same_bits(g.outputs[j].eval(), together[j])) << "graph " << seed;
+    const auto together = eval(test::random_graph(seed, DType::f32).outputs);
+    const auto g = test::random_graph(seed, DType::f32);
+    for (size_t j = 0; j < together.size(); ++j) EXPECT_TRUE(test::same_bits(g.outputs[j].eval(), together[j])) << "graph " << seed;
   }
 }
 

@@ -11,12 +11,12 @@
 namespace lazuli {
 namespace {
 
-constexpr int64_t kSize = 48;
+constexpr int64_t kSide = 48;
 
 Tensor square_of_numbers(DType dtype) {
   std::vector<float> values;
-  for (int64_t k = 0; k < kSize * kSize; ++k) values.push_back(static_cast<float>(k * 37 % 101 - 50) / 16);
-  return Tensor::from_vector(values, {kSize, kSize}).to(dtype);
+  for (int64_t k = 0; k < kSide * kSide; ++k) values.push_back(static_cast<float>(k * 37 % 101 - 50) / 16);
+  return Tensor::from_vector(values, {kSide, kSide}).to(dtype);
 }
 
 struct View {
@@ -28,16 +28,16 @@ const View kViews[] = {
     {"itself", [](const LazyTensor& s) { return s; }},
     {"transposed", [](const LazyTensor& s) { return transpose(s); }},
     {"first row", [](const LazyTensor& s) { return s.slice(0, 0, 1); }},
-    {"last row", [](const LazyTensor& s) { return s.slice(0, kSize - 1, kSize); }},
+    {"last row", [](const LazyTensor& s) { return s.slice(0, kSide - 1, kSide); }},
     {"first column", [](const LazyTensor& s) { return s.slice(1, 0, 1); }},
-    {"last column", [](const LazyTensor& s) { return s.slice(1, kSize - 1, kSize); }},
+    {"last column", [](const LazyTensor& s) { return s.slice(1, kSide - 1, kSide); }},
     {"diagonal",
      [](const LazyTensor& s) {
-       return s.reshape({kSize * kSize}).slice(0, 0, kSize * kSize, kSize + 1).reshape({kSize, 1});
+       return s.reshape({kSide * kSide}).slice(0, 0, kSide * kSide, kSide + 1).reshape({kSide, 1});
      }},
     {"blocks exchanged",
      [](const LazyTensor& s) {
-       return s.reshape({2, kSize / 2, 2, kSize / 2}).permute({2, 1, 0, 3}).reshape({kSize, kSize});
+       return s.reshape({2, kSide / 2, 2, kSide / 2}).permute({2, 1, 0, 3}).reshape({kSide, kSide});
      }},
 };
 
@@ -59,7 +59,7 @@ const Use kUses[] = {
      }},
     {"product", [](const LazyTensor& s, const LazyTensor& v) { return s + matmul(s, expand(v, s.shape())); }},
     {"norm of the sum",
-     [](const LazyTensor& s, const LazyTensor& v) { return rms_norm(s + expand(v, s.shape()), LazyTensor::ones({kSize}, s.dtype())); }},
+     [](const LazyTensor& s, const LazyTensor& v) { return rms_norm(s + expand(v, s.shape()), LazyTensor::ones({kSide}, s.dtype())); }},
 };
 
 /// What an op gives that makes a value of its own, in memory that dies with it.
@@ -110,13 +110,13 @@ TEST(Aliasing, ADonatedArgumentBesideAViewOfItself) {
 /// Updates write into their first operand's memory while they read the others.
 TEST(Aliasing, AnUpdateByAPartOfTheUpdatedValue) {
   const Tensor x = square_of_numbers(DType::f32);
-  const int64_t to[] = {kSize / 2, 0};
-  for (const int64_t from : {int64_t{0}, kSize / 4, kSize / 2}) {
+  const int64_t to[] = {kSide / 2, 0};
+  for (const int64_t from : {int64_t{0}, kSide / 4, kSide / 2}) {
     const LazyTensor value = LazyTensor::from_tensor(made(LazyTensor::from_tensor(x)).eval());
-    const LazyTensor apart = LazyTensor::from_tensor(value.slice(0, from, from + kSize / 2).eval().contiguous());
+    const LazyTensor apart = LazyTensor::from_tensor(value.slice(0, from, from + kSide / 2).eval().contiguous());
     const Tensor wanted = slice_update(value, apart, to).eval();
     const LazyTensor s = made(LazyTensor::from_tensor(x));
-    EXPECT_TRUE(close(slice_update(s, s.slice(0, from, from + kSize / 2), to).eval(), wanted)) << from;
+    EXPECT_TRUE(close(slice_update(s, s.slice(0, from, from + kSide / 2), to).eval(), wanted)) << from;
   }
 }
 
@@ -125,7 +125,7 @@ TEST(Aliasing, ATransposedValueEntersProductsWithAnAdapter) {
   const auto part = [&](int64_t rows, int64_t columns) {
     return LazyTensor::from_tensor(LazyTensor::from_tensor(x).slice(0, 0, rows).slice(1, 0, columns).eval().contiguous());
   };
-  const LazyTensor w = part(kSize, 20), a = part(kSize, 4), b = part(4, 20);
+  const LazyTensor w = part(kSide, 20), a = part(kSide, 4), b = part(4, 20);
   const auto adapted = [&](const LazyTensor& in) { return matmul(in, w) + matmul(matmul(in, a), b) * 0.5; };
   for (const int64_t rows : {1, 3, 17, 48}) {
     const LazyTensor tall = LazyTensor::from_tensor(LazyTensor::from_tensor(x).slice(1, 0, rows).eval().contiguous());

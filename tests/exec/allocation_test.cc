@@ -9,7 +9,7 @@
 #include "lazuli/transforms.h"
 #include "tensor/buffer_pool.h"
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(LAZULI_NO_SLAB) && defined(__GLIBC__)
+#if !defined(LAZULI_INSTRUMENTED) && defined(__GLIBC__)
 #define LAZULI_COUNT_ALLOCATIONS 1
 #endif
 

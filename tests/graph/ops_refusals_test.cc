@@ -35,7 +35,7 @@ void refuses(const std::function<void()>& call, std::string_view text, int line 
 
 class OpsRefusals : public ::testing::Test {
  private:
-  testing::OnDevice device_{Device{DeviceKind::reference, 0}};
+  test::OnDevice device_{Device{DeviceKind::reference, 0}};
 };
 
 struct Limits {

@@ -19,7 +19,7 @@ LazyTensor zeros(const Shape& shape, DType dtype = DType::f32) { return LazyTens
 
 class Ops : public ::testing::Test {
  private:
-  testing::OnDevice device_{Device{DeviceKind::reference, 0}};
+  test::OnDevice device_{Device{DeviceKind::reference, 0}};
 };
 
 TEST_F(Ops, OperandsArePromoted) {

@@ -3,7 +3,7 @@
 #include "lazuli/op.h"
 #include "support/shape_call.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 namespace {
 
 using Call = ShapeCall;
@@ -289,4 +289,4 @@ TEST(ShapeRefusals, PackedAttention) {
 }
 
 }  // namespace
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

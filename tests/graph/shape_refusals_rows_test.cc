@@ -2,7 +2,7 @@
 #include "lazuli/op.h"
 #include "support/shape_call.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 namespace {
 
 using Call = ShapeCall;
@@ -197,4 +197,4 @@ TEST(ShapeRefusals, AdamW) {
 }
 
 }  // namespace
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

@@ -5,7 +5,7 @@
 #include "lazuli/op.h"
 #include "support/shape_call.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 namespace {
 
 using Call = ShapeCall;
@@ -330,4 +330,4 @@ TEST(ShapeRefusals, OneHotAndSorting) {
 }
 
 }  // namespace
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

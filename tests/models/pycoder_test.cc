@@ -15,8 +15,6 @@
 namespace lazuli {
 namespace {
 
-std::string in_source(const char* path) { return source_folder() + "/" + path; }
-
 std::shared_ptr<const LanguageModel> pycoder() {
   static const auto model = load_model(in_source("models/pycoder-16m"));
   return model;

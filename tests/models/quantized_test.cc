@@ -17,10 +17,8 @@
 namespace lazuli {
 namespace {
 
-std::string in_source(const std::string& path) { return source_folder() + "/" + path; }
-
 // Instrumented kernels are slow: a shorter text then, whose perplexity says less.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef LAZULI_INSTRUMENTED
 constexpr size_t kTokens = 512;
 constexpr double kSlack = 5;
 #else

@@ -26,7 +26,7 @@
 namespace lazuli {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
+#if defined(LAZULI_INSTRUMENTED) || !defined(NDEBUG)
 constexpr int64_t kLongest = 65, kSteps = 3;
 #else
 constexpr int64_t kLongest = 1 << 20, kSteps = 10;

@@ -14,7 +14,7 @@ namespace {
 using test::message_of;
 using testing::HasSubstr;
 
-const std::vector<LinearInfo> kLayers = {{"model.layers.0.mlp.up_proj", 6, 8}, {"model.layers.0.mlp.down_proj", 8, 6}};
+const std::vector<LinearInfo> kNetworkLayers = {{"model.layers.0.mlp.up_proj", 6, 8}, {"model.layers.0.mlp.down_proj", 8, 6}};
 
 Tensor numbers(const Shape& shape, uint64_t seed) {
   return random_uniform(shape, LazyTensor::scalar_int(static_cast<int64_t>(seed), DType::i64)).eval();
@@ -25,7 +25,7 @@ Adapter adapter(int64_t rank, std::vector<std::string> names, uint64_t seed) {
   config.rank = rank;
   config.alpha = static_cast<double>(2 * rank + 1);
   config.target_modules = std::move(names);
-  Adapter result = Adapter::create(kLayers, config, seed);
+  Adapter result = Adapter::create(kNetworkLayers, config, seed);
   std::vector<Tensor> parameters = result.parameters();
   for (size_t k = 1; k < parameters.size(); k += 2) parameters[k] = numbers(parameters[k].shape(), seed + k);
   result.set_parameters(parameters);

@@ -12,17 +12,16 @@
 namespace lazuli {
 namespace {
 
-std::vector<testing::Refused> all_cases() {
-  std::vector<testing::Refused> all;
-  for (const auto* part :
-       {&testing::refused_rows(), &testing::refused_products(), &testing::refused_attention(), &testing::refused_neighbours()}) {
+std::vector<test::Refused> all_cases() {
+  std::vector<test::Refused> all;
+  for (const auto* part : {&test::refused_rows(), &test::refused_products(), &test::refused_attention(), &test::refused_neighbours()}) {
     all.insert(all.end(), part->begin(), part->end());
   }
   return all;
 }
 
 TEST(Refusals, LeaveTheResultAsItWas) {
-  for (const testing::Refused& c : all_cases()) {
+  for (const test::Refused& c : all_cases()) {
     SCOPED_TRACE(std::string(c.pattern) + ": " + c.reason + ": " + c.what);
     try {
       TestGraph t;
@@ -54,7 +53,7 @@ TEST(Refusals, EachReasonInTheSourcesIsTried) {
     const std::string source = read_file(entry.path(), size_t{1} << 20);
     for (auto at = std::sregex_iterator(source.begin(), source.end(), text); at != std::sregex_iterator(); ++at) ++in_sources[(*at)[1]];
   }
-  for (const testing::Refused& c : all_cases()) ++tried[c.reason];
+  for (const test::Refused& c : all_cases()) ++tried[c.reason];
   EXPECT_GT(in_sources.size(), 40U);
   for (const auto& [reason, count] : in_sources) EXPECT_GE(tried[reason], count) << "no case for: " << reason;
 }

@@ -2,7 +2,7 @@
 #include "lazuli/op.h"
 #include "support/gradient_check.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 namespace {
 
@@ -71,4 +71,4 @@ std::vector<GradientCase> elementwise_gradient_cases() {
   return cases;
 }
 
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

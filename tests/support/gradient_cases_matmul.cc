@@ -3,7 +3,7 @@
 #include "lazuli/op.h"
 #include "support/gradient_check.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 namespace {
 
@@ -205,4 +205,4 @@ std::vector<GradientCase> matmul_gradient_cases() {
   return cases;
 }
 
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

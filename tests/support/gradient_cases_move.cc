@@ -2,7 +2,7 @@
 #include "lazuli/op.h"
 #include "support/gradient_check.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 namespace {
 
@@ -79,4 +79,4 @@ std::vector<GradientCase> move_gradient_cases() {
   return cases;
 }
 
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

@@ -2,7 +2,7 @@
 #include "lazuli/op.h"
 #include "support/gradient_check.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 namespace {
 
@@ -105,4 +105,4 @@ std::vector<GradientCase> row_gradient_cases() {
   return cases;
 }
 
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 namespace {
 
@@ -83,4 +83,4 @@ std::vector<GradientCase> gradient_cases() {
   return all;
 }
 
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

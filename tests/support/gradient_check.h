@@ -8,7 +8,7 @@
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 /// Makes a device the default while it lives.
 class OnDevice {
@@ -47,4 +47,4 @@ std::vector<GradientCase> move_gradient_cases();
 std::vector<GradientCase> row_gradient_cases();
 std::vector<GradientCase> matmul_gradient_cases();
 
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

@@ -1,8 +1,10 @@
 #include "support/random_graph.h"
 
+#include <cmath>
+#include <cstring>
 #include <random>
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 namespace {
 
@@ -208,4 +210,15 @@ class Builder {
 
 RandomGraph random_graph(uint32_t seed, DType dtype, Intercept intercept) { return Builder(seed, dtype, intercept).run(); }
 
-}  // namespace lazuli::testing
+bool same_bits(const Tensor& a, const Tensor& b) {
+  const Tensor x = a.to(Device{}).contiguous(), y = b.to(Device{}).contiguous();
+  return x.dtype() == y.dtype() && x.shape() == y.shape() && std::memcmp(x.raw(), y.raw(), x.nbytes()) == 0;
+}
+
+double largest(const Tensor& t) {
+  double m = 0;
+  for (double v : t.to_vector<double>()) m = std::max(m, std::abs(v));
+  return m;
+}
+
+}  // namespace lazuli::test

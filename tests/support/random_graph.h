@@ -5,7 +5,7 @@
 
 #include "lazuli/ops.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 struct RandomGraph {
   std::vector<LazyTensor> values;   ///< every recorded value, in order
@@ -18,4 +18,10 @@ using Intercept = LazyTensor (*)(const LazyTensor&);
 /// The graph of `seed`, with leaves and scalars of `dtype` (f32 or f64) holding the same numbers. The same seed gives the same graph.
 RandomGraph random_graph(uint32_t seed, DType dtype, Intercept intercept = nullptr);
 
-}  // namespace lazuli::testing
+/// Whether two tensors, of any device, have the same dtype, shape and bits.
+bool same_bits(const Tensor& a, const Tensor& b);
+
+/// The largest absolute value.
+double largest(const Tensor& t);
+
+}  // namespace lazuli::test

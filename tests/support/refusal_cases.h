@@ -7,7 +7,7 @@
 #include "lazuli/op.h"
 #include "passes/test_graph.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 using Values = std::vector<Value>;
 
@@ -33,4 +33,4 @@ const std::vector<Refused>& refused_attention();
 const std::vector<Refused>& refused_neighbours();
 ///@}
 
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

@@ -2,7 +2,7 @@
 #include "lazuli/op.h"
 #include "support/refusal_cases.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 namespace {
 
@@ -205,4 +205,4 @@ const std::vector<Refused>& refused_neighbours() {
   return cases;
 }
 
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

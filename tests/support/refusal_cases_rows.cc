@@ -2,7 +2,7 @@
 #include "lazuli/op.h"
 #include "support/refusal_cases.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 namespace {
 
@@ -210,4 +210,4 @@ const std::vector<Refused>& refused_attention() {
   return cases;
 }
 
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

@@ -13,7 +13,7 @@
 #include "lazuli/error.h"
 #include "lazuli/operation.h"
 
-namespace lazuli::testing {
+namespace lazuli::test {
 
 inline TensorSpec f16(const Shape& s) { return {DType::f16, s}; }
 inline TensorSpec bf16(const Shape& s) { return {DType::bf16, s}; }
@@ -95,4 +95,4 @@ inline void gives(const ShapeCall& call, const std::vector<TensorSpec>& results,
   }
 }
 
-}  // namespace lazuli::testing
+}  // namespace lazuli::test

@@ -15,16 +15,16 @@
 namespace lazuli {
 namespace {
 
-const std::string kData = source_folder() + "/tests/text/tokenizer_data/";
+const std::string kKinds = source_folder() + "/tests/text/tokenizer_data/";
 
 const test::JsonTree& golden() {
-  static const auto rows = test::JsonTree::read(kData + "golden_kinds.json");
+  static const auto rows = test::JsonTree::read(kKinds + "golden_kinds.json");
   return rows;
 }
 
 class TokenizerKinds : public testing::TestWithParam<const char*> {
  protected:
-  Tokenizer tokenizer_ = Tokenizer::load(kData + GetParam() + ".json");
+  Tokenizer tokenizer_ = Tokenizer::load(kKinds + GetParam() + ".json");
 };
 
 TEST_P(TokenizerKinds, GiveTheIdsAndTextOfTheTokenizersPackage) {
@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(Files, TokenizerKinds,
                                          "unigram_bytes"));
 
 TEST(TokenizerStream, GivesTextAsSoonAsNoLaterIdCanChangeIt) {
-  const Tokenizer tokenizer = Tokenizer::load(kData + "llama2.json");
+  const Tokenizer tokenizer = Tokenizer::load(kKinds + "llama2.json");
   const auto ids = tokenizer.encode("the end \U0001F9FF.");
   Tokenizer::StreamDecoder stream(tokenizer);
   std::string text;

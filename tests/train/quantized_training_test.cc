@@ -20,9 +20,9 @@
 namespace lazuli {
 namespace {
 
-const std::string kModel = source_folder() + "/models/pycoder-16m";
+const std::string kPycoder = source_folder() + "/models/pycoder-16m";
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
+#if defined(LAZULI_INSTRUMENTED) || !defined(NDEBUG)
 constexpr int64_t kSteps = 3;
 #else
 constexpr int64_t kSteps = 6;
@@ -39,8 +39,8 @@ int bits_of(const std::string& name, Quantization quantization) {
 
 /// A copy of the model whose float weights are what the rounded ones stand for.
 void write_dequantized(const test::TempFolder& folder, Quantization quantization) {
-  for (const char* name : {"config.json", "tokenizer.json"}) std::filesystem::copy_file(kModel + "/" + name, folder.path(name));
-  const SafetensorsFile file = SafetensorsFile::open(kModel + "/model.safetensors");
+  for (const char* name : {"config.json", "tokenizer.json"}) std::filesystem::copy_file(kPycoder + "/" + name, folder.path(name));
+  const SafetensorsFile file = SafetensorsFile::open(kPycoder + "/model.safetensors");
   std::map<std::string, Tensor> weights;
   for (const std::string& name : file.names()) {
     const Tensor stored = file.tensor(name);
@@ -85,7 +85,7 @@ class QuantizedTraining : public testing::TestWithParam<Quantization> {};
 TEST_P(QuantizedTraining, FollowsTheOneOnTheFloatsThatTheWeightsStandFor) {
   const test::TempFolder folder;
   write_dequantized(folder, GetParam());
-  const auto rounded = load_model(kModel, DType::f32, GetParam());
+  const auto rounded = load_model(kPycoder, DType::f32, GetParam());
   ASSERT_EQ(rounded->info().quantization, GetParam());
   const Course course = train(rounded, kSteps), exact = train(load_model(folder.path()), kSteps);
   for (size_t k = 0; k < course.losses.size(); ++k) {
@@ -98,7 +98,7 @@ TEST_P(QuantizedTraining, FollowsTheOneOnTheFloatsThatTheWeightsStandFor) {
 }
 
 TEST_P(QuantizedTraining, DropoutReachesTheAdapter) {
-  const auto model = load_model(kModel, DType::f32, GetParam());
+  const auto model = load_model(kPycoder, DType::f32, GetParam());
   const Course with = train(model, 2, 0.5), without = train(model, 2);
   EXPECT_EQ(with.before, without.before);
   EXPECT_NE(with.norms[0], without.norms[0]);

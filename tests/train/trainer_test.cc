@@ -28,7 +28,7 @@ namespace {
 const std::string kData = source_folder() + "/tests/data/pycoder-16m/";
 const std::string kModel = source_folder() + "/models/pycoder-16m";
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
+#if defined(LAZULI_INSTRUMENTED) || !defined(NDEBUG)
 constexpr int64_t kMaxSteps = 2;
 #else
 constexpr int64_t kMaxSteps = 40;
