@@ -67,6 +67,25 @@ TEST(Layering, FoldersIncludeOnlyThoseBeforeThem) {
   }
 }
 
+// Everything else knows a backend by its contract. The program's commands about the machine itself show a backend's own numbers.
+TEST(Layering, NobodyIncludesTheInsideOfABackend) {
+  const std::vector<std::string> about_the_machine = {"cli/doctor_command.cc", "cli/bench_command.cc", "cli/roofline.h"};
+  static const std::regex inside(R"re(^\s*#\s*include\s*"backend/(cpu|cuda|reference)/.*)re");
+  const fs::path src = fs::path(lazuli::source_folder()) / "src";
+  for (const auto& file : sources_under(src)) {
+    const std::string name = fs::relative(file, src).string();
+    if (name == "backend/registry.cc" || std::find(about_the_machine.begin(), about_the_machine.end(), name) != about_the_machine.end())
+      continue;
+    std::ifstream in(file);
+    std::smatch match;
+    for (std::string line; std::getline(in, line);) {
+      if (std::regex_match(line, match, inside)) {
+        EXPECT_TRUE(name.starts_with("backend/" + match[1].str() + "/")) << name << ": " << line;
+      }
+    }
+  }
+}
+
 TEST(Layering, PublicHeadersIncludeOnlyPublicHeaders) {
   for (const auto& file : sources_under(fs::path(lazuli::source_folder()) / "include")) {
     EXPECT_TRUE(included_folders(file).empty()) << file.filename().string() << " includes an internal header";

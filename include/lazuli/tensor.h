@@ -15,8 +15,10 @@
 
 namespace lazuli {
 
-/// Kinds of devices; `cuda` is there where the library of the CUDA backend and a driver are.
-enum class DeviceKind : uint8_t { cpu, reference, cuda };
+/// Kinds of devices; `cuda` is there where the library of the CUDA backend and a driver are, `custom` where the program brings one.
+enum class DeviceKind : uint8_t { cpu, reference, cuda, custom };
+/// How many kinds there are.
+inline constexpr int kDeviceKinds = 4;
 
 /// Where data lives and kernels run. `reference` is the slow oracle backend; its memory is host memory.
 struct Device {

@@ -66,11 +66,39 @@ struct PreparedOp {
   bool needs_copy(size_t k) const { return needs_all_contiguous || (k < 32 && (needs_contiguous >> k & 1) != 0); }
 };
 
+/// What plans are scheduled by: rough times on one thread, in ns.
+struct Scheduling {
+  double ns_per_step = 60;
+  double bytes_per_ns = 8;
+  double flops_per_ns = 50;
+  double inline_ns = 150e3;  ///< a plan below runs on the thread that asks for it
+  double threads_ns = 8e3;   ///< a wave of steps above is shared among the host's threads
+  size_t inline_steps = 6;   ///< where the device runs whole plans: up to so many are submitted by the thread that asks
+};
+
+struct Plan;
+struct PlanState;
+struct RunMemory;
+
+/// Runs whole plans, for a device that does not leave their steps to the host's threads.
+class PlanRunner {
+ public:
+  virtual ~PlanRunner() = default;
+  /// For a new plan.
+  virtual std::shared_ptr<PlanState> new_state() const = 0;
+  /// Submits all steps and may return before they are done: results are there for whatever is submitted later, and copies to the host wait.
+  /// Errors of the submission name the op; what goes wrong on the device itself is thrown by the next copy to the host.
+  virtual void run(const Plan& plan, const RunMemory& memory) const = 0;
+};
+
 /// A device's way to compute. Implementations are stateless and thread-safe.
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;
+  virtual Scheduling scheduling() const { return {}; }
+  /// Null: the host's threads run the steps, which must be able to read the device's memory.
+  virtual const PlanRunner* runner() const { return nullptr; }
   /// Chooses kernels for an op. Throws DTypeError when the op does not support these dtypes on this backend.
   virtual PreparedOp prepare(const KernelRequest& request) const = 0;
 };
@@ -79,8 +107,13 @@ using PrepareFn = PreparedOp (*)(const KernelRequest&);
 
 const Backend& reference_backend();
 const Backend& cpu_backend();
-/// Prepares launches without a device; they run inside a cuda::Runtime::Use.
+/// Prepares launches without a device; its runner needs one.
 const Backend& cuda_backend();
+
+/// The backend of device `index` of a kind; throws DeviceError where there is none.
+using OpenBackend = const Backend& (*)(int index);
+/// Makes a kind of device known. A device that the host cannot read also has a DeviceMemory.
+void register_backend(DeviceKind kind, OpenBackend open);
 /// Throws DeviceError for a device that is not there.
 const Backend& backend_for(Device device);
 

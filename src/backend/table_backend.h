@@ -13,13 +13,19 @@ using PrepareTable = std::array<PrepareFn, static_cast<size_t>(kOpCount)>;
 
 class TableBackend final : public Backend {
  public:
-  TableBackend(std::string_view name, const PrepareTable& table) : name_(name), table_(table) {}
+  /// `schedule` null: as the contract has it. `plans` is the runner.
+  TableBackend(std::string_view name, const PrepareTable& table, Scheduling (*schedule)() = nullptr, const PlanRunner* plans = nullptr)
+      : name_(name), table_(table), scheduling_(schedule), runner_(plans) {}
   std::string_view name() const override { return name_; }
+  Scheduling scheduling() const override { return scheduling_ != nullptr ? scheduling_() : Scheduling{}; }
+  const PlanRunner* runner() const override { return runner_; }
   PreparedOp prepare(const KernelRequest& request) const override { return table_[static_cast<size_t>(request.op)](request); }
 
  private:
   std::string_view name_;
   PrepareTable table_;
+  Scheduling (*scheduling_)();
+  const PlanRunner* runner_;
 };
 
 /// Table entry of leaves and views, which never become kernels: the planner binds or aliases them.

@@ -10,6 +10,7 @@
 #include "embed/batches.h"
 #include "lazuli/error.h"
 #include "lazuli/memory.h"
+#include "tensor/device_memory.h"
 
 namespace lazuli {
 
@@ -48,7 +49,7 @@ Function packed_embedding_function(std::shared_ptr<const EmbeddingModel> model, 
   };
 }
 
-bool packs_on(const EmbeddingModel& model, Device device) { return device.kind != DeviceKind::cuda && model.packs(); }
+bool packs_on(const EmbeddingModel& model, Device device) { return on_host(device) && model.packs(); }
 
 std::vector<TensorSpec> batch_specs(int64_t rows, int64_t tokens) {
   const Shape shape{rows, tokens};

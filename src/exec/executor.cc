@@ -3,6 +3,7 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "base/spin.h"
 
@@ -34,19 +35,13 @@ Executor::Executor() {
 
 Executor& Executor::of(Device device) {
   static Executor* const cpu = new Executor;
-  if (device.kind == DeviceKind::reference) {
-    static Executor* const reference = new Executor;
-    return *reference;
-  }
-  if (device.kind == DeviceKind::cuda) {
-    static std::mutex mutex;
-    static auto* const executors = new std::map<int, Executor*>;
-    const std::lock_guard lock(mutex);
-    Executor*& executor = (*executors)[device.index];
-    if (executor == nullptr) executor = new Executor;
-    return *executor;
-  }
-  return *cpu;
+  if (device.kind == DeviceKind::cpu) return *cpu;
+  static std::mutex mutex;
+  static auto* const others = new std::map<std::pair<DeviceKind, int>, Executor*>;
+  const std::lock_guard lock(mutex);
+  Executor*& executor = (*others)[{device.kind, device.index}];
+  if (executor == nullptr) executor = new Executor;
+  return *executor;
 }
 
 void Executor::lock() {

@@ -7,46 +7,11 @@
 #include <exception>
 
 #include "base/trace.h"
-#include "exec/cuda_run.h"
 #include "exec/profile.h"
 #include "exec/shared_tasks.h"
 #include "tensor/device_memory.h"
 
 namespace lazuli {
-
-namespace {
-
-// The plan's places are those of the graph it was first made for; the node of that place is the same in this run's graph.
-Where recorded_at(const Step& step, const Plan& plan, std::span<const Where> nodes_at) {
-  const auto node = static_cast<size_t>(std::find(plan.recorded_at.begin(), plan.recorded_at.end(), step.where) - plan.recorded_at.begin());
-  return step.where.file != nullptr && node < nodes_at.size() ? nodes_at[node] : step.where;
-}
-
-}  // namespace
-
-void rethrow_in(const Step& step, const Plan& plan, std::span<const Where> nodes_at) {
-  const Where where = recorded_at(step, plan, nodes_at);
-  auto add_name = [&](const auto& e) {
-    std::string text = fmt::format("{} in {}", e.what(), step.description);
-    if (where.file != nullptr) text += fmt::format(", recorded at {}:{}", where.file, where.line);
-    return text;
-  };
-  try {
-    throw;
-  } catch (const ValueError& e) {
-    throw ValueError(add_name(e));
-  } catch (const ShapeError& e) {
-    throw ShapeError(add_name(e));
-  } catch (const DTypeError& e) {
-    throw DTypeError(add_name(e));
-  } catch (const OutOfMemory& e) {
-    throw OutOfMemory(add_name(e));
-  } catch (const DeviceError& e) {
-    throw DeviceError(add_name(e));
-  } catch (const std::exception& e) {
-    throw Error(add_name(e));
-  }
-}
 
 namespace {
 
@@ -68,10 +33,6 @@ struct WaveJob {
   std::atomic<const Step*> failed{nullptr};
   std::exception_ptr error;
 };
-
-bool skipped(const Step& step, const bool* donated) {
-  return step.unless_donated >= 0 && donated != nullptr && donated[step.unless_donated];
-}
 
 /// Does tasks [begin, end) of a wave's phase, counted across its steps in order.
 void run_range(WaveJob& job, int64_t begin, int64_t end, std::byte* scratch) {
@@ -216,19 +177,10 @@ class Run {
 
 void execute(const Plan& plan, const RunMemory& memory, Team* team) {
   trace::Scope scope("run", "run");
-  if (on_host(plan.device)) {
-    Run(plan, memory, team).all();
+  if (plan.runner != nullptr) {
+    plan.runner->run(plan, memory);
   } else {
-    execute_on_cuda(plan, memory);
-  }
-}
-
-void ResultMemory::start(size_t count) {
-  buffers_.clear();
-  pointers_.clear();
-  if (capacity_ < count) {
-    donated_ = std::make_unique<bool[]>(count);
-    capacity_ = count;
+    Run(plan, memory, team).all();
   }
 }
 
@@ -236,14 +188,6 @@ const Tensor& bring_to(const Tensor& t, Device device, std::deque<Tensor>& moved
   if (same_memory(t.device(), device)) return t;
   moved.push_back(t.to(device));
   return moved.back();
-}
-
-void ResultMemory::add(size_t bytes, Device device, const Tensor* donor) {
-  const bool fits = donor != nullptr && same_memory(donor->device(), device) && donor->buffer()->unique() && !donor->buffer()->constant() &&
-                    donor->offset_bytes() == 0 && donor->buffer()->bytes() >= bytes;
-  donated_[buffers_.size()] = fits;
-  buffers_.push_back(fits ? donor->buffer() : allocate_buffer(bytes, on_host(device) ? Device{} : device));
-  pointers_.push_back(buffers_.back()->data());
 }
 
 }  // namespace lazuli

@@ -202,14 +202,6 @@ std::string OptimizerReport::to_text() const {
   return fmt::to_string(out);
 }
 
-ComputationGraph optimize(const ComputationGraph& graph, OptimizerReport* report) {
-  ComputationGraph result = graph;
-  GraphOptimizer optimizer = GraphOptimizer::standard();
-  optimizer.set_fold(fold_on({}));
-  optimizer.run(result, report);
-  return result;
-}
-
 ComputationGraph recognise(const ComputationGraph& graph, OptimizerReport* report) {
   static const GraphOptimizer optimizer = GraphOptimizer::recognition();
   ComputationGraph result = graph;

@@ -7,12 +7,14 @@
 #include <span>
 #include <vector>
 
+#include "backend/plan.h"
+
 namespace lazuli {
 
 /// Steps in order of their lanes and `after` never touch what another one writes at the same time.
 class Lanes {
  public:
-  static constexpr int kCount = 4;
+  static constexpr int kCount = kLanes;
 
   /// Bytes [begin, end) of a space that a step reads or writes. Spaces never overlap one another.
   struct Use {

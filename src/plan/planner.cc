@@ -267,12 +267,4 @@ Plan make_plan(const ComputationGraph& graph, Device device, const std::vector<S
   return Planner(graph, device, backend_for(device), input_strides).run();
 }
 
-size_t Plan::footprint() const {
-  size_t bytes = sizeof(Plan) + steps.size() * (sizeof(Step) + 160) + pointers.size() * sizeof(Location) + waits.size() * sizeof(int32_t) +
-                 results.size() * sizeof(ResultView) + optimised_nodes * sizeof(Where);
-  for (const Tensor& t : constants) bytes += t.nbytes();
-  for (const Step& s : steps) bytes += s.prepared.phases.size() * 256;
-  return bytes;
-}
-
 }  // namespace lazuli

@@ -101,6 +101,7 @@ class Planner {
 
   const ComputationGraph& graph_;
   const Backend& backend_;
+  const Scheduling scheduling_ = backend_.scheduling();
   const std::vector<Strides>& input_strides_;
   Plan plan_;
   std::vector<std::vector<Placed>> placed_;  ///< by node, output; grows by temporary values

@@ -3,19 +3,11 @@
 
 #include <algorithm>
 
-#include "backend/cpu/tuning.h"
 #include "plan/lanes.h"
 #include "plan/placement.h"
 #include "plan/planner.h"
-#include "tensor/device_memory.h"
 
 namespace lazuli {
-
-namespace {
-
-constexpr size_t kInlineLaunches = 6;
-
-}  // namespace
 
 Location Planner::locate(Value v) const {
   const Placed& p = placed(v);
@@ -108,7 +100,7 @@ void Planner::assign_lanes() {
 }
 
 void Planner::emit() {
-  const bool host = on_host(plan_.device);
+  plan_.runner = backend_.runner();
   int32_t wave = -1;
   for (const DraftStep& draft : steps_) {
     if (draft.removed) continue;
@@ -122,17 +114,17 @@ void Planner::emit() {
     w.cost_ns += draft.cost_ns;
     int64_t tasks = 0;
     for (const Kernel& k : draft.prepared.phases) tasks = std::max(tasks, k.tasks);
-    w.parallel = host && (w.count > 1 || tasks > 1) && w.cost_ns > static_cast<double>(cpu::tuning().threads_ns);
+    w.parallel = plan_.runner == nullptr && (w.count > 1 || tasks > 1) && w.cost_ns > scheduling_.threads_ns;
     plan_.cost_ns += draft.cost_ns;
   }
   plan_.thread_scratch_bytes = static_cast<size_t>(align_up(static_cast<int64_t>(plan_.thread_scratch_bytes)));
-  if (host) {
+  if (plan_.runner == nullptr) {
     const bool alone = std::any_of(plan_.steps.begin(), plan_.steps.end(), [](const Step& s) { return s.prepared.takes_turns; });
-    plan_.run_inline = !alone && plan_.cost_ns < static_cast<double>(cpu::tuning().inline_ns);
+    plan_.run_inline = !alone && plan_.cost_ns < scheduling_.inline_ns;
   } else {
     // The costs are those of the host's kernels; what counts is the time that launches take.
-    plan_.run_inline = plan_.steps.size() <= kInlineLaunches;
-    plan_.replays = std::make_shared<cuda::Replays>();
+    plan_.run_inline = plan_.steps.size() <= scheduling_.inline_steps;
+    plan_.state = plan_.runner->new_state();
     assign_lanes();
   }
 }

@@ -2,9 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "backend/cpu/tuning.h"
 #include "plan/planner.h"
-#include "tensor/device_memory.h"
 
 namespace lazuli {
 
@@ -17,9 +15,9 @@ constexpr int64_t kUnnoticed = 256 << 10;
 
 int64_t allowance(int64_t bytes) { return std::max(bytes / kPartOfWorkspace, kUnnoticed); }
 
-double step_cost(const DraftStep& s, double operand_bytes) {
+double step_cost(const DraftStep& s, double operand_bytes, const Scheduling& by) {
   const double bytes = s.prepared.bytes > 0 ? s.prepared.bytes : operand_bytes;
-  return 60 + std::max(bytes / 8.0, s.prepared.flops / 50.0);
+  return by.ns_per_step + std::max(bytes / by.bytes_per_ns, s.prepared.flops / by.flops_per_ns);
 }
 
 }  // namespace
@@ -31,7 +29,7 @@ void Planner::estimate_costs() {
     for (Value v : s.outputs) {
       if (v.node >= 0) operand_bytes += static_cast<double>(storage(placed(v).storage).bytes);
     }
-    s.cost_ns = step_cost(s, operand_bytes);
+    s.cost_ns = step_cost(s, operand_bytes, scheduling_);
     const auto& phases = s.prepared.phases;
     s.joins = phases.size() == 1 && s.cost_ns < kSideBySideNs;
   }
@@ -59,15 +57,15 @@ void Planner::assign_waves() {
 }
 
 bool Planner::worth_moving() const {
-  // CUDA's lanes find what may overlap by themselves, and a plan that the caller's thread runs has nobody to share with.
-  if (!on_host(plan_.device)) return false;
+  // A device's lanes find what may overlap by themselves, and a plan that the caller's thread runs has nobody to share with.
+  if (backend_.runner() != nullptr) return false;
   double cost = 0;
   ptrdiff_t small = 0;
   for (const DraftStep& s : steps_) {
     cost += s.cost_ns;
     small += s.joins ? 1 : 0;
   }
-  return small > 1 && cost >= static_cast<double>(cpu::tuning().inline_ns);
+  return small > 1 && cost >= scheduling_.inline_ns;
 }
 
 /// `apart`: memory before any was shared, with the uses of the present order marked.

@@ -13,7 +13,7 @@
 
 #include "exec/team.h"
 #include "lazuli/error.h"
-#include "quant/round_rows.h"
+#include "quant/round_weight.h"
 #include "quant/unfilled.h"
 
 namespace lazuli {

@@ -35,11 +35,11 @@ class DeviceMemory {
   static DeviceMemory& of(Device device);
   /// How devices of a kind are opened; a backend says it when the program starts.
   using Open = DeviceMemory& (*)(int index);
-  static void set_cuda(Open open);
+  static void set(DeviceKind kind, Open open);
 };
 
 /// Whether the host can read a device's memory.
-inline bool on_host(Device device) { return device.kind != DeviceKind::cuda; }
+inline bool on_host(Device device) { return device.kind == DeviceKind::cpu || device.kind == DeviceKind::reference; }
 /// Whether data of `a` can be used on `b` as it is.
 inline bool same_memory(Device a, Device b) { return on_host(a) ? on_host(b) : a == b; }
 

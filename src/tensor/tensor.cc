@@ -66,7 +66,7 @@ void check_extent(DType dtype, const Shape& shape, const Strides& strides, const
 
 void check_host(std::string_view who, const Tensor& t) {
   if (!t.defined()) throw ValueError(fmt::format("{}: the tensor holds no data", who));
-  if (t.device().kind == DeviceKind::cuda) {
+  if (!on_host(t.device())) {
     throw DeviceError(fmt::format("{}: data on {} must be copied to the cpu first", who, to_string(t.device())));
   }
 }
@@ -79,6 +79,8 @@ std::string to_string(Device d) {
       return "cpu";
     case DeviceKind::reference:
       return "reference";
+    case DeviceKind::custom:
+      return fmt::format("custom:{}", d.index);
     case DeviceKind::cuda:
       break;
   }

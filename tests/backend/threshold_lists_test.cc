@@ -29,8 +29,11 @@ const std::set<std::string> kNoThresholds = {
     // cuda: blocks and stages that a text is written for
     "kBlock", "kVectorBlock", "kSampleStages", "kFixedBlock", "kFixedThreads", "kMmaThreads", "kStages", "kFewRows", "kSmall", "kBuckets",
     "kStateBytes", "kFirstDim", "kTwoOnes", "kMostInt", "kMost32", "kMostParameters", "kMostRows",
-    // caches of code and of recorded graphs, names, time that measuring may take
-    "kMagic", "kSeed", "kName", "kMostCompilers", "kMost", "kMostMilliseconds", "kMostMicrosecondsTogether"};
+    // rounding of weights: groups, and where the largest may come to lie
+    "kGroupOf4", "kLargest",
+    // caches of code and of recorded graphs (of plans with several steps), names, time that measuring may take
+    "kWorthRecording", "kAlignment", "kMagic", "kSeed", "kName", "kMostCompilers", "kMost", "kMostMilliseconds",
+    "kMostMicrosecondsTogether"};
 
 TEST(ThresholdLists, NoKernelHasOneOfItsOwn) {
   const std::regex constant(R"(\bconstexpr\s+(?:[a-z_:0-9]+|MmaTile)\s+(k[A-Z]\w*)\s*(?:=|\[|\{|\())"), more(R"(,\s*(k[A-Z]\w*)\s*=)");

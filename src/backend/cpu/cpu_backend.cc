@@ -1,4 +1,5 @@
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/tuning.h"
 #include "backend/table_backend.h"
 
 namespace lazuli {
@@ -12,6 +13,13 @@ constexpr PrepareTable kPrepare = {
 #include "lazuli/ops.def"
 };
 
+Scheduling scheduling() {
+  Scheduling s;
+  s.inline_ns = static_cast<double>(tuning().inline_ns);
+  s.threads_ns = static_cast<double>(tuning().threads_ns);
+  return s;
+}
+
 }  // namespace
 
 PreparedOp prepare_leaf(const KernelRequest& request) { refuse_to_prepare(request); }
@@ -20,7 +28,7 @@ PreparedOp prepare_view(const KernelRequest& request) { refuse_to_prepare(reques
 }  // namespace cpu
 
 const Backend& cpu_backend() {
-  static const TableBackend backend("cpu", cpu::kPrepare);
+  static const TableBackend backend("cpu", cpu::kPrepare, cpu::scheduling);
   return backend;
 }
 

@@ -1,4 +1,5 @@
 #include "backend/cuda/kernels.h"
+#include "backend/cuda/replays.h"
 #include "backend/table_backend.h"
 
 namespace lazuli {
@@ -20,7 +21,7 @@ PreparedOp prepare_view(const KernelRequest& request) { refuse_to_prepare(reques
 }  // namespace cuda
 
 const Backend& cuda_backend() {
-  static const TableBackend backend("cuda", cuda::kPrepare);
+  static const TableBackend backend("cuda", cuda::kPrepare, nullptr, &cuda::plan_runner());
   return backend;
 }
 

@@ -6,17 +6,19 @@
 #include <span>
 #include <vector>
 
+#include "backend/plan.h"
+
 namespace lazuli::cuda {
 
 /// A plan's memory comes from pools, so the same few sets of addresses come back, and a run with one of them is a single graph launch.
-class Replays {
+class Replays final : public PlanState {
  public:
   enum class Advice : uint8_t { launch, record, replay };
 
   Replays() = default;
   Replays(const Replays&) = delete;
   Replays& operator=(const Replays&) = delete;
-  ~Replays();
+  ~Replays() override;
 
   /// What a run with these addresses should do; `graph` is set for `replay`. A set is worth recording when it comes back.
   Advice advise(std::span<const uint64_t> addresses, void** graph);
@@ -37,5 +39,8 @@ class Replays {
   std::vector<Entry> entries_;
   uint64_t clock_ = 0;
 };
+
+/// Of all CUDA devices.
+const PlanRunner& plan_runner();
 
 }  // namespace lazuli::cuda

@@ -44,7 +44,7 @@ uint64_t number_of(const std::string& what_fails) {
 
 DeviceMemory& open_memory(int index) { return Runtime::of(index); }
 const bool registered = [] {
-  DeviceMemory::set_cuda(open_memory);
+  DeviceMemory::set(DeviceKind::cuda, open_memory);
   return true;
 }();
 

@@ -1,15 +1,15 @@
-#include "exec/cuda_run.h"
-
+// Runs plans on a CUDA device: launched kernel by kernel, or recorded once and replayed as a whole.
 #include <fmt/format.h>
 
 #include "backend/cuda/library/api.h"
 #include "backend/cuda/replays.h"
 #include "backend/cuda/runtime.h"
+#include "backend/plan.h"
 #include "base/trace.h"
 #include "lazuli/error.h"
-#include "plan/lanes.h"
+#include "lazuli/op.h"
 
-namespace lazuli {
+namespace lazuli::cuda {
 
 namespace {
 
@@ -17,11 +17,11 @@ namespace {
 constexpr size_t kWorthRecording = 4;
 constexpr size_t kAlignment = 256;
 
-static_assert(Lanes::kCount == LZ_LANES);
+static_assert(kLanes == LZ_LANES);
 
 class CudaRun {
  public:
-  CudaRun(const Plan& plan, const RunMemory& memory) : plan_(plan), memory_(memory), runtime_(cuda::Runtime::of(plan.device.index)) {
+  CudaRun(const Plan& plan, const RunMemory& memory) : plan_(plan), memory_(memory), runtime_(Runtime::of(plan.device.index)) {
     const size_t scalars_at = (plan.workspace_bytes + kAlignment - 1) / kAlignment * kAlignment;
     const size_t scalar_bytes = static_cast<size_t>(plan.scalar_count) * sizeof(uint64_t);
     if (scalars_at + scalar_bytes > 0) {
@@ -34,7 +34,7 @@ class CudaRun {
   }
 
   void all() {
-    const cuda::Runtime::Use use(runtime_);
+    const Runtime::Use use(runtime_);
     // A trace shows each kernel's own time, so nothing is replayed as a whole.
     if (plan_.steps.size() < kWorthRecording || tracing()) {
       launch_all();
@@ -42,21 +42,23 @@ class CudaRun {
     }
     fill_addresses();
     void* graph = nullptr;
-    switch (plan_.replays->advise(addresses(), &graph)) {
-      case cuda::Replays::Advice::launch:
+    switch (replays().advise(addresses(), &graph)) {
+      case Replays::Advice::launch:
         compile_all();
         launch_all();
         break;
-      case cuda::Replays::Advice::record:
+      case Replays::Advice::record:
         record_and_run();
         break;
-      case cuda::Replays::Advice::replay:
+      case Replays::Advice::replay:
         runtime_.replay(graph);
         break;
     }
   }
 
  private:
+  Replays& replays() const { return static_cast<Replays&>(*plan_.state); }
+
   static bool tracing() { return trace::enabled.load(std::memory_order_relaxed); }
 
   static std::vector<void*>& table() {
@@ -82,10 +84,6 @@ class CudaRun {
     for (size_t k = 0; memory_.donated != nullptr && k < plan_.buffers.size(); ++k) words.push_back(memory_.donated[k] ? 1 : 0);
   }
 
-  bool skipped(const Step& step) const {
-    return step.unless_donated >= 0 && memory_.donated != nullptr && memory_.donated[step.unless_donated];
-  }
-
   void compile_all() const {
     std::vector<const Kernel*> kernels;
     for (const Step& step : plan_.steps) {
@@ -96,7 +94,7 @@ class CudaRun {
 
   void launch_all() const {
     for (const Step& step : plan_.steps) {
-      if (!skipped(step)) launch(step);
+      if (!skipped(step, memory_.donated)) launch(step);
     }
   }
 
@@ -126,7 +124,7 @@ class CudaRun {
       return;
     }
     runtime_.replay(graph);
-    plan_.replays->keep(addresses(), graph);
+    replays().keep(addresses(), graph);
   }
 
   void* record() const {
@@ -134,7 +132,7 @@ class CudaRun {
     try {
       for (const Step& step : plan_.steps) {
         runtime_.capture_after({plan_.waits.data() + step.first_wait, static_cast<size_t>(step.n_waits)}, step.lane);
-        if (!skipped(step)) launch(step);
+        if (!skipped(step, memory_.donated)) launch(step);
         runtime_.capture_mark();
       }
     } catch (...) {
@@ -146,14 +144,23 @@ class CudaRun {
 
   const Plan& plan_;
   const RunMemory& memory_;
-  cuda::Runtime& runtime_;
+  Runtime& runtime_;
   BufferRef lease_;
   std::byte* workspace_ = nullptr;
   uint64_t* scalars_ = nullptr;  ///< the device's copy
 };
 
+class Runner final : public PlanRunner {
+ public:
+  std::shared_ptr<PlanState> new_state() const override { return std::make_shared<Replays>(); }
+  void run(const Plan& plan, const RunMemory& memory) const override { CudaRun(plan, memory).all(); }
+};
+
 }  // namespace
 
-void execute_on_cuda(const Plan& plan, const RunMemory& memory) { CudaRun(plan, memory).all(); }
+const PlanRunner& plan_runner() {
+  static const Runner runner;
+  return runner;
+}
 
-}  // namespace lazuli
+}  // namespace lazuli::cuda

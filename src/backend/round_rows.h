@@ -1,11 +1,9 @@
-// Declares the rounding of weights to integers.
+// Declares the rounding of rows of weights to integers, done by the CPU backend.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 
 #include "lazuli/dtype.h"
-#include "lazuli/quantize.h"
 
 namespace lazuli::quant {
 
@@ -16,8 +14,5 @@ float round_row8(const float* x, int64_t n, int8_t* values);
 /// Groups of 32 to halves of bytes, 8 above the numbers -8..7; one scale each, which is not finite where a
 /// number is not, or is too large for f16.
 void round_row4(const float* x, int64_t n, uint8_t* values, f16* scales);
-
-/// As lazuli::quantize, some rows at a time; `done` gets those that will not be read again.
-QuantizedWeight round_weight(const Tensor& weight, int bits, const std::function<void(const Tensor& rows)>& done);
 
 }  // namespace lazuli::quant

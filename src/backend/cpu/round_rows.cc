@@ -1,11 +1,11 @@
 // Implements the rounding of rows of weights, with vectors.
-#include "quant/round_rows.h"
+#include "backend/round_rows.h"
 
 #include <algorithm>
 #include <cmath>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "quant/round_rows.cc"
+#define HWY_TARGET_INCLUDE "backend/cpu/round_rows.cc"
 #include "backend/cpu/each_target.h"
 #include "backend/cpu/simd.h"
 

@@ -1,8 +1,10 @@
-#include "exec/run.h"
+// Computes constants while a graph is optimised.
 #include "graph/attrs.h"
 #include "lazuli/error.h"
 #include "lazuli/op.h"
 #include "lazuli/optimizer.h"
+#include "plan/plan.h"
+#include "plan/result_memory.h"
 #include "tensor/device_memory.h"
 
 namespace lazuli {
@@ -41,7 +43,12 @@ std::vector<Tensor> compute(const GraphNode& node, std::span<const Tensor> opera
   if (plan.cost_ns > kMostNs || !plan.run_inline) return {};
   ResultMemory memory;
   memory.take(plan, [](size_t) { return nullptr; });
-  execute(plan, {inputs.data(), nullptr, memory.pointers(), memory.donated()}, nullptr);
+  const RunMemory run{inputs.data(), nullptr, memory.pointers(), memory.donated()};
+  const BufferRef lease = allocate_buffer(plan.workspace_bytes + plan.thread_scratch_bytes);
+  auto* workspace = static_cast<std::byte*>(lease->data());
+  std::vector<void*> pointers;
+  for (const Location& l : plan.pointers) pointers.push_back(address_of(l, plan, run, workspace, nullptr));
+  run_in_turn(plan, run, pointers.data(), workspace, workspace + plan.workspace_bytes);
   std::vector<Tensor> results;
   memory.collect(
       plan, [&](size_t k) -> const Tensor& { return operands[k]; }, results);
@@ -61,6 +68,14 @@ FoldFunction fold_on(Device device) {
       return {};  // the run says what is wrong, and where it was recorded
     }
   };
+}
+
+ComputationGraph optimize(const ComputationGraph& graph, OptimizerReport* report) {
+  ComputationGraph result = graph;
+  GraphOptimizer optimizer = GraphOptimizer::standard();
+  optimizer.set_fold(fold_on({}));
+  optimizer.run(result, report);
+  return result;
 }
 
 }  // namespace lazuli
