@@ -115,6 +115,19 @@ TEST(Documents, NameFilesThatExist) {
   }
 }
 
+TEST(Documents, ListEveryEnvironmentVariable) {
+  const std::string listed = text_of(kRoot / "docs" / "environment.md");
+  const std::regex read(R"re(\b(?:getenv|set_in)\("([A-Z_0-9]+)")re");
+  std::set<std::string> names;
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / "src")) {
+    if (entry.path().extension() != ".cc") continue;
+    const std::string text = text_of(entry.path());
+    for (std::sregex_iterator it(text.begin(), text.end(), read), end; it != end; ++it) names.insert((*it)[1]);
+  }
+  EXPECT_GT(names.size(), 8U);
+  for (const std::string& name : names) EXPECT_NE(listed.find("`" + name + "`"), std::string::npos) << name;
+}
+
 TEST(Documents, LinksLeadToFiles) {
   const std::regex link(R"(\]\(([^)#: ]+)\))");
   for (const fs::path& path : documents()) {

@@ -26,7 +26,7 @@ struct EmbeddingTokens {
   int64_t cut = 0;           ///< how many more the whole text would have
 };
 
-/// Texts of one batch, filled up to the same length.
+/// Texts of one batch, padded to the same length.
 struct EmbeddingBatch {
   Tensor ids;     ///< (rows, tokens) i32
   Tensor mask;    ///< (rows, tokens) bool: where a text has a token

@@ -10,10 +10,10 @@
 
 namespace lazuli {
 
-/// What one recording of an encoder's pass reads. Rows are texts, filled up at the end to the same length.
+/// What one recording of an encoder's pass reads. Rows are texts, padded at the end to the same length.
 struct EncoderInputs {
   LazyTensor ids;                           ///< (batch, tokens) i32
-  LazyTensor mask;                          ///< (batch, tokens) bool: false where a row is only filled up; true at least once in a row
+  LazyTensor mask;                          ///< (batch, tokens) bool: false where a row is padding; true at least once in a row
   const AdapterContext* adapter = nullptr;  ///< null: the model alone
 };
 

@@ -41,7 +41,7 @@ struct OpTrait {
   static constexpr uint8_t commutes = 1;    ///< the two operands may change places
   static constexpr uint8_t cheap = 2;       ///< little arithmetic: it may be computed again rather than kept
   static constexpr uint8_t ends_chain = 4;  ///< the reduction of an elementwise chain
-  static constexpr uint8_t updates = 8;     ///< writes into the memory of operand 0 where that is given up
+  static constexpr uint8_t updates = 8;     ///< writes into the memory of operand 0 where that is donated
 };
 
 /// An op's row in the table.

@@ -51,7 +51,7 @@ struct Wave {
 /// Memory that a run allocates for results; it outlives the run.
 struct OutputBuffer {
   size_t bytes = 0;
-  int32_t donor = -1;  ///< input whose memory is taken when that input was given up by its only owner
+  int32_t donor = -1;  ///< input whose memory is taken when that input was donated by its only owner
 };
 
 /// How result k is seen: a view of an output buffer, or of an input that is passed through.

@@ -29,7 +29,7 @@ struct SampleRules {
 /// Of the highest logit.
 inline constexpr double kWholeMass = 0x1p40;
 
-/// exp((logit - highest) / temperature) as a whole number of 2^-40.
+/// exp((logit - highest) / temperature) as an integer multiple of 2^-40.
 inline uint64_t sample_mass(float logit, float highest, double temperature) {
   if (logit == highest) return uint64_t{1} << 40;
   return static_cast<uint64_t>(

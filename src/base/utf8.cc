@@ -10,7 +10,7 @@ namespace lazuli {
 
 namespace {
 
-// Shorter texts are walked faster than simdjson's blocks are filled up.
+// Shorter texts are walked faster than simdjson's blocks are padded.
 constexpr size_t kBlock = 64;
 
 enum class Sequence { whole, cut_short, invalid };

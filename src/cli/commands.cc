@@ -28,7 +28,7 @@ std::optional<Adapter> load_adapter(const std::string& path, std::span<const Lin
 Option quantize_option(std::string* target) {
   return {.name = "--quantize",
           .target = target,
-          .help = "Round weights to 8 or 4 bits while loading; embeddings and the layers that suffer most have 8 bits in both",
+          .help = "Quantise weights to 8 or 4 bits while loading; embeddings and the most sensitive layers keep 8 bits in both",
           .choices = {"none", "int8", "int4"}};
 }
 

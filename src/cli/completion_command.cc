@@ -232,8 +232,12 @@ Command completion_command() {
       "lazuli completion zsh > _lazuli\n"
       "lazuli completion fish --output lazuli.fish";
   c.options = {
-      {.name = "shell", .target = &flags->shell, .help = "Which one", .required = true, .choices = {"bash", "zsh", "fish"}},
-      {.name = "--output", .target = &flags->output, .help = "Write it into this file", .value = "FILE"},
+      {.name = "shell",
+       .target = &flags->shell,
+       .help = "Shell to write completions for",
+       .required = true,
+       .choices = {"bash", "zsh", "fish"}},
+      {.name = "--output", .target = &flags->output, .help = "Write the completions to this file instead of stdout", .value = "FILE"},
   };
   c.run = [flags](const Common& common) { return run_completion(*flags, common); };
   return c;

@@ -51,7 +51,7 @@ Command fuse_command() {
   c.options = {
       model_option(&flags->model),
       adapter_option(&flags->adapter_path),
-      {.name = "--save-path", .target = &flags->save_path, .help = "Folder for the merged model", .value = "DIR", .required = true},
+      {.name = "--save-path", .target = &flags->save_path, .help = "Folder to save the merged model in", .value = "DIR", .required = true},
   };
   c.options[1].required = true;
   c.run = [flags](const Common& common) { return run_fuse(*flags, common); };

@@ -72,9 +72,15 @@ Command man_command() {
       "lazuli man --format markdown > commands.md\n"
       "lazuli man --output man1";
   c.options = {
-      {.name = "command", .target = &flags->command, .help = "Its page; without one that of the program", .value = "COMMAND"},
-      {.name = "--format", .target = &flags->format, .help = "markdown: everything in one document", .choices = {"roff", "markdown"}},
-      {.name = "--output", .target = &flags->output, .help = "Write all pages into this folder", .value = "DIR"},
+      {.name = "command",
+       .target = &flags->command,
+       .help = "Command whose page to print; without one the program's page",
+       .value = "COMMAND"},
+      {.name = "--format",
+       .target = &flags->format,
+       .help = "Output format; markdown: all pages in one document",
+       .choices = {"roff", "markdown"}},
+      {.name = "--output", .target = &flags->output, .help = "Write all pages to this folder", .value = "DIR"},
   };
   c.run = [flags](const Common& common) { return run_man(*flags, common); };
   return c;

@@ -46,19 +46,19 @@ std::vector<Option> common_options(CommonTarget& target) {
   return {
       {.name = "--device",
        .target = &target.device,
-       .help = "Where to compute; cuda:N is the GPU of that number",
+       .help = "Device to compute on; cuda:N is GPU number N",
        .choices = {"cpu", "cuda", "reference"},
        .numbered = "cuda"},
-      {.name = "--dtype", .target = &target.dtype, .help = "Of weights and activations", .choices = {"f32", "bf16", "f16"}},
-      {.name = "--threads", .target = &target.threads, .help = "Threads to compute with; 0: one for each core", .low = 0, .high = 1024},
-      {.name = "--seed", .target = &common.seed, .help = "Of everything random", .low = 0},
+      {.name = "--dtype", .target = &target.dtype, .help = "Data type of weights and activations", .choices = {"f32", "bf16", "f16"}},
+      {.name = "--threads", .target = &target.threads, .help = "Number of CPU threads; 0: one for each core", .low = 0, .high = 1024},
+      {.name = "--seed", .target = &common.seed, .help = "Seed of all random numbers", .low = 0},
       {.name = "--json", .target = &common.json, .help = "Print one JSON object on stdout"},
-      {.name = "--quiet", .target = &common.quiet, .help = "No progress on stderr"},
+      {.name = "--quiet", .target = &common.quiet, .help = "Print no progress on stderr"},
       {.name = "--max-memory",
        .target = &target.max_memory,
-       .help = "Memory for tensors, mapped files not counted, such as 800MB or 2GB; what the system has available when not given",
+       .help = "Most memory for tensors, such as 800MB or 2GB, mapped files not counted; when not given what the system has available",
        .value = "SIZE"},
-      {.name = "--trace", .target = &common.trace, .help = "Write a Chrome/Perfetto trace", .value = "FILE"},
+      {.name = "--trace", .target = &common.trace, .help = "Write a trace for Chrome or Perfetto to this file", .value = "FILE"},
   };
 }
 

@@ -104,11 +104,11 @@ Command tokenize_command() {
       "lazuli tokenize --model models/pycoder-16m --text 'x = 1' --ids | lazuli tokenize --model models/pycoder-16m --decode --input -";
   c.options = {
       model_option(&flags->model),
-      {.name = "--text", .target = &flags->text, .help = "The text itself; with --decode the ids"},
-      {.name = "--input", .target = &flags->input, .help = "File with the text or the ids; - reads standard input", .value = "FILE"},
-      {.name = "--decode", .target = &flags->decode, .help = "Turn ids into text"},
-      {.name = "--ids", .target = &flags->ids, .help = "Print the ids alone, on one line"},
-      {.name = "--no-special", .target = &flags->no_special, .help = "Without special tokens"},
+      {.name = "--text", .target = &flags->text, .help = "Text to tokenize; with --decode token ids"},
+      {.name = "--input", .target = &flags->input, .help = "File with the text or the token ids; - reads standard input", .value = "FILE"},
+      {.name = "--decode", .target = &flags->decode, .help = "Decode token ids into text"},
+      {.name = "--ids", .target = &flags->ids, .help = "Print the token ids only, on one line"},
+      {.name = "--no-special", .target = &flags->no_special, .help = "Add no special tokens"},
   };
   c.run = [flags](const Common& common) { return run_tokenize(*flags, common); };
   return c;

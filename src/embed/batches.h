@@ -16,7 +16,7 @@ Function embedding_function(std::shared_ptr<const EmbeddingModel> model, std::sh
 /// (ids, positions, starts, pooled) of a PackedBatch -> (vectors).
 Function packed_embedding_function(std::shared_ptr<const EmbeddingModel> model, std::shared_ptr<const AdapterContext> adapter);
 
-/// Whether texts are packed on a device; they are filled up elsewhere.
+/// Whether texts are packed on a device; they are padded elsewhere.
 bool packs_on(const EmbeddingModel& model, Device device);
 
 /// The operands of the two functions for so many texts and tokens; the tokens are those of each text, or of all where they are packed.

@@ -98,7 +98,7 @@ LazyTensor Pooling::forward_packed(const LazyTensor& states, const LazyTensor& m
         parts.push_back(gather(x, argmax(taken, 1), 0));
         break;
       case PoolingMode::max:
-        throw ValueError("[pooling] texts that are filled up are expected for the maximum, got packed ones");
+        throw ValueError("[pooling] padded texts are expected for the maximum, got packed ones");
       case PoolingMode::mean:
         parts.push_back(div(matmul(taken, x), total(taken)));
         break;

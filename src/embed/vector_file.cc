@@ -13,7 +13,7 @@ namespace lazuli {
 
 namespace {
 
-/// Magic, version 1.0, length, and a dictionary filled up so that the data starts at a multiple of 64.
+/// Magic, version 1.0, length, and a dictionary padded so that the data starts at a multiple of 64.
 std::string npy_header(const Shape& shape) {
   std::string sizes;
   for (int axis = 0; axis < shape.rank(); ++axis)

@@ -43,7 +43,7 @@ void NodeRun::retain() {
 }
 
 void NodeRun::compute(Team* team) {
-  memory_.take(*plan_, [this](size_t k) { return given_up(k); });
+  memory_.take(*plan_, [this](size_t k) { return donated(k); });
   execute(*plan_, {input_pointers_.data(), scalars_.data(), memory_.pointers(), memory_.donated(), nodes_at_}, team);
   memory_.collect(
       *plan_, [this](size_t k) -> const Tensor& { return input(k); }, results_);
@@ -116,7 +116,7 @@ void NodeRun::resolve_inputs() {
   }
 }
 
-const Tensor* NodeRun::given_up(size_t k) const {
+const Tensor* NodeRun::donated(size_t k) const {
   const uint32_t holders = 1u + static_cast<uint32_t>(retained_);
   return inputs_[k].node->reference_count() == holders ? &input(k) : nullptr;
 }

@@ -44,7 +44,7 @@ class NodeRun final : public Job {
  private:
   const Tensor& input(size_t k) const { return inputs_[k].node->value(inputs_[k].out); }
   /// Input k when nobody but this run holds it.
-  const Tensor* given_up(size_t k) const;
+  const Tensor* donated(size_t k) const;
   void finish();
 
   std::shared_ptr<const Plan> plan_;

@@ -41,7 +41,7 @@ struct RefusalCount {
 
 Explanation explain(const AnyModel& model, const Adapter* adapter, const WorkloadOptions& options, Device device);
 
-/// By estimated time, the largest first. Copies that a run leaves out because their source was given up count as `copy (not run)`, without
+/// By estimated time, the largest first. Copies that a run leaves out because their source was donated count as `copy (not run)`, without
 /// bytes and time.
 std::vector<KernelUse> kernel_uses(const Plan& plan);
 /// In the order of the passes.

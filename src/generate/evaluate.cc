@@ -140,7 +140,7 @@ EvaluateResult Evaluation::run() {
   return result;
 }
 
-/// Windows [first, first + count). The last window may be shorter: it is filled up with tokens that no target looks at.
+/// Windows [first, first + count). The last window may be shorter: it is padded with tokens that no target looks at.
 void Evaluation::run_batch(int64_t first, int64_t count) {
   Tensor ids = Tensor::zeros(DType::i32, {count, length_});
   Tensor targets = Tensor::empty(DType::i32, {count * length_});

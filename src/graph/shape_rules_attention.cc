@@ -110,8 +110,8 @@ void need_attention(const Request& r, const Shape& scores) {
   }
 }
 
-/// Operands [0, count) turned by the tables and the offset behind them.
-Specs turned(const Request& r, size_t count) {
+/// Operands [0, count) rotated by the tables and the offset behind them.
+Specs rotated(const Request& r, size_t count) {
   need_float(r, 0);
   need_all_same_dtype(r, count);
   need_rank(r, count, "cos", 2);
@@ -138,8 +138,8 @@ Specs turned(const Request& r, size_t count) {
 
 }  // namespace
 
-Specs infer_rope(const Request& r) { return turned(r, 1); }
-Specs infer_rope_pair(const Request& r) { return turned(r, 2); }
+Specs infer_rope(const Request& r) { return rotated(r, 1); }
+Specs infer_rope_pair(const Request& r) { return rotated(r, 2); }
 
 Specs infer_sdpa(const Request& r) {
   need_parts(r);

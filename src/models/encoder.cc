@@ -12,8 +12,7 @@
 namespace lazuli {
 
 LazyTensor Encoder::hidden_packed(const PackedInputs&) const {
-  throw ValueError(
-      fmt::format("[{}] texts that are filled up are expected: this architecture does not take packed ones", info_.architecture));
+  throw ValueError(fmt::format("[{}] padded texts are expected: this architecture does not take packed ones", info_.architecture));
 }
 
 namespace {

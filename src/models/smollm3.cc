@@ -7,24 +7,24 @@ namespace lazuli {
 
 namespace {
 
-/// Of each layer, whether positions turn its queries and keys.
+/// Of each layer, whether positions rotate its queries and keys.
 std::vector<bool> layers_with_rope(const JsonValue& root, const ModelConfig& config) {
-  std::vector<bool> turned;
+  std::vector<bool> rotated;
   if (const auto list = set_key(root, "no_rope_layers")) {
-    for (const JsonValue& turns : list->as_array()) turned.push_back(turns.as_int() != 0);
-    if (static_cast<int64_t>(turned.size()) == config.num_hidden_layers) return turned;
-    list->fail(fmt::format("num_hidden_layers = {} entries expected, got {}", config.num_hidden_layers, turned.size()));
+    for (const JsonValue& rope : list->as_array()) rotated.push_back(rope.as_int() != 0);
+    if (static_cast<int64_t>(rotated.size()) == config.num_hidden_layers) return rotated;
+    list->fail(fmt::format("num_hidden_layers = {} entries expected, got {}", config.num_hidden_layers, rotated.size()));
   }
   const int64_t interval = int_key(root, "no_rope_layer_interval", 1, INT32_MAX, 4);
-  for (int64_t k = 0; k < config.num_hidden_layers; ++k) turned.push_back((k + 1) % interval != 0);
-  return turned;
+  for (int64_t k = 0; k < config.num_hidden_layers; ++k) rotated.push_back((k + 1) % interval != 0);
+  return rotated;
 }
 
 std::vector<int64_t> smollm3_windows(const JsonValue& root, const ModelConfig& config) {
   const bool slides = bool_key(root, "use_sliding_window", false) && set_key(root, "sliding_window");
-  const std::vector<bool> turned = layers_with_rope(root, config);
+  const std::vector<bool> rotated = layers_with_rope(root, config);
   return layer_windows(root, config, slides ? int_key(root, "sliding_window", 1, INT32_MAX, 0) : 0,
-                       [&](int64_t layer) { return !turned[static_cast<size_t>(layer)]; });
+                       [&](int64_t layer) { return !rotated[static_cast<size_t>(layer)]; });
 }
 
 constexpr ConfigRules kSmolLM3Rules = {
@@ -45,8 +45,8 @@ DecoderSpec smollm3_spec(const ModelConfig& config, DType) {
   DecoderSpec spec(config);
   spec.qkv_bias = spec.output_bias = bool_key(root, "attention_bias", false);
   spec.mlp_bias = bool_key(root, "mlp_bias", false);
-  const std::vector<bool> turned = layers_with_rope(root, config);
-  for (size_t k = 0; k < turned.size(); ++k) spec.layers[k].rope = turned[k] ? 0 : LayerSpec::kNoRope;
+  const std::vector<bool> rotated = layers_with_rope(root, config);
+  for (size_t k = 0; k < rotated.size(); ++k) spec.layers[k].rope = rotated[k] ? 0 : LayerSpec::kNoRope;
   return spec;
 }
 

@@ -1,4 +1,4 @@
-// Implements the context of several adapters in one batch: the factors of a layer are stacked, those of smaller rank filled up with zeros.
+// Implements the context of several adapters in one batch: the factors of a layer are stacked, those of smaller rank padded with zeros.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace lazuli {
 namespace {
 
 /// (rows, columns) with zeros up to a larger size, as (1, rows, columns).
-LazyTensor filled_up(const LazyTensor& x, int64_t rows, int64_t columns) {
+LazyTensor padded_to(const LazyTensor& x, int64_t rows, int64_t columns) {
   const int64_t low[] = {0, 0}, high[] = {rows - x.dim(0), columns - x.dim(1)};
   const LazyTensor whole = high[0] == 0 && high[1] == 0 ? x : pad(x, low, high);
   return reshape(whole, {1, rows, columns});
@@ -65,8 +65,8 @@ std::pair<LazyTensor, LazyTensor> stacked(const Layer& layer, size_t adapters) {
   for (size_t n = 0; n < adapters; ++n) {
     const auto own = layer.factors.find(n);
     const bool has = own != layer.factors.end();
-    a.push_back(has ? filled_up(own->second.first, rank, layer.in) : LazyTensor::zeros({1, rank, layer.in}, dtype));
-    b.push_back(has ? filled_up(own->second.second, layer.out, rank) : LazyTensor::zeros({1, layer.out, rank}, dtype));
+    a.push_back(has ? padded_to(own->second.first, rank, layer.in) : LazyTensor::zeros({1, rank, layer.in}, dtype));
+    b.push_back(has ? padded_to(own->second.second, layer.out, rank) : LazyTensor::zeros({1, layer.out, rank}, dtype));
   }
   return {concat(a, 0), concat(b, 0)};
 }

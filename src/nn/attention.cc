@@ -12,7 +12,7 @@ LazyTensor store(LazyTensor& cache, const LazyTensor& update, const LazyTensor& 
   return cache;
 }
 
-LazyTensor turned(const LazyTensor& x, const AttentionInputs& inputs) {
+LazyTensor rotated(const LazyTensor& x, const AttentionInputs& inputs) {
   return inputs.cos.defined() ? rope(x, inputs.cos, inputs.sin, inputs.offset) : x;
 }
 
@@ -37,8 +37,8 @@ std::array<LazyTensor, 3> Attention::project(const LazyTensor& x, const LowRankO
 
 LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const {
   const std::array<LazyTensor, 3> parts = project(x, low_rank);
-  const LazyTensor queries = turned(split(parts[0], q_norm, heads), inputs);
-  LazyTensor keys = turned(split(parts[1], k_norm, kv_heads), inputs);
+  const LazyTensor queries = rotated(split(parts[0], q_norm, heads), inputs);
+  LazyTensor keys = rotated(split(parts[1], k_norm, kv_heads), inputs);
   LazyTensor values = split(parts[2], {}, kv_heads);
   AttentionOptions options;
   options.causal = true;

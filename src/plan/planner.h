@@ -20,7 +20,7 @@ struct Storage {
   int32_t last_wave = -1;
   int32_t last_use = -1;  ///< last step that reads it (INT32_MAX: results hold it)
   int32_t donor = -1;     ///< donated input whose memory it may take
-  bool donated = false;   ///< an input that was given up
+  bool donated = false;   ///< an input whose memory may be taken
 };
 
 /// A value as kernels see it: part of a storage, through strides.

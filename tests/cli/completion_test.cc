@@ -27,7 +27,7 @@ TEST(Completion, ScriptsNameCommandsAndOptionsWhereNoShellIsThereToTry) {
   write_script(folder, "zsh", "_lazuli");
   const std::string fish = read_file(folder / "lazuli.fish", 1 << 20), zsh = read_file(folder / "_lazuli", 1 << 20);
   for (const char* line : {"\ncomplete -c lazuli -n __lazuli_first -a eval -d 'Measure a model",
-                           "'__lazuli_command eval' -l max-seq-length -d 'Tokens", "\ncomplete -c lazuli -l help -d 'Print the help'\n"}) {
+                           "'__lazuli_command eval' -l max-seq-length -d 'Window", "\ncomplete -c lazuli -l help -d 'Print the help'\n"}) {
     EXPECT_NE(fish.find(line), std::string::npos) << line;
   }
   for (const char* line : {"\n    'eval:Measure a model", "\n    eval) _arguments -s '--help[Print the help]'", "'--max-seq-length["}) {

@@ -16,11 +16,11 @@ struct Operands {
     if (!kept.defined()) kept = quick_numbers(t, shape, seed);
     return kept;
   }
-  Tensor x(bool turned = false) { return turned ? get(xt_, {s.k, s.m}, 1) : get(x_, {s.m, s.k}, 1); }
-  Tensor w(bool turned) { return turned ? get(wt_, {s.n, s.k}, 2) : get(w_, {s.k, s.n}, 2); }
-  Tensor up(bool turned) { return turned ? get(upt_, {s.n, s.k}, 3) : get(up_, {s.k, s.n}, 3); }
-  Tensor a(bool turned) { return turned ? get(at_, {s.rank, s.k}, 4) : get(a_, {s.k, s.rank}, 4); }
-  Tensor b(bool turned) { return turned ? get(bt_, {s.n, s.rank}, 5) : get(b_, {s.rank, s.n}, 5); }
+  Tensor x(bool transposed = false) { return transposed ? get(xt_, {s.k, s.m}, 1) : get(x_, {s.m, s.k}, 1); }
+  Tensor w(bool transposed) { return transposed ? get(wt_, {s.n, s.k}, 2) : get(w_, {s.k, s.n}, 2); }
+  Tensor up(bool transposed) { return transposed ? get(upt_, {s.n, s.k}, 3) : get(up_, {s.k, s.n}, 3); }
+  Tensor a(bool transposed) { return transposed ? get(at_, {s.rank, s.k}, 4) : get(a_, {s.k, s.rank}, 4); }
+  Tensor b(bool transposed) { return transposed ? get(bt_, {s.n, s.rank}, 5) : get(b_, {s.rank, s.n}, 5); }
   Tensor bias() { return get(bias_, {s.n}, 6); }
   Tensor residual() { return get(residual_, {s.m, s.n}, 7); }
   Tensor scale() const { return scalar(DType::f32, 1.5); }
@@ -45,8 +45,8 @@ class Products {
   }
   void gated(bool tb) { add("gated", {Op::gated_linear, {o_.x(), o_.w(tb), o_.up(tb)}, attrs(tb, 0, static_cast<int64_t>(Op::silu))}); }
   void lora(bool tb) { add("lora", {Op::lora_linear, {o_.x(), o_.w(tb), o_.a(tb), o_.b(tb), o_.scale(), o_.bias()}, attrs(tb, tb, tb)}); }
-  void lora_alone(bool turned) {
-    add("lora alone", {Op::lora_fused, {o_.x(), o_.a(turned), o_.b(turned), o_.scale()}, attrs(turned, turned)});
+  void lora_alone(bool transposed) {
+    add("lora alone", {Op::lora_fused, {o_.x(), o_.a(transposed), o_.b(transposed), o_.scale()}, attrs(transposed, transposed)});
   }
   /// Two entries, of which one has no adapter.
   void lora_rows() {
@@ -246,16 +246,16 @@ std::vector<Around> around_products() {
        [](Cases& c, int64_t v, bool) {
          for (const int64_t m : near(v)) add_products(c, {m, 128, 257});
        }},
-      {"kept.kTurnedSums",
+      {"kept.kTransposedSums",
        [](Cases& c, int64_t v, bool) {
          // So many rows that a block of the transposed product has as many as it may.
          for (const int64_t n : near(8 * v / 512)) add_products(c, {512, n, 40});
        }},
-      {"kept.kTurnedColumns",
+      {"kept.kTransposedColumns",
        [](Cases& c, int64_t v, bool) {
          for (const int64_t m : near(v)) add_products(c, {m, 256, 129});
        }},
-      {"kept.kMostTurnedFloats",
+      {"kept.kMostTransposedFloats",
        [](Cases& c, int64_t v, bool large) {
          for (int64_t m : near(v / 1024, 32)) {
            if (large) add_products(c, {m, 70, 1024});

@@ -51,7 +51,7 @@ std::vector<Expected> read_expected(const std::string& name) {
   return rows;
 }
 
-/// ids and mask of texts, filled up to `length` with `filler`.
+/// ids and mask of texts, padded to `length` with `filler`.
 std::pair<LazyTensor, LazyTensor> batch_of(const std::vector<Expected>& texts, int64_t length, int32_t filler) {
   const Shape shape{static_cast<int64_t>(texts.size()), length};
   Tensor ids = Tensor::empty(DType::i32, shape), mask = Tensor::zeros(DType::boolean, shape);

@@ -98,9 +98,9 @@ TEST(Planner, AViewOfADonatedInputIsTakenWhereBothAreContiguous) {
 }
 
 TEST(Planner, AnUpdateWritesIntoADonatedInput) {
-  const auto plan_of = [](bool given_up) {
+  const auto plan_of = [](bool donates) {
     GraphBuilder b;
-    const Value x = given_up ? donated(b, 0, {4}) : b.input(DType::f32, {4});
+    const Value x = donates ? donated(b, 0, {4}) : b.input(DType::f32, {4});
     const TensorSpec offset{DType::i32, {}};
     Attrs list;
     list.list = IntList({1, 1});

@@ -144,7 +144,7 @@ TEST(DistinctBatches, HaveEveryExampleOnceAndNoTextTwice) {
 }
 
 TEST(DistinctBatches, AreFullAsFarAsTextsAllowIt) {
-  // 11 of 31 share a text: as many batches there are at least, filled up with pairs that others have too.
+  // 11 of 31 share a text: as many batches there are at least, completed with pairs that others have too.
   const ExampleTexts texts = thirds(31);
   const std::vector<int64_t> order = shuffled(31, 9, 0);
   const std::vector<DistinctBatch> batches = distinct_batches(texts, order, 4);

@@ -18,14 +18,14 @@ const void* advance(const void* data, DType dtype, int64_t elements) {
 
 void Gemm::run(const GemmPointers& given, void* scratch, int64_t begin, int64_t end) const {
   PackedWeight* weight = given.weight;
-  if (turns(weight)) {
-    const Share share(begin, end, tasks(), turned_->straight_tasks());
-    turned_->run_tasks(turned(given), weight, static_cast<float*>(scratch), share.begin, share.end);
+  if (runs_transposed(weight)) {
+    const Share share(begin, end, tasks(), transposed_->straight_tasks());
+    transposed_->run_tasks(transposed(given), weight, static_cast<float*>(scratch), share.begin, share.end);
     return;
   }
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
-  if (way_ == Way::limbs && is_turned_) pointers.swap_sides();
+  if (way_ == Way::limbs && is_transposed_) pointers.swap_sides();
   if (begin == 0 && (right_packs_ > 0 || pack_tasks() == 0)) count_rows(given);
   if (weight != nullptr && weight->by() != by_) weight = nullptr;
   const Share share(begin, end, tasks(), straight_tasks());
@@ -81,8 +81,8 @@ void Gemm::run_tiles(const GemmPointers& pointers, PackedWeight* weight, float* 
   for (size_t t = 0; t < spec_.terms.size(); ++t) packs_any = packs_any || packs(t);
   const int64_t ragged = packs_any && block.columns % kChunk != 0 ? block.columns % kPanel : 0;
   const Kept kept = claim_panels(pointers, weight, block);
-  bool accumulate = is_turned_;
-  if (is_turned_) run_turned(pointers, *weight, aside, block);
+  bool accumulate = is_transposed_;
+  if (is_transposed_) run_transposed(pointers, *weight, aside, block);
   if (way_ == Way::blocks) {
     const auto& product = products_[block.rows < block_rows_ ? 1 : 0][block.columns < block_columns_ ? 1 : 0];
     void* rest = aside.data + block_rows_ * round_up(block_columns_, kPanel);
@@ -121,8 +121,8 @@ void Gemm::run_tiles(const GemmPointers& pointers, PackedWeight* weight, float* 
   if (!accumulate) {
     for (int64_t i = 0; i < block.rows; ++i) std::fill_n(result.data + i * result.ld, block.columns, 0.0f);
   }
-  if (is_turned_) {
-    finish_turned(pointers, aside, aside.data + block_rows_ * aside.ld, block);
+  if (is_transposed_) {
+    finish_transposed(pointers, aside, aside.data + block_rows_ * aside.ld, block);
   } else if (!stores_sums()) {
     finish(pointers, aside, block);
   } else if (ragged != 0 && accumulate) {
@@ -141,7 +141,7 @@ NextPanel::Source Gemm::panel_at(const GemmPointers& pointers, const Kept& kept,
     source.kept = shared_right(pointers, term, first_k, block.column + column);
     source.done = true;
   }
-  if (term == 0 && kept.weight != nullptr && !is_turned_) {
+  if (term == 0 && kept.weight != nullptr && !is_transposed_) {
     const int64_t panel = pointers.first_panel + (block.column + column) / kPanel;
     const bool fills = column < block.columns && (kept.claimed >> (column / kPanel) & 1) != 0;
     const bool done = !fills && kept.weight->done(panel);
@@ -182,7 +182,7 @@ void Gemm::run_panel(size_t term, bool pack, TileArgs tile, const Block& block, 
   for (int64_t i = 0; i < block.rows; i += height_) {
     const auto h = static_cast<size_t>(std::min(height_, block.rows - i));
     tile.ahead = next.ask(tile.k);
-    if (is_turned_ || columns == kPanel || (pack && columns > kChunk)) {
+    if (is_transposed_ || columns == kPanel || (pack && columns > kChunk)) {
       set.two[h](tile);
     } else if (pack || columns == kChunk) {
       set.one[h](tile);

@@ -42,7 +42,7 @@ struct GemmSpec {
   bool times = false;                                     ///< laid out as the result, dtype of out; may be the result itself
   TileFn activation = nullptr;
   bool keeps_panels = false;  ///< the first term's right side may be a PackedWeight, whose panels are then read and kept
-  bool turns = false;         ///< also as the left side of the transposed product, where its panels suit that
+  bool transposes = false;    ///< also as the left side of the transposed product, where its panels suit that
 };
 
 struct GemmPointers {
@@ -75,9 +75,9 @@ class Gemm {
   int64_t tasks() const;
   size_t thread_scratch_bytes() const;
   /// Large products pack their operands once for all tasks: pack() must have done all its tasks before run() starts. 0: nothing to do.
-  int64_t pack_tasks() const { return std::max(left_packs_ + right_packs_, turned_ ? turned_->pack_tasks() : 0); }
+  int64_t pack_tasks() const { return std::max(left_packs_ + right_packs_, transposed_ ? transposed_->pack_tasks() : 0); }
   size_t shared_bytes() const {
-    return std::max(static_cast<size_t>(shared_floats_) * sizeof(float), turned_ ? turned_->shared_bytes() : 0);
+    return std::max(static_cast<size_t>(shared_floats_) * sizeof(float), transposed_ ? transposed_->shared_bytes() : 0);
   }
   void pack(const GemmPointers& pointers, int64_t begin, int64_t end) const;
   ///@{
@@ -123,25 +123,25 @@ class Gemm {
     uint64_t claimed = 0;            ///< bit k: the block fills its panel k
   };
 
-  struct TurnedOf {
+  struct TransposedOf {
     const Gemm& straight;
   };
   /// The transpose, with the panels that the first term keeps as its left side.
-  explicit Gemm(const TurnedOf& of);
+  explicit Gemm(const TransposedOf& of);
   void choose_kept();
-  void choose_turned_blocks();
+  void choose_transposed_blocks();
   /// Whether the transposed product runs instead.
-  bool turns(const PackedWeight* weight) const {
-    return turned_ != nullptr && weight != nullptr && weight->complete() && weight->by() != by_;
+  bool runs_transposed(const PackedWeight* weight) const {
+    return transposed_ != nullptr && weight != nullptr && weight->complete() && weight->by() != by_;
   }
-  static GemmPointers turned(GemmPointers pointers);
+  static GemmPointers transposed(GemmPointers pointers);
   void run_tasks(const GemmPointers& pointers, PackedWeight* weight, float* scratch, int64_t begin, int64_t end) const;
   void pack_straight(const GemmPointers& pointers, PackedWeight* weight, int64_t begin, int64_t end) const;
   int64_t straight_tasks() const;
   Kept claim_panels(const GemmPointers& pointers, PackedWeight* weight, const Block& block) const;
   static void panels_done(const GemmPointers& pointers, const Kept& kept, const Block& block);
-  void run_turned(const GemmPointers& pointers, const PackedWeight& weight, const Sums& sums, const Block& block) const;
-  void finish_turned(const GemmPointers& pointers, const Sums& sums, float* rows, const Block& block) const;
+  void run_transposed(const GemmPointers& pointers, const PackedWeight& weight, const Sums& sums, const Block& block) const;
+  void finish_transposed(const GemmPointers& pointers, const Sums& sums, float* rows, const Block& block) const;
 
   void choose_way();
   void choose_limbs();
@@ -166,11 +166,11 @@ class Gemm {
   void run_panel(size_t term, bool packed, TileArgs tile, const Block& block, int64_t columns, NextPanel& next) const;
   void run_dots(const GemmPointers& pointers, float* scratch, const Block& block) const;
   /// True when sums go straight into the result.
-  bool stores_sums() const { return spec_.out == DType::f32 && !swapped_ && !is_turned_ && !spec_.scaled && plain(); }
+  bool stores_sums() const { return spec_.out == DType::f32 && !swapped_ && !is_transposed_ && !spec_.scaled && plain(); }
   bool plain() const { return !spec_.bias && !spec_.residual && !spec_.times && spec_.activation == nullptr; }
   /// The first term whose sums are made of panels by run_tiles(); what comes before has been added by other means, and there is no room in
   /// scratch to pack it.
-  size_t first_in_panels() const { return way_ == Way::blocks || is_turned_ ? 1 : 0; }
+  size_t first_in_panels() const { return way_ == Way::blocks || is_transposed_ ? 1 : 0; }
   void measure_terms();
   /// Whether the right side of a term is packed.
   bool packs(size_t term) const { return way_ == Way::packed || spec_.terms[term].b.column != 1; }
@@ -207,8 +207,8 @@ class Gemm {
   const LimbKernels* limbs_ = nullptr;               ///< of Way::limbs
   PackedWeight::By by_ = PackedWeight::By::nothing;  ///< how it packs the first term's right side, where that may be kept
   int64_t weight_rows_ = 0, weight_columns_ = 0;     ///< of that side as it lies in memory
-  bool is_turned_ = false;  ///< spec_ is the product of the transposes, whose sums are turned back before they are finished
-  std::shared_ptr<const Gemm> turned_;
+  bool is_transposed_ = false;  ///< spec_ is the product of the transposes, whose sums are transposed back before they are finished
+  std::shared_ptr<const Gemm> transposed_;
 };
 
 }  // namespace lazuli::cpu

@@ -108,7 +108,7 @@ void Gemm::choose_blocks() {
   }
 }
 
-int64_t Gemm::tasks() const { return std::max(straight_tasks(), turned_ ? turned_->straight_tasks() : 0); }
+int64_t Gemm::tasks() const { return std::max(straight_tasks(), transposed_ ? transposed_->straight_tasks() : 0); }
 
 int64_t Gemm::straight_tasks() const {
   if (spec_.m == 0 || spec_.n == 0) return 0;
@@ -130,9 +130,9 @@ int64_t Gemm::right_floats() const {
 size_t Gemm::thread_scratch_bytes() const {
   if (way_ == Way::limbs) return limb_scratch_bytes();
   const int64_t sums = block_rows_ * round_up(block_columns_ * neighbours_, kPanel);
-  const int64_t turned_rows = is_turned_ ? kChunk * round_up(block_rows_, kChunk) : 0;
-  const int64_t floats = round_up(left_floats(), kChunk) + 2 * right_floats() + sums + turned_rows + kPanel;
-  return std::max(static_cast<size_t>(floats) * sizeof(float) + product_scratch_, turned_ ? turned_->thread_scratch_bytes() : 0);
+  const int64_t transposed_rows = is_transposed_ ? kChunk * round_up(block_rows_, kChunk) : 0;
+  const int64_t floats = round_up(left_floats(), kChunk) + 2 * right_floats() + sums + transposed_rows + kPanel;
+  return std::max(static_cast<size_t>(floats) * sizeof(float) + product_scratch_, transposed_ ? transposed_->thread_scratch_bytes() : 0);
 }
 
 }  // namespace lazuli::cpu

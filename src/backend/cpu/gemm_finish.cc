@@ -55,7 +55,7 @@ void Gemm::finish(const GemmPointers& pointers, const Sums& sums, const Block& b
 }
 
 void Gemm::finish_row(const GemmPointers& pointers, float* sums, const Block& block, int64_t row) const {
-  const int64_t at = is_turned_ ? row * spec_.m + block.column : (block.batch * spec_.m + row) * spec_.n + block.column;
+  const int64_t at = is_transposed_ ? row * spec_.m + block.column : (block.batch * spec_.m + row) * spec_.n + block.column;
   if (spec_.scaled) tile_fn(Op::mul, 2)(sums, &pointers.factor, nullptr, sums, block.columns);
   if (spec_.bias) combine(Op::add, sums, element(pointers.bias, spec_.out, block.column), spec_.out, block.columns);
   if (spec_.residual) combine(Op::add, sums, element(pointers.residual, spec_.out, at), spec_.out, block.columns);
@@ -74,7 +74,7 @@ void Gemm::finish_row(const GemmPointers& pointers, float* sums, const Block& bl
 }
 
 /// `rows`: room for kChunk rows of the result.
-void Gemm::finish_turned(const GemmPointers& pointers, const Sums& sums, float* rows, const Block& block) const {
+void Gemm::finish_transposed(const GemmPointers& pointers, const Sums& sums, float* rows, const Block& block) const {
   const Transpose transpose = way_ == Way::limbs ? limbs_->transpose : f32_.transpose;
   if (plain() && spec_.out == DType::f32 && !spec_.scaled) {
     float* const out = static_cast<float*>(pointers.out) + block.column * spec_.m + block.row;

@@ -10,11 +10,11 @@ namespace lazuli::cpu {
 
 namespace {
 
-using threshold::kept::kMostTurnedFloats;
-using threshold::kept::kTurnedColumns;
-using threshold::kept::kTurnedSums;
+using threshold::kept::kMostTransposedFloats;
+using threshold::kept::kTransposedColumns;
+using threshold::kept::kTransposedSums;
 
-std::vector<GemmTerm> turned_terms(std::vector<GemmTerm> terms) {
+std::vector<GemmTerm> transposed_terms(std::vector<GemmTerm> terms) {
   for (GemmTerm& t : terms) t = {t.b.transposed(), t.a.transposed(), t.k};
   return terms;
 }
@@ -40,23 +40,24 @@ void Gemm::choose_kept() {
   }
   int64_t k = 0;
   for (const GemmTerm& term : spec_.terms) k += round_up(term.k, kChunk);
-  if (spec_.turns && round_up(spec_.m, kPanel) * k <= kMostTurnedFloats) turned_ = std::shared_ptr<const Gemm>(new Gemm(TurnedOf{*this}));
+  if (spec_.transposes && round_up(spec_.m, kPanel) * k <= kMostTransposedFloats)
+    transposed_ = std::shared_ptr<const Gemm>(new Gemm(TransposedOf{*this}));
 }
 
-Gemm::Gemm(const TurnedOf& of) : spec_(of.straight.spec_), tuning_(of.straight.tuning_), f32_(of.straight.f32_), is_turned_(true) {
+Gemm::Gemm(const TransposedOf& of) : spec_(of.straight.spec_), tuning_(of.straight.tuning_), f32_(of.straight.f32_), is_transposed_(true) {
   std::swap(spec_.m, spec_.n);
-  spec_.terms = turned_terms(std::move(spec_.terms));
+  spec_.terms = transposed_terms(std::move(spec_.terms));
   for (const GemmTerm& term : spec_.terms) kernels_.push_back({gemm_kernels(term.a.dtype), gemm_kernels(term.b.dtype)});
   measure_terms();
-  choose_turned_blocks();
+  choose_transposed_blocks();
   choose_shared();
 }
 
-void Gemm::choose_turned_blocks() {
+void Gemm::choose_transposed_blocks() {
   height_ = divide_up(spec_.m, divide_up(spec_.m, f32_.max_rows));
-  block_columns_ = std::min(round_up(divide_up(spec_.n, divide_up(spec_.n, kTurnedColumns)), kPanel), round_up(spec_.n, kPanel));
+  block_columns_ = std::min(round_up(divide_up(spec_.n, divide_up(spec_.n, kTransposedColumns)), kPanel), round_up(spec_.n, kPanel));
   const int64_t row_panels = divide_up(spec_.m, height_);
-  int64_t high = std::clamp<int64_t>(kTurnedSums / block_columns_ / height_, 1, row_panels);
+  int64_t high = std::clamp<int64_t>(kTransposedSums / block_columns_ / height_, 1, row_panels);
   // Enough of them for threads that do not run alike.
   high = std::min(high, divide_up(row_panels, 8));
   block_rows_ = high * height_;
@@ -64,7 +65,7 @@ void Gemm::choose_turned_blocks() {
   column_blocks_ = divide_up(spec_.n, block_columns_);
 }
 
-GemmPointers Gemm::turned(GemmPointers pointers) {
+GemmPointers Gemm::transposed(GemmPointers pointers) {
   pointers.swap_sides();
   pointers.left = nullptr;
   return pointers;
@@ -82,7 +83,7 @@ void Gemm::count_rows(const GemmPointers& pointers) const {
 /// Those that the block will fill: the ones that nobody has filled. With several blocks of rows, pack() fills panels.
 Gemm::Kept Gemm::claim_panels(const GemmPointers& pointers, PackedWeight* weight, const Block& block) const {
   Kept kept{weight, 0};
-  if (weight == nullptr || is_turned_ || row_blocks_ != 1) return kept;
+  if (weight == nullptr || is_transposed_ || row_blocks_ != 1) return kept;
   for (int64_t j = 0; j < block.columns; j += kPanel) {
     const int64_t k = pointers.first_panel + (block.column + j) / kPanel;
     if (!weight->done(k) && weight->claim(k)) kept.claimed |= uint64_t{1} << (j / kPanel);
@@ -97,7 +98,7 @@ void Gemm::panels_done(const GemmPointers& pointers, const Kept& kept, const Blo
 }
 
 /// The first term. A few rows of the weight stay in the first-level cache while all panels of the right side pass by.
-void Gemm::run_turned(const GemmPointers& pointers, const PackedWeight& weight, const Sums& sums, const Block& block) const {
+void Gemm::run_transposed(const GemmPointers& pointers, const PackedWeight& weight, const Sums& sums, const Block& block) const {
   const int64_t all = spec_.terms[0].k, piece = piece_of(all, tuning_.piece_of_k);
   const int64_t panels = divide_up(block.columns, kPanel), tiles = panels * divide_up(block.rows, height_);
   for (int64_t p = 0; p < all; p += piece) {
@@ -115,8 +116,8 @@ void Gemm::run_turned(const GemmPointers& pointers, const PackedWeight& weight, 
       const auto h = static_cast<size_t>(std::min(height_, block.rows - i));
       const float* const rows = weight.panel(pointers.first_panel + p / kPanel) + (block.row + i) * kPanel;
       for (int64_t j = 0; j < block.columns; j += kPanel) {
-        f32_.turned[h]({rows, shared_right(pointers, 0, p, block.column + j), kPanel, kChunk, sums.data + i * sums.ld + j, sums.ld, kChunk,
-                        k, p > 0, &ahead, weight.panel_floats()});
+        f32_.transposed[h]({rows, shared_right(pointers, 0, p, block.column + j), kPanel, kChunk, sums.data + i * sums.ld + j, sums.ld,
+                            kChunk, k, p > 0, &ahead, weight.panel_floats()});
       }
     }
   }

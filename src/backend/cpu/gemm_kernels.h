@@ -48,7 +48,7 @@ struct TileArgs {
   int64_t k;
   bool accumulate;
   Ahead* ahead = nullptr;
-  int64_t a_chunk = 0;  ///< of GemmKernels::turned alone
+  int64_t a_chunk = 0;  ///< of GemmKernels::transposed alone
 };
 using TileKernel = void (*)(const TileArgs& args);
 
@@ -89,7 +89,7 @@ struct GemmKernels {
   TileKernel two[kMaxTileRows + 1];  ///< 32 columns of f32
   /// The same with the left side in chunks of 32 steps of k, TileArgs::a_chunk floats apart: rows of right panels, whose columns are summed
   /// over. Of f32 alone.
-  TileKernel turned[kMaxTileRows + 1];
+  TileKernel transposed[kMaxTileRows + 1];
   NarrowKernel narrow[kMaxTileRows + 1];
   DotKernel dot;
   PackLeft pack_left;

@@ -42,10 +42,10 @@ bool fills_squares(int64_t n) { return round_up(n, kUnitBlock) * 4 <= n * 5; }
 
 }  // namespace
 
-const MatrixLayout& Gemm::shared_side(size_t term) const { return is_turned_ ? spec_.terms[term].b : spec_.terms[term].a; }
+const MatrixLayout& Gemm::shared_side(size_t term) const { return is_transposed_ ? spec_.terms[term].b : spec_.terms[term].a; }
 
-/// The left side as given is shared. Where k runs along the other side, the product is turned: tiles of a left side are made of such lines
-/// as they are, tiles of a right side are not.
+/// The left side as given is shared. Where k runs along the other side, the product is transposed: tiles of a left side are made of such
+/// lines as they are, tiles of a right side are not.
 void Gemm::choose_limbs() {
   if (way_ != Way::packed || swapped_ || spec_.a_offsets.size() != 1 || flops() < kLeastFlops) return;
   if (std::min(spec_.m, spec_.n) < tuning_.matrix_unit_rows || !fills_squares(spec_.m) || !fills_squares(spec_.n)) return;
@@ -58,12 +58,12 @@ void Gemm::choose_limbs() {
   limbs_ = shared <= static_cast<size_t>(kMostSharedBytes) ? limb_kernels() : nullptr;
   if (limbs_ == nullptr) return;
   way_ = Way::limbs;
-  is_turned_ = spec_.terms[0].b.column != 1;
-  if (is_turned_) {
+  is_transposed_ = spec_.terms[0].b.column != 1;
+  if (is_transposed_) {
     std::swap(spec_.m, spec_.n);
     for (GemmTerm& t : spec_.terms) t = {t.b.transposed(), t.a.transposed(), t.k};
   }
-  const int64_t lines = is_turned_ ? spec_.n : spec_.m;
+  const int64_t lines = is_transposed_ ? spec_.n : spec_.m;
   left_packs_ = divide_up(lines, kUnitBlock);
   shared_floats_ = static_cast<int64_t>(shared / sizeof(float));
 }
@@ -72,8 +72,9 @@ void Gemm::choose_limb_blocks() {
   block_rows_ = block_of(spec_.m, kBlock);
   block_columns_ = block_of(spec_.n, kBlock);
   // Enough tasks for all processors, in blocks of fewer lines of the side that tasks split.
-  int64_t& own = is_turned_ ? block_rows_ : block_columns_;
-  const int64_t all = is_turned_ ? spec_.m : spec_.n, wanted = 2 * static_cast<int64_t>(std::max(std::thread::hardware_concurrency(), 1u));
+  int64_t& own = is_transposed_ ? block_rows_ : block_columns_;
+  const int64_t all = is_transposed_ ? spec_.m : spec_.n,
+                wanted = 2 * static_cast<int64_t>(std::max(std::thread::hardware_concurrency(), 1u));
   while (own > 2 * kUnitBlock && divide_up(spec_.m, block_rows_) * divide_up(spec_.n, block_columns_) < wanted) {
     own = block_of(all, own - kUnitBlock);
   }
@@ -82,7 +83,7 @@ void Gemm::choose_limb_blocks() {
 }
 
 size_t Gemm::limb_scratch_bytes() const {
-  const int64_t own = is_turned_ ? block_rows_ : block_columns_, rows = is_turned_ ? kChunk * block_rows_ : 0;
+  const int64_t own = is_transposed_ ? block_rows_ : block_columns_, rows = is_transposed_ ? kChunk * block_rows_ : 0;
   const size_t sums = static_cast<size_t>(block_rows_ * block_columns_ + rows) * sizeof(float);
   return sums + limb_bytes(3, own / kUnitRows, kPiece);
 }
@@ -99,13 +100,13 @@ std::byte* Gemm::shared_limbs(const GemmPointers& pointers, size_t term, int64_t
 
 /// A task of pack().
 void Gemm::split_shared(const GemmPointers& pointers, int64_t task) const {
-  const int64_t first = task * kUnitBlock, lines = std::min(kUnitBlock, (is_turned_ ? spec_.n : spec_.m) - first);
+  const int64_t first = task * kUnitBlock, lines = std::min(kUnitBlock, (is_transposed_ ? spec_.n : spec_.m) - first);
   for (size_t t = 0; t < spec_.terms.size(); ++t) {
     const MatrixLayout& side = shared_side(t);
-    const void* const data = is_turned_ ? pointers.b[t] : pointers.a[t];
+    const void* const data = is_transposed_ ? pointers.b[t] : pointers.a[t];
     for (int64_t p = 0; p < spec_.terms[t].k; p += kPiece) {
-      const int64_t line = is_turned_ ? side.column : side.row, step = is_turned_ ? side.row : side.column;
-      limbs_->split({at(data, side.dtype, first * line + p * step), side.dtype, line, step}, is_turned_, lines,
+      const int64_t line = is_transposed_ ? side.column : side.row, step = is_transposed_ ? side.row : side.column;
+      limbs_->split({at(data, side.dtype, first * line + p * step), side.dtype, line, step}, is_transposed_, lines,
                     std::min(kPiece, spec_.terms[t].k - p), shared_limbs(pointers, t, p, first));
     }
   }
@@ -115,28 +116,28 @@ void Gemm::split_shared(const GemmPointers& pointers, int64_t task) const {
 Ahead Gemm::next_to_split(const GemmPointers& pointers, size_t term, const Block& block, int64_t next_k) const {
   Block from = block;
   if (next_k >= spec_.terms[term].k) {
-    const bool more = is_turned_ ? block.row + block.rows < spec_.m : row_blocks_ == 1 && block.column + block.columns < spec_.n;
+    const bool more = is_transposed_ ? block.row + block.rows < spec_.m : row_blocks_ == 1 && block.column + block.columns < spec_.n;
     if (term + 1 < spec_.terms.size() || !more) return {};
-    from = is_turned_ ? Block{0, block.row + block.rows, std::min(block_rows_, spec_.m - block.row - block.rows), 0, 0}
-                      : Block{0, 0, 0, block.column + block.columns, std::min(block_columns_, spec_.n - block.column - block.columns)};
+    from = is_transposed_ ? Block{0, block.row + block.rows, std::min(block_rows_, spec_.m - block.row - block.rows), 0, 0}
+                          : Block{0, 0, 0, block.column + block.columns, std::min(block_columns_, spec_.n - block.column - block.columns)};
     term = 0;
     next_k = 0;
   }
   const GemmTerm& next = spec_.terms[term];
-  const MatrixLayout& side = is_turned_ ? next.a : next.b;
-  const MatrixRef at = is_turned_ ? left(pointers, term, from, next_k) : right(pointers, term, from, next_k, 0);
-  const int64_t lines = is_turned_ ? from.rows : from.columns, k = std::min(kPiece, next.k - next_k);
-  const bool along = (is_turned_ ? side.column : side.row) == 1;
+  const MatrixLayout& side = is_transposed_ ? next.a : next.b;
+  const MatrixRef at = is_transposed_ ? left(pointers, term, from, next_k) : right(pointers, term, from, next_k, 0);
+  const int64_t lines = is_transposed_ ? from.rows : from.columns, k = std::min(kPiece, next.k - next_k);
+  const bool along = (is_transposed_ ? side.column : side.row) == 1;
   const auto size = static_cast<int64_t>(size_of(side.dtype));
   const int64_t rows = along ? lines : k, row_lines = divide_up((along ? k : lines) * size, 64);
-  const int64_t stride = (is_turned_ == along ? side.row : side.column) * size;
+  const int64_t stride = (is_transposed_ == along ? side.row : side.column) * size;
   return {static_cast<const std::byte*>(at.data), row_lines, stride, rows * row_lines, 0, 0};
 }
 
 void Gemm::run_limbs(const GemmPointers& pointers, float* scratch, const Block& block) const {
   const Sums sums{scratch, block_columns_};
   float* const rows = scratch + block_rows_ * block_columns_;
-  auto* const own = reinterpret_cast<std::byte*>(rows + (is_turned_ ? kChunk * block_rows_ : 0));
+  auto* const own = reinterpret_cast<std::byte*>(rows + (is_transposed_ ? kChunk * block_rows_ : 0));
   bool accumulate = false;
   for (size_t t = 0; t < spec_.terms.size(); ++t) {
     const GemmTerm& term = spec_.terms[t];
@@ -152,7 +153,7 @@ void Gemm::run_limbs(const GemmPointers& pointers, float* scratch, const Block& 
                           .c = sums.data,
                           .ldc = sums.ld,
                           .accumulate = accumulate};
-      if (is_turned_) {
+      if (is_transposed_) {
         const MatrixRef a = left(pointers, t, block, p);
         limbs_->split({a.data, term.a.dtype, a.row, a.column}, false, block.rows, k, own);
         product.b = shared_limbs(pointers, t, p, block.column);
@@ -169,8 +170,8 @@ void Gemm::run_limbs(const GemmPointers& pointers, float* scratch, const Block& 
     }
   }
   mend(pointers, sums, block);
-  if (is_turned_) {
-    finish_turned(pointers, sums, rows, block);
+  if (is_transposed_) {
+    finish_transposed(pointers, sums, rows, block);
   } else {
     finish(pointers, sums, block);
   }

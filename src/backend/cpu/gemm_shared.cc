@@ -17,7 +17,7 @@ using threshold::gemm::kPackFloats;
 }  // namespace
 
 void Gemm::choose_shared() {
-  if (way_ != Way::packed || spec_.a_offsets.size() != 1 || (flops() < kLargeFlops && !is_turned_)) return;
+  if (way_ != Way::packed || spec_.a_offsets.size() != 1 || (flops() < kLargeFlops && !is_transposed_)) return;
   int64_t left = 0, right = 0, k = 0;
   for (const GemmTerm& term : spec_.terms) {
     left += spec_.m * round_up(term.k, kChunk);
@@ -26,7 +26,7 @@ void Gemm::choose_shared() {
   }
   if (k == 0) return;
   int64_t at = 0;
-  if (column_blocks_ > 1 && left <= kMostLeftFloats && !is_turned_) {
+  if (column_blocks_ > 1 && left <= kMostLeftFloats && !is_transposed_) {
     pack_rows_ = height_ * divide_up(kPackFloats, height_ * k);
     left_packs_ = divide_up(spec_.m, pack_rows_);
     for (size_t t = 0; t < spec_.terms.size(); ++t) {
@@ -34,7 +34,7 @@ void Gemm::choose_shared() {
       at += spec_.m * round_up(spec_.terms[t].k, kChunk);
     }
   }
-  if ((row_blocks_ > 1 && right <= kMostRightFloats) || is_turned_) {
+  if ((row_blocks_ > 1 && right <= kMostRightFloats) || is_transposed_) {
     pack_columns_ = kPanel * divide_up(kPackFloats, kPanel * k);
     right_packs_ = divide_up(spec_.n, pack_columns_);
     for (size_t t = 0; t < spec_.terms.size(); ++t) {
@@ -54,8 +54,8 @@ int64_t Gemm::shared_left_floats() const {
 }
 
 bool Gemm::packs_left_as(const Gemm& other) const {
-  if (way_ != other.way_ || is_turned_ != other.is_turned_) return false;
-  const bool right = way_ == Way::limbs && is_turned_;
+  if (way_ != other.way_ || is_transposed_ != other.is_transposed_) return false;
+  const bool right = way_ == Way::limbs && is_transposed_;
   const auto same = [&](const GemmTerm& x, const GemmTerm& y) {
     const MatrixLayout &mine = right ? x.b : x.a, &its = right ? y.b : y.a;
     return x.k == y.k && mine.dtype == its.dtype && mine.row == its.row && mine.column == its.column;
@@ -76,15 +76,15 @@ float* Gemm::shared_right(const GemmPointers& pointers, size_t term, int64_t fir
 
 void Gemm::pack(const GemmPointers& given, int64_t begin, int64_t end) const {
   PackedWeight* weight = given.weight;
-  if (turns(weight)) {
-    const Share share(begin, end, pack_tasks(), turned_->right_packs_);
-    turned_->pack_straight(turned(given), nullptr, share.begin, share.end);
+  if (runs_transposed(weight)) {
+    const Share share(begin, end, pack_tasks(), transposed_->right_packs_);
+    transposed_->pack_straight(transposed(given), nullptr, share.begin, share.end);
     return;
   }
   GemmPointers pointers = given;
   if (swapped_) std::swap(pointers.a[0], pointers.b[0]);
   if (way_ == Way::limbs) {
-    if (is_turned_) pointers.swap_sides();
+    if (is_transposed_) pointers.swap_sides();
     for (int64_t task = begin; task < end; ++task) split_shared(pointers, task);
     return;
   }

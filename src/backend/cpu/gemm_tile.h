@@ -154,7 +154,7 @@ void fill_rows(GemmKernels& set, std::integer_sequence<int, kRow...>) {
   ((set.one[kRow + 1] = tile<kRow + 1, kChunkVectors, T>), ...);
   ((set.two[kRow + 1] = tile<kRow + 1, 2 * kChunkVectors, T>), ...);
   ((set.narrow[kRow + 1] = narrow<kRow + 1, T>), ...);
-  if constexpr (std::is_same_v<T, float>) ((set.turned[kRow + 1] = tile<kRow + 1, 2 * kChunkVectors, T, kPanel>), ...);
+  if constexpr (std::is_same_v<T, float>) ((set.transposed[kRow + 1] = tile<kRow + 1, 2 * kChunkVectors, T, kPanel>), ...);
 }
 template <class T>
 void fill_tiles(GemmKernels& set) {

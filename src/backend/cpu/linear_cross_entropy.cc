@@ -94,11 +94,11 @@ void LossState::plan_products() {
       backward.n = cut.k;
       backward.terms = {{{DType::f32, n, 1}, w.transposed(), n}};
       backward.residual = true;
-      backward.keeps_panels = backward.turns = true;
+      backward.keeps_panels = backward.transposes = true;
       if (i == 0) {
         GemmSpec one = backward;
         one.m = 1;
-        one.keeps_panels = one.turns = false;
+        one.keeps_panels = one.transposes = false;
         total[j] = make(std::move(one));
       }
       back[i][j] = make(std::move(backward));

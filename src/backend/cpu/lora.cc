@@ -82,7 +82,7 @@ PreparedOp prepare_lora(const KernelRequest& request, const char* name, const Lo
   if (operand.w >= 0) {
     const MatrixDims w = matrix_of(input(operand.w), request.attrs[attr::lora_linear::transpose_w] != 0);
     high.terms.push_back({x.layout, w.layout, w.rows});
-    high.keeps_panels = high.turns = true;
+    high.keeps_panels = high.transposes = true;
   }
   high.terms.push_back({{DType::f32, rank, 1}, b.layout, rank});
   high.out = request.outputs[0].dtype;

@@ -113,7 +113,7 @@ PreparedOp prepare_matmul(const KernelRequest& request) {
   spec.a_offsets = std::move(s.a_offsets);
   spec.b_offsets = std::move(s.b_offsets);
   spec.out = request.outputs[0].dtype;
-  spec.keeps_panels = spec.turns = true;
+  spec.keeps_panels = spec.transposes = true;
   GemmOp gemm(std::move(spec));
   gemm.a[0] = 0;
   gemm.b[0] = 1;
@@ -131,7 +131,7 @@ PreparedOp prepare_linear(const KernelRequest& request) {
   spec.out = request.outputs[0].dtype;
   spec.bias = (request.attrs[attr::linear::with] & 1) != 0;
   spec.residual = (request.attrs[attr::linear::with] & 2) != 0;
-  spec.keeps_panels = spec.turns = true;
+  spec.keeps_panels = spec.transposes = true;
   if (request.attrs[attr::linear::activation] != 0) spec.activation = tile_fn(static_cast<Op>(request.attrs[attr::linear::activation]), 0);
   GemmOp gemm(std::move(spec));
   gemm.a[0] = 0;

@@ -36,7 +36,7 @@ HWY_INLINE float scale_of(const T* x, int64_t n) {
   return largest / 127.0F;
 }
 
-/// Whole numbers nearest to x / scale.
+/// Integers nearest to x / scale.
 template <class T>
 HWY_INLINE void round_values(const T* x, int64_t n, float scale, int8_t* out) {
   // Below this the reciprocal would overflow: such values are as good as zero.

@@ -58,8 +58,8 @@ HWY_EXPORT(find_rotate);
 
 using threshold::rope::kTaskElements;
 
-/// What is turned: operand k into result k.
-struct Turned {
+/// What is rotated: operand k into result k.
+struct Rotated {
   int64_t tokens, size;
   StridedView rows;  ///< the dims before the last
   int64_t total, rows_per_task, tasks;
@@ -71,22 +71,22 @@ struct Rope {
   DType dtype, table_dtype, offset_dtype;
   bool back;
   int64_t half, positions;
-  size_t count;  ///< of what is turned; the tables and the offset are the operands behind it
-  Turned turned[2];
+  size_t count;  ///< of what is rotated; the tables and the offset are the operands behind it
+  Rotated rotated[2];
   RotateFn rotate;
   TileLoad load_table;
 
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     int64_t first = 0;
     for (size_t k = 0; k < count; ++k) {
-      const int64_t tasks = turned[k].tasks;
+      const int64_t tasks = rotated[k].tasks;
       if (begin < first + tasks && end > first) turn(args, k, std::max(begin - first, int64_t{0}), std::min(end - first, tasks));
       first += tasks;
     }
   }
   void turn(const KernelArgs& args, size_t k, int64_t begin, int64_t end) const {
     if (args.out[k] == nullptr) return;  // nobody reads it
-    const Turned& t = turned[k];
+    const Rotated& t = rotated[k];
     const auto bytes = size_of(dtype);
     const int64_t last = std::min(end * t.rows_per_task, t.total);
     int64_t row = begin * t.rows_per_task;
@@ -114,9 +114,9 @@ struct Rope {
   }
 };
 
-Turned turned_of(const OperandSpec& x, const OperandSpec& offset) {
+Rotated rotated_of(const OperandSpec& x, const OperandSpec& offset) {
   const int last = x.shape.rank() - 1;
-  Turned t;
+  Rotated t;
   t.tokens = x.shape[last - 1];
   t.size = x.shape[last];
   t.rows = StridedView(Shape(x.shape.span().first(static_cast<size_t>(last))), Strides(x.strides.span().first(static_cast<size_t>(last))));
@@ -146,8 +146,8 @@ PreparedOp prepare(const KernelRequest& request, const char* name, size_t count)
   for (size_t k = 0; k < count; ++k) {
     const OperandSpec& x = request.inputs[k];
     const int last = x.shape.rank() - 1;
-    state.turned[k] = turned_of(x, request.inputs[count + 2]);
-    tasks += state.turned[k].tasks;
+    state.rotated[k] = rotated_of(x, request.inputs[count + 2]);
+    tasks += state.rotated[k].tasks;
     if (x.shape[last] > 1 && x.strides[last] != 1) strided |= 1u << k;
   }
   for (size_t k : {count, count + 1, count + 2}) {

@@ -5,7 +5,7 @@
 
 namespace lazuli::cpu {
 
-/// Pairs (i, i + half) of a row turned by the angle whose cosine and sine are given; `back` turns the other way.
+/// Pairs (i, i + half) of a row rotated by the angle whose cosine and sine are given; `back` rotates the other way.
 struct RopeRow {
   const void* x;
   void* out;

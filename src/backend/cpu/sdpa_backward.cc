@@ -73,7 +73,7 @@ class Backward {
     Visible visible;
     float scale, cap;
     float *keys, *values;              ///< left panels (keys, size)
-    float* turned;                     ///< for each panel of keys: left panels of its transpose (size, keys)
+    float* transposed;                 ///< for each panel of keys: left panels of its transpose (size, keys)
     float *dk, *dv;                    ///< row-major sums
     float *queries_packed, *g_packed;  ///< right panels (size, queries)
     float* dq;                         ///< (size, queries)
@@ -96,7 +96,7 @@ class Backward {
     };
     take(w.keys, a_.k.tokens * round_up(a_.k.size, kChunk));
     take(w.values, a_.k.tokens * round_up(a_.v.size, kChunk));
-    take(w.turned, panels() * round_up(a_.k.size, kChunk) * kChunk);
+    take(w.transposed, panels() * round_up(a_.k.size, kChunk) * kChunk);
     take(w.dk, a_.k.tokens * ld_k());
     take(w.dv, a_.k.tokens * ld_v());
     take(w.queries_packed, a_.q.size * kQueries);
@@ -112,11 +112,11 @@ class Backward {
     a_.kernels.pack_left({a_.k.at(args.in[1], w.batch, w.kv_head, 0), a_.k.token, 1}, w.visible.length, a_.k.size, height_, w.keys);
     a_.kernels.pack_left({a_.v.at(args.in[2], w.batch, w.kv_head, 0), a_.v.token, 1}, w.visible.length, a_.v.size, height_, w.values);
     for (int64_t j = 0; j < w.visible.length; j += height_) {
-      const MatrixRef turned{a_.k.at(args.in[1], w.batch, w.kv_head, j), 1, a_.k.token};
-      a_.kernels.pack_left(turned, a_.k.size, std::min(height_, w.visible.length - j), height_, turned_panel(w, j));
+      const MatrixRef transposed{a_.k.at(args.in[1], w.batch, w.kv_head, j), 1, a_.k.token};
+      a_.kernels.pack_left(transposed, a_.k.size, std::min(height_, w.visible.length - j), height_, transposed_panel(w, j));
     }
   }
-  float* turned_panel(const Work& w, int64_t key) const { return w.turned + key / height_ * round_up(a_.k.size, kChunk) * kChunk; }
+  float* transposed_panel(const Work& w, int64_t key) const { return w.transposed + key / height_ * round_up(a_.k.size, kChunk) * kChunk; }
 
   /// Everything that a block of queries of one head gives.
   void run_queries(const KernelArgs& args, const Work& w) const {
@@ -187,7 +187,7 @@ class Backward {
     for (int64_t i = 0; i < a_.q.size; i += height_) {
       const int64_t h = std::min(height_, a_.q.size - i);
       for (int64_t t = 0; t < columns; t += kPanel) {
-        a_.f32_kernels.two[h]({turned_panel(w, first) + i * kChunk, w.slopes + t * keys, kChunk, keys * kChunk, w.dq + i * kQueries + t,
+        a_.f32_kernels.two[h]({transposed_panel(w, first) + i * kChunk, w.slopes + t * keys, kChunk, keys * kChunk, w.dq + i * kQueries + t,
                                kQueries, kChunk, keys, true});
       }
     }

@@ -39,7 +39,7 @@ Numbers numbers_of(const OperandSpec& x, const OperandSpec& table, const Operand
   return numbers;
 }
 
-/// `count` operands before the tables are turned.
+/// `count` operands before the tables are rotated.
 PreparedOp prepare(const KernelRequest& request, const char* name, size_t count) {
   refuse_f64(request);
   uint32_t strided = strided_operands(request, 7u << count);
