@@ -70,8 +70,10 @@ Command explain_command() {
   c.details =
       "The graph as it is recorded and after each pass, what was fused, what was not and why, the kernels with the bytes that they move "
       "and\n"
-      "their arithmetic, and the peak memory; nothing is computed. The HTML page needs no other file and can be searched and zoomed. With\n"
-      "--json stdout has the JSON form; its graphs are left out when --output takes the explanation.";
+      "their arithmetic, and the peak memory; nothing is computed. The HTML page needs no other file and can be searched and zoomed; it\n"
+      "shows repeated layers as one box, which a click unfolds. With --json stdout has the JSON form; its graphs are left out when "
+      "--output\n"
+      "takes the explanation.";
   c.examples =
       "lazuli explain --model models/pycoder-16m --mode decode\n"
       "lazuli explain --model models/pycoder-16m --mode train --format html --output train.html\n"

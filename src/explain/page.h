@@ -23,7 +23,8 @@ white-space:pre-wrap;word-break:break-word;font:12px monospace;display:none}
 <nav id="tabs"></nav>
 <main>
 <section id="graph"><div><select id="which"></select><input id="find" type="search" placeholder="Search ops, shapes, files" size="32">
-<button id="next">Next</button> <span id="hits"></span> <button id="in">+</button> <button id="out">&minus;</button> <button id="fit">Fit</button></div>
+<button id="next">Next</button> <span id="hits"></span> <button id="in">+</button> <button id="out">&minus;</button> <button id="fit">Fit</button>
+<button id="fold">Fold</button> <button id="unfold">Unfold all</button> Repeated layers are one box; a click unfolds it.</div>
 <div id="stage"><canvas id="c"></canvas><div id="node"></div></div></section>
 <section id="passes"></section><section id="fusions"></section>
 <section id="kernels"></section><section id="steps"></section><section id="memory"></section>
@@ -83,9 +84,88 @@ for (const k of ['weights', 'arguments', 'workspace', 'results', 'total']) {
 }
 const W = 200, H = 44, GX = 24, GY = 34, colours = {leaf: '#fff', source: '#e8e8e8', random: '#ccc', unary: '#f5ecb5', binary: '#f5ecb5',
   ternary: '#f5ecb5', view: '#dff3f7', reduction: '#ffc266', matmul: '#f8a59b', row: '#dfb3df', gather: '#9ad79a', move: '#c3f0c3',
-  composite: '#b9dcf0', optimizer: '#ffc9d3', fused: '#ffdf70'};
+  composite: '#b9dcf0', optimizer: '#ffc9d3', fused: '#ffdf70', folded: '#1d4f91'};
+const PARTS = [['sdpa_backward', 'layer, backward'], ['sdpa', 'layer'], ['adamw', 'optimizer'], ['linear_cross_entropy', 'loss']];
+function name_of(g, list) {
+  const ops = list.map(k => g.nodes[k].op), part = PARTS.find(([op]) => ops.includes(op));
+  if (part) return part[1];
+  const counts = {}; ops.forEach(o => counts[o] = (counts[o] || 0) + 1);
+  return Object.entries(counts).sort((a, b) => b[1] - a[1]).slice(0, 2).map(c => c[0]).join(', ');
+}
+// Stretches of operations that repeat: the one that covers most, then what lies before and behind it.
+function find_blocks(g) {
+  const order = [], ids = new Map(); g.blocks = []; g.leaves = {}; g.unfolded = false;
+  g.nodes.forEach((v, k) => { if (v.class !== 'leaf') order.push(k); });
+  const sign = order.map(k => {
+    const v = g.nodes[k], t = [v.op, v.label, shapes(v), v.program].join('|');
+    if (!ids.has(t)) ids.set(t, ids.size);
+    return ids.get(t);
+  });
+  const search = (lo, hi) => {
+    let best = null;
+    for (let p = 1; 2 * p <= hi - lo && hi - lo < 30000; ++p) {
+      for (let i = lo, run = 0; i + p <= hi; ++i) {
+        if (i + p < hi && sign[i] === sign[i + p]) { ++run; continue; }
+        const times = Math.floor(run / p) + 1;
+        if (times > 1 && times * p > (best ? best.period * best.times : 5)) best = {from: i - run, period: p, times};
+        run = 0;
+      }
+    }
+    if (!best) return;
+    search(lo, best.from);
+    const parts = Array.from({length: best.times}, (_, r) => order.slice(best.from + r * best.period, best.from + (r + 1) * best.period));
+    const name = name_of(g, parts[0]);
+    g.blocks.push({name: `${name} × ${best.times}`, list: parts.flat(), each: best.period, open: false,
+      parts: parts.map((list, r) => ({name: `${name} ${r + 1} of ${best.times}`, list, open: false}))});
+    search(best.from + best.period * best.times, hi);
+  };
+  search(0, order.length);
+}
+// The graph as it is shown: boxes in the place of what is folded, without the leaves that boxes alone read.
+function view(g) {
+  if (!g.blocks) find_blocks(g);
+  const n = g.nodes.length, owner = new Array(n).fill(null), readers = Array.from({length: n}, () => new Set()), place = new Int32Array(n).fill(-1);
+  for (const b of g.blocks) for (const item of b.open ? b.parts : [b]) if (!item.open) item.list.forEach(k => owner[k] = item);
+  g.nodes.forEach((v, k) => v.inputs.forEach(([i]) => readers[i].add(owner[k] || k)));
+  const nodes = [], boxes = new Map();
+  const groups = new Map();  // leaves with the same readers
+  g.nodes.forEach((v, k) => {
+    if (v.class !== 'leaf' || (readers[k].size && [...readers[k]].every(r => typeof r === 'object'))) return;
+    const key = [...readers[k]].map(r => r.name || r).join();
+    groups.set(key, [...(groups.get(key) || []), k]);
+  });
+  for (const [key, list] of groups) {
+    const item = g.leaves[key] ||= {name: `inputs × ${list.length}`, list, open: g.unfolded};
+    if (list.length > 1 && !item.open) {
+      list.forEach(k => place[k] = nodes.length);
+      nodes.push({op: item.name, class: 'folded', item, inputs: [], outputs: [], attrs: {}, id: list[0]});
+    } else {
+      for (const k of list) { place[k] = nodes.length; nodes.push({...g.nodes[k], id: k}); }
+    }
+  }
+  g.nodes.forEach((v, k) => {
+    if (v.class === 'leaf') return;
+    const item = owner[k];
+    if (item && boxes.has(item)) { place[k] = boxes.get(item); return; }
+    place[k] = nodes.length;
+    if (item) {
+      boxes.set(item, place[k]);
+      nodes.push({op: item.name, class: 'folded', item, inputs: [], outputs: [], attrs: {}, id: k});
+    } else {
+      nodes.push({...v, id: k});
+    }
+  });
+  nodes.forEach((v, at) => {
+    const read = v.item ? v.item.list.flatMap(k => g.nodes[k].inputs.map(([i]) => [place[i], 0])) : v.inputs.map(([i, o]) => [place[i], o]);
+    const seen = new Set();
+    v.inputs = read.filter(([i]) => i >= 0 && i !== at && (!v.item || (!seen.has(i) && seen.add(i))));
+    if (v.item) v.words = `${v.item.name} ${v.item.list.map(k => words(g.nodes[k], k)).join(' ')}`.toLowerCase();
+  });
+  return {nodes};
+}
+const words = (v, k) => `%${k} ${v.op} ${v.label || ''} ${shapes(v)} ${v.where || ''} ${v.program || ''} ${Object.keys(v.attrs).join(' ')}`;
+const title = v => v.item ? v.op : `${v.label || v.op} %${v.id}`;
 function layout(g) {
-  if (g.at) return;
   const n = g.nodes.length, rank = new Int32Array(n), users = Array.from({length: n}, () => []), row = [];
   g.nodes.forEach((v, k) => v.inputs.forEach(([i]) => { rank[k] = Math.max(rank[k], rank[i] + 1); users[i].push(k); }));
   g.nodes.forEach((v, k) => { if (!v.inputs.length && users[k].length) rank[k] = Math.max(0, Math.min(...users[k].map(u => rank[u])) - 1); });
@@ -100,8 +180,7 @@ function layout(g) {
   });
   g.at = g.nodes.map((v, k) => [x[k], rank[k] * (H + GY)]);
   g.users = users;
-  g.words = g.nodes.map((v, k) => (`%${k} ${v.op} ${v.label || ''} ${shapes(v)} ${v.where || ''} ${v.program || ''} ` +
-    Object.keys(v.attrs).join(' ')).toLowerCase());
+  g.words = g.nodes.map(v => v.words || words(v, v.id).toLowerCase());
 }
 const shapes = v => v.outputs.map(o => `${o.dtype} (${o.shape.join(', ')})`).join('; ');
 const canvas = $('c'), ctx = canvas.getContext('2d');
@@ -124,22 +203,23 @@ function draw() {
     ctx.strokeStyle = marked.has(k) ? '#d00' : k === picked ? '#06c' : '#667'; ctx.lineWidth = marked.has(k) || k === picked ? 3 : 1;
     ctx.strokeRect(x, y, W, H);
     if (s < 0.25) return;
-    ctx.fillStyle = '#123'; ctx.font = '600 13px monospace'; ctx.fillText(`${v.label || v.op} %${k}`, x + 6, y + 17, W - 12);
-    ctx.font = '12px monospace'; ctx.fillText(shapes(v), x + 6, y + 35, W - 12);
+    ctx.fillStyle = v.item ? '#fff' : '#123'; ctx.font = '600 13px monospace'; ctx.fillText(title(v), x + 6, y + 17, W - 12);
+    const below = v.item ? v.item.each ? `${v.item.each} operations each` : `${v.item.list.length} nodes` : shapes(v);
+    ctx.font = '12px monospace'; ctx.fillText(below, x + 6, y + 35, W - 12);
   });
 }
 function resize() { const r = devicePixelRatio || 1; canvas.width = canvas.clientWidth * r; canvas.height = canvas.clientHeight * r; if (G) draw(); }
-function fit() {
+function fit(least) {
   const xs = G.at.map(p => p[0]), lo = xs.reduce((a, b) => Math.min(a, b)), hi = xs.reduce((a, b) => Math.max(a, b)) + W;
-  s = Math.min(1, Math.max(0.05, canvas.clientWidth / (hi - lo + 40))); ox = canvas.clientWidth / 2 - s * (lo + hi) / 2; oy = 20; draw();
+  s = Math.min(1, Math.max(least, canvas.clientWidth / (hi - lo + 40))); ox = canvas.clientWidth / 2 - s * (lo + hi) / 2; oy = 20; draw();
 }
 function centre(k) { s = Math.max(s, 0.7); ox = canvas.clientWidth / 2 - s * (G.at[k][0] + W / 2); oy = canvas.clientHeight / 2 - s * (G.at[k][1] + H / 2); pick(k); }
 function pick(k) {
   picked = k; const v = G.nodes[k], box = $('node'); box.style.display = v ? 'block' : 'none'; if (!v) return draw();
   const attrs = Object.entries(v.attrs).map(([a, b]) => `\n  ${a} = ${b}`).join('');
-  box.textContent = `%${k} ${v.op}${v.label ? '\nfusion: ' + v.label : ''}\n${shapes(v)}${attrs && '\nattributes' + attrs}` +
-    `${v.program ? '\nprogram: ' + v.program : ''}\nreads: ${v.inputs.map(i => `%${i[0]} ${G.nodes[i[0]].label || G.nodes[i[0]].op}`).join(', ') || '-'}` +
-    `\nread by: ${G.users[k].map(u => `%${u} ${G.nodes[u].label || G.nodes[u].op}`).join(', ') || '-'}${v.where ? '\nrecorded at ' + v.where : ''}`;
+  box.textContent = v.item ? `${v.op}\n${v.item.list.length} nodes; a click unfolds them` : `%${v.id} ${v.op}${v.label ? '\nfusion: ' + v.label : ''}\n${shapes(v)}${attrs && '\nattributes' + attrs}` +
+    `${v.program ? '\nprogram: ' + v.program : ''}\nreads: ${v.inputs.map(i => title(G.nodes[i[0]])).join(', ') || '-'}` +
+    `\nread by: ${G.users[k].map(u => title(G.nodes[u])).join(', ') || '-'}${v.where ? '\nrecorded at ' + v.where : ''}`;
   draw();
 }
 function find() {
@@ -149,8 +229,21 @@ function find() {
 }
 function next() { if (hits.length) { hit = (hit + 1) % hits.length; $('hits').textContent = `${hit + 1} of ${hits.length}`; centre(hits[hit]); } }
 function zoom(f, x, y) { const t = Math.min(4, Math.max(0.02, s * f)); ox = x - (x - ox) * t / s; oy = y - (y - oy) * t / s; s = t; draw(); }
-$('which').onchange = () => { G = D.graphs[$('which').value].graph; picked = -1; $('node').style.display = 'none'; layout(G); find(); fit(); };
-$('find').oninput = find; $('find').onkeydown = e => { if (e.key === 'Enter') next(); }; $('next').onclick = next; $('fit').onclick = fit;
+const whole = () => D.graphs[$('which').value].graph;
+function refold(first) {
+  G = view(whole()); picked = -1; $('node').style.display = 'none'; layout(G); find();
+  const k = G.nodes.findIndex(v => v.id === first);
+  if (k < 0) fit(0.6); else centre(k);
+}
+function all(open) {
+  whole().unfolded = open;
+  for (const b of whole().blocks) { b.open = open; b.parts.forEach(p => p.open = open); }
+  for (const k in whole().leaves) whole().leaves[k].open = open;
+  refold(-1);
+}
+function click(k) { const item = k >= 0 && G.nodes[k].item; if (item) { item.open = true; refold(item.list[0]); } else pick(k); }
+$('which').onchange = () => refold(-1); $('fold').onclick = () => all(false); $('unfold').onclick = () => all(true);
+$('find').oninput = find; $('find').onkeydown = e => { if (e.key === 'Enter') next(); }; $('next').onclick = next; $('fit').onclick = () => fit(0.05);
 $('in').onclick = () => zoom(1.4, canvas.clientWidth / 2, canvas.clientHeight / 2); $('out').onclick = () => zoom(1 / 1.4, canvas.clientWidth / 2, canvas.clientHeight / 2);
 canvas.onwheel = e => { e.preventDefault(); zoom(Math.exp(-e.deltaY / 400), e.offsetX, e.offsetY); };
 let drag = null;
@@ -159,7 +252,7 @@ canvas.onpointermove = e => {
   if (!drag) return; const dx = e.offsetX - drag.x, dy = e.offsetY - drag.y; drag.moved ||= Math.abs(dx) + Math.abs(dy) > 4; ox = drag.ox + dx; oy = drag.oy + dy; draw();
 };
 canvas.onpointerup = e => {
-  if (drag && !drag.moved) { const x = (e.offsetX - ox) / s, y = (e.offsetY - oy) / s; pick(G.at.findIndex(p => x >= p[0] && x <= p[0] + W && y >= p[1] && y <= p[1] + H)); }
+  if (drag && !drag.moved) { const x = (e.offsetX - ox) / s, y = (e.offsetY - oy) / s; click(G.at.findIndex(p => x >= p[0] && x <= p[0] + W && y >= p[1] && y <= p[1] + H)); }
   drag = null;
 };
 addEventListener('resize', resize);
