@@ -73,6 +73,8 @@ class Adapter {
 
   /// A new adapter that changes nothing yet: a random, b zero. Throws ValueError.
   static Adapter create(std::span<const LinearInfo> layers, LoRAConfig config, uint64_t seed);
+  /// One whose factors have the shapes of a new adapter's and are all zero, without memory of their own. For plans. Throws ValueError.
+  static Adapter of_zeros(std::span<const LinearInfo> layers, LoRAConfig config);
   /// Reads `adapter_config.json` and `adapter_model.safetensors` of a folder as PEFT writes them. Throws IoError, and FormatError for
   /// settings that are not supported and for tensors that do not fit the layers, by name. What the model has no layer for, or does not
   /// compute with, is told as a notice.
@@ -98,6 +100,9 @@ class Adapter {
   int64_t parameter_count() const;
 
  private:
+  template <class Factors>
+  static Adapter with_factors(std::span<const LinearInfo> layers, LoRAConfig config, const Factors& factors);
+
   LoRAConfig config_;
   std::vector<Pair> pairs_, unused_pairs_;
   std::vector<std::string> saved_targets_;

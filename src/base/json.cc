@@ -169,6 +169,9 @@ bool JsonValue::as_bool() const { return get_as<bool>(*this, bits_, "true or fal
 int64_t JsonValue::as_int() const {
   constexpr std::string_view expected = "an integer of 64 bits";
   refuse_odd_number(expected);
+  if (uint64_t large = 0; !is_int() && from_bits<dom::element>(bits_).get(large) == simdjson::SUCCESS) {
+    fail(fmt::format("an integer of at most {} expected, got {}", INT64_MAX, large));
+  }
   return get_as<int64_t>(*this, bits_, expected);
 }
 uint64_t JsonValue::as_uint() const {

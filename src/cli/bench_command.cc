@@ -114,6 +114,11 @@ void fit_context(BenchFlags& flags, const Common& common, const AnyModel& model)
   }
 }
 
+/// Between the steps of a run: Ctrl-C does not wait for its end.
+void stop_where_interrupted() {
+  if (interrupted()) throw Interrupted("stopped; nothing was measured to the end");
+}
+
 Measurement prefill(const std::shared_ptr<SlotSession>& session, int64_t tokens, int64_t vocabulary) {
   return {fmt::format("pp{}", tokens), tokens, [session, tokens, ids = some_ids(tokens, vocabulary)] {
             session->reserve(tokens, tokens);
@@ -131,11 +136,13 @@ Measurement decode(const std::shared_ptr<SlotSession>& session, int64_t tokens, 
             for (int64_t k = 0; k < slots; ++k) {
               session->prefill(session->add({}, 1).value(), ids, true);
               session->read();
+              stop_where_interrupted();
             }
             const size_t ahead = session->runs_ahead() ? 1 : 0;
             for (int64_t k = 1; k < tokens; ++k) {
               session->step();
               while (session->unread() > ahead) session->read();
+              stop_where_interrupted();
             }
             while (session->unread() > 0) session->read();
           },
@@ -194,7 +201,7 @@ void measure(std::vector<Measurement>& all, int64_t repeats, bool quiet) {
       const auto start = Clock::now();
       m.run();
       if (k >= first) m.seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
-      if (interrupted()) throw Interrupted("stopped; nothing was measured to the end");
+      stop_where_interrupted();
       progress.update(++done, m.name);
     }
   }
@@ -273,7 +280,8 @@ int run_bench(BenchFlags flags, const Common& common) {
   const AnyModel model = AnyModel::load(flags.model, common.dtype, parse_quantization(flags.quantize));
   std::optional<Adapter> adapter = load_adapter(flags.adapter_path, model.linears());
   fit_context(flags, common, model);
-  for (const char* other : {"--prompt-tokens", "--train-tokens"}) {
+  for (const char* other :
+       {"--prompt-tokens", "--train-tokens", "--batch-size", "--lora-rank", "--target-modules", "--embed-tokens", "--embed-batch"}) {
     if (flags.slots > 0 && common.has(other)) throw UsageError(fmt::format("{}: --slots measures nothing else", other));
   }
   if (flags.slots > 0 && model.embedding()) throw UsageError("--slots: a model that makes text is expected");

@@ -36,9 +36,8 @@ Option deterministic_option(bool* target) {
   return {.name = "--deterministic",
           .target = target,
           .help =
-              "Same bits in every run, and for each row whatever its batch, also on a GPU, which is slower; on the CPU runs of the same "
-              "sizes and "
-              "--threads always repeat theirs, but a row may depend on its batch"};
+              "Compute the same bits in every run. On a GPU also for each row whatever its batch, which is slower. The CPU repeats "
+              "runs of the same sizes and --threads always; there a row may depend on its batch"};
 }
 
 Option path_argument(std::string* target, std::string help) {

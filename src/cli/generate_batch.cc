@@ -17,6 +17,7 @@
 #include "cli/generation_notices.h"
 #include "cli/human.h"
 #include "cli/input.h"
+#include "cli/output.h"
 #include "lazuli/error.h"
 
 namespace lazuli::cli {
@@ -170,15 +171,15 @@ class OrderedResults {
   bool prints_;
 };
 
-/// Throws ValueError, after everything else, where texts ended because their logits had NaN.
-void fail_for_nan(std::span<const GenerateResult> results, std::span<const BatchLine> lines) {
+/// What is wrong where texts ended because their logits had NaN; else empty.
+std::string failure_of(std::span<const GenerateResult> results, std::span<const BatchLine> lines) {
   std::vector<std::string_view> places;
   for (size_t k = 0; k < results.size(); ++k) {
     if (results[k].finish == FinishReason::nan) places.push_back(lines[k].place);
   }
-  if (places.empty()) return;
+  if (places.empty()) return {};
   const std::string others = places.size() > 1 ? fmt::format(" and of {} more", places.size() - 1) : "";
-  throw ValueError(fmt::format("[generate] {}: the logits of this text{} have NaN", places[0], others));
+  return fmt::format("[generate] {}: the logits of this text{} have NaN", places[0], others);
 }
 
 struct Totals {
@@ -187,9 +188,11 @@ struct Totals {
   double rate() const { return seconds > 0 ? static_cast<double>(generated) / seconds : 0; }
 };
 
-void print_all(std::span<const GenerateResult> results, const Totals& totals, const MemoryNeed& planned) {
+void print_all(std::span<const GenerateResult> results, const Totals& totals, const MemoryNeed& planned, const std::string& failure) {
   JsonWriter w;
-  w.begin_object().key("results").begin_array();
+  w.begin_object();
+  if (!failure.empty()) w.field("error", failure);
+  w.key("results").begin_array();
   for (size_t k = 0; k < results.size(); ++k) write_result(w, k, results[k]);
   w.end_array();
   w.field("prompt_tokens", totals.prompt).field("generation_tokens", totals.generated).field("seconds", totals.seconds);
@@ -228,14 +231,17 @@ int run_batch(const BatchTask& task, const Common& common) {
     totals.cancelled += result.finish == FinishReason::cancelled ? 1 : 0;
   }
   ordered.rest(results);
-  if (common.json) print_all(results, totals, generator.planned_memory());
+  const std::string failure = failure_of(results, lines);
+  if (common.json) print_all(results, totals, generator.planned_memory(), failure);
   if (!common.json && !common.quiet) {
     const std::string stopped = totals.cancelled > 0 ? fmt::format(" ({} not to their ends)", totals.cancelled) : "";
     std::cerr << fmt::format("{} texts{}: {} prompt tokens, {} tokens made, {:.1f} tokens/s\nPlanned memory: {}\n", results.size(), stopped,
                              totals.prompt, totals.generated, totals.rate(), human_bytes(generator.planned_memory().total()));
   }
-  if (!common.json) fail_for_nan(results, lines);
-  if (std::any_of(results.begin(), results.end(), [](const GenerateResult& r) { return r.finish == FinishReason::nan; })) return kFailed;
+  if (!failure.empty()) {
+    tell_error(failure);
+    return kFailed;
+  }
   return interrupted() ? interrupt_exit_code() : kOk;
 }
 

@@ -1,14 +1,18 @@
 #include "cli/output.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <string>
 
 #include "base/file.h"
+#include "base/terminal.h"
 #include "cli/command.h"
 
 namespace lazuli::cli {
@@ -81,5 +85,10 @@ int end_by_broken_pipe() {
 
 void print_json(const std::string& text) { write_stdout(text + "\n"); }
 void print_text(const std::string& text) { write_stdout(text); }
+
+void tell_error(std::string_view message) {
+  const std::string text = fmt::format("{} {}\n", coloured(STDERR_FILENO, Colour::red, "lazuli: error:"), message);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
 
 }  // namespace lazuli::cli

@@ -1,4 +1,4 @@
-// Declares the program's only way to standard output, and how a command line that cannot write there ends.
+// Declares the program's only way to standard output, its errors' to standard error, and how a command line that cannot write there ends.
 #pragma once
 
 #include <string_view>
@@ -22,6 +22,9 @@ void write_stdout(std::string_view text);
 
 /// Throws IoError where standard output is closed, so that work whose result could not be printed is not begun.
 void require_stdout();
+
+/// A failure's one line on standard error, red on a terminal.
+void tell_error(std::string_view message);
 
 /// What the system says about earlier writes only when a file is closed. Throws IoError.
 void finish_stdout();

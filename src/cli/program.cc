@@ -27,8 +27,7 @@ namespace lazuli::cli {
 namespace {
 
 int report(std::string_view message, bool json, int code) {
-  const std::string text = fmt::format("{} {}\n", coloured(STDERR_FILENO, Colour::red, "lazuli: error:"), message);
-  std::fwrite(text.data(), 1, text.size(), stderr);
+  tell_error(message);
   if (json) {
     JsonWriter w;
     w.begin_object().field("error", message).end_object();

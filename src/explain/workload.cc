@@ -81,7 +81,7 @@ void record_embedding(const std::shared_ptr<const EmbeddingModel>& model, const 
 
 void record_training(const AnyModel& model, const Adapter* given, Workload& w) {
   const WorkloadOptions& o = w.options;
-  const Adapter adapter = given != nullptr ? *given : Adapter::create(model.linears(), o.lora, 0);
+  const Adapter adapter = given != nullptr ? *given : Adapter::of_zeros(model.linears(), o.lora);
   const std::vector<Tensor> factors = adapter.parameters();
   std::vector<CallArgument> arguments;
   for (int group = 0; group < 3; ++group) {

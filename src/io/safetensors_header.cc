@@ -182,7 +182,9 @@ SafetensorsHeader parse_safetensors_header(const std::string& path, std::span<co
   }
   uint64_t length = 0;
   std::memcpy(&length, file.data(), kLengthBytes);
-  if (length > kMaxHeader) fail(path, fmt::format("a header of at most {} bytes expected, its length is {}", kMaxHeader, length));
+  if (length > kMaxHeader)
+    fail(path, fmt::format("a header of at most {} bytes expected, its length is {}: the file is damaged or no safetensors file",
+                           kMaxHeader, length));
   if (length > file.size() - kLengthBytes) {
     fail(path,
          fmt::format("the header of {} bytes leaves the file of {} bytes, which is cut short or no safetensors file", length, file.size()));

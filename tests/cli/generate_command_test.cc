@@ -210,6 +210,31 @@ TEST_F(GenerateCommand, AnEvaluationThatIsStoppedSaysSo) {
   EXPECT_THAT(JsonDocument::parse(program.out(), "output").root().get("error").as_string(), HasSubstr("stopped; "));
 }
 
+TEST_F(GenerateCommand, ABatchWhoseLogitsHaveNanFailsInJsonToo) {
+  test::write_tiny_llama(folder_ / "llama");
+  auto tensors = test::tiny_llama_weights();
+  for (float& v : tensors.at("model.norm.weight").mutable_data<float>()) v = std::numeric_limits<float>::quiet_NaN();
+  save_safetensors(folder_ / "llama/model.safetensors", tensors);
+  std::ofstream(folder_ / "prompts.jsonl") << "{\"prompt\": \"ab\"}\n{\"prompt\": \"a\"}\n";
+  const Program program(folder_,
+                        {"generate", "--model", folder_ / "llama", "--batch", folder_ / "prompts.jsonl", "--slots", "2", "--json"});
+  EXPECT_EQ(program.wait(), 1);
+  EXPECT_THAT(program.err(), HasSubstr("prompts.jsonl, line 1: the logits of this text and of 1 more have NaN"));
+  const auto object = JsonDocument::parse(program.out(), "output");
+  EXPECT_THAT(object.root().get("error").as_string(), HasSubstr("have NaN"));
+  EXPECT_EQ(object.root().get("results").as_array().size(), 2U);
+}
+
+TEST_F(GenerateCommand, BenchStopsBetweenTwoTokens) {
+  const Program program(folder_, {"bench", "--model", model_folder(), "--slots", "64", "--generate-tokens", "1000"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  program.send(SIGINT);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(program.wait(), 130);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20)) << "a run of all tokens takes longer";
+  EXPECT_THAT(program.err(), HasSubstr("stopped; nothing was measured to the end"));
+}
+
 TEST_F(GenerateCommand, ALossThatIsNotFiniteIsAFailure) {
   test::write_tiny_llama(folder_ / "llama");
   const std::string weights = folder_ / "llama/model.safetensors";
