@@ -100,8 +100,8 @@ class Adapter {
   int64_t parameter_count() const;
 
  private:
-  template <class Factors>
-  static Adapter with_factors(std::span<const LinearInfo> layers, LoRAConfig config, const Factors& factors);
+  template <class First, class Second>
+  static Adapter with_factors(std::span<const LinearInfo> layers, LoRAConfig config, const First& a, const Second& b);
 
   LoRAConfig config_;
   std::vector<Pair> pairs_, unused_pairs_;

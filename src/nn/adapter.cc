@@ -91,8 +91,8 @@ ChosenLayers chosen_in_file(const std::string& config_path, const LoRAConfig& co
 
 }  // namespace
 
-template <class Factors>
-Adapter Adapter::with_factors(std::span<const LinearInfo> layers, LoRAConfig config, const Factors& factors) {
+template <class First, class Second>
+Adapter Adapter::with_factors(std::span<const LinearInfo> layers, LoRAConfig config, const First& a, const Second& b) {
   config.check();
   Adapter adapter;
   adapter.config_ = std::move(config);
@@ -102,25 +102,25 @@ Adapter Adapter::with_factors(std::span<const LinearInfo> layers, LoRAConfig con
   for (size_t k : chosen) {
     const LinearInfo& layer = layers[k];
     const int64_t rank = by_pattern(adapter.config_.rank_pattern, layer.path, adapter.config_.rank);
-    auto [a, b] = factors(k, layer, rank);
-    adapter.pairs_.push_back(
-        {k, layer.path, std::move(a), std::move(b), by_pattern(adapter.config_.alpha_pattern, layer.path, adapter.config_.alpha)});
+    adapter.pairs_.push_back({k, layer.path, a(k, rank, layer.in), b(layer.out, rank),
+                              by_pattern(adapter.config_.alpha_pattern, layer.path, adapter.config_.alpha)});
   }
   return adapter;
 }
 
 Adapter Adapter::create(std::span<const LinearInfo> layers, LoRAConfig config, uint64_t seed) {
-  return with_factors(layers, std::move(config), [seed](size_t k, const LinearInfo& layer, int64_t rank) {
-    return std::pair(new_lora_a(rank, layer.in, seed, k), Tensor::zeros(DType::f32, {layer.out, rank}));
-  });
+  return with_factors(
+      layers, std::move(config), [seed](size_t k, int64_t rank, int64_t in) { return new_lora_a(rank, in, seed, k); },
+      [](int64_t out, int64_t rank) {
+        return Tensor::zeros(DType::f32, {out, rank});
+      });
 }
 
 Adapter Adapter::of_zeros(std::span<const LinearInfo> layers, LoRAConfig config) {
   const Tensor zero = Tensor::zeros(DType::f32, {1});
   const auto repeated = [&zero](int64_t rows, int64_t columns) { return Tensor(DType::f32, {rows, columns}, {0, 0}, zero.buffer(), 0); };
-  return with_factors(layers, std::move(config), [&](size_t /*k*/, const LinearInfo& layer, int64_t rank) {
-    return std::pair(repeated(rank, layer.in), repeated(layer.out, rank));
-  });
+  return with_factors(
+      layers, std::move(config), [&](size_t /*k*/, int64_t rank, int64_t in) { return repeated(rank, in); }, repeated);
 }
 
 Adapter Adapter::load(const std::string& folder, std::span<const LinearInfo> layers) {
