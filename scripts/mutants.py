@@ -151,7 +151,8 @@ def environment(**more):
 
 def configure():
     # What a sanitizer sees counts as noticed, as it does in CI; the tests read models and documents of the checkout.
-    command = ["cmake", "--preset", "release", "-DLAZULI_SHARED=OFF", "-DLAZULI_UNITY=OFF", "-DLAZULI_SANITIZE=undefined", f"-DLAZULI_TEST_SOURCE_DIR={ROOT}"]
+    command = ["cmake", "--preset", "release", "-DLAZULI_SHARED=OFF", "-DLAZULI_UNITY=OFF", "-DLAZULI_SANITIZE=undefined",
+               f"-DLAZULI_TEST_SOURCE_DIR={ROOT}"]
     subprocess.run(command, cwd=TREE, check=True, stdout=subprocess.DEVNULL, env=environment())
     entries = json.loads((BUILD / "compile_commands.json").read_text())
     return {e["file"]: shlex.split(e["command"]) for e in entries}

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What takes too long for every change: fuzzers, random sizes around thresholds, mutants, whole models on the reference backend, each file
-# compiled alone, new systems. Every stage runs even when an earlier one failed; the end lists the failures. All of it takes about four hours on two cores.
+# compiled alone, new systems. Every stage runs even when an earlier one failed; the end lists the failures. All of it takes about four
+# hours on two cores.
 # Usage: scripts/nightly.sh [STAGE...]    e.g. scripts/nightly.sh fuzz sweep
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1

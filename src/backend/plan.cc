@@ -29,14 +29,7 @@ Where recorded_at(const Step& step, const Plan& plan, std::span<const Where> nod
 
 void run_in_turn(const Plan& plan, const RunMemory& memory, void** pointers, std::byte* workspace, std::byte* thread_scratch) {
   for (const Step& step : plan.steps) {
-    if (skipped(step, memory.donated)) continue;
-    void** first = pointers + step.first_pointer;
-    const KernelArgs args{const_cast<const void* const*>(first), first + step.n_inputs, workspace + step.scratch_offset, thread_scratch};
-    try {
-      for (const Kernel& kernel : step.prepared.phases) kernel.run(kernel.state.get(), args, 0, kernel.tasks);
-    } catch (...) {
-      rethrow_in(step, plan, memory.nodes_at);
-    }
+    if (!skipped(step, memory.donated)) run_step(step, arguments(step, pointers, workspace, thread_scratch), plan, memory);
   }
 }
 

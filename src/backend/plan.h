@@ -129,11 +129,26 @@ inline bool skipped(const Step& step, const bool* donated) {
   return step.unless_donated >= 0 && donated != nullptr && donated[step.unless_donated];
 }
 
-/// Runs the steps one after the other on this thread. All addresses are ones that it can use: `pointers` those of Plan::pointers,
-/// `workspace` where scratch lies, `thread_scratch` Plan::thread_scratch_bytes.
-void run_in_turn(const Plan& plan, const RunMemory& memory, void** pointers, std::byte* workspace, std::byte* thread_scratch);
+/// Of a step, whose operands and results are among `pointers`, the addresses of Plan::pointers.
+inline KernelArgs arguments(const Step& step, void** pointers, std::byte* workspace, std::byte* thread_scratch) {
+  void** first = pointers + step.first_pointer;
+  return {const_cast<const void* const*>(first), first + step.n_inputs, workspace + step.scratch_offset, thread_scratch};
+}
 
 /// Rethrows the current exception, one of a step, with the step's name and place added, keeping its type.
 [[noreturn]] void rethrow_in(const Step& step, const Plan& plan, std::span<const Where> nodes_at);
+
+/// Runs all tasks of a step on this thread. Errors name the op and where it was recorded.
+inline void run_step(const Step& step, const KernelArgs& args, const Plan& plan, const RunMemory& memory) {
+  try {
+    for (const Kernel& kernel : step.prepared.phases) kernel.run(kernel.state.get(), args, 0, kernel.tasks);
+  } catch (...) {
+    rethrow_in(step, plan, memory.nodes_at);
+  }
+}
+
+/// Runs the steps one after the other on this thread. All addresses are ones that it can use: `pointers` those of Plan::pointers,
+/// `workspace` where scratch lies, `thread_scratch` Plan::thread_scratch_bytes.
+void run_in_turn(const Plan& plan, const RunMemory& memory, void** pointers, std::byte* workspace, std::byte* thread_scratch);
 
 }  // namespace lazuli

@@ -15,11 +15,6 @@ namespace lazuli {
 
 namespace {
 
-KernelArgs arguments(const Step& step, void** pointers, std::byte* workspace, std::byte* thread_scratch) {
-  void** first = pointers + step.first_pointer;
-  return {const_cast<const void* const*>(first), first + step.n_inputs, workspace + step.scratch_offset, thread_scratch};
-}
-
 /// Everything that the threads of one wave share.
 struct WaveJob {
   const Plan* plan;
@@ -110,12 +105,7 @@ class Run {
   void serial(const Step& step) {
     if (skipped(step, memory_.donated)) return;
     const uint64_t begin = begin_of_wave();
-    try {
-      const KernelArgs args = arguments(step, pointers_, workspace_, scratch());
-      for (const Kernel& kernel : step.prepared.phases) kernel.run(kernel.state.get(), args, 0, kernel.tasks);
-    } catch (...) {
-      rethrow_in(step, plan_, memory_.nodes_at);
-    }
+    run_step(step, arguments(step, pointers_, workspace_, scratch()), plan_, memory_);
     if (begin != 0) note({&step, 1}, begin);
   }
 

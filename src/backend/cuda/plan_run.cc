@@ -99,14 +99,8 @@ class CudaRun {
   }
 
   void launch(const Step& step) const {
-    void** first = table().data() + step.first_pointer;
-    const KernelArgs args{const_cast<const void* const*>(first), first + step.n_inputs, workspace_ + step.scratch_offset, nullptr};
     const uint64_t begin = tracing() ? trace::now() : 0;
-    try {
-      for (const Kernel& kernel : step.prepared.phases) kernel.run(kernel.state.get(), args, 0, kernel.tasks);
-    } catch (...) {
-      rethrow_in(step, plan_, memory_.nodes_at);
-    }
+    run_step(step, arguments(step, table().data(), workspace_, nullptr), plan_, memory_);
     if (begin == 0) return;
     runtime_.synchronize();
     trace::span("kernel", name_of(step.op), begin,
