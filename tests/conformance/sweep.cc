@@ -137,7 +137,8 @@ Case attention_case(Draw& d, bool gradient) {
   if (page != 0) add(AttentionPart::blocks, block_table({length}, pages, page));
   const std::string what = (page == 0 ? "attention " : "attention on pages ") + std::string(lazuli::name_of(t)) + " " +
                            to_string(Shape{heads, group, q, k, size, value_size});
-  if (!gradient) return {what, std::move(call), {8, half_spread(t), 1}};
+  // A log-sum-exp near zero is the difference of the largest score and the logarithm of a sum near one.
+  if (!gradient) return {what, std::move(call), {8, half_spread(t), 1, 2}};
   const auto results = run(reference_backend(), call);
   OpCall back{Op::sdpa_backward,
               {call.inputs[0], call.inputs[1], call.inputs[2], results[0], results[1], d.numbers(t, results[0].shape())},
