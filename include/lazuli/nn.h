@@ -32,25 +32,25 @@ class Linear {
   Linear() = default;
   /// weight (out, in); bias (out) or nothing. Throws ShapeError.
   explicit Linear(Tensor weight, Tensor bias = {});
-  /// The same with a weight of integers. Throws ShapeError.
+  /// The same with a quantised weight. Throws ShapeError.
   explicit Linear(QuantizedWeight weight, Tensor bias = {});
   /// x (..., in) -> (..., out).
   LazyTensor forward(const LazyTensor& x, const LowRank* low_rank = nullptr) const;
-  /// The same by a product of floats, made of a weight of 8 bits for this product; one of 4 bits stays as it is.
+  /// The same by a product of floats, made of a weight of int8 for this product; one of another format stays as it is.
   LazyTensor float_forward(const LazyTensor& x) const;
   ///@{
-  /// Sizes of the weight (out, in), and the weight: its integers where it is made of them.
-  int64_t in_size() const { return bits_ == 4 ? 2 * weight_.dim(1) : weight_.dim(1); }
-  int64_t out_size() const { return weight_.dim(0); }
-  const LazyTensor& weight() const { return weight_; }
+  /// Sizes of the weight (out, in), and the weight: the first of its parts where it is quantised.
+  int64_t in_size() const { return in_; }
+  int64_t out_size() const { return out_; }
+  const LazyTensor& weight() const { return parts_.at(0); }
   ///@}
 
  private:
   void set_bias(Tensor bias);
-  LazyTensor weight_;
-  LazyTensor scales_;  ///< defined where the weight is integers
+  std::vector<LazyTensor> parts_;  ///< the weight alone, or what its format is made of
   LazyTensor bias_;
-  int bits_ = 0;
+  QuantFormatId format_ = QuantFormatId::none;
+  int64_t in_ = 0, out_ = 0;
 };
 
 /// x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019).
@@ -94,17 +94,17 @@ class Embedding {
   /// Empty; to be assigned to.
   Embedding() = default;
   /// table (rows, size).
-  explicit Embedding(Tensor table) : table_(LazyTensor::from_tensor(std::move(table))) {}
-  /// A table of integers of 8 bits, whose rows are given out in `dtype`. Throws ValueError for other bits.
+  explicit Embedding(Tensor table) : parts_{LazyTensor::from_tensor(std::move(table))} {}
+  /// A quantised table, whose rows are given out in `dtype`.
   Embedding(QuantizedWeight table, DType dtype);
   /// ids (...) -> (..., size).
   LazyTensor forward(const LazyTensor& ids) const;
-  /// The table: its integers where it is made of them.
-  const LazyTensor& table() const { return table_; }
+  /// The table: the first of its parts where it is quantised.
+  const LazyTensor& table() const { return parts_.at(0); }
 
  private:
-  LazyTensor table_;
-  LazyTensor scales_;  ///< defined where the table is integers
+  std::vector<LazyTensor> parts_;  ///< the table alone, or what its format is made of
+  QuantFormatId format_ = QuantFormatId::none;
   DType dtype_ = DType::f32;
 };
 

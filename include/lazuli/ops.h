@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lazuli/lazy_tensor.h"
+#include "lazuli/quant_format.h"
 
 namespace lazuli {
 
@@ -287,9 +288,10 @@ LazyTensor arange(int64_t start, int64_t stop, int64_t step = 1, DType dtype = D
 /// (q - zero) * scale: q (..., n) of i8 or u8; scales and zero_points (may be empty) (..., n/group).
 LazyTensor dequantize(const LazyTensor& q, const LazyTensor& scales, const LazyTensor& zero_points, int64_t group, DType dtype = DType::f32,
                       Where where = Where::here());
-/// `x@w^T + bias`, weights as integers: with 8 bits q (n, k) of i8 and scales (n, 1), with 4 bits q (n, k/2) of u8, the first of two
-/// elements in the low half of a byte, less 8, and scales (n, k/32). Scales are f32 or f16. Throws ValueError for other bits.
-LazyTensor quantized_linear(const LazyTensor& x, const LazyTensor& q, const LazyTensor& scales, int bits, const LazyTensor& bias = {},
+/// The numbers of a weight, or of some rows of one, from its parts (..., see parts_of). Throws ValueError for a format without kernels.
+LazyTensor dequantize(std::span<const LazyTensor> parts, QuantFormatId format, DType dtype = DType::f32, Where where = Where::here());
+/// `x@w^T + bias` with a weight (n, k) in its stored form: `parts` as parts_of lists them. Throws ValueError for a format without kernels.
+LazyTensor quantized_linear(const LazyTensor& x, std::span<const LazyTensor> parts, QuantFormatId format, const LazyTensor& bias = {},
                             Where where = Where::here());
 /// `scale * (x@a)@b` (Hu et al. 2021). With `transposed`, a is (r, k) and b is (n, r), as PEFT stores them.
 LazyTensor lora_fused(const LazyTensor& x, const LazyTensor& a, const LazyTensor& b, const ScalarArg& scale, bool transposed = false,

@@ -1,9 +1,10 @@
-// Defines weights as integers of 8 or 4 bits with scales, and how a float weight becomes one.
+// Declares how a float weight becomes a quantised one, and the way back.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
 
+#include "lazuli/quantized_weight.h"
 #include "lazuli/tensor.h"
 
 namespace lazuli {
@@ -17,23 +18,12 @@ Quantization parse_quantization(std::string_view name);
 std::string_view name_of(Quantization quantization);
 ///@}
 
-/// A weight (rows, columns) in the form that quantized_linear takes.
-struct QuantizedWeight {
-  Tensor values;  ///< 8 bits: (rows, columns) i8; 4 bits: (rows, columns/2) u8
-  Tensor scales;  ///< 8 bits: (rows, 1) f32; 4 bits: (rows, columns/32) f16
-  int bits = 8;   ///< 8 or 4
-  ///@{
-  /// Sizes of the weight.
-  int64_t rows() const { return values.dim(0); }
-  int64_t columns() const { return bits == 8 ? values.dim(1) : 2 * values.dim(1); }
-  ///@}
-};
+/// Rounds a float weight (rows, columns) on the host. int8: one scale a row, by the largest magnitude. int4: one for each 32 numbers of a
+/// row, the one of several whose squared error is least. Throws ShapeError, DTypeError, and ValueError for other formats.
+QuantizedWeight quantize(const Tensor& weight, QuantFormatId format);
 
-/// Rounds a float weight (rows, columns) on the host. 8 bits: one scale a row, by the largest magnitude. 4 bits: one for each 32 numbers of
-/// a row, the one of several whose squared error is least. Throws ShapeError, DTypeError, and ValueError for other bits.
-QuantizedWeight quantize(const Tensor& weight, int bits);
-
-/// The weight as f32 again.
+/// The weight as f32 again, of any format. Throws ShapeError and DTypeError where the parts are not those of the format, and ValueError
+/// where one of them holds an index that is out of range.
 Tensor dequantized(const QuantizedWeight& weight);
 
 }  // namespace lazuli

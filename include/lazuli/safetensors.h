@@ -5,23 +5,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "lazuli/tensor.h"
+#include "lazuli/weight_source.h"
 
 namespace lazuli {
-
-/// What a safetensors header says about one tensor.
-struct TensorInfo {
-  std::string dtype_name;      ///< as in the file, for example `BF16`
-  std::optional<DType> dtype;  ///< nothing for dtypes that the format knows and this library does not compute with
-  Shape shape;                 ///< as in the file
-  uint64_t offset = 0;         ///< of the first byte, from the start of the file
-  size_t nbytes = 0;           ///< of the data
-};
 
 /// One safetensors file, mapped into memory and checked in full against the format when opened.
 /// The file must not be shortened while it or a tensor of it is in use.
@@ -52,19 +43,20 @@ class SafetensorsFile {
 };
 
 /// All tensors of a model: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
-class Checkpoint {
+class Checkpoint : public WeightSource {
  public:
   /// `path` is a folder or one safetensors file. Throws IoError or FormatError; shards outside the folder are refused.
   static Checkpoint open(const std::string& path);
 
-  /// In ascending order.
-  std::vector<std::string> names() const;
-  /// Whether there is a tensor of this name.
-  bool contains(std::string_view name) const { return file_of_.find(name) != file_of_.end(); }
   ///@{
-  /// Header and data of a tensor; they throw as SafetensorsFile does.
-  const TensorInfo& info(std::string_view name) const { return file(name).info(name); }
-  Tensor tensor(std::string_view name) const { return file(name).tensor(name); }
+  /// See WeightSource; info and tensor throw as SafetensorsFile does.
+  std::vector<std::string> names() const override;
+  bool contains(std::string_view name) const override { return file_with_.find(name) != file_with_.end(); }
+  const TensorInfo& info(std::string_view name) const override { return file(name).info(name); }
+  Tensor tensor(std::string_view name) const override { return file(name).tensor(name); }
+  QuantizedWeight quantized(std::string_view name) const override;
+  const std::string& file_of(std::string_view name) const override { return contains(name) ? file(name).path() : path_; }
+  const std::string& place() const override { return files_.size() == 1 ? files_[0].path() : path_; }
   ///@}
   /// The files it is made of.
   const std::vector<SafetensorsFile>& files() const { return files_; }
@@ -76,7 +68,7 @@ class Checkpoint {
 
   std::string path_;
   std::vector<SafetensorsFile> files_;
-  std::map<std::string, size_t, std::less<>> file_of_;
+  std::map<std::string, size_t, std::less<>> file_with_;
 };
 
 /// Writes the tensors to `path`, atomically, in the order and layout of the reference implementation.

@@ -131,20 +131,12 @@ Outputs define_linear(const DefinitionRequest& r) {
   return {r.attrs[attr::linear::activation] == 0 ? y : record(static_cast<Op>(r.attrs[attr::linear::activation]), {y})};
 }
 
-/// The weight of quantized_linear, (n, k).
-LazyTensor weight_of(const DefinitionRequest& r, DType dtype) {
-  const LazyTensor &q = r.in(1), scales = cast(r.in(2), dtype);
-  const int64_t n = q.dim(0);
-  if (r.attrs[attr::quantized_linear::bits] == 8) return cast(q, dtype) * scales;
-  const LazyTensor both = cast(q, DType::f32);
-  const LazyTensor high = cast(cast(both * 0.0625, DType::i32), DType::f32), low = both - high * 16.0;
-  const LazyTensor whole = concat({unsqueeze(low, -1), unsqueeze(high, -1)}, -1) - 8.0;
-  return reshape(reshape(cast(whole, dtype), {n, scales.dim(1), 32}) * unsqueeze(scales, -1), {n, 2 * q.dim(1)});
-}
-
 Outputs define_quantized_linear(const DefinitionRequest& r) {
-  LazyTensor y = matmul(r.in(0), weight_of(r, r.in(0).dtype()), false, true);
-  for (size_t k = 3; k < r.inputs.size(); ++k) y = y + r.in(k);
+  const auto format = static_cast<QuantFormatId>(r.attrs[attr::quantized_linear::format]);
+  const auto with = static_cast<size_t>(r.attrs[attr::quantized_linear::with]);
+  const size_t stored = r.inputs.size() - 1 - (with & 1) - (with >> 1);
+  LazyTensor y = matmul(r.in(0), dequantize(r.inputs.subspan(1, stored), format, r.in(0).dtype()), false, true);
+  for (size_t k = 1 + stored; k < r.inputs.size(); ++k) y = y + r.in(k);
   return {r.attrs[attr::quantized_linear::activation] == 0 ? y : record(static_cast<Op>(r.attrs[attr::quantized_linear::activation]), {y})};
 }
 

@@ -45,7 +45,7 @@ class Dense : public VectorModule {
     if (out < 1 || out > kMaxSize) root.get("out_features").fail(fmt::format("a number from 1 to {} expected, got {}", kMaxSize, out));
     need_sentence_embedding(root);
     activation_ = activation_of(root);
-    WeightReader weights(folder, DType::f32);
+    WeightReader weights(folder.weights(), DType::f32);
     Tensor weight = weights.take("linear.weight", {out, in}, "out_features, in_features");
     linear_ = Linear(std::move(weight), root.bool_or("bias", true) ? weights.take("linear.bias", {out}, "out_features") : Tensor());
     residual_ = root.bool_or("use_residual", false);

@@ -6,12 +6,13 @@
 
 #include "graph/attention_operands.h"
 #include "lazuli/op.h"
+#include "lazuli/quant_format.h"
 
 namespace lazuli {
 
 namespace {
 
-enum class Kind : uint8_t { number, flag, axes, permutation, real, dtype, activation, parts, window, attention };
+enum class Kind : uint8_t { number, flag, axes, permutation, real, dtype, activation, parts, format, window, attention };
 
 struct AttrName {
   Op op;
@@ -61,6 +62,8 @@ std::string value_text(const GraphNode& node, const AttrName& attr, int64_t valu
       return value > 0 && value < kOpCount ? std::string(name_of(static_cast<Op>(value))) : fmt::format("{}", value);
     case Kind::parts:
       return value == 1 ? "bias" : value == 2 ? "residual" : "bias,residual";
+    case Kind::format:
+      return value > 0 && value < kQuantFormatCount ? std::string(name_of(static_cast<QuantFormatId>(value))) : fmt::format("{}", value);
     case Kind::window:
       return fmt::format("{}", value - 1);
     case Kind::attention:
@@ -74,7 +77,8 @@ std::string value_text(const GraphNode& node, const AttrName& attr, int64_t valu
 
 /// Kinds whose 0 says that there is none.
 bool is_optional(Kind kind) {
-  return kind == Kind::flag || kind == Kind::parts || kind == Kind::activation || kind == Kind::window || kind == Kind::attention;
+  return kind == Kind::flag || kind == Kind::parts || kind == Kind::activation || kind == Kind::format || kind == Kind::window ||
+         kind == Kind::attention;
 }
 
 }  // namespace

@@ -202,14 +202,17 @@ LazyTensor lora_linear(const LazyTensor& x, const LazyTensor& w, const LazyTenso
   return record_all(Op::lora_linear, std::span(operands).first(bias.defined() ? 6 : 5), attrs, nullptr, {}, where)[0];
 }
 
-LazyTensor quantized_linear(const LazyTensor& x, const LazyTensor& q, const LazyTensor& scales, int bits, const LazyTensor& bias,
+LazyTensor quantized_linear(const LazyTensor& x, std::span<const LazyTensor> parts, QuantFormatId format, const LazyTensor& bias,
                             Where where) {
   const LazyTensor data = to_float(x, where);
   Attrs attrs;
-  attrs[attr::quantized_linear::bits] = bits;
+  attrs[attr::quantized_linear::format] = static_cast<int64_t>(format);
   attrs[attr::quantized_linear::with] = bias.defined() ? 1 : 0;
-  const LazyTensor operands[] = {data, q, scales, bias.defined() ? to_dtype(bias, data.dtype(), where) : LazyTensor()};
-  return record_all(Op::quantized_linear, std::span(operands).first(bias.defined() ? 4 : 3), attrs, nullptr, {}, where)[0];
+  std::array<LazyTensor, 2 + kMostQuantParts> operands{data};
+  size_t count = 1;
+  for (const LazyTensor& part : parts.first(std::min(parts.size(), kMostQuantParts))) operands[count++] = part;
+  if (bias.defined()) operands[count++] = to_dtype(bias, data.dtype(), where);
+  return record_all(Op::quantized_linear, std::span(operands).first(count), attrs, nullptr, {}, where)[0];
 }
 
 LazyTensor lora_rows(const LazyTensor& x, const LazyTensor& a, const LazyTensor& b, const LazyTensor& scales, const LazyTensor& choice,

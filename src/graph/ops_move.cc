@@ -188,4 +188,11 @@ LazyTensor dequantize(const LazyTensor& q, const LazyTensor& scales, const LazyT
   return record(Op::dequantize, {q, scales, to_dtype(zero_points, scales.dtype(), where)}, attrs, nullptr, where);
 }
 
+LazyTensor dequantize(std::span<const LazyTensor> parts, QuantFormatId format, DType dtype, Where where) {
+  Attrs attrs;
+  attrs[attr::dequantize::format] = static_cast<int64_t>(format);
+  attrs[attr::dequantize::dtype] = static_cast<int64_t>(dtype);
+  return record_all(Op::dequantize, parts, attrs, nullptr, {}, where)[0];
+}
+
 }  // namespace lazuli

@@ -1,9 +1,12 @@
 // Shape and dtype rules of matrix products, LoRA and dequantisation.
 #include <fmt/format.h>
 
+#include <string>
+
 #include "graph/attrs.h"
 #include "graph/shape_rules_check.h"
 #include "lazuli/op.h"
+#include "lazuli/quant_format.h"
 
 namespace lazuli::shape_rules {
 
@@ -16,6 +19,29 @@ struct Matrix {
 Matrix matrix(const Shape& s, bool transposed) {
   const int64_t a = s[s.rank() - 2], b = s[s.rank() - 1];
   return transposed ? Matrix{b, a} : Matrix{a, b};
+}
+
+/// The format of an attribute; one without kernels is refused.
+const QuantFormat& need_format(const Request& r, int64_t value) {
+  const bool known = value > 0 && value < kQuantFormatCount;
+  if (!known) fail_value(r, fmt::format("{} is no format of a stored weight", value));
+  const QuantFormat& f = quant_format(static_cast<QuantFormatId>(value));
+  if (!f.has_kernels()) fail_value(r, fmt::format("there are no kernels for weights of the format {}", f.name));
+  return f;
+}
+
+/// Operand k as one of a stored weight's tensors.
+void need_part(const Request& r, size_t k, const QuantPart& part, const Shape& shape) {
+  const DType t = r.in(k).dtype;
+  if (!part.takes(t)) {
+    std::string taken;
+    for (int number = 0; number < kDTypeCount; ++number) {
+      const auto dtype = static_cast<DType>(number);
+      if (part.takes(dtype)) taken += fmt::format("{}{}", taken.empty() ? "" : " or ", name_of(dtype));
+    }
+    fail_dtype(r, fmt::format("{}: {} is expected, got {}", part.name, taken, name_of(t)));
+  }
+  need_shape(r, k, part.name.data(), shape);
 }
 
 /// Operand k as a matrix with `rows` rows; returns its columns.
@@ -151,26 +177,23 @@ Specs infer_quantized_linear(const Request& r) {
   need_float(r, 0);
   need_activation(r, r.attrs[attr::quantized_linear::activation]);
   need_min_rank(r, 0, "x", 1);
-  need_rank(r, 1, "q", 2);
-  const int64_t bits = r.attrs[attr::quantized_linear::bits], parts = r.attrs[attr::quantized_linear::with], k = r.in(0).shape.back(),
-                n = r.in(1).shape[0];
-  if (bits != 8 && bits != 4) fail_value(r, fmt::format("8 or 4 bits are expected, got {}", bits));
-  const size_t expected = 3 + static_cast<size_t>(parts & 1) + static_cast<size_t>((parts >> 1) & 1);
-  if (parts < 0 || parts > 3 || r.inputs.size() != expected) {
+  need_rank(r, 1, "values", 2);
+  const QuantFormat& f = need_format(r, r.attrs[attr::quantized_linear::format]);
+  const int64_t with = r.attrs[attr::quantized_linear::with], n = r.in(1).shape[0];
+  if (r.in(0).shape.back() % f.block != 0) {
+    fail_shape(r, fmt::format("x {}: rows do not divide into groups of {}", to_string(r.in(0).shape), f.block));
+  }
+  const QuantParts parts = parts_of(f, n, r.in(0).shape.back());
+  const size_t stored = static_cast<size_t>(parts.count);
+  const size_t expected = 1 + stored + static_cast<size_t>(with & 1) + static_cast<size_t>((with >> 1) & 1);
+  if (with < 0 || with > 3 || r.inputs.size() != expected) {
     fail_value(r, fmt::format("{} operands are expected, got {}", expected, r.inputs.size()));
   }
-  const DType stored = bits == 8 ? DType::i8 : DType::u8;
-  if (r.in(1).dtype != stored) fail_dtype(r, fmt::format("q: {} is expected, got {}", name_of(stored), name_of(r.in(1).dtype)));
-  if (bits == 4 && k % 32 != 0) fail_shape(r, fmt::format("x {}: rows do not divide into groups of 32", to_string(r.in(0).shape)));
-  need_shape(r, 1, "q", {n, bits == 8 ? k : k / 2});
-  if (const DType t = r.in(2).dtype; t != DType::f32 && t != DType::f16) {
-    fail_dtype(r, fmt::format("scales: f32 or f16 is expected, got {}", name_of(t)));
-  }
-  need_shape(r, 2, "scales", {n, bits == 8 ? 1 : k / 32});
+  for (size_t k = 0; k < stored; ++k) need_part(r, 1 + k, parts.list[k], parts.list[k].shape);
   const Shape out = with_last(r.in(0).shape, n);
-  for (size_t j = 3; j < expected; ++j) need_same_dtype(r, j);
-  if ((parts & 1) != 0) need_shape(r, 3, "bias", {n});
-  if ((parts & 2) != 0) need_shape(r, expected - 1, "residual", out);
+  for (size_t j = 1 + stored; j < expected; ++j) need_same_dtype(r, j);
+  if ((with & 1) != 0) need_shape(r, 1 + stored, "bias", {n});
+  if ((with & 2) != 0) need_shape(r, expected - 1, "residual", out);
   return {{r.in(0).dtype, out}};
 }
 
@@ -188,10 +211,35 @@ Specs infer_gated_linear(const Request& r) {
   return {{r.in(0).dtype, with_last(r.in(0).shape, n)}};
 }
 
+namespace {
+
+/// Of the parts of a stored weight with any dims in front.
+Specs infer_stored(const Request& r, DType to) {
+  const QuantFormat& f = need_format(r, r.attrs[attr::dequantize::format]);
+  const Shape& values = r.in(0).shape;
+  const int64_t unit = parts_of(f, 1, f.block).list[0].shape.back();
+  if (values.back() % unit != 0) {
+    fail_shape(r, fmt::format("values {}: rows are no blocks of {} bytes of {}", to_string(values), unit, f.name));
+  }
+  const Shape out = with_last(values, values.back() / unit * f.block);
+  const QuantParts parts = parts_of(f, 1, out.back());
+  if (r.inputs.size() != static_cast<size_t>(parts.count)) {
+    fail_value(r, fmt::format("{} operands are expected, got {}", parts.count, r.inputs.size()));
+  }
+  for (size_t k = 0; k < r.inputs.size(); ++k) need_part(r, k, parts.list[k], with_last(values, parts.list[k].shape.back()));
+  return {{to, out}};
+}
+
+}  // namespace
+
 Specs infer_dequantize(const Request& r) {
+  need_min_rank(r, 0, "q", 1);
+  const DType to = dtype_attr(r, r.attrs[attr::dequantize::dtype]);
+  if (!is_float(to)) fail_dtype(r, fmt::format("a float result is expected, got {}", name_of(to)));
+  if (r.attrs[attr::dequantize::format] != 0) return infer_stored(r, to);
+  if (r.inputs.size() < 2) fail_value(r, "2 or 3 operands are expected, got 1");
   const DType q = r.in(0).dtype;
   if (q != DType::i8 && q != DType::u8) fail_dtype(r, fmt::format("i8 or u8 is expected, got {}", name_of(q)));
-  need_min_rank(r, 0, "q", 1);
   need_float(r, 1);
   const int64_t group = r.attrs[attr::dequantize::group], n = r.in(0).shape.back();
   if (group < 1 || n % group != 0) fail_value(r, fmt::format("rows of {} do not divide into groups of {}", n, group));
@@ -201,8 +249,6 @@ Specs infer_dequantize(const Request& r) {
     need_shape(r, 2, "zero points", scales);
     if (r.in(2).dtype != r.in(1).dtype) fail_dtype(r, "zero points and scales must have one dtype");
   }
-  const DType to = dtype_attr(r, r.attrs[attr::dequantize::dtype]);
-  if (!is_float(to)) fail_dtype(r, fmt::format("a float result is expected, got {}", name_of(to)));
   return {{to, r.in(0).shape}};
 }
 

@@ -46,7 +46,7 @@ Checkpoint Checkpoint::open(const std::string& path) {
 
 void Checkpoint::add_file(const std::string& path) {
   files_.push_back(SafetensorsFile::open(path));
-  for (std::string& name : files_.back().names()) file_of_.emplace(std::move(name), files_.size() - 1);
+  for (std::string& name : files_.back().names()) file_with_.emplace(std::move(name), files_.size() - 1);
 }
 
 void Checkpoint::add_shards(const std::string& folder, const std::string& index) {
@@ -68,25 +68,29 @@ void Checkpoint::add_shards(const std::string& folder, const std::string& index)
     if (!files_[place->second].contains(entry.key)) {
       entry.value.fail(fmt::format("tensor '{}' expected in {}, which has none of that name", entry.key, shard));
     }
-    if (!file_of_.emplace(entry.key, place->second).second) entry.value.fail(fmt::format("tensor '{}' occurs twice", entry.key));
+    if (!file_with_.emplace(entry.key, place->second).second) entry.value.fail(fmt::format("tensor '{}' occurs twice", entry.key));
   }
   // What the index does not list is in the model, too.
   for (size_t file = 0; file < files_.size(); ++file) {
-    for (std::string& name : files_[file].names()) file_of_.emplace(std::move(name), file);
+    for (std::string& name : files_[file].names()) file_with_.emplace(std::move(name), file);
   }
 }
 
 std::vector<std::string> Checkpoint::names() const {
   std::vector<std::string> names;
-  names.reserve(file_of_.size());
-  for (const auto& [name, file] : file_of_) names.push_back(name);
+  names.reserve(file_with_.size());
+  for (const auto& [name, file] : file_with_) names.push_back(name);
   return names;
 }
 
 const SafetensorsFile& Checkpoint::file(std::string_view name) const {
-  const auto found = file_of_.find(name);
-  if (found == file_of_.end()) throw FormatError(fmt::format("{}: tensor '{}' expected", path_, name));
+  const auto found = file_with_.find(name);
+  if (found == file_with_.end()) throw FormatError(fmt::format("{}: tensor '{}' expected", path_, name));
   return files_[found->second];
+}
+
+QuantizedWeight Checkpoint::quantized(std::string_view name) const {
+  throw FormatError(fmt::format("{}: tensor '{}': a quantised tensor expected, got {}", file_of(name), name, info(name).dtype_name));
 }
 
 }  // namespace lazuli

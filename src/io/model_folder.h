@@ -6,9 +6,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/json.h"
 #include "lazuli/safetensors.h"
+#include "lazuli/weight_source.h"
 
 namespace lazuli {
 
@@ -32,8 +34,13 @@ class ModelFolder {
   /// The same for a file that must be there. Throws IoError that says what is there instead.
   std::shared_ptr<const JsonDocument> require(std::string_view name, size_t max_bytes = kSettingsBytes);
 
-  /// The weights. Throws as Checkpoint::open.
+  /// The safetensors files. Throws as Checkpoint::open.
   std::shared_ptr<const Checkpoint> checkpoint();
+  ///@{
+  /// The weights that a model is made of: the checkpoint, unless they come from elsewhere. Throws as Checkpoint::open.
+  std::shared_ptr<const WeightSource> weights() { return weights_ ? weights_ : checkpoint(); }
+  void set_weights(std::shared_ptr<const WeightSource> weights) { weights_ = std::move(weights); }
+  ///@}
 
   /// A folder below this one, which stays open with it; this one itself for an empty path.
   ModelFolder& below(const std::string& path);
@@ -42,6 +49,7 @@ class ModelFolder {
   std::string path_;
   std::map<std::string, std::shared_ptr<const JsonDocument>, std::less<>> documents_;
   std::shared_ptr<const Checkpoint> checkpoint_;
+  std::shared_ptr<const WeightSource> weights_;  ///< null: the checkpoint
   std::map<std::string, std::unique_ptr<ModelFolder>> below_;
 };
 

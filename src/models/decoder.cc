@@ -80,13 +80,14 @@ struct DecoderModel::Builder {
     a.fused = spec.fused;
     if (spec.fused) {
       a.q = reader.linear(path + ".qkv_proj", queries + 2 * keys, hidden, spec.qkv_bias,
-                          "(num_attention_heads + 2 * num_key_value_heads) * head_dim, hidden_size", true);
+                          "(num_attention_heads + 2 * num_key_value_heads) * head_dim, hidden_size", WeightRole::sensitive);
     } else {
       a.q = reader.linear(path + ".q_proj", queries, hidden, spec.qkv_bias, "num_attention_heads * head_dim, hidden_size");
-      a.k = reader.linear(path + ".k_proj", keys, hidden, spec.qkv_bias, kv, true);
-      a.v = reader.linear(path + ".v_proj", keys, hidden, spec.qkv_bias, kv, true);
+      a.k = reader.linear(path + ".k_proj", keys, hidden, spec.qkv_bias, kv, WeightRole::sensitive);
+      a.v = reader.linear(path + ".v_proj", keys, hidden, spec.qkv_bias, kv, WeightRole::sensitive);
     }
-    a.o = reader.linear(path + ".o_proj", hidden, queries, spec.output_bias, "hidden_size, num_attention_heads * head_dim", true);
+    a.o = reader.linear(path + ".o_proj", hidden, queries, spec.output_bias, "hidden_size, num_attention_heads * head_dim",
+                        WeightRole::sensitive);
     a.q_norm = query_key_norm(path, ".q_norm", config.num_attention_heads, "num_attention_heads * head_dim");
     a.k_norm = query_key_norm(path, ".k_norm", config.num_key_value_heads, "num_key_value_heads * head_dim");
     a.norms_by_head = spec.query_key_norm != QueryKeyNorm::whole;

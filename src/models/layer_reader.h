@@ -16,10 +16,10 @@ struct LayerReader {
   std::string listed;                ///< what PEFT's names of the same layers begin with, whatever the file's are
   std::vector<LinearInfo>& linears;  ///< grows by one with each layer
 
-  /// `sensitive`: it keeps 8 bits where others get 4.
-  AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, bool bias, const std::string& meaning, bool sensitive = false) {
+  AdaptedLinear linear(const std::string& path, int64_t out, int64_t in, bool bias, const std::string& meaning,
+                       WeightRole role = WeightRole::layer) {
     const std::string name = stored + path;
-    Linear layer = weights.linear(name + ".weight", bias ? name + ".bias" : "", out, in, meaning, sensitive);
+    Linear layer = weights.linear(name + ".weight", bias ? name + ".bias" : "", out, in, meaning, role);
     linears.push_back({listed + path, in, out, true, name + ".weight"});
     return {std::move(layer), linears.size() - 1};
   }

@@ -74,7 +74,7 @@ std::pair<std::shared_ptr<const Model>, GenerationConfig> load(ModelFolder& fold
                                   model_type, mistaken ? other : ""));
   }
   Configs configs = read_configs(folder, std::move(config), entry->rules);
-  WeightReader weights(folder, dtype, quantization);
+  WeightReader weights(folder.weights(), dtype, quantization);
   tell_of_adapter(folder);
   return {entry->make(configs.model, folder.path(), weights), std::move(configs.generation)};
 }

@@ -28,19 +28,25 @@ thread_local bool without_values = false;
 WithoutValues::WithoutValues() : before_(std::exchange(without_values, true)) {}
 WithoutValues::~WithoutValues() { without_values = before_; }
 
-WeightReader::WeightReader(ModelFolder& folder, DType dtype, Quantization quantization)
-    : checkpoint_(folder.checkpoint()), folder_(folder.path()), dtype_(dtype), quantization_(quantization) {
+WeightReader::WeightReader(std::shared_ptr<const WeightSource> source, DType dtype, Quantization quantization)
+    : source_(std::move(source)), dtype_(dtype), policy_(quantization) {
   if (!is_float(dtype)) throw ValueError(fmt::format("[load_model] a float dtype is expected, got {}", name_of(dtype)));
   require_room();
 }
 
 namespace {
 
-/// Of a tensor that is rounded if it is a matrix.
-size_t rounded_bytes(const TensorInfo& info, const std::string& name, Quantization quantization) {
-  const auto numbers = static_cast<size_t>(info.shape.numel());
-  const bool halves = quantization == Quantization::int4 && name.find("embed") == std::string::npos;
-  return halves ? numbers / 2 + numbers / 16 : numbers;
+/// What is known of a weight before its model takes it.
+WeightRole role_by_name(const std::string& name) {
+  return name.find("embed") == std::string::npos ? WeightRole::layer : WeightRole::embedding;
+}
+
+size_t bytes_in(QuantFormatId format, const Shape& shape) {
+  size_t bytes = 0;
+  for (const QuantPart& part : parts_of(quant_format(format), shape[0], shape[1])) {
+    bytes += static_cast<size_t>(part.shape.numel()) * (part.takes(DType::f16) ? 2 : 1);
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -48,40 +54,43 @@ size_t rounded_bytes(const TensorInfo& info, const std::string& name, Quantizati
 // Tensors that have the dtype stay in their mapped files, unless a device copies them all.
 void WeightReader::require_room() const {
   MemoryNeed need;
-  for (const std::string& name : checkpoint_->names()) {
-    const TensorInfo& info = checkpoint_->info(name);
-    const bool converted = info.dtype && is_float(*info.dtype) && (*info.dtype != dtype_ || !on_host(default_device()));
-    if (quantization_ != Quantization::none && info.shape.rank() == 2) {
-      need.weights += allocated_bytes(rounded_bytes(info, name, quantization_));
+  for (const std::string& name : source_->names()) {
+    const TensorInfo& info = source_->info(name);
+    const bool copied = !on_host(default_device());
+    if (info.format != QuantFormatId::none) {
+      if (copied) need.weights += allocated_bytes(info.nbytes);
       continue;
     }
-    if (converted) need.weights += allocated_bytes(static_cast<size_t>(info.shape.numel()) * size_of(dtype_));
+    const QuantFormatId format = info.shape.rank() == 2 ? policy_.format_of(role_by_name(name), info.shape[1]) : QuantFormatId::none;
+    if (format != QuantFormatId::none) {
+      need.weights += allocated_bytes(bytes_in(format, info.shape));
+    } else if (info.dtype && is_float(*info.dtype) && (copied || *info.dtype != dtype_)) {
+      need.weights += allocated_bytes(static_cast<size_t>(info.shape.numel()) * size_of(dtype_));
+    }
   }
-  require_memory(fmt::format("{}: to load the weights in {}", folder_, name_of(dtype_)), need, default_device());
+  require_memory(fmt::format("{}: to load the weights in {}", place(), name_of(dtype_)), need, default_device());
 }
 
-const std::string& WeightReader::file_of(std::string_view name) const {
-  for (const SafetensorsFile& file : checkpoint_->files()) {
-    if (file.contains(name)) return file.path();
-  }
-  return folder_;
-}
-
-Tensor WeightReader::stored(const std::string& name, const Shape& shape, std::string_view meaning) {
-  if (!checkpoint_->contains(name)) {
+const TensorInfo& WeightReader::checked(const std::string& name, const Shape& shape, std::string_view meaning) {
+  if (!source_->contains(name)) {
     throw FormatError(fmt::format("{}: tensor '{}' of shape {} ({}) is missing", place(), name, to_string(shape), meaning));
   }
-  const TensorInfo& info = checkpoint_->info(name);
+  const TensorInfo& info = source_->info(name);
   if (info.shape != shape) {
-    throw FormatError(fmt::format("{}: tensor '{}': shape {} ({}) expected from config.json, got {}", file_of(name), name, to_string(shape),
-                                  meaning, to_string(info.shape)));
-  }
-  if (!info.dtype || !is_float(*info.dtype)) {
-    throw FormatError(fmt::format("{}: tensor '{}': a float dtype expected, got {}", file_of(name), name, info.dtype_name));
+    throw FormatError(fmt::format("{}: tensor '{}': shape {} ({}) expected from config.json, got {}", source_->file_of(name), name,
+                                  to_string(shape), meaning, to_string(info.shape)));
   }
   taken_.insert(name);
   count_ += shape.numel();
-  return checkpoint_->tensor(name);
+  return info;
+}
+
+Tensor WeightReader::stored(const std::string& name, const Shape& shape, std::string_view meaning) {
+  const TensorInfo& info = checked(name, shape, meaning);
+  if (!info.dtype || !is_float(*info.dtype)) {
+    throw FormatError(fmt::format("{}: tensor '{}': a float dtype expected, got {}", source_->file_of(name), name, info.dtype_name));
+  }
+  return source_->tensor(name);
 }
 
 Tensor WeightReader::take(const std::string& name, const Shape& shape, std::string_view meaning) {
@@ -94,56 +103,69 @@ Tensor WeightReader::matrix(const std::string& name, const Shape& shape, std::st
   return keep_packed(w, w.raw() == in_file.raw());
 }
 
-QuantizedWeight WeightReader::rounded(const std::string& name, const Shape& shape, std::string_view meaning, int bits) {
-  const Tensor weight = stored(name, shape, meaning);
-  const int possible = shape[1] % quant::kGroup == 0 ? bits : 8;
-  if (possible != bits) eight_bits_.push_back(name);
-  if (without_values) return quant::unfilled_weight(shape[0], shape[1], possible);
-  // Pages of the checkpoint's file leave memory as they are read for the last time; those that two parts share leave at the end.
+bool WeightReader::is_quantized(const std::string& name, WeightRole role) const {
+  if (policy_.wanted(role) != QuantFormatId::none) return true;
+  return source_->contains(name) && source_->info(name).format != QuantFormatId::none;
+}
+
+QuantizedWeight WeightReader::quantized(const std::string& name, const Shape& shape, std::string_view meaning, WeightRole role) {
   QuantizedWeight w;
-  try {
-    w = quant::round_weight(weight, possible, [](const Tensor& rows) { drop_pages(rows.raw(), rows.nbytes()); });
-  } catch (const ValueError& e) {
-    throw FormatError(fmt::format("{}: tensor '{}': {}", file_of(name), name, e.what()));
+  if (source_->contains(name) && source_->info(name).format != QuantFormatId::none) {
+    checked(name, shape, meaning);
+    w = source_->quantized(name);
+    if (!quant_format(w.format).has_kernels()) {
+      throw FormatError(
+          fmt::format("{}: tensor '{}': there are no kernels for the format {}", source_->file_of(name), name, name_of(w.format)));
+    }
+  } else {
+    const Tensor weight = stored(name, shape, meaning);
+    const QuantFormatId format = policy_.format_of(role, shape[1]);
+    if (format != policy_.wanted(role)) eight_bits_.push_back(name);
+    if (without_values) return quant::unfilled_weight(shape[0], shape[1], format);
+    // Pages of the file leave memory as they are read for the last time; those that two parts share leave at the end.
+    try {
+      w = quant::round_weight(weight, format, [](const Tensor& rows) { drop_pages(rows.raw(), rows.nbytes()); });
+    } catch (const ValueError& e) {
+      throw FormatError(fmt::format("{}: tensor '{}': {}", source_->file_of(name), name, e.what()));
+    }
+    drop_pages(weight.raw(), weight.nbytes());
   }
-  drop_pages(weight.raw(), weight.nbytes());
-  w.values = w.values.to(default_device());
-  w.scales = w.scales.to(default_device());
+  for (Tensor& part : w.parts) part = part.to(default_device());
   return w;
 }
 
 Linear WeightReader::linear(const std::string& weight, const std::string& bias, int64_t out, int64_t in, std::string_view meaning,
-                            bool sensitive) {
-  if (quantization_ == Quantization::none) {
+                            WeightRole role) {
+  if (!is_quantized(weight, role)) {
     Tensor w = matrix(weight, {out, in}, meaning);
     return Linear(std::move(w), bias.empty() ? Tensor() : take(bias, {out}, meaning));
   }
-  QuantizedWeight w = rounded(weight, {out, in}, meaning, quantization_ == Quantization::int4 && !sensitive ? 4 : 8);
+  QuantizedWeight w = quantized(weight, {out, in}, meaning, role);
   return Linear(std::move(w), bias.empty() ? Tensor() : take(bias, {out}, meaning));
 }
 
 Embedding WeightReader::embedding(const std::string& name, const Shape& shape, std::string_view meaning, Linear* output) {
-  if (quantization_ == Quantization::none) {
+  if (!is_quantized(name, WeightRole::embedding)) {
     if (output == nullptr) return Embedding(take(name, shape, meaning));
     Tensor table = matrix(name, shape, meaning);
     *output = Linear(table);
     return Embedding(std::move(table));
   }
-  QuantizedWeight table = rounded(name, shape, meaning, 8);
+  QuantizedWeight table = quantized(name, shape, meaning, WeightRole::embedding);
   if (output != nullptr) *output = Linear(table);
   return Embedding(std::move(table), dtype_);
 }
 
 Linear WeightReader::output(const std::string& name, const Shape& shape, std::string_view meaning) {
-  if (quantization_ == Quantization::none) return Linear(matrix(name, shape, meaning));
-  return Linear(rounded(name, shape, meaning, 8));
+  if (!is_quantized(name, WeightRole::output)) return Linear(matrix(name, shape, meaning));
+  return Linear(quantized(name, shape, meaning, WeightRole::output));
 }
 
 bool WeightReader::same(const std::string& one, const std::string& other) const {
-  if (!checkpoint_->contains(one) || !checkpoint_->contains(other)) return false;
-  const TensorInfo &a = checkpoint_->info(one), &b = checkpoint_->info(other);
+  if (!source_->contains(one) || !source_->contains(other)) return false;
+  const TensorInfo &a = source_->info(one), &b = source_->info(other);
   if (a.dtype_name != b.dtype_name || a.shape != b.shape || !a.dtype) return false;
-  const Tensor x = checkpoint_->tensor(one), y = checkpoint_->tensor(other);
+  const Tensor x = source_->tensor(one), y = source_->tensor(other);
   return same_bytes(x, y);
 }
 
@@ -181,7 +203,7 @@ std::string some_of(const std::vector<std::string>& names) {
 
 std::vector<std::string> WeightReader::names_outside(const std::vector<std::string>& parts, size_t most) const {
   std::vector<std::string> found;
-  for (const std::string& name : checkpoint_->names()) {
+  for (const std::string& name : source_->names()) {
     if (found.size() < most && !begins_with_any(name, parts)) found.push_back(name);
   }
   return found;
@@ -189,12 +211,12 @@ std::vector<std::string> WeightReader::names_outside(const std::vector<std::stri
 
 void WeightReader::finish(const SpareTensors& spare) const {
   std::vector<std::string> outside, later;
-  for (const std::string& name : checkpoint_->names()) {
+  for (const std::string& name : source_->names()) {
     if (taken_.contains(name) || ends_with_any(name, spare.silent)) continue;
     if (is_later_layer(name, spare)) {
       later.push_back(name);
     } else if (begins_with_any(name, spare.parts)) {
-      throw FormatError(fmt::format("{}: tensor '{}' is not one that config.json calls for", file_of(name), name));
+      throw FormatError(fmt::format("{}: tensor '{}' is not one that config.json calls for", source_->file_of(name), name));
     } else {
       outside.push_back(name);
     }
@@ -205,17 +227,17 @@ void WeightReader::finish(const SpareTensors& spare) const {
   }
   if (!eight_bits_.empty()) {
     notice(fmt::format("{}: {} kept 8 bits, because the rows are no multiple of {} numbers ({})", place(), counted(eight_bits_),
-                       quant::kGroup, some_of(eight_bits_)));
+                       quant_format(policy_.wanted(WeightRole::layer)).block, some_of(eight_bits_)));
   }
   if (!outside.empty()) {
     notice(fmt::format("{}: left out: {} that no part of the model needs ({})", place(), counted(outside), some_of(outside)));
   }
 }
 
-DType stored_dtype(const Checkpoint& checkpoint) {
+DType stored_dtype(const WeightSource& source) {
   std::map<DType, size_t> bytes;
-  for (const std::string& name : checkpoint.names()) {
-    const TensorInfo& info = checkpoint.info(name);
+  for (const std::string& name : source.names()) {
+    const TensorInfo& info = source.info(name);
     if (info.dtype && is_float(*info.dtype) && *info.dtype != DType::f64) bytes[*info.dtype] += info.nbytes;
   }
   const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });

@@ -1,4 +1,4 @@
-// Defines WeightReader, which takes the tensors of a checkpoint one by one and checks each against the model's configuration.
+// Defines WeightReader, which takes the tensors of a source one by one and checks each against the model's configuration.
 #pragma once
 
 #include <memory>
@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "io/model_folder.h"
 #include "lazuli/nn.h"
 #include "lazuli/quantize.h"
-#include "lazuli/safetensors.h"
 #include "lazuli/tensor.h"
+#include "lazuli/weight_source.h"
+#include "quant/policy.h"
 
 namespace lazuli {
 
@@ -37,20 +37,19 @@ struct SpareTensors {
 
 class WeightReader {
  public:
-  /// `folder` has the safetensors files; tensors are given out in `dtype`, and weights of layers as `quantization` says.
-  WeightReader(ModelFolder& folder, DType dtype, Quantization quantization = Quantization::none);
+  /// Floats are given out in `dtype`, and weights of layers rounded as `quantization` says. What the source has quantised stays as it is.
+  WeightReader(std::shared_ptr<const WeightSource> source, DType dtype, Quantization quantization = Quantization::none);
   /// The tensor, converted if need be. `meaning` names the hyper-parameters behind the shape. Throws FormatError naming the file, the
   /// tensor and the expected shape.
   Tensor take(const std::string& name, const Shape& shape, std::string_view meaning);
   /// The layer with the weight (out, in) and, where its name is not empty, the bias (out) of these names.
-  /// `sensitive`: it keeps 8 bits where others get 4.
   Linear linear(const std::string& weight, const std::string& bias, int64_t out, int64_t in, std::string_view meaning,
-                bool sensitive = false);
+                WeightRole role = WeightRole::layer);
   /// A table of shape (rows, size), as an embedding and, where `output` is given, as the layer that makes logits of it.
   Embedding embedding(const std::string& name, const Shape& shape, std::string_view meaning, Linear* output = nullptr);
   /// The layer that makes logits by a table of its own.
   Linear output(const std::string& name, const Shape& shape, std::string_view meaning);
-  bool contains(std::string_view name) const { return checkpoint_->contains(name); }
+  bool contains(std::string_view name) const { return source_->contains(name); }
   /// Whether both are there and hold the same.
   bool same(const std::string& one, const std::string& other) const;
   /// Counts a tensor as taken that repeats another.
@@ -60,9 +59,9 @@ class WeightReader {
   /// Tells how many tensors nobody took. Throws FormatError naming one inside the model's own parts.
   void finish(const SpareTensors& spare) const;
   /// The file, or the folder of several, for messages.
-  const std::string& place() const { return checkpoint_->files().size() == 1 ? checkpoint_->files()[0].path() : folder_; }
+  const std::string& place() const { return source_->place(); }
   DType dtype() const { return dtype_; }
-  Quantization quantization() const { return quantization_; }
+  Quantization quantization() const { return policy_.asked(); }
   /// Numbers in all tensors taken so far.
   int64_t count() const { return count_; }
 
@@ -71,22 +70,24 @@ class WeightReader {
   Tensor stored(const std::string& name, const Shape& shape, std::string_view meaning);
   /// Takes the right side of products.
   Tensor matrix(const std::string& name, const Shape& shape, std::string_view meaning);
-  QuantizedWeight rounded(const std::string& name, const Shape& shape, std::string_view meaning, int bits);
-  const std::string& file_of(std::string_view name) const;
+  /// Checks that a tensor of this shape is there, and counts it as taken.
+  const TensorInfo& checked(const std::string& name, const Shape& shape, std::string_view meaning);
+  /// Takes a weight that the source has quantised, or that the policy rounds.
+  QuantizedWeight quantized(const std::string& name, const Shape& shape, std::string_view meaning, WeightRole role);
+  bool is_quantized(const std::string& name, WeightRole role) const;
   /// Throws OutOfMemory where all weights together need more than there may be.
   void require_room() const;
 
-  std::shared_ptr<const Checkpoint> checkpoint_;
-  std::string folder_;
+  std::shared_ptr<const WeightSource> source_;
   DType dtype_;
-  Quantization quantization_;
+  QuantPolicy policy_;
   std::set<std::string, std::less<>> taken_;
   int64_t count_ = 0;
-  std::vector<std::string> eight_bits_;  ///< weights that 4 bits do not fit
+  std::vector<std::string> eight_bits_;  ///< weights that the wanted blocks do not fit
 };
 
 /// The dtype of most of the weights among f32, bf16 and f16; f32 where there are none of these. A model mapped in it takes no memory of its
 /// own.
-DType stored_dtype(const Checkpoint& checkpoint);
+DType stored_dtype(const WeightSource& source);
 
 }  // namespace lazuli

@@ -9,16 +9,27 @@
 
 namespace lazuli {
 
+namespace {
+
+std::vector<LazyTensor> lazy_parts(std::vector<Tensor> parts) {
+  std::vector<LazyTensor> lazy;
+  lazy.reserve(parts.size());
+  for (Tensor& part : parts) lazy.push_back(LazyTensor::from_tensor(std::move(part)));
+  return lazy;
+}
+
+}  // namespace
+
 Linear::Linear(Tensor weight, Tensor bias) {
   if (weight.rank() != 2) throw ShapeError(fmt::format("[linear] a weight (out, in) is expected, got {}", to_string(weight.shape())));
-  weight_ = LazyTensor::from_tensor(std::move(weight));
+  out_ = weight.dim(0);
+  in_ = weight.dim(1);
+  parts_ = {LazyTensor::from_tensor(std::move(weight))};
   set_bias(std::move(bias));
 }
 
 Linear::Linear(QuantizedWeight weight, Tensor bias)
-    : weight_(LazyTensor::from_tensor(std::move(weight.values))),
-      scales_(LazyTensor::from_tensor(std::move(weight.scales))),
-      bits_(weight.bits) {
+    : parts_(lazy_parts(std::move(weight.parts))), format_(weight.format), in_(weight.columns), out_(weight.rows) {
   set_bias(std::move(bias));
 }
 
@@ -32,8 +43,8 @@ void Linear::set_bias(Tensor bias) {
 
 LazyTensor Linear::forward(const LazyTensor& x, const LowRank* low_rank) const {
   if (low_rank == nullptr) {
-    if (bits_ != 0) return quantized_linear(x, weight_, scales_, bits_, bias_);
-    LazyTensor y = matmul(x, weight_, false, true);
+    if (format_ != QuantFormatId::none) return quantized_linear(x, parts_, format_, bias_);
+    LazyTensor y = matmul(x, weight(), false, true);
     return bias_.defined() ? add(y, bias_) : y;
   }
   // Factors are kept in f32; the product runs in the dtype of the model.
@@ -41,25 +52,26 @@ LazyTensor Linear::forward(const LazyTensor& x, const LowRank* low_rank) const {
   const LazyTensor b = low_rank->b.dtype() == x.dtype() ? low_rank->b : cast(low_rank->b, x.dtype());
   if (low_rank->choice.defined()) return lora_rows(x, a, b, low_rank->scales, low_rank->choice, forward(x));
   const bool drops = low_rank->dropout != 0 && low_rank->seed.defined();
-  if (!drops && bits_ == 0) return lora_linear(x, weight_, a, b, low_rank->scale, bias_, true);
+  if (!drops && format_ == QuantFormatId::none) return lora_linear(x, weight(), a, b, low_rank->scale, bias_, true);
   const LazyTensor kept = drops ? dropout(x, low_rank->dropout, low_rank->seed) : x;
   return add(forward(x), lora_fused(kept, a, b, low_rank->scale, true));
 }
 
 LazyTensor Linear::float_forward(const LazyTensor& x) const {
-  if (bits_ != 8) return forward(x);
-  const LazyTensor y = matmul(x, dequantize(weight_, scales_, {}, in_size(), x.dtype()), false, true);
+  if (format_ != QuantFormatId::int8) return forward(x);
+  const LazyTensor y = matmul(x, dequantize(parts_, format_, x.dtype()), false, true);
   return bias_.defined() ? add(y, bias_) : y;
 }
 
 Embedding::Embedding(QuantizedWeight table, DType dtype)
-    : table_(LazyTensor::from_tensor(std::move(table.values))), scales_(LazyTensor::from_tensor(std::move(table.scales))), dtype_(dtype) {
-  if (table.bits != 8) throw ValueError(fmt::format("[embedding] a table of 8 bits is expected, got {}", table.bits));
-}
+    : parts_(lazy_parts(std::move(table.parts))), format_(table.format), dtype_(dtype) {}
 
 LazyTensor Embedding::forward(const LazyTensor& ids) const {
-  if (!scales_.defined()) return embedding(table_, ids);
-  return dequantize(embedding(table_, ids), embedding(scales_, ids), {}, table_.dim(1), dtype_);
+  if (format_ == QuantFormatId::none) return embedding(table(), ids);
+  std::vector<LazyTensor> rows;
+  rows.reserve(parts_.size());
+  for (const LazyTensor& part : parts_) rows.push_back(embedding(part, ids));
+  return dequantize(rows, format_, dtype_);
 }
 
 Tensor new_lora_a(int64_t rank, int64_t in, uint64_t seed, uint64_t stream) {

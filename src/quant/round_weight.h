@@ -9,6 +9,6 @@
 namespace lazuli::quant {
 
 /// As lazuli::quantize, some rows at a time; `done` gets those that will not be read again.
-QuantizedWeight round_weight(const Tensor& weight, int bits, const std::function<void(const Tensor& rows)>& done);
+QuantizedWeight round_weight(const Tensor& weight, QuantFormatId format, const std::function<void(const Tensor& rows)>& done);
 
 }  // namespace lazuli::quant

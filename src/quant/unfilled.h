@@ -7,7 +7,7 @@
 
 namespace lazuli::quant {
 
-/// A weight (rows, columns) of 8 or 4 bits whose numbers and scales nobody has written. 4 bits: columns come in groups of kGroup.
-QuantizedWeight unfilled_weight(int64_t rows, int64_t columns, int bits);
+/// A weight (rows, columns) whose parts nobody has written. Throws ShapeError where the columns do not divide into the format's blocks.
+QuantizedWeight unfilled_weight(int64_t rows, int64_t columns, QuantFormatId format);
 
 }  // namespace lazuli::quant

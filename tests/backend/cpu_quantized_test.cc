@@ -1,4 +1,4 @@
-// Checks products with weights of 8 and 4 bits on the cpu backend where rounding of activations shows.
+// Checks products with quantised weights on the cpu backend where rounding of activations shows.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,12 +12,10 @@
 namespace lazuli::conformance {
 namespace {
 
-OpCall call_of(const Tensor& x, int64_t n, int64_t bits) {
-  const int64_t k = x.shape().back();
+OpCall call_of(const Tensor& x, int64_t n, QuantFormatId id) {
   OpCall call{Op::quantized_linear, {x}, {}};
-  call.attrs.i = {bits, 0, 0, 0};
-  call.inputs.push_back(bits == 8 ? random(DType::i8, {n, k}, 2, -127, 128) : random(DType::u8, {n, k / 2}, 2, 0, 256));
-  call.inputs.push_back(random(DType::f32, {n, bits == 8 ? 1 : k / 32}, 3, 0.001, 0.01));
+  call.attrs.i = {static_cast<int64_t>(id), 0, 0, 0};
+  for (Tensor& part : random_parts(quant_format(id), n, x.shape().back(), DType::f32, 2)) call.inputs.push_back(std::move(part));
   return call;
 }
 
@@ -29,8 +27,8 @@ Tensor row_of(const Tensor& t, int64_t row) {
 }
 
 TEST(CpuQuantized, StaysNearTheExactProduct) {
-  for (int64_t bits : {8, 4}) {
-    const OpCall call = call_of(random(DType::f32, {9, 320}, 1, -1, 1), 50, bits);
+  for (const QuantFormatId id : formats_with_kernels()) {
+    const OpCall call = call_of(random(DType::f32, {9, 768}, 1, -1, 1), 50, id);
     const auto wanted = run(reference_backend(), call)[0].to_vector<double>();
     double size = 0;
     for (const double v : wanted) size += v * v;
@@ -38,42 +36,43 @@ TEST(CpuQuantized, StaysNearTheExactProduct) {
       const auto got = run(cpu_backend(), call)[0].to_vector<double>();
       double error = 0;
       for (size_t k = 0; k < got.size(); ++k) error += (got[k] - wanted[k]) * (got[k] - wanted[k]);
-      EXPECT_LT(std::sqrt(error / size), 0.01) << bits << " bits on " << target;
+      EXPECT_LT(std::sqrt(error / size), 0.01) << name_of(id) << " on " << target;
     });
   }
 }
 
 TEST(CpuQuantized, ARowGivesTheSameAloneAndInABatch) {
-  for (int64_t bits : {8, 4}) {
-    const OpCall all = call_of(random(DType::f32, {75, 256}, 1, -1, 1), 70, bits);
+  for (const QuantFormatId id : formats_with_kernels()) {
+    const OpCall all = call_of(random(DType::f32, {75, 256}, 1, -1, 1), 70, id);
     const Tensor batch = run(cpu_backend(), all)[0];
     for (int64_t row : {0, 3, 64, 74}) {
       OpCall alone = all;
       alone.inputs[0] = row_of(all.inputs[0], row);
       const Tensor got = run(cpu_backend(), alone)[0], wanted = row_of(batch, row);
       // Groups of 4 bits are added in another order where there are many rows.
-      EXPECT_EQ(difference(got, wanted, bits == 8 ? Tolerance{0, 0, 0} : Tolerance{1, 16, 1}), "") << bits << " bits, row " << row;
+      EXPECT_EQ(difference(got, wanted, id == QuantFormatId::int8 ? Tolerance{0, 0, 0} : Tolerance{1, 16, 1}), "")
+          << name_of(id) << ", row " << row;
     }
   }
 }
 
 TEST(CpuQuantized, WhatIsNotFiniteSpoilsItsRowAlone) {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-  for (int64_t bits : {8, 4}) {
+  for (const QuantFormatId id : formats_with_kernels()) {
     for (const float bad : {inf, -inf, nan}) {
-      auto values = random(DType::f32, {3, 64}, 1, -1, 1).to_vector<float>();
-      values[64 + 40] = bad;
-      const auto got = run(cpu_backend(), call_of(Tensor::from_vector(values, {3, 64}), 5, bits))[0].to_vector<float>();
-      for (size_t k = 0; k < got.size(); ++k) EXPECT_EQ(std::isnan(got[k]), k / 5 == 1) << bits << " bits, element " << k;
+      auto values = random(DType::f32, {3, 256}, 1, -1, 1).to_vector<float>();
+      values[256 + 40] = bad;
+      const auto got = run(cpu_backend(), call_of(Tensor::from_vector(values, {3, 256}), 5, id))[0].to_vector<float>();
+      for (size_t k = 0; k < got.size(); ++k) EXPECT_EQ(std::isnan(got[k]), k / 5 == 1) << name_of(id) << ", element " << k;
     }
   }
 }
 
 TEST(CpuQuantized, TinyAndZeroRowsGiveZeros) {
-  for (int64_t bits : {8, 4}) {
-    auto values = std::vector<float>(128, 0.0F);
-    for (size_t k = 64; k < 128; ++k) values[k] = 1e-40F;
-    const auto got = run(cpu_backend(), call_of(Tensor::from_vector(values, {2, 64}), 5, bits))[0].to_vector<float>();
+  for (const QuantFormatId id : formats_with_kernels()) {
+    auto values = std::vector<float>(512, 0.0F);
+    for (size_t k = 256; k < 512; ++k) values[k] = 1e-40F;
+    const auto got = run(cpu_backend(), call_of(Tensor::from_vector(values, {2, 256}), 5, id))[0].to_vector<float>();
     for (const float v : got) EXPECT_NEAR(v, 0, 1e-30F);
   }
 }

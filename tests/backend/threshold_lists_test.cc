@@ -19,7 +19,8 @@ const std::set<std::string> kNoThresholds = {
     // cpu: panels and tiles as they lie in memory, and what the matrix unit has
     "kChunk", "kPanel", "kMaxTileRows", "kUnitRows", "kUnitSteps", "kUnitBytes", "kUnitBlock", "kLanes", "kWide", "kChunkVectors",
     "kAccumulators", "kTallest", "kTileValues", "kLine", "kLineBytes", "kAlign", "kRawBytes", "kPage", "kHugePage", "kSlots", "kOrder",
-    "kLarge", "kLimbs", "kQuantizedGroup", "kQuantizedBlock", "kNumbers", "kUnit",
+    "kLarge", "kLimbs", "kQuantizedGroup", "kQuantizedBlock", "kQuantizedSpan", "kNumbers", "kUnit", "kGroup", "kGroups", "kMinima",
+    "kMask", "kPerByte", "kBlocks", "kFormat",
     // how far ahead memory is asked for, and sums that hide latency
     "kAheadBytes", "kRowsAhead", "kSums", "kAtOnce", "kColumns", "kRows", "kTallest8", "kTallest4", "kM", "kRows8", "kRows4", "kPart",
     "kRowsBefore", "kTogether",

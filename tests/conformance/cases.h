@@ -51,6 +51,8 @@ Cases linear_cases(Op op);
 Cases linear_cross_entropy_cases(Op op);
 Cases lora_cases(Op op);
 Cases quantized_cases(Op op);
+/// Of dequantize with a format.
+Cases stored_weight_cases();
 Cases lora_rows_cases(Op op);
 Cases gated_linear_cases(Op op);
 Cases sdpa_cases(Op op);

@@ -254,7 +254,7 @@ Cases sort_cases(Op op) {
 }
 
 Cases dequantize_cases(Op op) {
-  Cases cases;
+  Cases cases = stored_weight_cases();
   for (DType q : {DType::i8, DType::u8}) {
     for (DType scale : {DType::f32, DType::bf16, DType::f16}) {
       for (DType t : {DType::f32, DType::bf16, DType::f16}) {

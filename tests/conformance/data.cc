@@ -120,4 +120,40 @@ Tensor at_page_end(const Tensor& x) {
   return Tensor(x.dtype(), x.shape(), x.strides(), buffer, offset);
 }
 
+Tensor random_blocks(const QuantFormat& format, int64_t rows, int64_t columns, uint64_t seed, float factor) {
+  const int64_t blocks = rows * (columns / format.block);
+  auto bytes = random(DType::u8, {blocks * format.block_bytes}, seed, 0, 256).to_vector<uint8_t>();
+  const auto sizes = random(DType::f32, {4 * blocks}, seed + 1, 0.001, 0.01).to_vector<float>();
+  for (int64_t b = 0; b < blocks; ++b) {
+    uint8_t* block = bytes.data() + b * format.block_bytes;
+    size_t drawn = static_cast<size_t>(4 * b);
+    for (const QuantScale& s : {format.scale, format.super_scale, format.minimum, format.super_minimum}) {
+      const float size = sizes[drawn++];
+      if (s.number == QuantNumber::real) {
+        const f16 half(size * factor);
+        std::memcpy(block + s.at, &half, sizeof(half));
+      } else if (s.number == QuantNumber::exponent) {
+        block[s.at] = static_cast<uint8_t>(115 + static_cast<int>(size * 1000));
+      }
+    }
+  }
+  return Tensor::from_vector(bytes, {rows, columns / format.block * format.block_bytes});
+}
+
+std::vector<Tensor> random_parts(const QuantFormat& format, int64_t rows, int64_t columns, DType scales, uint64_t seed) {
+  if (format.storage == QuantStorage::blocks) return {random_blocks(format, rows, columns, seed)};
+  const QuantParts parts = parts_of(format, rows, columns);
+  const Tensor values =
+      format.is_signed ? random(DType::i8, parts.list[0].shape, seed, -128, 128) : random(DType::u8, parts.list[0].shape, seed, 0, 256);
+  return {values, random(scales, parts.list[1].shape, seed + 1, 0.001, 0.01)};
+}
+
+std::vector<QuantFormatId> formats_with_kernels() {
+  std::vector<QuantFormatId> ids;
+  for (const QuantFormat& f : quant_formats()) {
+    if (f.has_kernels()) ids.push_back(f.id);
+  }
+  return ids;
+}
+
 }  // namespace lazuli::conformance

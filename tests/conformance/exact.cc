@@ -7,6 +7,7 @@
 
 #include "backend/reference/scalar_ops.h"
 #include "lazuli/op.h"
+#include "lazuli/quantize.h"
 
 namespace lazuli::conformance {
 
@@ -118,12 +119,16 @@ void add_values(Sums& sums, const Matrix& values) {
 
 /// (k, n).
 Matrix quantized_weight(const OpCall& call) {
+  const int64_t k = call.inputs[0].shape().back();
+  const QuantFormat& format = quant_format(static_cast<QuantFormatId>(call.attrs.i[0]));
+  if (format.storage == QuantStorage::blocks) {
+    return matrix_of(dequantized({format.id, call.inputs[1].dim(0), k, {call.inputs[1]}}), true);
+  }
   const Matrix q = matrix_of(call.inputs[1]), scales = matrix_of(call.inputs[2]);
-  const int64_t bits = call.attrs.i[0], k = call.inputs[0].shape().back();
   Matrix w = zeros(k, q.rows);
   for (int64_t j = 0; j < q.rows; ++j) {
     for (int64_t p = 0; p < k; ++p) {
-      if (bits == 8) {
+      if (format.id == QuantFormatId::int8) {
         w.row(p)[j] = q.row(j)[p] * scales.row(j)[0];
       } else {
         const auto both = static_cast<int64_t>(q.row(j)[p / 2]);
@@ -213,9 +218,9 @@ class Judge {
     }
     if (c_.op == Op::lora_linear && c_.inputs.size() > 5) add_values(sums, matrix_of(c_.inputs[5]));
     if (c_.op == Op::linear || c_.op == Op::quantized_linear) {
-      const int64_t parts = c_.attrs.i[1];
-      if ((parts & 1) != 0) add_values(sums, matrix_of(c_.inputs[c_.op == Op::linear ? 2 : 3]));
-      if ((parts & 2) != 0) add_values(sums, some(c_.inputs.back()));
+      const bool bias = (c_.attrs.i[1] & 1) != 0, residual = (c_.attrs.i[1] & 2) != 0;
+      if (bias) add_values(sums, matrix_of(c_.inputs[c_.inputs.size() - (residual ? 2 : 1)]));
+      if (residual) add_values(sums, some(c_.inputs.back()));
     }
     return sums;
   }

@@ -1,4 +1,4 @@
-// The cases around the thresholds of products of weights of 8 and 4 bits.
+// The cases around the thresholds of products with quantised weights: integers beside their scales, and blocks.
 #include <algorithm>
 #include <cmath>
 
@@ -9,26 +9,27 @@ namespace lazuli::conformance {
 
 /// Multiples of 1/32 up to 127/32, which the first of every 32 has: rounding to 8 bits leaves them as they are.
 void add_quantized(Cases& cases, const Sizes& sizes) {
-  for (const int64_t bits : {8, 4}) {
+  for (const QuantFormatId id : {QuantFormatId::int8, QuantFormatId::int4, QuantFormatId::q8_0, QuantFormatId::q4_k}) {
+    const QuantFormat& format = quant_format(id);
     Sizes s = sizes;
-    if (bits == 4) s.k = std::max<int64_t>(s.k / 32, 1) * 32;
+    s.k = std::max<int64_t>(s.k / format.block, 1) * format.block;
     auto values = quick_numbers(DType::f32, {s.m, s.k}, 1).to_vector<float>();
     for (size_t i = 0; i < values.size(); ++i) {
       const bool first = i % static_cast<size_t>(s.k) % 32 == 0;
       values[i] = (first ? (i % 2 == 0 ? 127.0F : -127.0F) : std::nearbyint(values[i] * 127)) / 32;
     }
     const Tensor x = Tensor::from_vector(values, {s.m, s.k});
-    const Tensor q = bits == 8 ? random(DType::i8, {s.n, s.k}, 2, -128, 128) : random(DType::u8, {s.n, s.k / 2}, 2, 0, 256);
-    const Tensor scales = random(bits == 8 ? DType::f32 : DType::f16, {s.n, bits == 8 ? 1 : s.k / 32}, 3, 0.001, 0.01);
+    const auto stored = random_parts(format, s.n, s.k, id == QuantFormatId::int8 ? DType::f32 : DType::f16, 2);
     for (DType t : kProductTypes) {
       for (const int64_t parts : {0, 3}) {
         Attrs attrs;
-        attrs.i = {bits, parts, parts == 0 ? 0 : static_cast<int64_t>(Op::silu), 0};
-        OpCall call{Op::quantized_linear, {x.to(t), q, scales}, attrs};
+        attrs.i = {static_cast<int64_t>(id), parts, parts == 0 ? 0 : static_cast<int64_t>(Op::silu), 0};
+        OpCall call{Op::quantized_linear, {x.to(t)}, attrs};
+        call.inputs.insert(call.inputs.end(), stored.begin(), stored.end());
         if (parts != 0) call.inputs.push_back(quick_numbers(t, {s.n}, 4));
         // What is added is the share of an adapter, where there is one.
         if (parts != 0) call.inputs.push_back(quick_numbers(t, {s.m, s.n}, 5));
-        cases.push_back({std::string(lazuli::name_of(t)) + " " + std::to_string(bits) + " bits, parts " + std::to_string(parts) + " " +
+        cases.push_back({std::string(lazuli::name_of(t)) + " " + std::string(format.name) + ", parts " + std::to_string(parts) + " " +
                              to_string(Shape{s.m, s.n, s.k}),
                          std::move(call),
                          {8, 64, 1}});

@@ -115,8 +115,8 @@ TEST(ShapeRefusals, LinearLayers) {
 }
 
 TEST(ShapeRefusals, QuantizedLayers) {
-  const Call eight(Op::quantized_linear, {f16({5, 64}), i8({7, 64}), f32({7, 1})}, {8}),
-      four(Op::quantized_linear, {f16({5, 64}), u8({7, 32}), f16({7, 2})}, {4});
+  const Call eight(Op::quantized_linear, {f16({5, 64}), i8({7, 64}), f32({7, 1})}, {1}),
+      four(Op::quantized_linear, {f16({5, 64}), u8({7, 32}), f16({7, 2})}, {2});
   for (const Call& c : {eight, four}) {
     gives(c, {f16({5, 7})});
     check_activations(c, true);
@@ -135,13 +135,18 @@ TEST(ShapeRefusals, QuantizedLayers) {
     refuses(c.in(0, f16({})), "[quantized_linear] x: at least 1 dimensions are expected");
     refuses(c.in(2, f64({7, 1})), "[quantized_linear] scales: f32 or f16 is expected, got f64");
     refuses(c.in(2, f32({7, 3})), "[quantized_linear] scales: shape (7, ");
-    refuses(c.i(0, 16), "[quantized_linear] 8 or 4 bits are expected, got 16");
+    refuses(c.i(0, 15), "[quantized_linear] 15 is no format of a stored weight");
+    refuses(c.i(0, 0), "[quantized_linear] 0 is no format of a stored weight");
+    refuses(c.i(0, static_cast<int64_t>(QuantFormatId::gptq4)), "[quantized_linear] there are no kernels for weights of the format gptq4");
   }
-  refuses(eight.in(1, u8({7, 64})), "[quantized_linear] q: i8 is expected, got u8");
-  refuses(four.in(1, i8({7, 32})), "[quantized_linear] q: u8 is expected, got i8");
-  refuses(eight.in(1, i8({7, 32})), "[quantized_linear] q: shape (7, 64) is expected, got (7, 32)");
-  refuses(four.in(1, u8({7, 64})), "[quantized_linear] q: shape (7, 32) is expected, got (7, 64)");
-  refuses(eight.in(1, i8({64})), "[quantized_linear] q: 2 dimensions are expected, got shape (64)");
+  refuses(eight.in(1, u8({7, 64})), "[quantized_linear] values: i8 is expected, got u8");
+  refuses(four.in(1, i8({7, 32})), "[quantized_linear] values: u8 is expected, got i8");
+  refuses(eight.in(1, i8({7, 32})), "[quantized_linear] values: shape (7, 64) is expected, got (7, 32)");
+  refuses(four.in(1, u8({7, 64})), "[quantized_linear] values: shape (7, 32) is expected, got (7, 64)");
+  const Call blocks(Op::quantized_linear, {f16({5, 512}), u8({7, 288})}, {static_cast<int64_t>(QuantFormatId::q4_k)});
+  refuses(blocks.in(1, u8({7, 287})), "[quantized_linear] blocks: shape (7, 288) is expected, got (7, 287)");
+  refuses(blocks.in(0, f16({5, 500})), "[quantized_linear] x (5, 500): rows do not divide into groups of 256");
+  refuses(eight.in(1, i8({64})), "[quantized_linear] values: 2 dimensions are expected, got shape (64)");
   refuses(four.in(0, f16({5, 48})), "[quantized_linear] x (5, 48): rows do not divide into groups of 32");
   gives(eight.in(0, f16({5, 48})).in(1, i8({7, 48})), {f16({5, 7})});
 }

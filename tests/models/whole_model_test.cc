@@ -236,9 +236,9 @@ TEST(WholeModelWeights, AreThoseOfTheFixturesAndRoundedByTheirFormula) {
     for (const Tensor& weight : model.weights()) {
       all += test::checksum_of(weight);
       if (weight.rank() != 2 || weight.dim(1) % 32 != 0) continue;
-      for (const int bits : {8, 4}) {
-        const QuantizedWeight q = quantize(weight, bits);
-        (bits == 8 ? rounded8 : rounded4) += test::checksum_of(q.values) + test::checksum_of(q.scales);
+      for (const QuantFormatId format : {QuantFormatId::int8, QuantFormatId::int4}) {
+        const QuantizedWeight q = quantize(weight, format);
+        (format == QuantFormatId::int8 ? rounded8 : rounded4) += test::checksum_of(q.values()) + test::checksum_of(q.scales());
       }
     }
     EXPECT_EQ(all, model.expected().get("weights").as_uint()) << kind;

@@ -47,11 +47,11 @@ Tensor weight_like(int64_t rows, int64_t columns) {
 TEST(Quantize, EightBitsAreWithinHalfAStepOfEachRow) {
   const Tensor w = weight_like(37, 45);
   on_every_target([&](const std::string& target) {
-    const QuantizedWeight q = quantize(w, 8);
-    EXPECT_EQ(q.rows(), 37);
-    EXPECT_EQ(q.columns(), 45);
+    const QuantizedWeight q = quantize(w, QuantFormatId::int8);
+    EXPECT_EQ(q.rows, 37);
+    EXPECT_EQ(q.columns, 45);
     const auto from = w.to_vector<float>(), to = dequantized(q).to_vector<float>();
-    const auto scales = q.scales.to_vector<float>();
+    const auto scales = q.scales().to_vector<float>();
     for (size_t k = 0; k < from.size(); ++k) EXPECT_NEAR(from[k], to[k], 0.501F * scales[k / 45]) << target << " " << k;
   });
 }
@@ -59,8 +59,8 @@ TEST(Quantize, EightBitsAreWithinHalfAStepOfEachRow) {
 TEST(Quantize, FourBitsAreNoWorseThanScalesByTheLargestMagnitude) {
   const Tensor w = weight_like(60, 96);
   on_every_target([&](const std::string& target) {
-    const QuantizedWeight q = quantize(w, 4);
-    EXPECT_EQ(q.columns(), 96);
+    const QuantizedWeight q = quantize(w, QuantFormatId::int4);
+    EXPECT_EQ(q.columns, 96);
     const auto from = w.to_vector<float>(), to = dequantized(q).to_vector<float>();
     double ours = 0, absmax = 0;
     for (size_t k = 0; k < from.size(); k += 32) {
@@ -80,22 +80,22 @@ TEST(Quantize, FourBitsUseBothEndsOfTheRange) {
   // -8 exists and 8 does not: the scale is negative where that serves the largest number.
   std::vector<float> v(64);
   for (size_t k = 0; k < v.size(); ++k) v[k] = static_cast<float>(static_cast<int>(k % 16) - 8) * (k < 32 ? 0.25F : -0.25F);
-  const auto to = dequantized(quantize(Tensor::from_vector(v, {1, 64}), 4)).to_vector<float>();
+  const auto to = dequantized(quantize(Tensor::from_vector(v, {1, 64}), QuantFormatId::int4)).to_vector<float>();
   EXPECT_EQ(to, v);
 }
 
 TEST(Quantize, ZerosStayZeros) {
-  for (int bits : {8, 4}) {
-    const auto to = dequantized(quantize(Tensor::zeros(DType::bf16, {3, 64}), bits)).to_vector<float>();
+  for (const QuantFormatId format : {QuantFormatId::int8, QuantFormatId::int4}) {
+    const auto to = dequantized(quantize(Tensor::zeros(DType::bf16, {3, 64}), format)).to_vector<float>();
     EXPECT_THAT(to, testing::Each(0.0F));
   }
 }
 
 TEST(Quantize, RefusesWhatItCannotRound) {
-  EXPECT_THROW(quantize(Tensor::zeros(DType::f32, {32}), 8), ShapeError);
-  EXPECT_THROW(quantize(Tensor::zeros(DType::f32, {2, 48}), 4), ShapeError);
-  EXPECT_THROW(quantize(Tensor::zeros(DType::i32, {2, 32}), 8), DTypeError);
-  EXPECT_THROW(quantize(Tensor::zeros(DType::f32, {2, 32}), 3), ValueError);
+  EXPECT_THROW(quantize(Tensor::zeros(DType::f32, {32}), QuantFormatId::int8), ShapeError);
+  EXPECT_THROW(quantize(Tensor::zeros(DType::f32, {2, 48}), QuantFormatId::int4), ShapeError);
+  EXPECT_THROW(quantize(Tensor::zeros(DType::i32, {2, 32}), QuantFormatId::int8), DTypeError);
+  EXPECT_THROW(quantize(Tensor::zeros(DType::f32, {2, 32}), QuantFormatId::q4_k), ValueError);
   EXPECT_EQ(parse_quantization("int4"), Quantization::int4);
   EXPECT_THAT(test::message_of<ValueError>([] { parse_quantization("int5"); }), HasSubstr("none, int8, int4"));
 }
@@ -107,23 +107,23 @@ TEST(Quantize, NumbersThatAreNotFiniteAreRefusedByRow) {
       for (const size_t at : {size_t{96}, size_t{100}, size_t{191}}) {
         std::vector<float> v(5 * 96, 0.5F);
         v[at] = odd;
-        for (const int bits : {8, 4}) {
+        for (const QuantFormatId format : {QuantFormatId::int8, QuantFormatId::int4}) {
           EXPECT_THAT(test::message_of<ValueError>([&] {
-                        quantize(Tensor::from_vector(v, {5, 96}), bits);
+                        quantize(Tensor::from_vector(v, {5, 96}), format);
                       }),
                       HasSubstr("row 1 has a number"))
-              << target << " " << bits;
+              << target << " " << name_of(format);
         }
       }
       // A tail beside whole vectors.
       std::vector<float> v(45, 0.5F);
       v[44] = odd;
-      EXPECT_THROW(quantize(Tensor::from_vector(v, {1, 45}), 8), ValueError) << target;
+      EXPECT_THROW(quantize(Tensor::from_vector(v, {1, 45}), QuantFormatId::int8), ValueError) << target;
     }
     std::vector<float> v(64, 3e6F);
-    EXPECT_NO_THROW(quantize(Tensor::from_vector(v, {1, 64}), 8));
+    EXPECT_NO_THROW(quantize(Tensor::from_vector(v, {1, 64}), QuantFormatId::int8));
     EXPECT_THAT(test::message_of<ValueError>([&] {
-                  quantize(Tensor::from_vector(v, {1, 64}), 4);
+                  quantize(Tensor::from_vector(v, {1, 64}), QuantFormatId::int4);
                 }),
                 HasSubstr("too large for a scale of f16"));
   });

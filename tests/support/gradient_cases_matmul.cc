@@ -1,4 +1,5 @@
 // Gradient cases of matrix products, LoRA, rotary embedding and attention.
+#include "conformance/data.h"
 #include "graph/attention_operands.h"
 #include "lazuli/op.h"
 #include "support/gradient_check.h"
@@ -38,11 +39,19 @@ void add_quantized(std::vector<GradientCase>& cases) {
   const LazyTensor q4 = LazyTensor::from_tensor(Tensor::from_vector(halves, {3, 16}));
   const LazyTensor scales = LazyTensor::from_tensor(Tensor::from_vector(std::vector<float>{0.01F, 0.02F, -0.015F}, {3, 1}));
   cases.push_back({Op::quantized_linear, "quantized_linear_8", {numbers({2, 2, 5}, 1), numbers({3}, 2)}, [=](X i) {
-                     return Y{quantized_linear(i[0], q8, scales, 8, i[1])};
+                     return Y{quantized_linear(i[0], std::vector{q8, scales}, QuantFormatId::int8, i[1])};
                    }});
   cases.push_back({Op::quantized_linear, "quantized_linear_4", {numbers({2, 32}, 1), numbers({3}, 2)}, [=](X i) {
-                     return Y{quantized_linear(i[0], q4, mul_scalar(scales, 5), 4, i[1])};
+                     return Y{quantized_linear(i[0], std::vector{q4, mul_scalar(scales, 5)}, QuantFormatId::int4, i[1])};
                    }});
+  for (const QuantFormatId id : {QuantFormatId::q8_0, QuantFormatId::q4_k}) {
+    const QuantFormat& f = quant_format(id);
+    const LazyTensor blocks = LazyTensor::from_tensor(conformance::random_blocks(f, 3, f.block, 3));
+    cases.push_back(
+        {Op::quantized_linear, "quantized_linear_" + std::string(f.name), {numbers({2, f.block}, 1), numbers({3}, 2)}, [=](X i) {
+           return Y{quantized_linear(i[0], std::vector{blocks}, id, i[1])};
+         }});
+  }
 }
 
 void add_lora(std::vector<GradientCase>& cases) {

@@ -94,7 +94,10 @@ class Interpreter {
   }
 
   // Operands that an op wants as f32 beside data of any dtype.
-  static bool wants_f32(Op op, size_t k) {
+  static bool wants_f32(const GraphNode& node, size_t k) {
+    const Op op = node.op;
+    // Scales of stored weights are what the format says.
+    if (op == Op::dequantize && node.attrs.i[2] != 0) return k > 0;
     return (op == Op::sdpa_backward && k == 4) || (op == Op::cross_entropy_backward && (k == 3 || k == 4));
   }
 
@@ -103,7 +106,7 @@ class Interpreter {
     call.attrs = node.attrs;
     for (size_t k = 0; k < node.inputs.size(); ++k) {
       const Tensor& t = value(node.inputs[k]);
-      call.inputs.push_back(wants_f32(node.op, k) ? t.to(DType::f32) : t);
+      call.inputs.push_back(wants_f32(node, k) ? t.to(DType::f32) : t);
     }
     // A known value is a value of its own dtype, like a run-time one.
     DType result = info(node.op).cls == OpClass::source ? node.outputs[0].dtype : dtype(node.outputs[0].dtype);

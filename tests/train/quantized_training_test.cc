@@ -28,13 +28,13 @@ constexpr int64_t kSteps = 3;
 constexpr int64_t kSteps = 6;
 #endif
 
-/// Bits that loading gives a weight of a decoder.
-int bits_of(const std::string& name, Quantization quantization) {
-  if (quantization == Quantization::int8) return 8;
+/// The format that loading gives a weight of a decoder.
+QuantFormatId format_of(const std::string& name, Quantization quantization) {
+  if (quantization == Quantization::int8) return QuantFormatId::int8;
   for (const char* part : {"embed_tokens", "lm_head", "k_proj", "v_proj", "o_proj"}) {
-    if (name.find(part) != std::string::npos) return 8;
+    if (name.find(part) != std::string::npos) return QuantFormatId::int8;
   }
-  return 4;
+  return QuantFormatId::int4;
 }
 
 /// A copy of the model whose float weights are what the rounded ones stand for.
@@ -44,7 +44,7 @@ void write_dequantized(const test::TempFolder& folder, Quantization quantization
   std::map<std::string, Tensor> weights;
   for (const std::string& name : file.names()) {
     const Tensor stored = file.tensor(name);
-    weights[name] = stored.rank() == 2 ? dequantized(quantize(stored, bits_of(name, quantization))) : stored;
+    weights[name] = stored.rank() == 2 ? dequantized(quantize(stored, format_of(name, quantization))) : stored;
   }
   save_safetensors(folder.path("model.safetensors"), weights);
 }
@@ -106,13 +106,13 @@ TEST_P(QuantizedTraining, DropoutReachesTheAdapter) {
 }
 
 TEST_P(QuantizedTraining, GradientOfTheInputIsThatOfTheFloatsExactly) {
-  const int bits = GetParam() == Quantization::int8 ? 8 : 4;
-  const QuantizedWeight weight = quantize(conformance::random(DType::f32, {48, 64}, 1, -0.1, 0.1), bits);
-  const LazyTensor values = LazyTensor::from_tensor(weight.values), scales = LazyTensor::from_tensor(weight.scales);
+  const QuantFormatId format = GetParam() == Quantization::int8 ? QuantFormatId::int8 : QuantFormatId::int4;
+  const QuantizedWeight weight = quantize(conformance::random(DType::f32, {48, 64}, 1, -0.1, 0.1), format);
+  const LazyTensor parts[] = {LazyTensor::from_tensor(weight.values()), LazyTensor::from_tensor(weight.scales())};
   const LazyTensor x = LazyTensor::from_tensor(conformance::random(DType::f32, {5, 64}, 2, -1, 1));
   const LazyTensor g = LazyTensor::from_tensor(conformance::random(DType::f32, {5, 48}, 3, -1, 1));
   const auto gradient = [&](const LazyTensor& y) { return vjp(std::span(&y, 1), std::span(&x, 1), std::span(&g, 1))[0].eval(); };
-  const auto from_rounded = gradient(quantized_linear(x, values, scales, bits)).to_vector<float>();
+  const auto from_rounded = gradient(quantized_linear(x, parts, format)).to_vector<float>();
   const auto from_floats = gradient(matmul(x, LazyTensor::from_tensor(dequantized(weight)), false, true)).to_vector<float>();
   ASSERT_EQ(from_rounded.size(), from_floats.size());
   for (size_t k = 0; k < from_floats.size(); ++k) EXPECT_NEAR(from_rounded[k], from_floats[k], 48 * 0.1 * 6e-8) << k;

@@ -2,8 +2,6 @@
 #include "backend/cpu/quantized.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "backend/cpu/emulated.h"
 #include "backend/cpu/thresholds.h"
@@ -11,53 +9,12 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/quantized.cc"
 #include "backend/cpu/each_target.h"
-#include "backend/cpu/simd.h"
+#include "backend/cpu/quantized_simd.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lazuli::cpu {
 namespace HWY_NAMESPACE {
 namespace {
-
-template <class T>
-HWY_INLINE VF load_some(const T* x, int64_t n) {
-  return n >= lanes() ? load(x) : load_n(x, n);
-}
-
-/// The scale that brings n values to -127..127; NaN where one is not finite.
-template <class T>
-HWY_INLINE float scale_of(const T* x, int64_t n) {
-  // The order of the magnitudes' bits is theirs, and NaN comes last.
-  VI most = hn::Zero(I32());
-  for (int64_t i = 0; i < n; i += lanes()) most = hn::Max(most, hn::BitCast(I32(), hn::Abs(load_some(x + i, n - i))));
-  const int32_t bits = hn::GetLane(hn::MaxOfLanes(I32(), most));
-  if (bits >= 0x7f800000) return std::numeric_limits<float>::quiet_NaN();
-  float largest = 0;
-  std::memcpy(&largest, &bits, sizeof(largest));
-  return largest / 127.0F;
-}
-
-/// Integers nearest to x / scale.
-template <class T>
-HWY_INLINE void round_values(const T* x, int64_t n, float scale, int8_t* out) {
-  // Below this the reciprocal would overflow: such values are as good as zero.
-  if (!(scale > 1e-37F)) {
-    std::fill_n(out, n, int8_t{0});
-    return;
-  }
-  const hn::Rebind<int8_t, I32> d8;
-  const VF factor = splat(1.0F / scale), most = splat(127.0F), least = splat(-127.0F);
-  for (int64_t i = 0; i < n; i += lanes()) {
-    const VF v = hn::Min(hn::Max(hn::Mul(load_some(x + i, n - i), factor), least), most);
-    const auto bytes = hn::DemoteTo(d8, hn::NearestInt(v));
-    if (n - i >= lanes()) {
-      hn::StoreU(bytes, d8, out + i);
-    } else {
-      HWY_ALIGN int8_t part[HWY_LANES(float)];
-      hn::Store(bytes, d8, part);
-      std::copy_n(part, n - i, out + i);
-    }
-  }
-}
 
 template <class T>
 void round_row8(const T* x, int64_t k, std::byte* row) {
@@ -98,14 +55,6 @@ void round_row4(const T* x, int64_t k, std::byte* row) {
       block->start[4 * g] = -8 * sum;
     }
   }
-}
-
-template <void (*f32_row)(const float*, int64_t, std::byte*), void (*bf16_row)(const bf16*, int64_t, std::byte*),
-          void (*f16_row)(const f16*, int64_t, std::byte*)>
-void round_any(const void* x, DType dtype, int64_t k, std::byte* row) {
-  if (dtype == DType::bf16) return bf16_row(static_cast<const bf16*>(x), k, row);
-  if (dtype == DType::f16) return f16_row(static_cast<const f16*>(x), k, row);
-  f32_row(static_cast<const float*>(x), k, row);
 }
 
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
@@ -222,7 +171,7 @@ namespace lazuli::cpu {
 
 HWY_EXPORT(fill_quantized);
 
-QuantizedKernels quantized_kernels(int64_t bits) {
+QuantizedKernels integer_kernels(int64_t bits) {
   QuantizedKernels set{};
   HWY_DYNAMIC_DISPATCH(fill_quantized)(bits, set);
   return set;

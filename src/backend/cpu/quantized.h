@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "lazuli/dtype.h"
+#include "lazuli/quant_format.h"
 
 namespace lazuli::cpu {
 
@@ -24,19 +25,24 @@ struct alignas(64) RoundedBlock {
 inline constexpr int64_t kQuantizedGroup = 32;
 inline constexpr int64_t kQuantizedBlock = 128;
 
-/// Bytes of a row.
-inline int64_t rounded_row_bytes(int64_t bits, int64_t k) {
-  return bits == 8 ? static_cast<int64_t>(sizeof(RoundedRow)) + (k + 63) / 64 * 64
-                   : (k + kQuantizedBlock - 1) / kQuantizedBlock * static_cast<int64_t>(sizeof(RoundedBlock));
-}
+/// A row for weights in blocks is made of spans of 256 numbers, each group of 32 with a scale of its own; zeros fill the last one up.
+struct alignas(64) RoundedSpan {
+  int8_t values[256];
+  float scale[8];  ///< NaN for a group that holds one or an infinity
+  float sum[8];    ///< of the group's values, times its scale
+};
+inline constexpr int64_t kQuantizedSpan = 256;
+
+/// Bytes of a row of k numbers.
+int64_t rounded_row_bytes(QuantFormatId format, int64_t k);
 
 /// out (rows, columns) = rounded rows times rows of the weight, each by its scales.
 struct QuantizedTile {
   const std::byte* x;
   int64_t x_stride;  ///< bytes
   const std::byte* q;
-  int64_t q_stride;  ///< bytes
-  const void* scales;
+  int64_t q_stride;      ///< bytes
+  const void* scales;    ///< null for a weight in blocks
   int64_t scale_stride;  ///< elements
   bool half_scales;      ///< f16, else f32
   int64_t k, rows, columns;
@@ -54,8 +60,16 @@ struct QuantizedKernels {
 };
 /// Scratch of QuantizedKernels::panels: 32 rows of the weight with their scales.
 inline int64_t panel_bytes(int64_t bits, int64_t k) { return (k + 3) / 4 * 128 + 128 * (bits == 8 ? 1 : k / kQuantizedGroup); }
-/// bits: 8 or 4.
-QuantizedKernels quantized_kernels(int64_t bits);
+/// Those of a format that has kernels.
+QuantizedKernels quantized_kernels(QuantFormatId format);
+///@{
+/// Those of int8 and int4 (bits: 8 or 4), and of formats in blocks.
+QuantizedKernels integer_kernels(int64_t bits);
+QuantizedKernels block_kernels(QuantFormatId format);
+///@}
+/// `n` numbers of a row of a weight in blocks, from the beginning of a block on.
+using ExpandBlocks = void (*)(const std::byte* blocks, int64_t n, float* out);
+ExpandBlocks expand_blocks(QuantFormatId format);
 ///@{
 /// The products with instructions for 8-bit inner products; null where this processor has none.
 void (*quantized_product_vnni(int64_t bits))(const QuantizedTile& tile);

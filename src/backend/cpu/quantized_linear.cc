@@ -1,4 +1,4 @@
-// Products with weights of 8 and 4 bits. Each row of x is rounded to integers, so that what a row gives does not depend on the others.
+// Products with quantised weights. Each row of x is rounded to integers, so that what a row gives does not depend on the others.
 #include <algorithm>
 
 #include "backend/cpu/gemm_op.h"
@@ -19,7 +19,9 @@ using threshold::quantized::kManyRows;
 using threshold::quantized::kRoundTasks;
 
 struct QuantizedLinear {
-  int64_t bits, m, n, k;
+  int64_t m, n, k;
+  int64_t bits;          ///< 8 or 4 with scales beside the integers; 0: blocks
+  int64_t weight_bytes;  ///< of a row of the weight
   DType dtype;
   int64_t x_stride;  ///< elements
   bool half_scales;
@@ -79,7 +81,7 @@ struct QuantizedLinear {
     }
     auto* const sums = reinterpret_cast<float*>(own);
     std::byte* const panel = own + sums_bytes();
-    const int64_t q_bytes = bits == 8 ? k : k / 2, groups = bits == 8 ? 1 : k / kQuantizedGroup;
+    const int64_t groups = bits == 0 ? 0 : bits == 8 ? 1 : k / kQuantizedGroup;
     const auto scale_size = static_cast<int64_t>(half_scales ? sizeof(f16) : sizeof(float));
     for (int64_t task = begin; task < end; ++task) {
       // Blocks of rows inside: neighbouring tasks share their part of the weight.
@@ -88,9 +90,9 @@ struct QuantizedLinear {
       QuantizedTile tile{};
       tile.x = rounded + row * row_bytes;
       tile.x_stride = row_bytes;
-      tile.q = static_cast<const std::byte*>(args.in[1]) + column * q_bytes;
-      tile.q_stride = q_bytes;
-      tile.scales = static_cast<const std::byte*>(args.in[2]) + column * groups * scale_size;
+      tile.q = static_cast<const std::byte*>(args.in[1]) + column * weight_bytes;
+      tile.q_stride = weight_bytes;
+      if (groups != 0) tile.scales = static_cast<const std::byte*>(args.in[2]) + column * groups * scale_size;
       tile.scale_stride = groups;
       tile.half_scales = half_scales;
       tile.k = k;
@@ -115,8 +117,7 @@ struct RoundRows {
   }
 };
 
-void choose_blocks(QuantizedLinear& p, int64_t weight_bytes) {
-  p.row_bytes = rounded_row_bytes(p.bits, p.k);
+void choose_blocks(QuantizedLinear& p) {
   p.shared = p.m * p.k > kFewNumbers;
   p.packed = p.m >= kManyRows && p.kernels.panels != nullptr;
   p.direct = p.dtype == DType::f32 && p.bias < 0 && p.residual < 0 && p.activation == nullptr;
@@ -128,7 +129,7 @@ void choose_blocks(QuantizedLinear& p, int64_t weight_bytes) {
   if (p.packed) {
     p.block_columns = p.row_blocks >= 8 ? kBlockColumns : std::min(kBlockColumns, eighth);
   } else {
-    const int64_t each = std::max<int64_t>(weight_bytes / std::max<int64_t>(p.n, 1), 1);
+    const int64_t each = std::max<int64_t>(p.weight_bytes, 1);
     p.block_columns = std::clamp<int64_t>(threshold::quantized::kTaskBytes / each / 16 * 16, 16, std::clamp<int64_t>(eighth, 32, 2048));
   }
   p.block_columns = std::max<int64_t>(p.block_columns, 16);
@@ -138,27 +139,31 @@ void choose_blocks(QuantizedLinear& p, int64_t weight_bytes) {
 
 PreparedOp prepare_quantized_linear(const KernelRequest& request) {
   const RowsOf x(request.inputs[0]);
-  const OperandSpec &q = request.inputs[1], &scales = request.inputs[2];
+  const OperandSpec& q = request.inputs[1];
   const int64_t k = request.inputs[0].shape.back();
   if (has_f64(request) || k > kLongest) return reference_backend().prepare(request);
+  const QuantFormat& format = quant_format(static_cast<QuantFormatId>(request.attrs[attr::quantized_linear::format]));
+  const bool blocks = format.storage == QuantStorage::blocks;
   QuantizedLinear p{};
-  p.bits = request.attrs[attr::quantized_linear::bits];
+  p.bits = blocks ? 0 : format.bits();
   p.m = x.rows;
   p.n = q.shape[0];
   p.k = k;
+  p.weight_bytes = q.shape[1];
   p.dtype = request.inputs[0].dtype;
   p.x_stride = x.layout.row;
-  p.half_scales = scales.dtype == DType::f16;
-  const int64_t parts = request.attrs[attr::quantized_linear::with];
-  p.bias = (parts & 1) != 0 ? 3 : -1;
-  p.residual = (parts & 2) != 0 ? static_cast<int>(request.inputs.size()) - 1 : -1;
+  p.half_scales = !blocks && request.inputs[2].dtype == DType::f16;
+  const int64_t with = request.attrs[attr::quantized_linear::with];
+  p.bias = (with & 1) != 0 ? (blocks ? 2 : 3) : -1;
+  p.residual = (with & 2) != 0 ? static_cast<int>(request.inputs.size()) - 1 : -1;
   if (request.attrs[attr::quantized_linear::activation] != 0)
     p.activation = tile_fn(static_cast<Op>(request.attrs[attr::quantized_linear::activation]), 0);
-  p.kernels = quantized_kernels(p.bits);
-  choose_blocks(p, q.shape.numel());
+  p.kernels = quantized_kernels(format.id);
+  p.row_bytes = rounded_row_bytes(format.id, k);
+  choose_blocks(p);
 
   PreparedOp op;
-  op.name = p.bits == 8 ? "quantized_linear_8" : "quantized_linear_4";
+  op.name = blocks ? "quantized_linear_blocks" : p.bits == 8 ? "quantized_linear_8" : "quantized_linear_4";
   op.bytes = bytes_of(request);
   op.flops = 2 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
   op.thread_scratch_bytes = p.sums_bytes() + p.panel_size() + (p.shared ? 0 : p.rounded_bytes());

@@ -76,6 +76,13 @@ KernelText& KernelText::number(std::string_view name, int64_t value) {
   return *this;
 }
 
+KernelText& KernelText::numbers(std::string_view name, std::span<const float> values) {
+  std::string list;
+  for (const float v : values) list += fmt::format("{}{:#}f", list.empty() ? "" : ", ", v);
+  names_ += fmt::format("#define {} {{{}}}\n", name, list);
+  return *this;
+}
+
 std::string KernelText::of_body(const KernelRequest& request, size_t sizes, std::string_view body) const {
   return fmt::format("#define N_IN {}\n#define N_OUT {}\n#define N_SIZES {}\n{}{}{}", std::max<size_t>(1, request.inputs.size()),
                      std::max<size_t>(1, request.outputs.size()), std::max<size_t>(1, sizes), kernel_file("prelude"), names_, body);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,8 @@ class KernelText {
   /// `type` becomes a type name of the kernel text.
   KernelText& type(std::string_view name, DType dtype);
   KernelText& number(std::string_view name, int64_t value);
+  /// A list of floats, in braces.
+  KernelText& numbers(std::string_view name, std::span<const float> values);
   /// The whole text for a request's numbers of operands and results. `file`: name in kernels/ without ending.
   std::string of_file(const KernelRequest& request, size_t sizes, std::string_view file) const;
   std::string of_body(const KernelRequest& request, size_t sizes, std::string_view body) const;

@@ -5,6 +5,7 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/low_rank.h"
 #include "backend/cuda/product.h"
+#include "backend/cuda/stored_weight.h"
 #include "backend/cuda/vector_product.h"
 #include "graph/attrs.h"
 #include "lazuli/op.h"
@@ -155,19 +156,19 @@ PreparedOp prepare_linear(const KernelRequest& request) {
 PreparedOp prepare_quantized_linear(const KernelRequest& request) {
   refuse_f64(request);
   if (const uint32_t strided = strided_operands(request)) return ask_for_contiguous(strided);
-  const OperandSpec &x = request.inputs[0], &q = request.inputs[1];
-  const Shape shape{q.shape[0], x.shape.back()};
-  const int64_t count = shape.numel();
-  KernelText text;
-  text.type("S", request.inputs[2].dtype).type("T", x.dtype).number("BITS", request.attrs[attr::quantized_linear::bits]);
-  const KernelRequest operands{request.op, request.attrs, request.inputs.subspan(1, 2), request.outputs.first(1), nullptr};
-  Launch weight = launch_file(operands, text, "quantized_weight", {count, shape[1]}, blocks_for(count / 2), 256);
-  weight.in = {Place::input(1), Place::input(2)};
+  const OperandSpec& x = request.inputs[0];
+  const Shape shape{request.inputs[1].shape[0], x.shape.back()};
+  const int64_t with = request.attrs[attr::quantized_linear::with];
+  const size_t stored = request.inputs.size() - 1 - static_cast<size_t>(with & 1) - static_cast<size_t>(with >> 1);
+  const KernelRequest parts{request.op, request.attrs, request.inputs.subspan(1, stored), request.outputs.first(1), nullptr};
+  const QuantFormat& format = quant_format(static_cast<QuantFormatId>(request.attrs[attr::quantized_linear::format]));
+  Launch weight = stored_weight_launch(parts, format, x.dtype, shape.numel(), std::max<int64_t>(shape[1], 1));
+  for (size_t k = 0; k < stored; ++k) weight.in.push_back(Place::input(1 + k));
   weight.out = {Place::scratch(0)};
   PreparedOp op = op_of(request, "quantized_linear", 0);
-  op.scratch_bytes = static_cast<size_t>(aligned(static_cast<size_t>(count) * size_of(x.dtype)));
+  op.scratch_bytes = static_cast<size_t>(aligned(static_cast<size_t>(shape.numel()) * size_of(x.dtype)));
   op.phases.push_back(make_kernel(request, std::move(weight)));
-  add_linear(request, {row_major(x.dtype, shape), Place::scratch(0), true}, 3, op);
+  add_linear(request, {row_major(x.dtype, shape), Place::scratch(0), true}, 1 + stored, op);
   return op;
 }
 

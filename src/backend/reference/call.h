@@ -1,12 +1,15 @@
 // Defines what a loop of the reference backend is given, and how it becomes a prepared op.
 #pragma once
 
+#include <array>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "backend/reference/element.h"
 #include "backend/reference/kernels.h"
 #include "lazuli/error.h"
+#include "tensor/quant_reader.h"
 
 namespace lazuli::reference {
 
@@ -35,6 +38,12 @@ struct Call {
   In in(size_t k) const { return In(state.inputs[k], args.in[k]); }
   In in(size_t k, const Shape& space) const { return In(state.inputs[k], args.in[k], space); }
   Out out(size_t j = 0) const { return Out(state.outputs[j], args.out[j]); }
+  /// A stored weight (outputs, inputs) from `count` operands from `first` on.
+  QuantReader weight(QuantFormatId format, int64_t outputs, int64_t columns, size_t first, size_t count) const {
+    std::array<QuantData, kMostQuantParts> parts;
+    for (size_t k = 0; k < count; ++k) parts[k] = {args.in[first + k], state.inputs[first + k].dtype};
+    return {quant_format(format), outputs, columns, 0, std::span(parts).first(count)};
+  }
   std::string name() const { return "[" + std::string(name_of(state.op)) + "]"; }
 };
 
@@ -56,6 +65,13 @@ PreparedOp prepare_loop(const KernelRequest& request, int64_t tasks, size_t thre
       prepared.bytes += static_cast<double>(spec.shape.numel()) * static_cast<double>(size_of(spec.dtype));
   }
   return prepared;
+}
+
+/// Those of `count` operands from `first` on that are not contiguous, as bits of PreparedOp::needs_contiguous.
+inline uint32_t strided_parts(const KernelRequest& request, size_t first, size_t count) {
+  uint32_t strided = 0;
+  for (size_t k = first; k < first + count; ++k) strided |= request.inputs[k].contiguous ? 0 : 1U << k;
+  return strided;
 }
 
 /// Of the result; what many loops count as their tasks.

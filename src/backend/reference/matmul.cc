@@ -88,32 +88,22 @@ void run_linear(const Call& call) {
   }
 }
 
-/// Element (i, j) of a weight of integers.
-double quantized_weight(const In& q, const In& scales, int64_t bits, int64_t i, int64_t j) {
-  const double scale = scales.real_at(i * scales.stride(0) + (bits == 8 ? 0 : j / 32 * scales.stride(1)));
-  if (bits == 8) return q.real_at(i * q.stride(0) + j * q.stride(1)) * scale;
-  const int64_t both = static_cast<int64_t>(q.real_at(i * q.stride(0) + j / 2 * q.stride(1)));
-  return static_cast<double>((j % 2 == 0 ? both & 15 : both >> 4) - 8) * scale;
-}
-
 void run_quantized_linear(const Call& call) {
-  const In x = call.in(0), q = call.in(1), scales = call.in(2);
-  const bool has_bias = (call.attr(attr::quantized_linear::with) & 1) != 0,
-             has_residual = (call.attr(attr::quantized_linear::with) & 2) != 0;
+  const In x = call.in(0);
+  const int64_t with = call.attr(attr::quantized_linear::with), depth = x.dim(-1), columns = call.in(1).dim(0);
+  const bool has_bias = (with & 1) != 0, has_residual = (with & 2) != 0;
   const Shape& shape = call.out().shape();
-  const int64_t depth = x.dim(-1), columns = q.dim(0);
-  const In bias = call.in(has_bias ? 3 : 0, has_bias ? shape : x.shape());
-  const size_t last = call.inputs() - 1;
+  const size_t last = call.inputs() - 1, stored = last - (has_bias ? 1 : 0) - (has_residual ? 1 : 0);
+  const QuantReader weight = call.weight(static_cast<QuantFormatId>(call.attr(attr::quantized_linear::format)), columns, depth, 1, stored);
+  const In bias = call.in(has_bias ? 1 + stored : 0, has_bias ? shape : x.shape());
   const In residual = call.in(has_residual ? last : 0, has_residual ? shape : x.shape());
   for (int64_t k = call.begin; k < call.end; ++k) {
     double v = 0;
-    for (int64_t p = 0; p < depth; ++p)
-      v += x.real(k / columns * depth + p) * quantized_weight(q, scales, call.attr(attr::quantized_linear::bits), k % columns, p);
+    for (int64_t p = 0; p < depth; ++p) v += x.real(k / columns * depth + p) * static_cast<double>(weight.at(k % columns, p));
     if (has_bias) v += bias.real(k);
     if (has_residual) v += residual.real(k);
-    call.out().set(k, call.attr(attr::quantized_linear::activation) == 0
-                          ? v
-                          : apply_unary(static_cast<Op>(call.attr(attr::quantized_linear::activation)), v));
+    const int64_t activation = call.attr(attr::quantized_linear::activation);
+    call.out().set(k, activation == 0 ? v : apply_unary(static_cast<Op>(activation), v));
   }
 }
 
@@ -199,7 +189,11 @@ PreparedOp prepare_rows(const KernelRequest& request, size_t a) {
 PreparedOp prepare_matmul(const KernelRequest& request) { return prepare_loop<run_matmul>(request, request.outputs[0].shape.numel()); }
 PreparedOp prepare_linear(const KernelRequest& request) { return prepare_loop<run_linear>(request, request.outputs[0].shape.numel()); }
 PreparedOp prepare_quantized_linear(const KernelRequest& request) {
-  return prepare_loop<run_quantized_linear>(request, request.outputs[0].shape.numel());
+  const int64_t with = request.attrs[attr::quantized_linear::with];
+  const size_t stored = request.inputs.size() - 1 - static_cast<size_t>(with & 1) - static_cast<size_t>(with >> 1);
+  PreparedOp op = prepare_loop<run_quantized_linear>(request, request.outputs[0].shape.numel());
+  op.needs_contiguous |= strided_parts(request, 1, stored);
+  return op;
 }
 PreparedOp prepare_gated_linear(const KernelRequest& request) {
   return prepare_loop<run_gated_linear>(request, request.outputs[0].shape.numel());
