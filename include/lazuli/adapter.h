@@ -1,4 +1,4 @@
-// Defines LoRA adapters of whole models: which linear layers they change, their factors, and their files in PEFT's layout.
+// Defines LoRA adapters of models: which linear layers they change, their factors, and their files in PEFT's layout.
 #pragma once
 
 #include <cstdint>
@@ -16,47 +16,48 @@ struct LinearInfo {
   std::string path;         ///< the name
   int64_t in = 0;           ///< size of its inputs
   int64_t out = 0;          ///< size of its outputs
-  bool used = true;         ///< false: nothing here computes with it, such as BERT's pooler, but PEFT adapts it like any other
-  std::string weight = {};  ///< the name of its weight in the model's files; empty where they have none
+  bool used = true;         ///< false: no computation here uses it (BERT's pooler, for example), but PEFT adapts it like any other layer
+  std::string weight = {};  ///< the name of its weight in the model's files; empty if they have none
 };
 
 /// How an adapter changes the layers (Hu et al. 2021); the fields are those of PEFT's `LoraConfig`.
 struct LoRAConfig {
-  int64_t rank = 8;         ///< columns between the two factors
+  int64_t rank = 8;         ///< rank of the low-rank term
   double alpha = 16;        ///< numerator of the scale
-  double dropout = 0;       ///< probability of a zero in an input of the low-rank part, in training
+  double dropout = 0;       ///< dropout probability of the inputs of the low-rank term, in training
   bool use_rslora = false;  ///< scale alpha / sqrt(rank) (Kalajdzievski 2023) instead of alpha / rank
-  /// Names of layers or ends of their paths; the one word `all-linear` for all but the output layer.
+  /// Names of layers or ends of their paths. The one word `all-linear` names all linear layers except the output layer.
   std::vector<std::string> target_modules = {"all-linear"};
-  /// An expression that a whole path must match; used instead of the names when it is not empty.
+  /// A regular expression that must match a complete path. It is used instead of the names unless it is empty.
   std::string target_pattern;
   ///@{
-  /// Layers that are left out although they are named: names or ends of paths, or an expression.
+  /// Layers to exclude although they are named: names or ends of paths, or a regular expression.
   std::vector<std::string> exclude_modules;
   std::string exclude_pattern;
   ///@}
   ///@{
-  /// Numbers of the only blocks to adapt, where names are ends of paths; none: all. The list of blocks is what `layers_pattern` names, or
-  /// anything.
+  /// Indices of the only blocks to adapt, where names are ends of paths. An empty list means all blocks. `layers_pattern` names the list of
+  /// blocks in a path; if it is empty, any name fits.
   std::vector<int64_t> layers_to_transform;
   std::vector<std::string> layers_pattern;
   ///@}
   ///@{
-  /// Ranks and alphas of layers whose path ends in what the expression matches, the first that does; others have `rank` and `alpha`.
+  /// Ranks and alphas of layers whose path ends in a match of the regular expression. The first one that matches counts. Other layers have
+  /// `rank` and `alpha`.
   std::vector<std::pair<std::string, int64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;
   ///@}
   std::string base_model;               ///< where the model came from, for the file
   std::string task_type = "CAUSAL_LM";  ///< PEFT's word for what the model does: this, or FEATURE_EXTRACTION
-  /// What the low-rank part is multiplied by: alpha / rank, or as `use_rslora` says.
+  /// The factor of the low-rank term: alpha / rank, or as `use_rslora` says.
   double scale() const { return scale_of(rank, alpha); }
-  /// The same of a layer with a rank and alpha of its own.
+  /// The factor of a layer with a rank and alpha of its own.
   double scale_of(int64_t layer_rank, double layer_alpha) const;
   /// Throws ValueError naming what is out of range.
   void check() const;
 };
 
-/// Indices of the layers that the configuration adapts, ascending. Throws ValueError for a name that fits no layer.
+/// Returns the indices of the layers that the configuration adapts, ascending. Throws ValueError for a name that fits no layer.
 std::vector<size_t> select_targets(const LoRAConfig& config, std::span<const LinearInfo> layers);
 
 /// The factors of every adapted layer of one model.
@@ -71,32 +72,33 @@ class Adapter {
     double alpha = 0;  ///< numerator of the scale
   };
 
-  /// A new adapter that changes nothing yet: a random, b zero. Throws ValueError.
+  /// Makes a new adapter that changes nothing yet: a is random and b is zero. Throws ValueError.
   static Adapter create(std::span<const LinearInfo> layers, LoRAConfig config, uint64_t seed);
-  /// One whose factors have the shapes of a new adapter's and are all zero, without memory of their own. For plans. Throws ValueError.
+  /// Makes an adapter with the shapes of a new one. All factors are zero and have no memory of their own, which is enough for plans. Throws
+  /// ValueError.
   static Adapter of_zeros(std::span<const LinearInfo> layers, LoRAConfig config);
-  /// Reads `adapter_config.json` and `adapter_model.safetensors` of a folder as PEFT writes them. Throws IoError, and FormatError for
-  /// settings that are not supported and for tensors that do not fit the layers, by name. What the model has no layer for, or does not
-  /// compute with, is told as a notice.
+  /// Reads `adapter_config.json` and `adapter_model.safetensors` of a folder as PEFT writes them. Throws IoError. Throws FormatError for
+  /// settings that are not supported and for tensors that do not fit the layers, and names them. Factors of layers that the model does not
+  /// have, or does not use, are reported as a notice.
   static Adapter load(const std::string& folder, std::span<const LinearInfo> layers);
-  /// Writes both files, each atomically; PEFT loads the folder. Throws IoError.
+  /// Writes both files, each atomically. PEFT can load the folder. Throws IoError.
   void save(const std::string& folder) const;
 
-  /// What the adapter was made with.
+  /// The configuration that the adapter was made with.
   const LoRAConfig& config() const { return config_; }
   /// The adapted layers, ascending.
   const std::vector<Pair>& pairs() const { return pairs_; }
-  /// Layers that the file adapts and nothing here computes with; they are kept for files.
+  /// The adapted layers that no computation here uses. They are kept for files.
   const std::vector<Pair>& unused_pairs() const { return unused_pairs_; }
-  /// What the low-rank part of a layer is multiplied by.
+  /// The factor of the low-rank term of a layer.
   double scale(const Pair& pair) const { return config_.scale_of(pair.a.dim(0), pair.alpha); }
-  /// Linear layers of the model, adapted or not.
+  /// The number of linear layers of the model, adapted or not.
   size_t layer_count() const { return layer_count_; }
-  /// a and b of every pair in turn: the order of all lists of an adapter's parameters.
+  /// Returns a and b of every pair in turn. All lists of an adapter's parameters have this order.
   std::vector<Tensor> parameters() const;
-  /// Throws ShapeError when they are not those of this adapter.
+  /// Replaces the factors. Throws ShapeError unless the shapes are those of this adapter.
   void set_parameters(std::span<const Tensor> parameters);
-  /// Numbers in all factors.
+  /// The number of elements of all factors.
   int64_t parameter_count() const;
 
  private:
@@ -113,22 +115,23 @@ class Adapter {
 class AdapterContext {
  public:
   AdapterContext() = default;
-  /// `parameters` in the order of Adapter::parameters. With `dropout_seed` (rank-0 i64) each layer drops inputs of its own.
+  /// `parameters` has the order of Adapter::parameters. With `dropout_seed` (rank-0 i64) each layer draws a dropout mask of its own.
   AdapterContext(const Adapter& adapter, std::span<const LazyTensor> parameters, const LazyTensor& dropout_seed = {});
-  /// The adapter's own tensors, without dropout.
+  /// Uses the adapter's own tensors, without dropout.
   explicit AdapterContext(const Adapter& adapter);
-  /// Several adapters of one model in one batch: entry i of the batch takes adapter `choice`[i], or none where that is -1; `choice` (batch)
-  /// is i32 and may be a value of the run. Ranks and layers of the adapters may differ. The adapters' own tensors, without dropout.
+  /// Uses several adapters of one model in one batch. Entry i of the batch uses adapter `choice`[i], or none if that is -1. `choice`
+  /// (batch) is i32 and may be a run-time value. Ranks and layers of the adapters may differ. Uses the adapters' own tensors, without
+  /// dropout.
   AdapterContext(std::span<const Adapter> adapters, const LazyTensor& choice);
-  /// The same with `parameters`: of each adapter, in the order of Adapter::parameters.
+  /// Uses `parameters` instead: one list for each adapter, in the order of Adapter::parameters.
   AdapterContext(std::span<const Adapter> adapters, std::span<const std::vector<LazyTensor>> parameters, const LazyTensor& choice);
-  /// Of a layer by its index; null when it is not adapted.
+  /// The low-rank term of a layer by its index. Null if the layer is not adapted.
   const LowRank* low_rank(size_t layer) const {
     const int32_t k = layer < slot_.size() ? slot_[layer] : -1;
     return k < 0 ? nullptr : &pairs_[static_cast<size_t>(k)];
   }
   ///@{
-  /// How many of the model's first layers the backward pass computes again instead of keeping what they computed.
+  /// How many of the model's first layers the backward pass recomputes instead of keeping their intermediates.
   int64_t recomputed_layers() const { return recomputed_layers_; }
   void recompute(int64_t layers) { recomputed_layers_ = layers; }
   ///@}

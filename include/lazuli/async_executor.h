@@ -8,7 +8,7 @@
 
 namespace lazuli {
 
-/// Where and in what portions an executor runs.
+/// The device and batch size of an executor.
 struct AsyncExecutorOptions {
   Device device;               ///< where the batches run
   size_t max_batch_size = 16;  ///< values gathered before a batch is submitted by itself; at least 1
@@ -16,12 +16,12 @@ struct AsyncExecutorOptions {
 
 /// What an executor has done so far.
 struct AsyncExecutorStats {
-  uint64_t submitted = 0;  ///< values
-  uint64_t batches = 0;    ///< that were run
+  uint64_t submitted = 0;  ///< values that were submitted
+  uint64_t batches = 0;    ///< batches that were run
 };
 
-/// Independent values of one batch run in common waves, and work that they share is done once. Thread-safe. Waiting for a future of an open
-/// batch flushes it; so does destruction.
+/// Gathers values and runs them in batches. Independent values of one batch run side by side, and work that they share is done once.
+/// Thread-safe. Waiting for a future of an open batch flushes the batch, and so does destruction.
 class AsyncExecutor {
  public:
   /// Throws ValueError for a batch size of 0.
@@ -30,13 +30,13 @@ class AsyncExecutor {
   AsyncExecutor(const AsyncExecutor&) = delete;
   AsyncExecutor& operator=(const AsyncExecutor&) = delete;
 
-  /// Puts a value into the open batch; its errors come from the future.
+  /// Puts a value into the open batch. The future throws its errors.
   Future<Tensor> submit(LazyTensor value);
-  /// Submits what was gathered; returns at once.
+  /// Submits the open batch and returns at once.
   void flush();
   /// Flushes and waits for everything.
   void synchronize();
-  /// Counters since it was made.
+  /// Returns the counters since the executor was made.
   AsyncExecutorStats stats() const;
 
  private:

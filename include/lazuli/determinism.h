@@ -1,19 +1,26 @@
-// Declares the switch for results that do not depend on what else is computed with them.
+// Declares the switch for deterministic results: a row's result does not depend on the other rows of its batch.
 #pragma once
 
 namespace lazuli {
 
-/// On: a row's result is the same, bit for bit, in every run and whatever other rows are in the batch with it. On CUDA devices matrix
-/// products are then computed by kernels that add in one fixed order (cuBLASLt is not used), no sum is cut by how many rows there are, and
-/// attention cuts keys at fixed places; that is slower. On the CPU nothing changes: a run repeats its bits there as long as the number of
-/// threads and the sizes are the same, and a row may depend on the number of rows in the last bits. What adds rows together (losses,
-/// gradients of weights) depends on all of them in any case. Of 16-bit dtypes: an operand that is broadcast along the batch by a dimension
-/// of 1 looks like any other when the batch is 1, may be fused with a product there, and is then added before the product is rounded.
+/// Switches deterministic results on or off. If they are on, a row's result is bit-identical in every run, whatever other rows are in the
+/// batch.
 ///
-/// For the whole process; holds for whatever is evaluated from then on. Plans of the other state stay in the cache and are not used, and
-/// compiled functions find or make a plan of the new state at their next call. Set it while no other thread evaluates.
+/// On CUDA devices matrix products then use kernels that add in one fixed order, and not cuBLASLt. No sum is split by the number of rows,
+/// and attention splits keys at fixed places. That is slower.
+///
+/// On the CPU nothing changes. A run repeats its bits there as long as the number of threads and the sizes are the same. A row may depend
+/// on the number of rows in the last bits.
+///
+/// Results that add rows together (losses, gradients of weights) depend on all rows in any case.
+///
+/// One exception concerns 16-bit dtypes and an operand that is broadcast along the batch by a dimension of 1. With a batch of 1 it looks
+/// like any other operand and may be fused with a product. It is then added before the product is rounded.
+///
+/// The switch holds for the process and for everything evaluated from then on. Plans of the other state stay in the cache and are not used.
+/// Compiled functions find or make a plan of the new state at their next call. Set it while no other thread evaluates.
 void set_deterministic(bool on);
-/// Whether it is on; off at the start.
+/// Whether deterministic results are on. They are off at the start.
 bool deterministic();
 
 }  // namespace lazuli

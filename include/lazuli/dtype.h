@@ -8,27 +8,27 @@
 
 namespace lazuli {
 
-/// Types of elements; `boolean` is a byte of 0 or 1.
+/// Element types. `boolean` is a byte of 0 or 1.
 enum class DType : uint8_t { f32, bf16, f16, f64, i32, i64, i8, u8, boolean };
-inline constexpr int kDTypeCount = 9;  ///< how many there are
+inline constexpr int kDTypeCount = 9;  ///< number of element types
 
-/// Bytes of one element.
+/// Returns the bytes of one element.
 constexpr size_t size_of(DType t) {
   constexpr uint8_t sizes[kDTypeCount] = {4, 2, 2, 8, 4, 8, 1, 1, 1};
   return sizes[static_cast<int>(t)];
 }
-/// `"f32"`, `"bf16"`, ..., `"bool"`.
+/// Returns the name: `"f32"`, `"bf16"`, ..., `"bool"`.
 constexpr std::string_view name_of(DType t) {
   constexpr std::string_view names[kDTypeCount] = {"f32", "bf16", "f16", "f64", "i32", "i64", "i8", "u8", "bool"};
   return names[static_cast<int>(t)];
 }
 ///@{
-/// Kinds of element types; `boolean` is neither.
+/// Whether the type is a float or an integer type. `boolean` is neither.
 constexpr bool is_float(DType t) { return t <= DType::f64; }
 constexpr bool is_integer(DType t) { return t >= DType::i32 && t <= DType::u8; }
 ///@}
 
-/// The smallest dtype that both operands convert to; f16 with bf16 gives f32.
+/// Returns the smallest dtype that both operands convert to. f16 with bf16 gives f32.
 DType promote(DType a, DType b);
 
 /// bfloat16: the upper half of an f32, rounded to nearest even.

@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-/// The whole library.
+/// The namespace of the library.
 namespace lazuli {
 
 /// Base of all errors of this library; `what()` names the op or file and says what was expected.
@@ -37,13 +37,13 @@ class IoError : public Error {
   using Error::Error;
 };
 
-/// A device or its driver failed, or is not there.
+/// A device or its driver failed or is missing.
 class DeviceError : public Error {
  public:
   using Error::Error;
 };
 
-/// A request needs more memory than there is or than was allowed; says how much.
+/// A request needs more memory than there is or than the limit allows; says how much.
 class OutOfMemory : public Error {
  public:
   using Error::Error;

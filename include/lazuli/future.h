@@ -12,12 +12,12 @@ template <class T>
 class Future;
 
 namespace detail {
-/// Something that must be pushed on before a future can complete (a batch that is still open).
+/// Something that must be flushed before a future can complete (a batch that is still open).
 struct Flushable {
   virtual ~Flushable() = default;
   virtual void flush() = 0;
 };
-/// Arranges that `handle` is resumed, on the thread that completes the value, unless the value is there already (then returns false).
+/// Arranges that `handle` is resumed on the thread that completes the value. Returns false if the value is there already.
 bool resume_when_done(const LazyTensor& value, std::coroutine_handle<> handle);
 }  // namespace detail
 
@@ -25,9 +25,9 @@ bool resume_when_done(const LazyTensor& value, std::coroutine_handle<> handle);
 template <>
 class Future<Tensor> {
  public:
-  /// Belongs to no computation: `valid` is false.
+  /// Makes a future without a computation: `valid` is false.
   Future() = default;
-  /// What `eval_async` and AsyncExecutor::submit make.
+  /// For `eval_async` and AsyncExecutor::submit: a future of this value.
   explicit Future(LazyTensor value, std::shared_ptr<detail::Flushable> batch = {}) : value_(std::move(value)), batch_(std::move(batch)) {}
 
   /// Whether there is something to wait for.
@@ -40,7 +40,7 @@ class Future<Tensor> {
   void wait() const;
 
   ///@{
-  /// Awaiting resumes on the thread that finished the computation; its value and errors are those of `get`.
+  /// Awaiting resumes on the thread that finished the computation. Its value and errors are those of `get`.
   bool await_ready() const;
   bool await_suspend(std::coroutine_handle<> handle) const { return detail::resume_when_done(value_, handle); }
   Tensor await_resume() const { return get(); }

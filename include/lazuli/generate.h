@@ -23,22 +23,22 @@ namespace lazuli {
 struct SamplerOptions {
   double temperature = 0;           ///< 0 takes the most probable token (the first of equals)
   double top_p = 1;                 ///< keeps the most probable tokens until their sum reaches this (Holtzman et al. 2020)
-  int64_t top_k = 0;                ///< keeps so many tokens; 0: all
-  double min_p = 0;                 ///< keeps tokens of at least this part of the highest probability
+  int64_t top_k = 0;                ///< keeps the k most probable tokens; 0: all
+  double min_p = 0;                 ///< keeps tokens with at least this fraction of the highest probability
   double repetition_penalty = 1;    ///< divides positive and multiplies negative logits of recent tokens (Keskar et al. 2019)
-  int64_t repetition_context = 20;  ///< how many tokens are recent
-  uint64_t seed = 0;                ///< of the draws
+  int64_t repetition_context = 20;  ///< how many of the last tokens are recent
+  uint64_t seed = 0;                ///< seed of the draws
   /// Throws ValueError naming what is out of range.
   void check() const;
 };
 
-/// Chooses tokens from logits on the host. The same seed and logits give the same tokens as Generator's, wherever that runs,
-/// but where the last digit of an exponential decides.
+/// Chooses tokens from logits on the host. The same seed and logits give the same tokens as a Generator on any device, except where the
+/// last digit of an exponential decides.
 class Sampler {
  public:
   /// Throws ValueError.
   explicit Sampler(const SamplerOptions& options);
-  /// The next token. `history`: prompt and tokens so far.
+  /// Returns the next token. `history` is the prompt and the tokens so far.
   int32_t next(std::span<const float> logits, std::span<const int32_t> history);
 
  private:
@@ -47,44 +47,43 @@ class Sampler {
   std::vector<float> logits_;
 };
 
-/// How long a text goes on, and how its tokens are chosen.
+/// How long a generated text may be, and how its tokens are chosen.
 struct GenerateOptions {
-  int64_t max_tokens = 100;       ///< made at most; fewer where the model's context ends before
+  int64_t max_tokens = 100;       ///< the most tokens to generate; fewer where the model's context ends before
   SamplerOptions sampler;         ///< how a token is drawn
   std::vector<std::string> stop;  ///< texts that end the generation; they are not part of the result
-  bool stop_at_eos = true;        ///< end where the model says that the text ends
+  bool stop_at_eos = true;        ///< stop at an end-of-text token
 };
 
-/// Why a text ended: so many tokens were asked for, the model ended it, a stop text came, the callback returned false, prompt and text fill
-/// the model's context, or, of a text in a batch, its logits had NaN.
+/// Why a text ended. `length`: `max_tokens` was reached. `eos`: the model ended it. `stop`: a stop text was generated. `cancelled`: the
+/// callback returned false. `context`: prompt and text fill the model's context. `nan`: the logits of a text in a batch had NaN.
 enum class FinishReason : uint8_t { length, eos, stop, cancelled, context, nan };
-/// The reason as one word.
+/// Returns the reason as one word.
 const char* name_of(FinishReason reason);
 
-/// A text and what it took.
+/// A generated text, with counters of the run.
 struct GenerateResult {
   std::string text;                            ///< without the prompt
   std::vector<int32_t> tokens;                 ///< without the end-of-text token
   FinishReason finish = FinishReason::length;  ///< why it ended
-  int64_t prompt_tokens = 0;                   ///< read
-  int64_t generation_tokens = 0;               ///< made
+  int64_t prompt_tokens = 0;                   ///< tokens of the prompt
+  int64_t generation_tokens = 0;               ///< tokens that were generated
   double prompt_tps = 0;                       ///< prompt tokens per second, up to the first logits
   double generation_tps = 0;                   ///< tokens per second after the first
-  size_t peak_memory_bytes = 0;                ///< of the process, resident
-  size_t pool_peak_bytes = 0;                  ///< of tensors
+  size_t peak_memory_bytes = 0;                ///< peak resident memory of the process
+  size_t pool_peak_bytes = 0;                  ///< peak memory of tensors
 };
 
-/// Receives text as it is made, once for each token: whole characters, never part of a stop text, so a piece can be empty. Returning false
-/// ends the generation.
+/// Receives text as it is generated, once for each token. A piece has complete characters and no part of a stop text, so it can be empty.
+/// Returning false ends the generation.
 using TextCallback = std::function<bool(std::string_view piece)>;
 
-/// Generates with one model; keys and values live in memory of a fixed size, and all tokens after the prompt run one plan.
-/// Not for several threads at once.
+/// Generates with one model. Keys and values have memory of a fixed size, and all tokens after the prompt run one plan. Not thread-safe.
 class Generator {
  public:
-  /// A model with an adapter or without.
+  /// Uses a model, with or without an adapter.
   explicit Generator(TextModel model, std::optional<Adapter> adapter = {});
-  /// The same with a tokenizer that was loaded apart.
+  /// Uses a tokenizer that was loaded separately.
   Generator(std::shared_ptr<const LanguageModel> model, Tokenizer tokenizer, std::optional<Adapter> adapter = {})
       : Generator(TextModel(std::move(model), std::move(tokenizer)), std::move(adapter)) {}
   ~Generator();
@@ -94,9 +93,9 @@ class Generator {
   /// Continues a text, at most to the end of the model's context. Throws ValueError for an empty prompt and for one longer than the
   /// context.
   GenerateResult run(std::string_view prompt, const GenerateOptions& options, const TextCallback& on_text = {});
-  /// Continues token ids.
+  /// Continues a prompt of token ids.
   GenerateResult run(std::span<const int32_t> prompt, const GenerateOptions& options, const TextCallback& on_text = {});
-  /// How many plans were traced: one for each length of a prompt's chunks and one for single tokens.
+  /// Returns how many plans were traced: one for each length of a prompt's chunks and one for single tokens.
   size_t traces() const;
 
  private:
@@ -104,34 +103,34 @@ class Generator {
   std::unique_ptr<Impl> impl_;
 };
 
-/// One text of a batch.
+/// One prompt of a batch.
 struct BatchPrompt {
-  std::vector<int32_t> tokens;  ///< what it goes on from
-  GenerateOptions options;      ///< its own
+  std::vector<int32_t> tokens;  ///< the token ids to continue
+  GenerateOptions options;      ///< options of this text
   int32_t adapter = -1;         ///< index of its adapter; -1: the model alone
-  std::string name = {};        ///< what errors call it; empty: "prompt" and its index
+  std::string name = {};        ///< its name in errors; empty: "prompt" and its index
 };
 
-/// Receives the result of prompt `index` as soon as its text ends. Returning false ends all others, whose texts so far are results too.
+/// Receives the result of prompt `index` as soon as its text ends. Returning false ends all others. Their texts so far are results too.
 using BatchCallback = std::function<bool(size_t index, const GenerateResult& result)>;
 /// Receives the text of prompt `index` as TextCallback does. Returning false ends that text.
 using BatchTextCallback = std::function<bool(size_t index, std::string_view piece)>;
 
-/// Generates several texts side by side: each goes on in a slot with rules and an adapter of its own, and a text that ends makes room for
-/// the next prompt, which is read in parts while others go on. Not for several threads at once.
+/// Generates several texts side by side. Each text has a slot with sampling rules and an adapter of its own. When a text ends, the next
+/// prompt takes its slot and is read in parts while others continue. Not thread-safe.
 class BatchGenerator {
  public:
-  /// At most `slots` texts at once, each with one of the adapters or none. Throws ValueError.
+  /// Generates at most `slots` texts at once, each with one of the adapters or none. Throws ValueError.
   BatchGenerator(TextModel model, std::vector<Adapter> adapters, int64_t slots);
   ~BatchGenerator();
   /// Leaves the other empty.
   BatchGenerator(BatchGenerator&&) noexcept;
 
-  /// Results in the order of the prompts. Rates count from the start to the end of each text. Throws ValueError as Generator::run does,
-  /// naming the prompt, before anything is computed, and OutOfMemory.
+  /// Returns results in the order of the prompts. Rates count from the start to the end of each text. Before anything is computed it throws
+  /// ValueError as Generator::run does, naming the prompt, and OutOfMemory.
   std::vector<GenerateResult> run(std::span<const BatchPrompt> prompts, const BatchCallback& on_end = {},
                                   const BatchTextCallback& on_text = {});
-  /// What the last run took at most, as it was planned.
+  /// Returns the most memory that the last run needed, as it was planned.
   MemoryNeed planned_memory() const;
 
  private:

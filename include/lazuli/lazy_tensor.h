@@ -17,8 +17,8 @@ class Node;
 template <class T>
 class Future;
 
-/// A value that is recorded, not computed. Copying shares the node. Any threads may build and evaluate graphs that share nodes.
-/// Ops check dtypes and shapes at once and throw ShapeError or DTypeError. A default-made or moved-from (donated) handle throws GraphError.
+/// A value that is recorded, not computed. Copying shares the node. Any threads may build and evaluate graphs that share nodes. Ops check
+/// dtypes and shapes at once and throw ShapeError or DTypeError. An empty or moved-from (donated) handle throws GraphError.
 class LazyTensor {
  public:
   /// An empty handle.
@@ -37,10 +37,10 @@ class LazyTensor {
     if (node_ != nullptr) drop(node_);
   }
 
-  /// A leaf that shares the tensor's data.
+  /// Makes a leaf that shares the tensor's data.
   static LazyTensor from_tensor(Tensor value);
   ///@{
-  /// A leaf with a copy of `values`, row-major. Throws ShapeError when the count does not match the shape.
+  /// Makes a leaf with a copy of `values`, row-major. Throws ShapeError when the count does not match the shape.
   template <class T>
   static LazyTensor from_slice(std::span<const T> values, const Shape& shape) {
     return from_tensor(Tensor::from_slice(values, shape));
@@ -51,20 +51,20 @@ class LazyTensor {
   }
   ///@}
   ///@{
-  /// A constant of one number; takes no memory until a result needs it.
+  /// Makes a constant whose elements are all the same number. It takes no memory until a result needs it.
   static LazyTensor zeros(const Shape& shape, DType dtype = DType::f32);
   static LazyTensor ones(const Shape& shape, DType dtype = DType::f32);
   static LazyTensor full(const Shape& shape, double value, DType dtype = DType::f32);
   ///@}
-  /// A rank-0 run-time value: its number is not part of a plan's identity.
+  /// Makes a run-time value of rank 0. Its number is not part of the key of a plan.
   static LazyTensor scalar(double value, DType dtype = DType::f32);
-  /// The same for an integer, exact up to 64 bits.
+  /// Makes an integer run-time value, exact up to 64 bits.
   static LazyTensor scalar_int(int64_t value, DType dtype = DType::i32);
 
-  /// Whether there is a value behind the handle.
+  /// Whether the handle has a node.
   bool defined() const { return node_ != nullptr; }
   ///@{
-  /// Known without computing anything. `axis` may be negative.
+  /// Properties that are known without computing anything. `axis` may be negative.
   DType dtype() const;
   const Shape& shape() const;
   int rank() const { return shape().rank(); }
@@ -72,21 +72,21 @@ class LazyTensor {
   int64_t numel() const { return shape().numel(); }
   ///@}
 
-  /// Computes the value (once; later calls return the same data). Errors of the run name the op and where it was recorded.
+  /// Computes the value once; later calls return the same data. Errors of the run name the op and where it was recorded.
   Tensor eval() const;
   /// Submits the work and returns before it is done.
   Future<Tensor> eval_async() const;
   /// True once a result is there.
   bool is_ready() const;
-  /// Recorded nodes that an `eval` would walk, leaves included.
+  /// Returns the number of recorded nodes that an `eval` would walk, leaves included.
   size_t graph_size() const;
-  /// The optimised number of nodes of the same graph.
+  /// Returns the number of nodes of the same graph after optimisation.
   size_t optimized_size() const;
-  /// The recorded graph as a snapshot.
+  /// Returns the recorded graph as a snapshot.
   ComputationGraph graph() const;
 
   ///@{
-  /// The common ops as methods; what they do is said at the functions of the same names in ops.h, which has the full set.
+  /// The common ops as methods. The functions of the same names in ops.h document them, and ops.h has all ops.
   LazyTensor matmul(const LazyTensor& b, Where where = Where::here()) const;
   LazyTensor softmax(int dim, Where where = Where::here()) const;
   LazyTensor rms_norm(const LazyTensor& weight, double eps = 1e-6, Where where = Where::here()) const;
@@ -104,7 +104,7 @@ class LazyTensor {
   ///@}
 
   ///@{
-  /// For the code that builds graphs: the handle of an output of a node, whose reference it takes over.
+  /// For code that builds graphs: a handle of an output of a node. It takes over one reference of the node.
   LazyTensor(Node* adopted, uint32_t out) : node_(adopted), out_(out) {}
   Node* node() const { return node_; }
   uint32_t out() const { return out_; }
@@ -121,7 +121,7 @@ class LazyTensor {
 std::vector<Tensor> eval(std::span<const LazyTensor> values);
 /// Submits several values as one plan and returns before it is done.
 std::vector<Future<Tensor>> eval_async(std::span<const LazyTensor> values);
-/// Makes all outputs of one graph: nodes shared between them appear once.
+/// Returns one graph whose outputs are the values. Nodes that they share appear once.
 ComputationGraph capture(std::span<const LazyTensor> values);
 
 ///@{
@@ -130,11 +130,11 @@ Device default_device();
 void set_default_device(Device device);
 ///@}
 
-/// Records any op of the table; the named functions of ops.h are what callers normally want. `donate` bit k gives operand k's buffer to the
-/// result.
+/// Records any op of the table. Callers normally want the named functions of ops.h. If bit k of `donate` is set, the result may take the
+/// buffer of operand k.
 std::vector<LazyTensor> record_all(Op op, std::span<const LazyTensor> inputs, const Attrs& attrs = {}, const TensorSpec* target = nullptr,
                                    Payload payload = {}, Where where = Where::here(), uint32_t donate = 0);
-/// The same for the first (often only) result.
+/// Records any op of the table and returns its first (often only) result.
 LazyTensor record(Op op, std::initializer_list<LazyTensor> inputs, const Attrs& attrs = {}, const TensorSpec* target = nullptr,
                   Where where = Where::here(), uint32_t donate = 0);
 

@@ -1,4 +1,4 @@
-// Defines Op, the ops by their names in ops.def. What handles any op includes operation.h alone and does not change with the table.
+// Defines Op, the ops by their names in ops.def. Code that handles any op includes only operation.h and does not change with the table.
 #pragma once
 
 #include <string_view>
@@ -13,7 +13,7 @@ enum class Op : uint8_t {
 #include "lazuli/ops.def"
 };
 
-/// How many ops there are.
+/// The number of ops.
 inline constexpr int kOpCount = 0
 #define LAZULI_OP(...) +1
 #include "lazuli/ops.def"

@@ -1,4 +1,4 @@
-// Defines Operation: an op of the one table (ops.def) with its attributes.
+// Defines Operation: an op of the table of ops (ops.def) with its attributes.
 #pragma once
 
 #include <array>
@@ -25,7 +25,7 @@ enum class OpClass : uint8_t {
   binary,     ///< elementwise, two operands, broadcasting
   ternary,    ///< elementwise, three operands, broadcasting
   view,       ///< the same elements seen through other strides
-  reduction,  ///< folds axes
+  reduction,  ///< reduces axes
   matmul,
   row,  ///< each result row depends on one row (softmax, norms)
   gather,
@@ -35,22 +35,22 @@ enum class OpClass : uint8_t {
   fused,
 };
 
-/// More of that, as bits of OpInfo::traits.
+/// More properties that passes and the planner may assume, as bits of OpInfo::traits.
 struct OpTrait {
-  static constexpr uint8_t plain = 0;       ///< none of them
-  static constexpr uint8_t commutes = 1;    ///< the two operands may change places
-  static constexpr uint8_t cheap = 2;       ///< little arithmetic: it may be computed again rather than kept
-  static constexpr uint8_t ends_chain = 4;  ///< the reduction of an elementwise chain
-  static constexpr uint8_t updates = 8;     ///< writes into the memory of operand 0 where that is donated
+  static constexpr uint8_t plain = 0;       ///< no trait
+  static constexpr uint8_t commutes = 1;    ///< the two operands may be exchanged
+  static constexpr uint8_t cheap = 2;       ///< little arithmetic: it may be recomputed rather than kept
+  static constexpr uint8_t ends_chain = 4;  ///< it can be the reduction at the end of an elementwise chain
+  static constexpr uint8_t updates = 8;     ///< writes into the memory of operand 0 if that is donated
 };
 
 /// An op's row in the table.
 struct OpInfo {
-  std::string_view name;  ///< its word everywhere
-  int8_t min_inputs;      ///< operands at least
+  std::string_view name;  ///< its name everywhere
+  int8_t min_inputs;      ///< least number of operands
   int8_t max_inputs;      ///< -1: any number
   int8_t outputs;         ///< -1: decided by the node
-  OpClass cls;            ///< what it is to passes
+  OpClass cls;            ///< its class for passes
   uint8_t traits;         ///< bits of OpTrait
 };
 ///@{
@@ -66,7 +66,7 @@ inline bool is_elementwise(Op op) {
   return c == OpClass::unary || c == OpClass::binary || c == OpClass::ternary;
 }
 
-/// An immutable list of integers, shared by copies; empty takes no memory.
+/// An immutable list of integers, shared by copies. An empty list takes no memory.
 class IntList {
  public:
   IntList() = default;
@@ -78,7 +78,7 @@ class IntList {
   size_t size() const { return data_ ? data_->size() : 0; }
   int64_t operator[](size_t i) const { return (*data_)[i]; }
   ///@}
-  /// The same integers, wherever they are kept.
+  /// Compares the integers, wherever they are kept.
   bool operator==(const IntList& o) const {
     auto a = span(), b = o.span();
     if (a.size() != b.size()) return false;
@@ -97,7 +97,7 @@ struct AttrKey {
   uint8_t entry;  ///< 0 to 3
 };
 
-/// Attributes of an op. They are part of a plan's identity.
+/// Attributes of an op. They are part of the key of a plan.
 struct Attrs {
   std::array<int64_t, 4> i{};  ///< entries i0 to i3
   IntList list;                ///< the entry `list`
@@ -110,7 +110,7 @@ struct Attrs {
   bool operator==(const Attrs&) const = default;
 };
 
-/// Something a node carries besides attributes: a fused program, a function to recompute.
+/// Data of a node besides attributes: a fused program, or a function to recompute.
 struct NodePayload {
   virtual ~NodePayload() = default;
 };
@@ -132,18 +132,18 @@ struct Operation {
   Payload payload;  ///< for the few ops that have one
 };
 
-/// Where in the user's program an op was recorded.
+/// The place in the user's program where an op was recorded.
 struct Where {
   const char* file = nullptr;  ///< static storage; null: not known
   int line = 0;                ///< from 1
   /// The caller's file and line, as a default argument.
   static constexpr Where here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
-  /// The same line; file names are compared by address.
+  /// Compares file and line. File names are compared by address.
   bool operator==(const Where&) const = default;
 };
 
-/// A chain of elementwise ops run in one pass over memory, with an optional reduction at the end.
-/// Values are numbered: 0..inputs-1 the operands, then one for each instruction.
+/// A chain of elementwise ops that runs in one pass over memory, with an optional reduction at the end. Values are numbered: first the
+/// operands, from 0 to inputs - 1, then one value for each instruction.
 struct ElementwiseProgram : NodePayload {
   /// One op of the chain.
   struct Instruction {
@@ -155,14 +155,14 @@ struct ElementwiseProgram : NodePayload {
   std::vector<Instruction> code;  ///< in the order of execution
   std::vector<uint16_t> outputs;  ///< value numbers stored, in order of the node's outputs
   Shape shape;                    ///< the iteration space: all operands broadcast to it
-  bool reduces = false;           ///< then the only output is folded: `reduction` over `axes` (bit mask)
+  bool reduces = false;           ///< true: the only output is reduced by `reduction` over `axes` (bit mask)
   Op reduction{};                 ///< sum, mean, max or min
-  int64_t axes = 0;               ///< that are folded, bit k for axis k
-  bool keepdims = false;          ///< folded axes stay with size 1
+  int64_t axes = 0;               ///< reduced axes, bit k for axis k
+  bool keepdims = false;          ///< reduced axes stay with size 1
 };
 
-/// Runs the shape and dtype rule of `op` over its operands. `target` is the requested result for ops whose shape is asked for (reshape,
-/// full, slice, ...), else null. Throws ShapeError or DTypeError naming the op.
+/// Applies the shape and dtype rule of `op` to its operands. `target` is the requested result for ops that take one (reshape, full, slice,
+/// ...), and null otherwise. Throws ShapeError or DTypeError naming the op.
 std::vector<TensorSpec> infer(const Operation& op, std::span<const TensorSpec> inputs, const TensorSpec* target = nullptr);
 
 }  // namespace lazuli

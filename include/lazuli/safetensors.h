@@ -1,4 +1,4 @@
-// Defines reading and writing of safetensors files, and checkpoints made of one or several of them.
+// Defines reading and writing of safetensors files, and checkpoints of one or several files.
 #pragma once
 
 #include <cstddef>
@@ -18,21 +18,21 @@ namespace lazuli {
 /// The file must not be shortened while it or a tensor of it is in use.
 class SafetensorsFile {
  public:
-  /// Throws IoError when the file cannot be read and FormatError when it does not follow the format.
+  /// Opens a file. Throws IoError if it cannot be read and FormatError if it does not follow the format.
   static SafetensorsFile open(const std::string& path);
 
-  /// As it was opened.
+  /// The path that was opened.
   const std::string& path() const { return path_; }
-  /// In ascending order.
+  /// Returns the names of all tensors in ascending order.
   std::vector<std::string> names() const;
   /// Whether there is a tensor of this name.
   bool contains(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
-  /// Throws FormatError when the file has no such tensor.
+  /// Returns the header entry of a tensor. Throws FormatError if the file has no such tensor.
   const TensorInfo& info(std::string_view name) const;
-  /// The data: a view of the mapped file where its alignment allows that, else a copy. Writing to it never changes the file.
-  /// Throws FormatError when there is no such tensor, DTypeError when its dtype is not supported.
+  /// Returns the data: a view of the mapped file if its alignment allows that, otherwise a copy. Writing to it never changes the file.
+  /// Throws FormatError if there is no such tensor, DTypeError if its dtype is not supported.
   Tensor tensor(std::string_view name) const;
-  /// The texts of the header's `__metadata__`.
+  /// The entries of the header's `__metadata__`.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
@@ -45,7 +45,7 @@ class SafetensorsFile {
 /// All tensors of a model: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
 class Checkpoint : public WeightSource {
  public:
-  /// `path` is a folder or one safetensors file. Throws IoError or FormatError; shards outside the folder are refused.
+  /// Opens a folder or one safetensors file. Throws IoError or FormatError. Shards outside the folder are refused.
   static Checkpoint open(const std::string& path);
 
   ///@{
@@ -58,7 +58,7 @@ class Checkpoint : public WeightSource {
   const std::string& file_of(std::string_view name) const override { return contains(name) ? file(name).path() : path_; }
   const std::string& place() const override { return files_.size() == 1 ? files_[0].path() : path_; }
   ///@}
-  /// The files it is made of.
+  /// The files of the checkpoint.
   const std::vector<SafetensorsFile>& files() const { return files_; }
 
  private:
@@ -71,8 +71,8 @@ class Checkpoint : public WeightSource {
   std::map<std::string, size_t, std::less<>> file_with_;
 };
 
-/// Writes the tensors to `path`, atomically, in the order and layout of the reference implementation.
-/// Throws IoError, and ValueError for names that the format reserves.
+/// Writes the tensors to `path`, atomically, in the order and layout of the reference implementation. Throws IoError. Throws ValueError for
+/// names that the format reserves.
 void save_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
                       const std::map<std::string, std::string>& metadata = {});
 

@@ -13,18 +13,18 @@ namespace lazuli {
 
 inline constexpr int kMaxRank = 8;  ///< most dimensions of a tensor
 
-/// A short list of int64 kept inline; base of Shape and of stride lists.
+/// A short inline list of int64, the base of Shape and of stride lists.
 class Dims {
  public:
-  /// No entries.
+  /// Makes an empty list.
   Dims() = default;
-  /// Throws ShapeError when there are more than kMaxRank entries.
+  /// Makes a list of these entries. Throws ShapeError for more than kMaxRank entries.
   Dims(std::initializer_list<int64_t> dims) : Dims(std::span<const int64_t>(dims.begin(), dims.size())) {}
-  /// Throws ShapeError when there are more than kMaxRank entries.
+  /// Makes a list of these entries. Throws ShapeError for more than kMaxRank entries.
   explicit Dims(std::span<const int64_t> dims);
 
   ///@{
-  /// The entries, outermost first; an index is not checked.
+  /// The entries, outermost first. An index is not checked.
   int rank() const { return rank_; }
   int64_t operator[](int i) const { return dims_[static_cast<size_t>(i)]; }
   int64_t& operator[](int i) { return dims_[static_cast<size_t>(i)]; }
@@ -34,11 +34,11 @@ class Dims {
   int64_t back() const { return dims_[static_cast<size_t>(rank_ - 1)]; }
   ///@}
   ///@{
-  /// Throw ShapeError when there are more than kMaxRank entries; new ones are 0.
+  /// Change the number of entries. New entries of `resize` are 0. They throw ShapeError for more than kMaxRank entries.
   void push_back(int64_t d);
   void resize(int rank);
   ///@}
-  /// The same entries.
+  /// Whether the entries are the same.
   bool operator==(const Dims& o) const {
     if (rank_ != o.rank_) return false;
     for (int i = 0; i < rank_; ++i) {
@@ -48,7 +48,7 @@ class Dims {
   }
 
  protected:
-  std::array<int64_t, kMaxRank> dims_{};  ///< the first `rank_` count
+  std::array<int64_t, kMaxRank> dims_{};  ///< the first `rank_` entries are in use
   int rank_ = 0;                          ///< entries in use
 };
 
@@ -58,12 +58,12 @@ using Strides = Dims;
 /// The dimensions of a tensor, outermost first; all at least 0.
 class Shape : public Dims {
  public:
-  using Dims::Dims;  ///< made like Dims
-  /// Rank 0: one element.
+  using Dims::Dims;  ///< has the constructors of Dims
+  /// Makes a shape of rank 0, which has one element.
   Shape() = default;
-  /// The same entries.
+  /// Makes a shape with the same entries.
   explicit Shape(const Dims& d) : Dims(d) {}
-  /// Product of the dimensions; 1 for rank 0.
+  /// Returns the product of the dimensions, which is 1 for rank 0.
   int64_t numel() const {
     int64_t n = 1;
     for (int64_t d : *this) n *= d;
@@ -73,16 +73,16 @@ class Shape : public Dims {
   void check(std::string_view who, size_t element_size) const;
 };
 
-/// `"(2, 3)"`.
+/// Returns the list as text, such as `"(2, 3)"`.
 std::string to_string(const Dims& d);
 
-/// Row-major strides, in elements.
+/// Returns row-major strides, in elements.
 Strides contiguous_strides(const Shape& s);
 
-/// Turns a possibly negative axis into 0..rank-1; throws ShapeError naming `who`.
+/// Converts a possibly negative axis to 0..rank-1. Throws ShapeError naming `who`.
 int normalize_axis(std::string_view who, int axis, int rank);
 
-/// NumPy broadcasting of two shapes; throws ShapeError naming `who`.
+/// Broadcasts two shapes as NumPy does. Throws ShapeError naming `who`.
 Shape broadcast_shapes(std::string_view who, const Shape& a, const Shape& b);
 
 }  // namespace lazuli

@@ -15,56 +15,56 @@
 
 namespace lazuli {
 
-/// Kinds of devices; `cuda` is there where the library of the CUDA backend and a driver are, `custom` where the program brings one.
+/// Kinds of devices. `cuda` needs the library of the CUDA backend and a driver, `custom` a backend that the program registers.
 enum class DeviceKind : uint8_t { cpu, reference, cuda, custom };
-/// How many kinds there are.
+/// The number of kinds.
 inline constexpr int kDeviceKinds = 4;
 
-/// Where data lives and kernels run. `reference` is the slow oracle backend; its memory is host memory.
+/// Where data lives and kernels run. `reference` is the slow oracle backend, and its memory is host memory.
 struct Device {
-  DeviceKind kind = DeviceKind::cpu;  ///< what it is
-  int index = 0;                      ///< which of its kind
-  /// Member by member.
+  DeviceKind kind = DeviceKind::cpu;  ///< kind of the device
+  int index = 0;                      ///< index among the devices of this kind
+  /// Compares all members.
   bool operator==(const Device&) const = default;
 };
-/// As parse_device reads it.
+/// Returns the text that parse_device reads.
 std::string to_string(Device d);
-/// Parses `cpu`, `reference`, `cuda`, `cuda:1`; throws ValueError.
+/// Parses `cpu`, `reference`, `cuda` or `cuda:1`. Throws ValueError.
 Device parse_device(std::string_view text);
 
 /// Reference-counted memory. The last release calls `release_`, which may free it, pool it or unmap a file.
 class Buffer {
  public:
-  /// What the last release calls.
+  /// The function that the last release calls.
   using Release = void (*)(Buffer*);
-  /// With one reference, which the caller owns.
+  /// Starts with one reference, which the caller owns.
   Buffer(void* data, size_t bytes, Device device, Release on_last) : data_(data), bytes_(bytes), device_(device), release_(on_last) {}
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   virtual ~Buffer() = default;
 
   ///@{
-  /// The memory, and where it is.
+  /// The memory, its size and its device.
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
   ///@}
   ///@{
-  /// Adds and takes away a reference.
+  /// Add and drop a reference.
   void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
   void release() {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) release_(this);
   }
   ///@}
-  /// Whether the values stay as they are: nobody may take the memory for a result.
+  /// Whether the values must not change. No result may then take the memory.
   bool constant() const { return constant_; }
-  /// Whether there is one reference.
+  /// Whether there is only one reference.
   bool unique() const { return refs_.load(std::memory_order_acquire) == 1; }
 
  protected:
   friend class BufferPool;
   ///@{
-  /// What the constructor was given, and the references.
+  /// The arguments of the constructor, and the number of references.
   void* data_;
   size_t bytes_;
   Device device_;
@@ -74,15 +74,15 @@ class Buffer {
   ///@}
 };
 
-/// Owning pointer to a Buffer; copying shares it.
+/// Owning pointer to a Buffer. Copying shares the buffer.
 class BufferRef {
  public:
-  /// Empty.
+  /// Makes an empty reference.
   BufferRef() = default;
   /// Takes over one reference that the caller owns.
   explicit BufferRef(Buffer* adopted) : ptr_(adopted) {}
   ///@{
-  /// A copy shares the buffer; what was moved from is empty.
+  /// A copy shares the buffer. A moved-from reference is empty.
   BufferRef(const BufferRef& o) : ptr_(o.ptr_) {
     if (ptr_ != nullptr) ptr_->retain();
   }
@@ -96,7 +96,7 @@ class BufferRef {
     if (ptr_ != nullptr) ptr_->release();
   }
   ///@{
-  /// The buffer; null when empty.
+  /// The buffer, or null.
   Buffer* get() const { return ptr_; }
   Buffer* operator->() const { return ptr_; }
   explicit operator bool() const { return ptr_ != nullptr; }
@@ -106,29 +106,29 @@ class BufferRef {
   Buffer* ptr_ = nullptr;
 };
 
-/// Memory of at least `bytes` on the device (64-byte aligned, from its bounded pool). Throws OutOfMemory.
+/// Allocates at least `bytes` on the device, 64-byte aligned, from its bounded pool. Throws OutOfMemory.
 BufferRef allocate_buffer(size_t bytes, Device device = {});
 
-/// Evaluated data. Copying a Tensor shares its buffer; views share it too. Reading element data happens only here.
+/// Evaluated data. Copies of a Tensor and views share its buffer. Element data can be read only from a Tensor.
 class Tensor {
  public:
-  /// Empty: `defined` is false.
+  /// Makes an empty tensor: `defined` is false.
   Tensor() = default;
-  /// A row-major tensor over `buffer` starting `offset_bytes` into it.
+  /// Makes a row-major tensor over `buffer`, starting at `offset_bytes`.
   Tensor(DType dtype, const Shape& shape, BufferRef buffer, size_t offset_bytes = 0);
-  /// A view with explicit strides (in elements; 0 repeats an element).
+  /// Makes a view with explicit strides, in elements. A stride of 0 repeats an element.
   Tensor(DType dtype, const Shape& shape, const Strides& strides, BufferRef buffer, size_t offset_bytes);
 
-  /// Uninitialised memory of the given shape.
+  /// Makes a tensor with uninitialised memory.
   static Tensor empty(DType dtype, const Shape& shape, Device device = {});
-  /// Every element 0.
+  /// Makes a tensor whose elements are all 0.
   static Tensor zeros(DType dtype, const Shape& shape, Device device = {});
-  /// Copies `values` (row-major); throws ShapeError when the count does not match.
+  /// Makes a tensor with a copy of `values`, row-major. Throws ShapeError when the count does not match.
   template <class T>
   static Tensor from_slice(std::span<const T> values, const Shape& shape, Device device = {}) {
     return copy_from(dtype_of<T>, values.data(), values.size(), shape, device);
   }
-  /// The same for a vector.
+  /// Makes a tensor with a copy of a vector.
   template <class T>
   static Tensor from_vector(const std::vector<T>& values, const Shape& shape, Device device = {}) {
     return from_slice(std::span<const T>(values), shape, device);
@@ -137,7 +137,7 @@ class Tensor {
   /// Whether there is data.
   bool defined() const { return static_cast<bool>(buffer_); }
   ///@{
-  /// What the elements are; `axis` may be negative, strides are in elements, `nbytes` counts every element once.
+  /// Properties of the elements. `axis` may be negative, strides are in elements, and `nbytes` counts every element once.
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
   const Strides& strides() const { return strides_; }
@@ -147,39 +147,39 @@ class Tensor {
   size_t nbytes() const { return static_cast<size_t>(numel()) * size_of(dtype_); }
   ///@}
   ///@{
-  /// How the elements lie in the buffer: row-major without gaps or not, and from which byte on.
+  /// The layout in the buffer: whether elements are row-major without gaps, the device, the buffer, and the offset of the first element.
   bool is_contiguous() const { return contiguous_; }
   Device device() const { return buffer_ ? buffer_->device() : Device{}; }
   const BufferRef& buffer() const { return buffer_; }
   size_t offset_bytes() const { return offset_; }
   ///@}
-  /// First element, of whatever dtype and strides: an address of the tensor's device.
+  /// The address of the first element, in the memory of the tensor's device, for any dtype and strides.
   void* raw() const { return static_cast<std::byte*>(buffer_->data()) + offset_; }
 
-  /// The elements in row-major order. Throws DTypeError for another dtype, ShapeError when the tensor is strided
-  /// (call `contiguous()` first), DeviceError when the host cannot read its memory (call `to(Device{})` first).
+  /// The elements in row-major order. Throws DTypeError for another dtype. Throws ShapeError if the tensor is strided; call `contiguous()`
+  /// first. Throws DeviceError if the host cannot read its memory; call `to(Device{})` first.
   template <class T>
   std::span<const T> data() const {
     check_readable(dtype_of<T>);
     return {static_cast<const T*>(raw()), static_cast<size_t>(numel())};
   }
-  /// The same for writing; every tensor that shares the buffer sees it.
+  /// The elements for writing. Every tensor that shares the buffer sees the changes.
   template <class T>
   std::span<T> mutable_data() {
     check_readable(dtype_of<T>);
     return {static_cast<T*>(raw()), static_cast<size_t>(numel())};
   }
-  /// A row-major tensor with the same elements; the tensor itself when it is row-major already.
+  /// Returns a row-major tensor with the same elements. That is the tensor itself if it is row-major already.
   Tensor contiguous() const;
-  /// A row-major copy with each element converted. Float to integer truncates, clamps to the range and takes NaN to 0;
-  /// integer to integer wraps; to bool tests != 0.
+  /// Returns a row-major copy with each element converted. Float to integer truncates, clamps to the range and converts NaN to 0. Integer
+  /// to integer wraps. Conversion to bool tests != 0.
   Tensor to(DType dtype) const;
-  /// The same elements, shape and strides in the memory of a device; the tensor itself when that can use it where it is. A copy to the host
-  /// waits for what the device computes, and throws what went wrong there.
+  /// Returns the same elements, shape and strides in the memory of a device. That is the tensor itself if the device can use its memory. A
+  /// copy to the host waits for the device and throws errors that occurred there.
   Tensor to(Device device) const;
-  /// The only element, as double. Throws ShapeError unless numel() == 1.
+  /// Returns the only element, as double. Throws ShapeError unless numel() == 1.
   double item() const;
-  /// All elements in row-major order, converted to T.
+  /// Returns all elements in row-major order, converted to T.
   template <class T>
   std::vector<T> to_vector() const {
     const Tensor host = to(Device{});
@@ -187,7 +187,7 @@ class Tensor {
     auto d = t.data<T>();
     return {d.begin(), d.end()};
   }
-  /// The same elements with another shape (a view; strided tensors are copied first).
+  /// Returns a view of the elements with another shape. Strided tensors are copied first.
   Tensor reshape(const Shape& shape) const;
 
  private:

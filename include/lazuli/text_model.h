@@ -1,4 +1,4 @@
-// Defines TextModel, a language model with all that its folder says about texts.
+// Defines TextModel, a language model with the tokenizer and the generation settings of its folder.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,13 @@ namespace lazuli {
 
 struct GenerationConfig;
 
-/// A language model, its tokenizer, what its generation_config.json asks for, and the tokens that end its texts; each file is read once.
-/// Copies share everything.
+/// A language model, its tokenizer, the settings of its generation_config.json, and its end-of-text tokens. Each file is read once. Copies
+/// share everything.
 class TextModel {
  public:
-  /// Reads a folder as `load_model` and Tokenizer::load do; errors as there.
+  /// Reads a folder as `load_model` and Tokenizer::load do, with the same errors.
   static TextModel open(const std::string& folder, DType dtype = DType::f32, Quantization quantization = Quantization::none);
-  /// A model with a tokenizer of its own, and nothing asked for.
+  /// Combines a model and a tokenizer, without generation settings.
   TextModel(std::shared_ptr<const LanguageModel> model, Tokenizer tokenizer);
 
   ///@{
@@ -30,12 +30,13 @@ class TextModel {
   const GenerationConfig& generation() const { return *generation_; }
   ///@}
 
-  /// Whether a token ends a text: those that generation_config.json names, else those of config.json, else the tokenizer's.
+  /// Whether a token ends a text. Such tokens come from generation_config.json, otherwise from config.json, otherwise from the tokenizer.
   bool ends_text(int32_t id) const;
-  /// The token that stands behind each document of data: the tokenizer's end of text, else the first that ends a text. Throws FormatError
-  /// where there is none.
+  /// Returns the token after each document of training data: the tokenizer's end of text, otherwise the first token that ends a text.
+  /// Throws FormatError if there is none.
   int32_t document_end() const;
-  /// Throws ValueError, which names the token, where the model has no row for one of the ids. `what` they are of: "the data".
+  /// Throws ValueError naming the token if one of the ids is outside the model's vocabulary. `what` names the source of the ids: "the
+  /// data".
   void require_known(std::span<const int32_t> ids, const std::string& what) const;
 
  private:

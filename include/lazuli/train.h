@@ -18,72 +18,77 @@ namespace lazuli {
 
 class EmbeddingModel;
 
-/// What training minimises: the loss of a batch, which is a list of tensors.
+/// The function that training minimises: the loss of a batch. A batch is a list of tensors.
 class Objective {
  public:
   virtual ~Objective() = default;
-  virtual size_t inputs() const = 0;            ///< how many tensors a batch has
-  virtual int64_t layers() const { return 0; }  ///< how many AdapterContext::recompute may ask for
+  virtual size_t inputs() const = 0;            ///< number of tensors of a batch
+  virtual int64_t layers() const { return 0; }  ///< most layers that AdapterContext::recompute may ask for
   /// Throws ShapeError, DTypeError or ValueError for a batch that `loss` cannot take.
   virtual void check(std::span<const Tensor> batch) const = 0;
   /// Records the loss, a rank-0 f32.
   virtual LazyTensor loss(std::span<const LazyTensor> batch, const AdapterContext& adapter) const = 0;
 };
 
-/// Mean cross entropy of the next tokens, in nats. A batch is ids (batch, tokens + 1), i32: each token but the first of a row is predicted
-/// from those before it. Ids of -100 at the end of a row are padding, which is not predicted and does not count in the mean.
+/// Returns the mean cross entropy of the next tokens, in nats. A batch is ids (batch, tokens + 1), i32. Each token but the first of a row
+/// is predicted from the tokens before it. Ids of -100 at the end of a row are padding, which is not predicted and does not count in the
+/// mean.
 std::shared_ptr<const Objective> next_token_objective(std::shared_ptr<const LanguageModel> model);
 
-/// What a pair of texts says: that the second belongs to the first and those of the other pairs do not (van den Oord et al. 2018, with
-/// cosines times 20), what cosine the two should have (squared error), or the first with further texts that belong to none (`negatives`).
+/// The loss of pairs of texts.
+///
+/// `contrastive`: the second text belongs to the first, and the second texts of the other pairs do not (van den Oord et al. 2018). Cosines
+/// are multiplied by 20. `scores`: each pair has a score, which is the desired cosine (squared error). `negatives`: as `contrastive`, with
+/// further texts that belong to no pair.
 enum class PairLoss : uint8_t { contrastive, scores, negatives };
-/// A batch is ids, mask and pooled of EmbeddingBatch, first texts before second ones; with PairLoss::scores then one f32 a pair. With
-/// PairLoss::negatives further texts stand behind the second ones, and one i32 a pair is the index of its own second text among all but the
-/// first texts.
+/// Returns the loss of pairs. A batch is ids, mask and pooled of EmbeddingBatch, with the first texts before the second ones.
+///
+/// With PairLoss::scores one f32 for each pair follows. With PairLoss::negatives further texts follow the second ones. Then one i32 for
+/// each pair is the index of its second text among all texts but the first ones.
 std::shared_ptr<const Objective> pair_objective(std::shared_ptr<const EmbeddingModel> model, PairLoss kind);
 
-/// How the learning rate goes on after the warm-up: as it is, down to 0 along half a cosine, or down to 0 along a line.
+/// The learning rate after the warm-up: constant, down to 0 along half a cosine, or down to 0 linearly.
 enum class RateSchedule : uint8_t { constant, cosine, linear };
-/// Parses the names above; throws ValueError.
+/// Parses the names above. Throws ValueError.
 RateSchedule parse_rate_schedule(std::string_view name);
 
 /// How an adapter is trained: AdamW (Loshchilov and Hutter 2019) with a schedule for its rate.
 struct TrainConfig {
-  int64_t iterations = 1000;                       ///< what the schedule counts on
+  int64_t iterations = 1000;                       ///< length of the schedule in steps
   double learning_rate = 1e-5;                     ///< highest rate
-  RateSchedule schedule = RateSchedule::constant;  ///< after the warm-up
-  int64_t warmup_steps = 0;                        ///< the rate rises along a line over so many steps
+  RateSchedule schedule = RateSchedule::constant;  ///< the rate after the warm-up
+  int64_t warmup_steps = 0;                        ///< number of steps over which the rate rises linearly
   ///@{
-  /// Of AdamW, as in torch.optim.
+  /// Parameters of AdamW, as in torch.optim.
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   ///@}
   double weight_decay = 0.01;  ///< decoupled from the gradient, on all factors alike
   double max_grad_norm = 1.0;  ///< gradients are scaled down to this global L2 norm; 0: never
-  uint64_t seed = 0;           ///< of the dropout
-  /// A step whose loss or gradient is not finite leaves factors and moments as they are.
+  uint64_t seed = 0;           ///< seed of the dropout
+  /// Whether a step whose loss or gradient is not finite leaves factors and moments unchanged.
   bool skip_nonfinite = false;
-  /// So many of the model's first layers run under `checkpoint`: computed again in the backward pass, which takes less memory.
+  /// The number of the model's first layers that run under `checkpoint`. They are recomputed in the backward pass, which saves memory.
   int64_t recomputed_layers = 0;
   /// Throws ValueError naming what is out of range.
   void check() const;
 };
 
-/// The rate of a step, the first one being 1.
+/// Returns the learning rate of a step. The first step is 1.
 double learning_rate(const TrainConfig& config, int64_t step);
 
-/// What one step did.
+/// The result of one step.
 struct StepResult {
-  double loss = 0;           ///< before the update: of the objective
+  double loss = 0;           ///< loss before the update
   double grad_norm = 0;      ///< global L2 norm before clipping
-  double learning_rate = 0;  ///< of the step
+  double learning_rate = 0;  ///< learning rate of the step
 };
 
-/// Trains an adapter on a model whose own weights stay as they are. Not for several threads at once.
+/// Trains an adapter of a model. The weights of the model stay unchanged. Not thread-safe.
 class Trainer {
  public:
   /// Starts from the adapter's factors. Throws ValueError.
   Trainer(std::shared_ptr<const Objective> objective, Adapter adapter, const TrainConfig& config, Device device = {});
-  /// The same with next_token_objective.
+  /// Trains with next_token_objective.
   Trainer(std::shared_ptr<const LanguageModel> model, Adapter adapter, const TrainConfig& config, Device device = {});
   ///@{
   /// Leaves the other empty.
@@ -92,32 +97,32 @@ class Trainer {
   ///@}
   ~Trainer();
 
-  /// One update on a batch. Throws as Objective::check does. A loss that is not finite is returned as it is; the factors are lost then,
-  /// unless `skip_nonfinite` keeps them.
+  /// Makes one update on a batch. Throws as Objective::check does. A loss that is not finite is returned. The factors are lost then, unless
+  /// `skip_nonfinite` keeps them.
   StepResult step(std::span<const Tensor> batch);
-  /// The same for a batch of one tensor.
+  /// Makes one update on a batch of one tensor.
   StepResult step(const Tensor& ids) { return step(std::span(&ids, 1)); }
-  /// The same loss, without dropout and update.
+  /// Returns the loss of a batch, without dropout and update.
   double evaluate(std::span<const Tensor> batch);
-  /// The same for a batch of one tensor.
+  /// Returns the loss of a batch of one tensor.
   double evaluate(const Tensor& ids) { return evaluate(std::span(&ids, 1)); }
 
-  /// Plans a step on such a batch, and its evaluation if `evaluates`. Where that needs more memory than there may be, as few further layers
-  /// as help are computed again from now on; throws OutOfMemory where all of them do not.
+  /// Plans a step on such a batch, and its evaluation if `evaluates`. If that needs more memory than the limit allows, further layers are
+  /// recomputed from now on, as few as possible. Throws OutOfMemory if recomputing all of them is not enough.
   void require_memory(std::span<const Tensor> batch, bool evaluates);
-  int64_t recomputed_layers() const;  ///< of TrainConfig, or what `require_memory` made of it
+  int64_t recomputed_layers() const;  ///< the number of TrainConfig, or the one that `require_memory` chose
 
-  /// Updates so far, those before `load_state` included.
+  /// Returns the number of updates so far, including those before `load_state`.
   int64_t steps_done() const;
-  /// A copy of the adapter as it is now.
+  /// Returns a copy of the current adapter.
   Adapter adapter() const;
-  /// Bytes of workspace that one step's plan leases.
+  /// Returns the bytes of workspace that the plan of one step leases.
   size_t workspace_bytes() const;
 
-  /// Writes everything that `load_state` needs to go on exactly from here: factors, moments and step, and `notes` beside them as metadata.
+  /// Writes everything that `load_state` needs to continue exactly from here: factors, moments and step. `notes` are stored as metadata.
   /// Throws IoError.
   void save_state(const std::string& path, const std::map<std::string, std::string>& notes = {}) const;
-  /// Throws IoError, and FormatError when the file is not the state of such an adapter.
+  /// Reads a state to continue from. Throws IoError, and FormatError if the file is not the state of such an adapter.
   void load_state(const std::string& path);
 
  private:
