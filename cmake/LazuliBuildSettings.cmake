@@ -78,9 +78,8 @@ if(LAZULI_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(lazuli_settings INTERFACE -Wno-subobject-linkage)
 endif()
 set(LAZULI_ALONE
-    src/backend/cpu/linear_cross_entropy.cc src/backend/cpu/quantized_linear.cc src/backend/cpu/sdpa_operands.cc
-    src/backend/cpu/tile_io.cc src/backend/cuda/linear_cross_entropy.cc src/base/trace.cc
-    src/text/tokenizer/added_tokens.cc src/text/tokenizer/load_normalizer.cc
+    src/backend/cpu/attention/sdpa_operands.cc src/backend/cpu/tiles/tile_io.cc src/backend/cuda/linear_cross_entropy.cc
+    src/base/trace.cc src/text/tokenizer/added_tokens.cc src/text/tokenizer/load_normalizer.cc
     src/text/tokenizer/load_pre_tokenizer.cc src/text/tokenizer/unicode.cc src/models/mpnet.cc src/nn/adapter_targets.cc
     tests/backend/cpu_gemm_test.cc tests/backend/cpu_packed_weight_test.cc tests/conformance/special_test.cc
     tests/graph/graph_builder_test.cc tests/graph/ops_refusals_test.cc tests/graph/shape_rules_test.cc)
@@ -91,7 +90,7 @@ function(lazuli_unity target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
   get_target_property(sources ${target} SOURCES)
   foreach(source IN LISTS sources)
-    file(STRINGS ${source} target_loop REGEX "backend/cpu/(each_target|vnni).h" LIMIT_COUNT 1)
+    file(STRINGS ${source} target_loop REGEX "backend/cpu/[a-z]+/(each_target|vnni).h" LIMIT_COUNT 1)
     file(RELATIVE_PATH path ${PROJECT_SOURCE_DIR} ${source})
     if(target_loop OR path IN_LIST LAZULI_ALONE)
       continue()

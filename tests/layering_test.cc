@@ -1,4 +1,4 @@
-// Checks that a folder of src/ includes only folders that come before it.
+// Checks that a folder of src/, and one of the CPU backend, includes only folders that come before it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,30 +15,44 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Folders within one pair of braces may not include each other.
-const std::vector<std::vector<std::string>> kOrder = {
+// Folders in the order in which they may be included; those within one pair of braces may not include each other.
+using Order = std::vector<std::vector<std::string>>;
+const Order kOrder = {
     {"base"},    {"tensor"}, {"io"},   {"text"}, {"graph"}, {"autograd"}, {"passes"},
     {"backend"}, {"plan"},   {"exec"}, {"nn"},   {"quant"}, {"models"},   {"train", "generate", "embed"},
     {"explain"}, {"cli"},
 };
+const Order kCpuOrder = {{"common"}, {"tiles"}, {"elementwise"}, {"move", "rows"}, {"gemm"}, {"products", "attention", "quantized"}};
 
-std::optional<std::size_t> level_of(const std::string& folder) {
-  const auto level = std::find_if(kOrder.begin(), kOrder.end(),
+std::optional<std::size_t> level_of(const Order& order, const std::string& folder) {
+  const auto level = std::find_if(order.begin(), order.end(),
                                   [&](const auto& names) { return std::find(names.begin(), names.end(), folder) != names.end(); });
-  if (level == kOrder.end()) return std::nullopt;
-  return static_cast<std::size_t>(level - kOrder.begin());
+  if (level == order.end()) return std::nullopt;
+  return static_cast<std::size_t>(level - order.begin());
 }
 
-bool may_include(const std::string& from, const std::string& to) { return from == to || level_of(to).value() < level_of(from).value(); }
+bool may_include(const Order& order, const std::string& from, const std::string& to) {
+  return from == to || level_of(order, to).value() < level_of(order, from).value();
+}
 
-// The folders of src/ that the quoted includes of a file name; public headers belong to no folder.
-std::vector<std::string> included_folders(const fs::path& file) {
-  static const std::regex include_line(R"re(^\s*#\s*include\s*"([^"/]+)/[^"]*".*)re");
-  std::vector<std::string> folders;
+// The quoted includes of a file.
+std::vector<fs::path> includes_of(const fs::path& file) {
+  static const std::regex include_line(R"re(^\s*#\s*include\s*"([^"]+)".*)re");
+  std::vector<fs::path> includes;
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
     std::smatch match;
-    if (std::regex_match(line, match, include_line) && match[1] != "lazuli") folders.push_back(match[1]);
+    if (std::regex_match(line, match, include_line)) includes.emplace_back(match[1].str());
+  }
+  return includes;
+}
+
+// The folders of src/ that the quoted includes of a file name; public headers belong to no folder.
+std::vector<std::string> included_folders(const fs::path& file) {
+  std::vector<std::string> folders;
+  for (const fs::path& included : includes_of(file)) {
+    const std::string folder = included.begin()->string();
+    if (included.has_parent_path() && folder != "lazuli") folders.push_back(folder);
   }
   return folders;
 }
@@ -58,13 +72,34 @@ TEST(Layering, FoldersIncludeOnlyThoseBeforeThem) {
   for (const auto& file : sources_under(src)) {
     const std::string folder = fs::relative(file, src).begin()->string();
     const std::string name = fs::relative(file, lazuli::source_folder()).string();
-    ASSERT_TRUE(level_of(folder)) << name << ": the folder has no place in the order of tests/layering_test.cc";
+    ASSERT_TRUE(level_of(kOrder, folder)) << name << ": the folder has no place in the order of tests/layering_test.cc";
     for (const auto& included : included_folders(file)) {
       if (!fs::is_directory(src / included)) continue;
-      ASSERT_TRUE(level_of(included)) << name << " includes " << included << "/, which has no place in the order";
-      EXPECT_TRUE(may_include(folder, included)) << name << " includes " << included << "/, which comes after " << folder << "/";
+      ASSERT_TRUE(level_of(kOrder, included)) << name << " includes " << included << "/, which has no place in the order";
+      EXPECT_TRUE(may_include(kOrder, folder, included)) << name << " includes " << included << "/, which comes after " << folder << "/";
     }
   }
+}
+
+// What lies in no folder of the CPU backend, its registration, puts them together.
+TEST(Layering, FoldersOfTheCpuBackendIncludeOnlyThoseBeforeThem) {
+  const fs::path cpu = fs::path(lazuli::source_folder()) / "src/backend/cpu";
+  std::size_t walls = 0;
+  for (const auto& file : sources_under(cpu)) {
+    const fs::path inside = fs::relative(file, cpu);
+    if (!inside.has_parent_path()) continue;
+    const std::string folder = inside.begin()->string();
+    ASSERT_TRUE(level_of(kCpuOrder, folder)) << inside << ": the folder has no place in the order of tests/layering_test.cc";
+    for (const fs::path& included : includes_of(file)) {
+      const fs::path other = included.lexically_relative("backend/cpu");
+      if (other.empty() || *other.begin() == "..") continue;
+      const std::string to = other.begin()->string();
+      ASSERT_TRUE(level_of(kCpuOrder, to)) << inside << " includes " << other << ", whose folder has no place in the order";
+      EXPECT_TRUE(may_include(kCpuOrder, folder, to)) << inside << " includes " << to << "/, which comes after " << folder << "/";
+      walls += folder != to ? 1 : 0;
+    }
+  }
+  EXPECT_GT(walls, 50);
 }
 
 // Everything else knows a backend by its contract. The program's commands about the machine itself show a backend's own numbers.
@@ -93,10 +128,12 @@ TEST(Layering, PublicHeadersIncludeOnlyPublicHeaders) {
 }
 
 TEST(Layering, OrderIsStrict) {
-  EXPECT_TRUE(may_include("exec", "graph"));
-  EXPECT_TRUE(may_include("graph", "graph"));
-  EXPECT_FALSE(may_include("graph", "exec"));
-  EXPECT_FALSE(may_include("train", "generate"));
+  EXPECT_TRUE(may_include(kOrder, "exec", "graph"));
+  EXPECT_TRUE(may_include(kOrder, "graph", "graph"));
+  EXPECT_FALSE(may_include(kOrder, "graph", "exec"));
+  EXPECT_FALSE(may_include(kOrder, "train", "generate"));
+  EXPECT_TRUE(may_include(kCpuOrder, "attention", "gemm"));
+  EXPECT_FALSE(may_include(kCpuOrder, "move", "rows"));
 }
 
 }  // namespace

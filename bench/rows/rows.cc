@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "backend/cpu/tuning.h"
+#include "backend/cpu/common/tuning.h"
 #include "exec/team.h"
 #include "lazuli/embed.h"
 #include "lazuli/error.h"

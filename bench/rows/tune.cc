@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "backend/cpu/tuning.h"
+#include "backend/cpu/common/tuning.h"
 #include "lazuli/error.h"
 #include "lazuli/plan_cache.h"
 #include "rows.h"

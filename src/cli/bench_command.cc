@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "backend/cpu/packed_weight.h"
+#include "backend/cpu/gemm/packed_weight.h"
 #include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "base/memory_usage.h"

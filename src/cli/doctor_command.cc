@@ -6,9 +6,9 @@
 #include <sstream>
 
 #include "backend/backend.h"
-#include "backend/cpu/matrix_unit.h"
-#include "backend/cpu/targets.h"
-#include "backend/cpu/tuning.h"
+#include "backend/cpu/common/targets.h"
+#include "backend/cpu/common/tuning.h"
+#include "backend/cpu/gemm/matrix_unit.h"
 #include "backend/cuda/runtime.h"
 #include "base/json_writer.h"
 #include "base/system_info.h"

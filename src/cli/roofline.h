@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/limits.h"
+#include "backend/cpu/common/limits.h"
 #include "base/json_writer.h"
 #include "exec/profile.h"
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/cpu/matrix_unit.h"
+#include "backend/cpu/gemm/matrix_unit.h"
 #include "conformance/data.h"
 #include "conformance/harness.h"
 #include "lazuli/op.h"

@@ -1,7 +1,7 @@
 // Checks what the CPU backend needs of oneDNN.
 #include <gtest/gtest.h>
 
-#include "backend/cpu/onednn.h"
+#include "backend/cpu/gemm/onednn.h"
 
 namespace lazuli::cpu {
 namespace {

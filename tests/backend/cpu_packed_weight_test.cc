@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "backend/cpu/packed_weight.h"
+#include "backend/cpu/gemm/packed_weight.h"
 #include "conformance/data.h"
 #include "conformance/harness.h"
 #include "lazuli/lazy_tensor.h"

@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "backend/cpu/tile.h"
+#include "backend/cpu/tiles/tile.h"
 #include "lazuli/op.h"
 #include "support/each_target.h"
 #include "tensor/convert.h"

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "backend/cpu/tuning.h"
+#include "backend/cpu/common/tuning.h"
 #include "base/json_writer.h"
 #include "base/system_info.h"
 #include "lazuli/error.h"

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "backend/cpu/gemm_kernels.h"
-#include "backend/cpu/gemm_pieces.h"
-#include "backend/cpu/packed_weight.h"
+#include "backend/cpu/gemm/gemm_kernels.h"
+#include "backend/cpu/gemm/gemm_pieces.h"
+#include "backend/cpu/gemm/packed_weight.h"
 #include "conformance/exact.h"
 #include "lazuli/memory.h"
 #include "lazuli/op.h"

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "backend/cpu/tuning.h"
+#include "backend/cpu/common/tuning.h"
 #include "conformance/check.h"
 #include "conformance/exact.h"
 #include "lazuli/op.h"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string>
 
-#include "backend/cpu/thresholds.h"
-#include "backend/cpu/tuning.h"
+#include "backend/cpu/common/thresholds.h"
+#include "backend/cpu/common/tuning.h"
 
 namespace lazuli::conformance {
 

@@ -10,7 +10,7 @@
 
 namespace lazuli::conformance {
 
-/// Those of backend/cpu/thresholds.def and the numbers of its tuning that are in force.
+/// Those of backend/cpu/common/thresholds.def and the numbers of its tuning that are in force.
 std::vector<Threshold> cpu_thresholds();
 /// Those of backend/cuda/thresholds.def.
 std::vector<Threshold> cuda_thresholds();

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "backend/cpu/tuning.h"
+#include "backend/cpu/common/tuning.h"
 #include "lazuli/future.h"
 #include "lazuli/optimizer.h"
 #include "lazuli/plan_cache.h"

@@ -1,8 +1,8 @@
 // Defines guards that change the CPU backend's settings for a test and restore them.
 #pragma once
 
-#include "backend/cpu/emulated.h"
-#include "backend/cpu/tuning.h"
+#include "backend/cpu/common/tuning.h"
+#include "backend/cpu/gemm/emulated.h"
 #include "exec/team.h"
 #include "lazuli/plan_cache.h"
 

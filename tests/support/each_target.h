@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "backend/cpu/matrix_unit.h"
+#include "backend/cpu/gemm/matrix_unit.h"
 #include "hwy/targets.h"
 #include "support/cpu_settings.h"
 

@@ -1,5 +1,5 @@
-#include "backend/cpu/kernels.h"
-#include "backend/cpu/tuning.h"
+#include "backend/cpu/common/kernels.h"
+#include "backend/cpu/common/tuning.h"
 #include "backend/table_backend.h"
 
 namespace lazuli {
