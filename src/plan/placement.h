@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "plan/planner.h"
+#include "plan/draft.h"
 
 namespace lazuli {
 

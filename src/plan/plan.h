@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "backend/backend.h"
 #include "backend/plan.h"
 #include "lazuli/graph.h"
 
@@ -10,5 +11,7 @@ namespace lazuli {
 
 /// Schedules an optimised graph, chooses kernels and places all intermediates. `input_strides` as Capture::graph gives them.
 Plan make_plan(const ComputationGraph& graph, Device device, const std::vector<Strides>& input_strides);
+/// By that backend, which is the device's.
+Plan make_plan(const ComputationGraph& graph, Device device, const Backend& backend, const std::vector<Strides>& input_strides);
 
 }  // namespace lazuli

@@ -7,110 +7,130 @@
 
 namespace lazuli {
 
-bool Planner::used_elsewhere_in_wave(int32_t position, int32_t st) const {
-  const int32_t wave = steps_[static_cast<size_t>(position)].wave;
+namespace {
+
+bool used_elsewhere_in_wave(const PlanDraft& draft, int32_t position, int32_t st) {
+  const int32_t wave = draft.steps[static_cast<size_t>(position)].wave;
   auto uses = [&](const DraftStep& s) {
-    return std::any_of(s.inputs.begin(), s.inputs.end(), [&](Value v) { return root(placed(v).storage) == st; });
+    return std::any_of(s.inputs.begin(), s.inputs.end(), [&](Value v) { return draft.memory.root(draft.at(v).storage) == st; });
   };
-  for (int32_t i = position - 1; i >= 0 && steps_[static_cast<size_t>(i)].wave == wave; --i) {
-    if (uses(steps_[static_cast<size_t>(i)])) return true;
+  for (int32_t i = position - 1; i >= 0 && draft.steps[static_cast<size_t>(i)].wave == wave; --i) {
+    if (uses(draft.steps[static_cast<size_t>(i)])) return true;
   }
-  for (size_t i = static_cast<size_t>(position) + 1; i < steps_.size() && steps_[i].wave == wave; ++i) {
-    if (uses(steps_[i])) return true;
+  for (size_t i = static_cast<size_t>(position) + 1; i < draft.steps.size() && draft.steps[i].wave == wave; ++i) {
+    if (uses(draft.steps[i])) return true;
   }
   return false;
 }
 
-void Planner::share_update_copy(int32_t position) {
-  DraftStep& copy = steps_[static_cast<size_t>(position)];
-  const Placed& from = placed(copy.inputs[0]);
-  Storage& source = storage(from.storage);
-  const Storage& target = storage(copy.unless_donated_storage);
+void share_update_copy(PlanDraft& draft, int32_t position) {
+  DraftStep& copy = draft.steps[static_cast<size_t>(position)];
+  const Placed& from = draft.at(copy.inputs[0]);
+  Storage& source = draft.memory[from.storage];
+  const Storage& target = draft.memory[copy.unless_donated_storage];
   if (source.last_use != position || !from.contiguous || from.offset != 0 || source.bytes != target.bytes) return;
   if (source.kind == Storage::Kind::workspace) {
-    merge(copy.unless_donated_storage, from.storage);
+    draft.memory.merge(copy.unless_donated_storage, from.storage);
     copy.removed = true;
   } else if (source.kind == Storage::Kind::input && source.donated) {
-    storage(copy.unless_donated_storage).donor = source.index;
+    draft.memory[copy.unless_donated_storage].donor = source.index;
   }
 }
 
-void Planner::try_share(int32_t position, size_t output, size_t input) {
-  DraftStep& step = steps_[static_cast<size_t>(position)];
+void try_share(PlanDraft& draft, int32_t position, size_t output, size_t input) {
+  DraftStep& step = draft.steps[static_cast<size_t>(position)];
   if (output >= step.outputs.size() || step.outputs[output].node < 0 || input >= step.inputs.size()) return;
   const Value in = step.inputs[input], out = step.outputs[output];
-  const Placed& from = placed(in);
-  Storage& source = storage(from.storage);
-  Storage& target = storage(placed(out).storage);
+  const Placed& from = draft.at(in);
+  Storage& source = draft.memory[from.storage];
+  Storage& target = draft.storage(out);
   if (source.last_use != position || !from.contiguous || from.offset != 0 || source.bytes != target.bytes) return;
-  if (size_of(spec(in).dtype) != size_of(spec(out).dtype)) return;
+  if (size_of(draft.spec(in).dtype) != size_of(draft.spec(out).dtype)) return;
   for (size_t k = 0; k < step.inputs.size(); ++k) {
-    const Placed& other = placed(step.inputs[k]);
-    if (k != input && root(other.storage) == root(from.storage) &&
-        !(other.contiguous && other.offset == 0 && spec(step.inputs[k]) == spec(in)))
+    const Placed& other = draft.at(step.inputs[k]);
+    if (k != input && draft.memory.root(other.storage) == draft.memory.root(from.storage) &&
+        !(other.contiguous && other.offset == 0 && draft.spec(step.inputs[k]) == draft.spec(in)))
       return;
   }
-  if (used_elsewhere_in_wave(position, root(from.storage))) return;
+  if (used_elsewhere_in_wave(draft, position, draft.memory.root(from.storage))) return;
   if (source.kind == Storage::Kind::workspace) {
-    merge(placed(out).storage, from.storage);
+    draft.memory.merge(draft.at(out).storage, from.storage);
   } else if (source.kind == Storage::Kind::input && source.donated && target.donor < 0) {
     target.donor = source.index;
     source.donated = false;
   }
 }
 
-void Planner::share_in_place() {
-  for (size_t i = 0; i < steps_.size(); ++i) {
+void share_in_place(PlanDraft& draft) {
+  for (size_t i = 0; i < draft.steps.size(); ++i) {
     const auto position = static_cast<int32_t>(i);
-    if (steps_[i].unless_donated_storage >= 0) {
-      share_update_copy(position);
+    if (draft.steps[i].unless_donated_storage >= 0) {
+      share_update_copy(draft, position);
       continue;
     }
-    for (size_t j = 0; j < steps_[i].prepared.in_place.size(); ++j) {
-      if (steps_[i].prepared.in_place[j] >= 0) try_share(position, j, static_cast<size_t>(steps_[i].prepared.in_place[j]));
+    for (size_t j = 0; j < draft.steps[i].prepared.in_place.size(); ++j) {
+      if (draft.steps[i].prepared.in_place[j] >= 0) try_share(draft, position, j, static_cast<size_t>(draft.steps[i].prepared.in_place[j]));
     }
   }
 }
 
-void Planner::bind_results() {
-  for (Value v : results_) {
-    const Placed& p = placed(v);
-    Storage& s = storage(p.storage);
+void bind_results(PlanDraft& draft) {
+  for (Value v : draft.results) {
+    const Placed& p = draft.at(v);
+    Storage& s = draft.memory[p.storage];
     if (s.kind == Storage::Kind::workspace) {
       s.kind = Storage::Kind::result;
-      s.index = static_cast<int32_t>(plan_.buffers.size());
-      plan_.buffers.push_back({static_cast<size_t>(s.bytes), s.donor});
-      plan_.output_bytes += static_cast<size_t>(s.bytes);
+      s.index = static_cast<int32_t>(draft.plan.buffers.size());
+      draft.plan.buffers.push_back({static_cast<size_t>(s.bytes), s.donor});
+      draft.plan.output_bytes += static_cast<size_t>(s.bytes);
     }
-    ResultView view{spec(v), p.strides, p.offset, -1, -1};
+    ResultView view{draft.spec(v), p.strides, p.offset, -1, -1};
     (s.kind == Storage::Kind::input ? view.input : view.buffer) = s.index;
-    plan_.results.push_back(view);
+    draft.plan.results.push_back(view);
   }
 }
 
-void Planner::assign_lifetimes() {
+void assign_lifetimes(PlanDraft& draft) {
   auto touch = [&](int32_t st, int32_t wave) {
-    Storage& s = storage(st);
+    Storage& s = draft.memory[st];
     s.first_wave = std::min(s.first_wave, wave);
     s.last_wave = std::max(s.last_wave, wave);
   };
-  for (const DraftStep& s : steps_) {
+  for (const DraftStep& s : draft.steps) {
     if (s.removed) continue;
-    for (Value v : s.inputs) touch(placed(v).storage, s.wave);
+    for (Value v : s.inputs) touch(draft.at(v).storage, s.wave);
     for (Value v : s.outputs) {
-      if (v.node >= 0) touch(placed(v).storage, s.wave);
+      if (v.node >= 0) touch(draft.at(v).storage, s.wave);
     }
     if (s.scratch_storage >= 0) touch(s.scratch_storage, s.wave);
   }
 }
 
-void Planner::place_workspace() {
-  std::vector<Storage*> all;
-  for (size_t i = 0; i < storages_.size(); ++i) {
-    Storage& s = storages_[i];
-    if (parent_[i] == static_cast<int32_t>(i) && s.kind == Storage::Kind::workspace && s.last_wave >= 0 && s.bytes > 0) all.push_back(&s);
+}  // namespace
+
+void mark_uses(PlanDraft& draft) {
+  for (size_t i = 0; i < draft.steps.size(); ++i) {
+    for (Value v : draft.steps[i].inputs) draft.storage(v).last_use = static_cast<int32_t>(i);
   }
-  plan_.workspace_bytes = static_cast<size_t>(place(std::move(all)));
+  for (Value v : draft.results) draft.storage(v).last_use = INT32_MAX;
+}
+
+void share_memory(PlanDraft& draft) {
+  draft.plan.buffers.clear();
+  draft.plan.results.clear();
+  draft.plan.output_bytes = 0;
+  for (DraftStep& s : draft.steps) s.removed = false;
+  share_in_place(draft);
+  bind_results(draft);
+  assign_lifetimes(draft);
+}
+
+void place_workspace(PlanDraft& draft) {
+  std::vector<Storage*> all;
+  for (int32_t s = 0; s < draft.memory.count(); ++s) {
+    if (draft.memory.takes_workspace(s) && draft.memory[s].bytes > 0) all.push_back(&draft.memory[s]);
+  }
+  draft.plan.workspace_bytes = static_cast<size_t>(place(std::move(all)));
 }
 
 }  // namespace lazuli

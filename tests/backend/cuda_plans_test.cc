@@ -12,7 +12,7 @@
 #include "backend/cuda/launch.h"
 #include "explain/workload.h"
 #include "lazuli/op.h"
-#include "plan/planner.h"
+#include "plan/plan.h"
 #include "support/source_folder.h"
 
 namespace lazuli {
@@ -88,7 +88,7 @@ Plan plan_without_card(const Workload& workload) {
     node.attrs.i[0] = graph.input_count++;
     node.constant = Tensor();
   }
-  return Planner(graph, device, cuda_backend(), workload.input_strides).run();
+  return make_plan(graph, device, cuda_backend(), workload.input_strides);
 }
 
 void expect_golden(const std::string& name, DType dtype, const WorkloadOptions& options) {

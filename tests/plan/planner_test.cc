@@ -1,5 +1,5 @@
 // Checks which memory a plan's results take, and in which order small steps run.
-#include "plan/planner.h"
+#include "plan/plan.h"
 
 #include <gtest/gtest.h>
 
