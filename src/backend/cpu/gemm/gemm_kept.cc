@@ -3,10 +3,9 @@
 #include <utility>
 
 #include "backend/cpu/common/thresholds.h"
-#include "backend/cpu/gemm/gemm.h"
-#include "backend/cpu/gemm/gemm_pieces.h"
+#include "backend/cpu/gemm/gemm_stages.h"
 
-namespace lazuli::cpu {
+namespace lazuli::cpu::gemm {
 
 namespace {
 
@@ -14,76 +13,58 @@ using threshold::kept::kMostTransposedFloats;
 using threshold::kept::kTransposedColumns;
 using threshold::kept::kTransposedSums;
 
-std::vector<GemmTerm> transposed_terms(std::vector<GemmTerm> terms) {
-  for (GemmTerm& t : terms) t = {t.b.transposed(), t.a.transposed(), t.k};
-  return terms;
+void choose_transposed_blocks(GemmCut& cut) {
+  const GemmSpec& spec = cut.spec;
+  GemmBlocks& blocks = cut.blocks;
+  blocks.height = divide_up(spec.m, divide_up(spec.m, cut.f32.max_rows));
+  blocks.columns = std::min(round_up(divide_up(spec.n, divide_up(spec.n, kTransposedColumns)), kPanel), round_up(spec.n, kPanel));
+  const int64_t row_panels = divide_up(spec.m, blocks.height);
+  int64_t high = std::clamp<int64_t>(kTransposedSums / blocks.columns / blocks.height, 1, row_panels);
+  // Enough of them for threads that do not run alike.
+  high = std::min(high, divide_up(row_panels, 8));
+  blocks.rows = high * blocks.height;
+  blocks.row_blocks = divide_up(spec.m, blocks.rows);
+  blocks.column_blocks = divide_up(spec.n, blocks.columns);
 }
 
 }  // namespace
 
-void Gemm::choose_kept() {
-  const GemmTerm& first = spec_.terms[0];
-  if (!spec_.keeps_panels || way_ != Way::packed || swapped_ || first.b.dtype != DType::f32 || spec_.a_offsets.size() != 1 ||
-      flops() < threshold::kept::kLeastFlops) {
+void choose_kept(GemmCut& cut) {
+  const GemmTerm& first = cut.spec.terms[0];
+  if (!cut.spec.keeps_panels || cut.way != GemmWay::packed || cut.swapped || first.b.dtype != DType::f32 ||
+      cut.spec.a_offsets.size() != 1 || cut.flops() < threshold::kept::kLeastFlops) {
     return;
   }
   if (first.b.row == 1 && first.b.column == first.k) {
-    by_ = PackedWeight::By::rows;
-    weight_rows_ = spec_.n;
-    weight_columns_ = first.k;
-  } else if (first.b.column == 1 && first.b.row == spec_.n) {
-    by_ = PackedWeight::By::columns;
-    weight_rows_ = first.k;
-    weight_columns_ = spec_.n;
-  } else {
-    return;
+    cut.kept.by = PackedWeight::By::rows;
+    cut.kept.rows = cut.spec.n;
+    cut.kept.columns = first.k;
+  } else if (first.b.column == 1 && first.b.row == cut.spec.n) {
+    cut.kept.by = PackedWeight::By::columns;
+    cut.kept.rows = first.k;
+    cut.kept.columns = cut.spec.n;
   }
+}
+
+std::shared_ptr<const GemmCut> choose_transposed(const GemmCut& straight) {
+  if (straight.kept.by == PackedWeight::By::nothing || !straight.spec.transposes) return nullptr;
   int64_t k = 0;
-  for (const GemmTerm& term : spec_.terms) k += round_up(term.k, kChunk);
-  if (spec_.transposes && round_up(spec_.m, kPanel) * k <= kMostTransposedFloats)
-    transposed_ = std::shared_ptr<const Gemm>(new Gemm(TransposedOf{*this}));
+  for (const GemmTerm& term : straight.spec.terms) k += round_up(term.k, kChunk);
+  if (round_up(straight.spec.m, kPanel) * k > kMostTransposedFloats) return nullptr;
+  const auto cut = std::make_shared<GemmCut>(straight.spec, straight.tuning, straight.f32);
+  cut->is_transposed = true;
+  std::swap(cut->spec.m, cut->spec.n);
+  for (GemmTerm& t : cut->spec.terms) t = {t.b.transposed(), t.a.transposed(), t.k};
+  choose_kernels(*cut);
+  choose_transposed_blocks(*cut);
+  choose_packing(*cut);
+  return cut;
 }
 
-Gemm::Gemm(const TransposedOf& of) : spec_(of.straight.spec_), tuning_(of.straight.tuning_), f32_(of.straight.f32_), is_transposed_(true) {
-  std::swap(spec_.m, spec_.n);
-  spec_.terms = transposed_terms(std::move(spec_.terms));
-  for (const GemmTerm& term : spec_.terms) kernels_.push_back({gemm_kernels(term.a.dtype), gemm_kernels(term.b.dtype)});
-  measure_terms();
-  choose_transposed_blocks();
-  choose_shared();
-}
-
-void Gemm::choose_transposed_blocks() {
-  height_ = divide_up(spec_.m, divide_up(spec_.m, f32_.max_rows));
-  block_columns_ = std::min(round_up(divide_up(spec_.n, divide_up(spec_.n, kTransposedColumns)), kPanel), round_up(spec_.n, kPanel));
-  const int64_t row_panels = divide_up(spec_.m, height_);
-  int64_t high = std::clamp<int64_t>(kTransposedSums / block_columns_ / height_, 1, row_panels);
-  // Enough of them for threads that do not run alike.
-  high = std::min(high, divide_up(row_panels, 8));
-  block_rows_ = high * height_;
-  row_blocks_ = divide_up(spec_.m, block_rows_);
-  column_blocks_ = divide_up(spec_.n, block_columns_);
-}
-
-GemmPointers Gemm::transposed(GemmPointers pointers) {
-  pointers.swap_sides();
-  pointers.left = nullptr;
-  return pointers;
-}
-
-PackedWeight* Gemm::weight_of(const GemmPointers& pointers) const {
-  return by_ == PackedWeight::By::nothing ? nullptr : PackedWeight::find(pointers.b[0], weight_rows_, weight_columns_);
-}
-
-void Gemm::count_rows(const GemmPointers& pointers) const {
-  const bool fills = row_blocks_ == 1 || right_packs_ > 0;
-  if (pointers.weight != nullptr && !pointers.is_part && fills) pointers.weight->count(by_, spec_.m);
-}
-
-/// Those that the block will fill: the ones that nobody has filled. With several blocks of rows, pack() fills panels.
-Gemm::Kept Gemm::claim_panels(const GemmPointers& pointers, PackedWeight* weight, const Block& block) const {
+/// With several blocks of rows, pack() fills panels.
+Kept claim_panels(const GemmCut& cut, const GemmPointers& pointers, PackedWeight* weight, const Block& block) {
   Kept kept{weight, 0};
-  if (weight == nullptr || is_transposed_ || row_blocks_ != 1) return kept;
+  if (weight == nullptr || cut.is_transposed || cut.blocks.row_blocks != 1) return kept;
   for (int64_t j = 0; j < block.columns; j += kPanel) {
     const int64_t k = pointers.first_panel + (block.column + j) / kPanel;
     if (!weight->done(k) && weight->claim(k)) kept.claimed |= uint64_t{1} << (j / kPanel);
@@ -91,36 +72,36 @@ Gemm::Kept Gemm::claim_panels(const GemmPointers& pointers, PackedWeight* weight
   return kept;
 }
 
-void Gemm::panels_done(const GemmPointers& pointers, const Kept& kept, const Block& block) {
+void panels_done(const GemmPointers& pointers, const Kept& kept, const Block& block) {
   for (int64_t k = 0; k * kPanel < block.columns && kept.claimed != 0; ++k) {
     if ((kept.claimed >> k & 1) != 0) kept.weight->fill_done(pointers.first_panel + block.column / kPanel + k);
   }
 }
 
 /// The first term. A few rows of the weight stay in the first-level cache while all panels of the right side pass by.
-void Gemm::run_transposed(const GemmPointers& pointers, const PackedWeight& weight, const Sums& sums, const Block& block) const {
-  const int64_t all = spec_.terms[0].k, piece = piece_of(all, tuning_.piece_of_k);
-  const int64_t panels = divide_up(block.columns, kPanel), tiles = panels * divide_up(block.rows, height_);
+void run_transposed(const GemmCut& cut, const GemmPointers& pointers, const PackedWeight& weight, const Sums& sums, const Block& block) {
+  const int64_t all = cut.spec.terms[0].k, piece = piece_of(all, cut.tuning.piece_of_k);
+  const int64_t panels = divide_up(block.columns, kPanel), tiles = panels * divide_up(block.rows, cut.blocks.height);
   for (int64_t p = 0; p < all; p += piece) {
     const int64_t k = std::min(piece, all - p), next_k = std::min(piece, all - p - k);
     // The next piece of the right side comes nearer meanwhile.
     Ahead ahead;
     if (next_k > 0) {
-      const float* const next = shared_right(pointers, 0, p + k, block.column);
+      const float* const next = shared_right(cut, pointers, 0, p + k, block.column);
       const int64_t lines = next_k * kPanel * static_cast<int64_t>(sizeof(float)) / 64;
       const int64_t row_bytes = round_up(all, kChunk) * kPanel * static_cast<int64_t>(sizeof(float));
       ahead = {reinterpret_cast<const std::byte*>(next), lines, row_bytes, lines * panels, 0, 0};
       ahead.at_once = divide_up(ahead.left, tiles * divide_up(k, kChunk));
     }
-    for (int64_t i = 0; i < block.rows; i += height_) {
-      const auto h = static_cast<size_t>(std::min(height_, block.rows - i));
+    for (int64_t i = 0; i < block.rows; i += cut.blocks.height) {
+      const auto h = static_cast<size_t>(std::min(cut.blocks.height, block.rows - i));
       const float* const rows = weight.panel(pointers.first_panel + p / kPanel) + (block.row + i) * kPanel;
       for (int64_t j = 0; j < block.columns; j += kPanel) {
-        f32_.transposed[h]({rows, shared_right(pointers, 0, p, block.column + j), kPanel, kChunk, sums.data + i * sums.ld + j, sums.ld,
-                            kChunk, k, p > 0, &ahead, weight.panel_floats()});
+        cut.f32.transposed[h]({rows, shared_right(cut, pointers, 0, p, block.column + j), kPanel, kChunk, sums.data + i * sums.ld + j,
+                               sums.ld, kChunk, k, p > 0, &ahead, weight.panel_floats()});
       }
     }
   }
 }
 
-}  // namespace lazuli::cpu
+}  // namespace lazuli::cpu::gemm

@@ -1,9 +1,8 @@
 // Blocks of products that oneDNN computes.
 #include "backend/cpu/common/thresholds.h"
-#include "backend/cpu/gemm/gemm.h"
-#include "backend/cpu/gemm/gemm_pieces.h"
+#include "backend/cpu/gemm/gemm_cut.h"
 
-namespace lazuli::cpu {
+namespace lazuli::cpu::gemm {
 
 namespace {
 
@@ -13,28 +12,29 @@ using threshold::blocks::kRows;
 
 }  // namespace
 
-void Gemm::choose_products() {
-  const GemmTerm& term = spec_.terms[0];
-  const bool bf16 = term.a.dtype == DType::bf16 && term.b.dtype == DType::bf16 && spec_.out == DType::bf16;
-  if (way_ != Way::packed || swapped_ || !bf16 || term.a.column != 1 || std::min({spec_.m, spec_.n, term.k}) < kFewest) return;
+void choose_products(GemmCut& cut) {
+  const GemmTerm& term = cut.spec.terms[0];
+  const bool bf16 = term.a.dtype == DType::bf16 && term.b.dtype == DType::bf16 && cut.spec.out == DType::bf16;
+  if (cut.way != GemmWay::packed || cut.swapped || !bf16 || term.a.column != 1 || std::min({cut.spec.m, cut.spec.n, term.k}) < kFewest)
+    return;
   // Further terms are added in whole panels, to sums whose rows follow each other without a gap.
-  if (spec_.terms.size() > 1 && spec_.n % kPanel != 0) return;
-  const int64_t rows = divide_up(spec_.m, divide_up(spec_.m, kRows));
-  const int64_t columns = term.b.row == 1 ? std::min(spec_.n, kColumns) : spec_.n;
-  const int64_t last_rows = spec_.m % rows, last_columns = spec_.n % columns;
+  if (cut.spec.terms.size() > 1 && cut.spec.n % kPanel != 0) return;
+  const int64_t rows = divide_up(cut.spec.m, divide_up(cut.spec.m, kRows));
+  const int64_t columns = term.b.row == 1 ? std::min(cut.spec.n, kColumns) : cut.spec.n;
+  const int64_t last_rows = cut.spec.m % rows, last_columns = cut.spec.n % columns;
   for (int i = 0; i < 2; ++i) {
     for (int j = 0; j < 2; ++j) {
       const BlockProduct::Shape shape{
           i == 0 ? rows : last_rows, j == 0 ? columns : last_columns, term.k, term.a.row, term.b.row, term.b.column};
       if (shape.rows == 0 || shape.columns == 0) continue;
-      products_[i][j] = BlockProduct::make(shape);
-      if (products_[i][j] == nullptr) return;
-      product_scratch_ = std::max(product_scratch_, products_[i][j]->scratch_bytes());
+      cut.products[i][j] = BlockProduct::make(shape);
+      if (cut.products[i][j] == nullptr) return;
+      cut.product_scratch = std::max(cut.product_scratch, cut.products[i][j]->scratch_bytes());
     }
   }
-  way_ = Way::blocks;
-  block_rows_ = rows;
-  block_columns_ = columns;
+  cut.way = GemmWay::blocks;
+  cut.blocks.rows = rows;
+  cut.blocks.columns = columns;
 }
 
-}  // namespace lazuli::cpu
+}  // namespace lazuli::cpu::gemm
