@@ -13,7 +13,6 @@
 #include "base/file.h"
 #include "base/json_writer.h"
 #include "lazuli/error.h"
-#include "lazuli/operation.h"
 
 namespace lazuli::trace {
 
@@ -28,7 +27,7 @@ struct Event {
   uint64_t duration;
   double value;
   std::string category, name, args;
-  Op op;
+  std::string_view op;  ///< of an instant
   Kind kind;
 };
 
@@ -100,8 +99,7 @@ void write_event(std::string& out, const Event& e, int thread, uint64_t start) {
                      static_cast<double>(e.duration) / 1000.0, quoted(e.category), quoted(e.name), e.args);
       break;
     case Kind::instant:
-      fmt::format_to(to, R"({{"ph":"i","s":"t","pid":1,"tid":{},"ts":{:.3f},"cat":"record","name":{}}})", thread, at,
-                     quoted(name_of(e.op)));
+      fmt::format_to(to, R"({{"ph":"i","s":"t","pid":1,"tid":{},"ts":{:.3f},"cat":"record","name":{}}})", thread, at, quoted(e.op));
       break;
     case Kind::counter:
       fmt::format_to(to, R"({{"ph":"C","pid":1,"tid":{},"ts":{:.3f},"name":{},"args":{{"value":{}}}}})", thread, at, quoted(e.name),
@@ -170,14 +168,14 @@ uint64_t now() {
 void span(std::string_view category, std::string_view name, uint64_t begin, std::string args) {
   if (!enabled.load(std::memory_order_relaxed)) return;
   const uint64_t end = now();
-  add({begin, end - begin, 0, std::string(category), std::string(name), std::move(args), Op{}, Kind::span});
+  add({begin, end - begin, 0, std::string(category), std::string(name), std::move(args), {}, Kind::span});
 }
 
 void counter(std::string_view name, double value) {
   if (!enabled.load(std::memory_order_relaxed)) return;
-  add({now(), 0, value, {}, std::string(name), {}, Op{}, Kind::counter});
+  add({now(), 0, value, {}, std::string(name), {}, {}, Kind::counter});
 }
 
-void record_event(Op op) { add({now(), 0, 0, {}, {}, {}, op, Kind::instant}); }
+void record_event(std::string_view op) { add({now(), 0, 0, {}, {}, {}, op, Kind::instant}); }
 
 }  // namespace lazuli::trace

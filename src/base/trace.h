@@ -8,8 +8,6 @@
 
 namespace lazuli {
 
-enum class Op : uint8_t;
-
 namespace trace {
 extern std::atomic<bool> enabled;
 
@@ -39,12 +37,8 @@ class Scope {
   uint64_t begin_;
 };
 
-void record_event(Op op);
+/// An op was recorded. `op`: static storage.
+void record_event(std::string_view op);
 }  // namespace trace
-
-/// Notes that an op was recorded; free when tracing is off.
-inline void trace_record(Op op) {
-  if (__builtin_expect(trace::enabled.load(std::memory_order_relaxed), 0)) trace::record_event(op);
-}
 
 }  // namespace lazuli

@@ -14,6 +14,11 @@ namespace lazuli {
 
 namespace {
 
+/// Free when tracing is off.
+inline void trace_record(Op op) {
+  if (__builtin_expect(trace::enabled.load(std::memory_order_relaxed), 0)) trace::record_event(name_of(op));
+}
+
 /// Takes operands by pointer so that recording touches no reference count but the one that the edge owns.
 Node* make_node(Op op, const LazyTensor* const* inputs, size_t n, const Attrs& attrs, const TensorSpec* target, Payload payload,
                 Where where, uint32_t donate) {
