@@ -44,10 +44,8 @@ struct OptimizerReport {
   std::string to_text() const;
 };
 
-/// Computes a node from evaluated operands. Constant folding calls a backend through it. An empty result leaves the node as it is.
+/// Computes a node from evaluated operands. Constant folding calls a backend through it (optimize.h). An empty result leaves the node as it is.
 using FoldFunction = std::function<std::vector<Tensor>(const GraphNode& node, std::span<const Tensor> operands)>;
-/// Returns a function that folds with the kernels that a run on the device would use. Nodes that take long or fail are left for the run.
-FoldFunction fold_on(Device device);
 
 /// What a pass may use besides the graph. The graph will run with other sizes too, so nothing that depends on the value of a dimension may
 /// be folded.
@@ -125,8 +123,6 @@ class GraphOptimizer {
   bool verify_;
 };
 
-/// Returns the graph after the standard passes, with constants computed by the kernels of the CPU.
-ComputationGraph optimize(const ComputationGraph& graph, OptimizerReport* report = nullptr);
 /// Returns the graph with composite ops (attention, norms, activations, softmax cross entropy) in place of their primitives.
 ComputationGraph recognise(const ComputationGraph& graph, OptimizerReport* report = nullptr);
 

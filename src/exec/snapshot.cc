@@ -1,6 +1,6 @@
 // Snapshots of recorded graphs, and their sizes before and after optimisation.
 #include "graph/capture.h"
-#include "lazuli/optimizer.h"
+#include "lazuli/optimize.h"
 
 namespace lazuli {
 

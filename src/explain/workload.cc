@@ -14,6 +14,7 @@
 #include "graph/capture.h"
 #include "graph/recorded_call.h"
 #include "lazuli/error.h"
+#include "lazuli/optimize.h"
 #include "train/train_step.h"
 
 namespace lazuli {

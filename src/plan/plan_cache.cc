@@ -4,6 +4,7 @@
 
 #include "base/trace.h"
 #include "lazuli/determinism.h"
+#include "lazuli/optimize.h"
 
 namespace lazuli {
 

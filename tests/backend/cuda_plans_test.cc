@@ -12,6 +12,7 @@
 #include "backend/cuda/launch.h"
 #include "explain/workload.h"
 #include "lazuli/op.h"
+#include "lazuli/optimize.h"
 #include "plan/plan.h"
 #include "support/source_folder.h"
 

@@ -12,7 +12,7 @@
 
 #include "lazuli/graph.h"
 #include "lazuli/op.h"
-#include "lazuli/optimizer.h"
+#include "lazuli/optimize.h"
 #include "support/interpreter.h"
 
 namespace lazuli {

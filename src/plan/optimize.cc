@@ -1,8 +1,9 @@
-// Computes constants while a graph is optimised.
+// Optimises graphs with constants computed by the kernels of a device.
+#include "lazuli/optimize.h"
+
 #include "graph/attrs.h"
 #include "lazuli/error.h"
 #include "lazuli/op.h"
-#include "lazuli/optimizer.h"
 #include "plan/plan.h"
 #include "plan/result_memory.h"
 #include "tensor/device_memory.h"
