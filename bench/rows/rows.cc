@@ -21,10 +21,10 @@
 #include "lazuli/embed.h"
 #include "lazuli/error.h"
 #include "lazuli/future.h"
-#include "lazuli/memory.h"
 #include "lazuli/nn.h"
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
+#include "lazuli/weights.h"
 
 namespace {
 

@@ -44,7 +44,7 @@ struct OptimizerReport {
   std::string to_text() const;
 };
 
-/// Computes a node from evaluated operands. Constant folding calls a backend through it (optimize.h). An empty result leaves the node as it is.
+/// Computes a node from evaluated operands. Constant folding calls a backend through it. An empty result leaves the node as it is.
 using FoldFunction = std::function<std::vector<Tensor>(const GraphNode& node, std::span<const Tensor> operands)>;
 
 /// What a pass may use besides the graph. The graph will run with other sizes too, so nothing that depends on the value of a dimension may

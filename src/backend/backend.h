@@ -101,6 +101,8 @@ class Backend {
   virtual const PlanRunner* runner() const { return nullptr; }
   /// Chooses kernels for an op. Throws DTypeError when the op does not support these dtypes on this backend.
   virtual PreparedOp prepare(const KernelRequest& request) const = 0;
+  /// The public function of this name, for a weight on this backend's device; the weight itself where there is nothing to keep.
+  virtual Tensor keep_packed(const Tensor& weight, bool /*in_file*/) const { return weight; }
 };
 
 using PrepareFn = PreparedOp (*)(const KernelRequest&);

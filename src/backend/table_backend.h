@@ -13,19 +13,24 @@ using PrepareTable = std::array<PrepareFn, static_cast<size_t>(kOpCount)>;
 
 class TableBackend final : public Backend {
  public:
-  /// `schedule` null: as the contract has it. `plans` is the runner.
-  TableBackend(std::string_view name, const PrepareTable& table, Scheduling (*schedule)() = nullptr, const PlanRunner* plans = nullptr)
-      : name_(name), table_(table), scheduling_(schedule), runner_(plans) {}
+  using KeepFn = Tensor (*)(const Tensor& weight, bool in_file);
+
+  /// `schedule` and `keep` null: as the contract has it. `plans` is the runner.
+  TableBackend(std::string_view name, const PrepareTable& table, Scheduling (*schedule)() = nullptr, const PlanRunner* plans = nullptr,
+               KeepFn keep = nullptr)
+      : name_(name), table_(table), scheduling_(schedule), runner_(plans), keep_(keep) {}
   std::string_view name() const override { return name_; }
   Scheduling scheduling() const override { return scheduling_ != nullptr ? scheduling_() : Scheduling{}; }
   const PlanRunner* runner() const override { return runner_; }
   PreparedOp prepare(const KernelRequest& request) const override { return table_[static_cast<size_t>(request.op)](request); }
+  Tensor keep_packed(const Tensor& weight, bool in_file) const override { return keep_ != nullptr ? keep_(weight, in_file) : weight; }
 
  private:
   std::string_view name_;
   PrepareTable table_;
   Scheduling (*scheduling_)();
   const PlanRunner* runner_;
+  KeepFn keep_;
 };
 
 /// Table entry of leaves and views, which never become kernels: the planner binds or aliases them.

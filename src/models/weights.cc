@@ -13,6 +13,7 @@
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
 #include "lazuli/notice.h"
+#include "lazuli/weights.h"
 #include "quant/round_weight.h"
 #include "quant/unfilled.h"
 #include "tensor/device_memory.h"

@@ -9,10 +9,10 @@
 #include "conformance/data.h"
 #include "conformance/harness.h"
 #include "lazuli/lazy_tensor.h"
-#include "lazuli/memory.h"
 #include "lazuli/op.h"
 #include "lazuli/ops.h"
 #include "lazuli/transforms.h"
+#include "lazuli/weights.h"
 #include "support/cpu_settings.h"
 #include "support/each_target.h"
 

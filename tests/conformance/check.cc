@@ -6,8 +6,8 @@
 #include "backend/cpu/gemm/gemm_pieces.h"
 #include "backend/cpu/gemm/packed_weight.h"
 #include "conformance/exact.h"
-#include "lazuli/memory.h"
 #include "lazuli/op.h"
+#include "lazuli/weights.h"
 #include "support/cpu_settings.h"
 
 namespace lazuli::conformance {

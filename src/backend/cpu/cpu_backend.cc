@@ -1,5 +1,6 @@
 #include "backend/cpu/common/kernels.h"
 #include "backend/cpu/common/tuning.h"
+#include "backend/cpu/gemm/packed_weight.h"
 #include "backend/table_backend.h"
 
 namespace lazuli {
@@ -28,7 +29,7 @@ PreparedOp prepare_view(const KernelRequest& request) { refuse_to_prepare(reques
 }  // namespace cpu
 
 const Backend& cpu_backend() {
-  static const TableBackend backend("cpu", cpu::kPrepare, cpu::scheduling);
+  static const TableBackend backend("cpu", cpu::kPrepare, cpu::scheduling, nullptr, cpu::keep_panels);
   return backend;
 }
 

@@ -13,9 +13,7 @@
 #include "lazuli/memory.h"
 #include "tensor/device_memory.h"
 
-namespace lazuli {
-
-namespace cpu {
+namespace lazuli::cpu {
 
 namespace {
 
@@ -164,18 +162,16 @@ class WeightBuffer : public Buffer {
 
 }  // namespace
 
-}  // namespace cpu
-
-Tensor keep_packed(const Tensor& weight, bool in_file) {
+Tensor keep_panels(const Tensor& weight, bool in_file) {
   if (!on_host(weight.device()) || weight.dtype() != DType::f32 || weight.rank() != 2 || !weight.is_contiguous() ||
-      weight.numel() < cpu::threshold::kept::kFewestFloats) {
+      weight.numel() < threshold::kept::kFewestFloats) {
     return weight;
   }
   if (!in_file && !fits_memory({.weights = 2 * weight.nbytes() + memory_stats().live_bytes})) return weight;
-  auto* const buffer = new cpu::WeightBuffer(weight, in_file);
+  auto* const buffer = new WeightBuffer(weight, in_file);
   BufferRef owner(buffer);
   if (!buffer->entered()) return weight;
   return {weight.dtype(), weight.shape(), std::move(owner)};
 }
 
-}  // namespace lazuli
+}  // namespace lazuli::cpu

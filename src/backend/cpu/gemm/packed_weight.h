@@ -69,4 +69,7 @@ class PackedWeight {
   std::unique_ptr<std::atomic<State>[]> states_;
 };
 
+/// The same values in memory that find() finds, as keep_packed has it.
+Tensor keep_panels(const Tensor& weight, bool in_file);
+
 }  // namespace lazuli::cpu
