@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "backend/cpu/gemm/packed_weight.h"
+#include "backend/machine.h"
 #include "base/interrupt.h"
 #include "base/json_writer.h"
 #include "base/memory_usage.h"
@@ -55,7 +55,7 @@ constexpr int64_t kMostWarmUps = 8;
 /// Runs that do not count: the first one makes plans and memory, and products begin to keep a weight packed after some rows.
 int64_t warm_ups(const Measurement& m) {
   if (!m.at_once) return 1;
-  return std::min(2 + (cpu::PackedWeight::kRowsBefore + m.tokens - 1) / m.tokens, kMostWarmUps);
+  return std::min(2 + (rows_before_panels_are_kept() + m.tokens - 1) / m.tokens, kMostWarmUps);
 }
 
 struct Summary {
@@ -79,14 +79,14 @@ Summary summary_of(const Measurement& m) {
 
 /// What the kernels reach of the machine's limits.
 struct Report {
-  cpu::MachineLimits limits;
+  MachineLimits limits;
   std::vector<Roofline> tests;
 };
 
 Report profile_all(const std::vector<Measurement>& all) {
   Report report;
   for (const Measurement& m : all) report.tests.push_back(profile_run(m.name, m.run));
-  report.limits = cpu::measure_limits(thread_count());
+  report.limits = measure_limits(thread_count());
   return report;
 }
 

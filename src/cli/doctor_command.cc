@@ -3,13 +3,11 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <sstream>
 
 #include "backend/backend.h"
-#include "backend/cpu/common/targets.h"
-#include "backend/cpu/common/tuning.h"
-#include "backend/cpu/gemm/matrix_unit.h"
-#include "backend/cuda/runtime.h"
+#include "backend/machine.h"
 #include "base/json_writer.h"
 #include "base/system_info.h"
 #include "cli/build_info.h"
@@ -38,6 +36,7 @@ struct Advice {
 struct Diagnosis {
   BuildInfo build;
   SystemInfo system;
+  CpuKernels kernels;
   std::vector<DeviceState> devices;
   std::string profile;  ///< where scripts/tune_kernels.sh left one; empty: none
   std::vector<Advice> advice;
@@ -70,7 +69,7 @@ std::vector<Advice> advice_for(const Diagnosis& d) {
         {fmt::format("{}: {}", device.name, device.note),
          "everything runs with --device cpu; for GPUs: an NVIDIA card, its driver, and the CUDA toolkit 13 (nvrtc, cublasLt)"});
   }
-  const std::string target = cpu::target_in_use();
+  const std::string& target = d.kernels.target;
   if (target == "EMU128" || target == "SCALAR" || target.starts_with("SSE")) {
     advice.push_back({fmt::format("kernels run on {}, several times slower than on AVX2", target),
                       "use a processor with AVX2, or let the virtual machine pass the host's processor through"});
@@ -92,16 +91,15 @@ std::vector<Advice> advice_for(const Diagnosis& d) {
 /// Each card that the driver sees, or one entry with the reason why there is none.
 std::vector<DeviceState> cuda_states() {
   std::string problem;
-  const int count = cuda::device_count(&problem);
+  const int count = cuda_device_count(&problem);
   if (count == 0) return {{"cuda", false, problem}};
   std::vector<DeviceState> states;
   for (int k = 0; k < count; ++k) {
     DeviceState s = state_of(fmt::format("cuda:{}", k), "");
-    LzDeviceInfo card{};
-    if (s.available && cuda::library().api->device_info(k, &card) == LZ_OK) {
-      s.note = fmt::format("{}, compute capability {}.{}, {} of {} free, driver for CUDA {}.{}", card.name, card.major, card.minor,
-                           human_bytes(static_cast<double>(card.free_bytes)), human_bytes(static_cast<double>(card.memory_bytes)),
-                           card.driver_version / 1000, card.driver_version % 1000 / 10);
+    if (const std::optional<CudaCard> card = s.available ? cuda_card(k) : std::nullopt) {
+      s.note = fmt::format("{}, compute capability {}.{}, {} of {} free, driver for CUDA {}.{}", card->name, card->major, card->minor,
+                           human_bytes(static_cast<double>(card->free_bytes)), human_bytes(static_cast<double>(card->memory_bytes)),
+                           card->driver_version / 1000, card->driver_version % 1000 / 10);
     }
     states.push_back(s);
   }
@@ -112,10 +110,11 @@ Diagnosis diagnose() {
   Diagnosis d;
   d.build = build_info();
   d.system = system_info();
+  d.kernels = cpu_kernels();
   d.devices = {state_of("cpu", "oneDNN and vector kernels"), state_of("reference", "slow and simple, to compare with")};
   for (DeviceState& s : cuda_states()) d.devices.push_back(std::move(s));
   std::error_code ignored;
-  if (const std::string path = cpu::profile_path(); !path.empty() && std::filesystem::exists(path, ignored)) d.profile = path;
+  if (const std::string& path = d.kernels.profile; !path.empty() && std::filesystem::exists(path, ignored)) d.profile = path;
   d.advice = advice_for(d);
   return d;
 }
@@ -133,10 +132,10 @@ std::string as_json(const Diagnosis& d) {
   for (const auto& [name, version] : d.build.libraries) w.field(name, version);
   w.end_object().field("system", d.system.kernel).field("processor", d.system.processor);
   write_list(w, "features", d.system.features);
-  w.field("target", cpu::target_in_use());
-  write_list(w, "targets", cpu::usable_targets());
-  w.field("matrix_unit", cpu::has_matrix_unit())
-      .field("onednn_isa", cpu::onednn_isa())
+  w.field("target", d.kernels.target);
+  write_list(w, "targets", d.kernels.targets);
+  w.field("matrix_unit", d.kernels.matrix_unit)
+      .field("onednn_isa", d.kernels.onednn_isa)
       .field("profile", d.profile)
       .field("processors", d.system.logical_processors)
       .field("threads", thread_count());
@@ -161,8 +160,8 @@ std::string as_text(const Diagnosis& d) {
   fmt::format_to(to, "{}\n\n", version_text());
   fmt::format_to(to, "system        {}\nprocessor     {}\nfeatures      {}\n", d.system.kernel, d.system.processor,
                  fmt::join(d.system.features, " "));
-  fmt::format_to(to, "kernels       {} (of {}), {} matrix unit; oneDNN: {}\n", cpu::target_in_use(), fmt::join(cpu::usable_targets(), ", "),
-                 cpu::has_matrix_unit() ? "with the" : "no", cpu::onednn_isa());
+  fmt::format_to(to, "kernels       {} (of {}), {} matrix unit; oneDNN: {}\n", d.kernels.target, fmt::join(d.kernels.targets, ", "),
+                 d.kernels.matrix_unit ? "with the" : "no", d.kernels.onednn_isa);
   fmt::format_to(to, "profile       {}\n", d.profile.empty() ? "none; scripts/tune_kernels.sh makes one for this machine" : d.profile);
   fmt::format_to(to, "threads       {} on {} processors\n", thread_count(), d.system.logical_processors);
   fmt::format_to(to, "memory        {} available of {}{}\n", size(d.system.memory_available), size(d.system.memory_total),

@@ -24,7 +24,7 @@ profile::KernelCost sum_of(const Roofline& r, size_t first) {
   return sum;
 }
 
-double least_of(const Roofline& r, size_t first, const cpu::MachineLimits& limits) {
+double least_of(const Roofline& r, size_t first, const MachineLimits& limits) {
   double sum = 0;
   for (size_t k = first; k < r.kernels.size(); ++k) sum += least_seconds(r.kernels[k], limits);
   return sum;
@@ -47,11 +47,11 @@ Roofline profile_run(const std::string& test, const std::function<void()>& run) 
   return {test, profile::stop(), seconds.count()};
 }
 
-double least_seconds(const profile::KernelCost& cost, const cpu::MachineLimits& limits) {
+double least_seconds(const profile::KernelCost& cost, const MachineLimits& limits) {
   return std::max(cost.bytes / limits.bytes_per_second, cost.flops / limits.flops_per_second);
 }
 
-std::string roofline_table(const std::vector<Roofline>& all, const cpu::MachineLimits& limits) {
+std::string roofline_table(const std::vector<Roofline>& all, const MachineLimits& limits) {
   fmt::memory_buffer out;
   const auto to = std::back_inserter(out);
   fmt::format_to(to, "\nlimits of this machine, measured: {:.1f} GB/s read, {:.0f} GFLOP/s f32\n", limits.bytes_per_second * 1e-9,
@@ -74,7 +74,7 @@ std::string roofline_table(const std::vector<Roofline>& all, const cpu::MachineL
   return fmt::to_string(out);
 }
 
-void write_roofline(JsonWriter& w, const std::vector<Roofline>& all, const cpu::MachineLimits& limits) {
+void write_roofline(JsonWriter& w, const std::vector<Roofline>& all, const MachineLimits& limits) {
   w.key("roofline").begin_object().field("bytes_per_second", limits.bytes_per_second).field("flops_per_second", limits.flops_per_second);
   w.key("tests").begin_array();
   for (const Roofline& r : all) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/common/limits.h"
+#include "backend/machine.h"
 #include "base/json_writer.h"
 #include "exec/profile.h"
 
@@ -21,10 +21,10 @@ struct Roofline {
 Roofline profile_run(const std::string& test, const std::function<void()>& run);
 
 /// The least time that a kernel can take: that of its bytes or of its arithmetic.
-double least_seconds(const profile::KernelCost& cost, const cpu::MachineLimits& limits);
+double least_seconds(const profile::KernelCost& cost, const MachineLimits& limits);
 
-std::string roofline_table(const std::vector<Roofline>& all, const cpu::MachineLimits& limits);
+std::string roofline_table(const std::vector<Roofline>& all, const MachineLimits& limits);
 /// The field "roofline".
-void write_roofline(JsonWriter& w, const std::vector<Roofline>& all, const cpu::MachineLimits& limits);
+void write_roofline(JsonWriter& w, const std::vector<Roofline>& all, const MachineLimits& limits);
 
 }  // namespace lazuli::cli

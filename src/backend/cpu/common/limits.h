@@ -1,14 +1,11 @@
-// Defines what this machine can do at most: how fast its threads read memory and multiply.
+// Declares the measuring of what this machine can do at most: how fast its threads read memory and multiply.
 #pragma once
+
+#include "backend/machine.h"
 
 namespace lazuli::cpu {
 
-struct MachineLimits {
-  double bytes_per_second = 0;  ///< read from memory that no cache holds, all threads together
-  double flops_per_second = 0;  ///< f32 multiplications and additions in registers, all threads together
-};
-
-/// Measures for about a third of a second with that many threads; takes 64 MiB for each.
+/// As machine.h has it.
 MachineLimits measure_limits(int threads);
 
 }  // namespace lazuli::cpu
