@@ -1,4 +1,3 @@
-#include "backend/cpu/common/kernels.h"
 #include "backend/cpu/common/tuning.h"
 #include "backend/cpu/gemm/packed_weight.h"
 #include "backend/table_backend.h"
@@ -6,6 +5,10 @@
 namespace lazuli {
 
 namespace cpu {
+
+// Each kernel file defines the functions of its family.
+#define LAZULI_OP(name, mi, ma, outs, cls, traits, infer, vjp, kernel) PreparedOp prepare_##kernel(const KernelRequest& request);
+#include "lazuli/ops.def"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // The AdamW step: one pass over parameters, gradients and both moments; a launch for so many parameters as its argument block holds.
 #include <algorithm>
 
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/thresholds.h"
 

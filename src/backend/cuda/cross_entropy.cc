@@ -1,5 +1,5 @@
 // Softmax cross entropy and its gradient on the cuda backend.
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/row_share.h"
 #include "graph/attrs.h"
 

@@ -1,10 +1,13 @@
-#include "backend/cuda/kernels.h"
 #include "backend/cuda/replays.h"
 #include "backend/table_backend.h"
 
 namespace lazuli {
 
 namespace cuda {
+
+// Each kernel file defines the functions of its family.
+#define LAZULI_OP(name, mi, ma, outs, cls, traits, infer, vjp, kernel) PreparedOp prepare_##kernel(const KernelRequest& request);
+#include "lazuli/ops.def"
 
 namespace {
 

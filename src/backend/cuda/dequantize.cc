@@ -1,5 +1,5 @@
 // Dequantization: a scale and, where given, a zero point for each group of neighbours in the last axis, or what a format says.
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
 #include "backend/cuda/stored_weight.h"

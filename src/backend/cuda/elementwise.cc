@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "backend/backend.h"
 #include "backend/cuda/generate.h"
-#include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/reduction.h"
 

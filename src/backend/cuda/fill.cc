@@ -2,7 +2,7 @@
 #include <bit>
 #include <cstring>
 
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
 #include "graph/attrs.h"

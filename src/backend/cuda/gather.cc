@@ -1,7 +1,7 @@
 // Gathers and scatters along an axis.
 #include <algorithm>
 
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"

@@ -2,7 +2,7 @@
 // stretch of scratch memory.
 #include <algorithm>
 
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/product.h"
 #include "backend/cuda/row_share.h"
 #include "backend/cuda/thresholds.h"

@@ -1,5 +1,5 @@
 // Low-rank products of which each batch entry chooses its own, on the cuda backend: two launches.
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/launch.h"
 
 namespace lazuli::cuda {

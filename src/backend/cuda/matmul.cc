@@ -1,8 +1,8 @@
 // Matrix products and what is fused with them on the cuda backend.
 #include <algorithm>
 
+#include "backend/backend.h"
 #include "backend/cuda/elementwise.h"
-#include "backend/cuda/kernels.h"
 #include "backend/cuda/low_rank.h"
 #include "backend/cuda/product.h"
 #include "backend/cuda/stored_weight.h"

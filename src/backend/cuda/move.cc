@@ -1,7 +1,7 @@
 // Data movement: concat, pad, slice_update, slice_at, one_hot. Elements are moved by size; most operands may have any strides.
 #include <algorithm>
 
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"

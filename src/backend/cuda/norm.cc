@@ -1,5 +1,5 @@
 // RMS and layer norms over the last axis with their gradients, and group norm on the cuda backend.
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/row_share.h"
 #include "graph/attrs.h"
 #include "lazuli/op.h"

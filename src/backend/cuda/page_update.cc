@@ -1,7 +1,7 @@
 // Stores keys or values in pages. Elements are moved by size.
 #include <numeric>
 
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
 

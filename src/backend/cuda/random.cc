@@ -1,7 +1,7 @@
 // Random draws and dropout: element k depends only on the seed and k.
 #include "backend/random.h"
 
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/launch.h"
 #include "lazuli/op.h"
 

@@ -1,7 +1,7 @@
 // The draw of a token for each row on the cuda backend: five launches, of which those that the run's rules do not need end at once.
 #include <algorithm>
 
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/thresholds.h"
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/thresholds.h"
 #include "graph/attention_operands.h"

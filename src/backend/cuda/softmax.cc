@@ -1,5 +1,5 @@
 // Softmax, its gradient and its fusion with factors on the cuda backend: a block for each row.
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
 #include "graph/attrs.h"

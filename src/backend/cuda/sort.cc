@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "backend/cuda/kernels.h"
+#include "backend/backend.h"
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/thresholds.h"

@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "backend/backend.h"
 #include "backend/reference/element.h"
-#include "backend/reference/kernels.h"
 #include "lazuli/error.h"
 #include "tensor/quant_reader.h"
 

@@ -1,9 +1,12 @@
-#include "backend/reference/kernels.h"
 #include "backend/table_backend.h"
 
 namespace lazuli {
 
 namespace reference {
+
+// Each kernel file defines the functions of its family.
+#define LAZULI_OP(name, mi, ma, outs, cls, traits, infer, vjp, kernel) PreparedOp prepare_##kernel(const KernelRequest& request);
+#include "lazuli/ops.def"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "backend/cpu/common/kernels.h"
+#include "backend/backend.h"
 #include "backend/cpu/common/strided.h"
 #include "lazuli/error.h"
 
