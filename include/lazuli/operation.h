@@ -37,11 +37,13 @@ enum class OpClass : uint8_t {
 
 /// More properties that passes and the planner may assume, as bits of OpInfo::traits.
 struct OpTrait {
-  static constexpr uint8_t plain = 0;       ///< no trait
-  static constexpr uint8_t commutes = 1;    ///< the two operands may be exchanged
-  static constexpr uint8_t cheap = 2;       ///< little arithmetic: it may be recomputed rather than kept
-  static constexpr uint8_t ends_chain = 4;  ///< it can be the reduction at the end of an elementwise chain
-  static constexpr uint8_t updates = 8;     ///< writes into the memory of operand 0 if that is donated
+  static constexpr uint8_t plain = 0;            ///< no trait
+  static constexpr uint8_t commutes = 1;         ///< the two operands may be exchanged
+  static constexpr uint8_t cheap = 2;            ///< little arithmetic: it may be recomputed rather than kept
+  static constexpr uint8_t ends_chain = 4;       ///< it can be the reduction at the end of an elementwise chain
+  static constexpr uint8_t updates = 8;          ///< writes into the memory of operand 0 if that is donated
+  static constexpr uint8_t transcendental = 16;  ///< contains an exponential or a logarithm: several times the arithmetic of a sum
+  static constexpr uint8_t activation = 32;      ///< a matrix product can apply it to its result
 };
 
 /// An op's row in the table.

@@ -56,6 +56,10 @@ using ops::to_dtype;
 using ops::to_float;
 using ops::to_number;
 
+/// The operand of a unary op, by the op's shape rule: any number, or a float, which of an integer is f32.
+LazyTensor operand_of_unary(const LazyTensor& x, Where where) { return to_number(x, where); }
+LazyTensor operand_of_unary_float(const LazyTensor& x, Where where) { return to_float(x, where); }
+
 /// The dtype both operands are brought to before the op.
 enum class Promotion : uint8_t { any, number, floating };
 
@@ -123,27 +127,9 @@ LazyTensor ScalarArg::operand(DType dtype) const {
   return LazyTensor::scalar_int(number > 0 ? limits.high : limits.low, dtype);
 }
 
-#define LAZULI_UNARY(name, convert) \
-  LazyTensor name(const LazyTensor& x, Where where) { return record_unary(Op::name, convert(x, where), where); }
-LAZULI_UNARY(neg, to_number)
-LAZULI_UNARY(abs, to_number)
-LAZULI_UNARY(sign, to_number)
-LAZULI_UNARY(square, to_number)
-LAZULI_UNARY(relu, to_number)
-LAZULI_UNARY(exp, to_float)
-LAZULI_UNARY(log, to_float)
-LAZULI_UNARY(sqrt, to_float)
-LAZULI_UNARY(rsqrt, to_float)
-LAZULI_UNARY(reciprocal, to_float)
-LAZULI_UNARY(sin, to_float)
-LAZULI_UNARY(cos, to_float)
-LAZULI_UNARY(tanh, to_float)
-LAZULI_UNARY(erf, to_float)
-LAZULI_UNARY(sigmoid, to_float)
-LAZULI_UNARY(gelu, to_float)
-LAZULI_UNARY(gelu_tanh, to_float)
-LAZULI_UNARY(silu, to_float)
-#undef LAZULI_UNARY
+#define LAZULI_UNARY(name, traits, rule, vjp) \
+  LazyTensor name(const LazyTensor& x, Where where) { return record_unary(Op::name, operand_of_##rule(x, where), where); }
+#include "lazuli/ops.def"
 
 LazyTensor logical_not(const LazyTensor& x, Where where) {
   return record_unary(Op::logical_not, to_dtype(x, DType::boolean, where), where);

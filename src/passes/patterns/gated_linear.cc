@@ -1,4 +1,6 @@
 // Gated products (Shazeer 2020): act(x@w_gate) * (x@w_up) without the gate or the other product in memory.
+#include <string>
+
 #include "graph/attrs.h"
 #include "lazuli/op.h"
 #include "passes/patterns/patterns.h"
@@ -48,6 +50,18 @@ bool gate(Match& m, bool silu) {
 bool swiglu(Match& m) { return gate(m, true); }
 bool gated(Match& m) { return gate(m, false); }
 
+/// All activations but silu, which SwiGLU has, on a product that the other one is multiplied with.
+const std::string& gated_pattern() {
+  static const std::string text = [] {
+    std::string names;
+    for (const Op op : activation_ops()) {
+      if (op != Op::silu) names += (names.empty() ? "" : "|") + std::string(name_of(op));
+    }
+    return "mul(act=" + names + "(g=matmul|linear(x, w)), u=matmul|linear(x, v))";
+  }();
+  return text;
+}
+
 }  // namespace
 
 std::vector<PatternEntry> gated_linear() {
@@ -56,10 +70,7 @@ std::vector<PatternEntry> gated_linear() {
       {"SwiGLU",
        {Pattern("mul(g=linear(x, w), u=matmul|linear(x, v))"), Pattern("mul(act=silu(g=matmul|linear(x, w)), u=matmul|linear(x, v))")},
        swiglu});
-  entries.push_back({"GatedLinear",
-                     {Pattern("mul(g=linear(x, w), u=matmul|linear(x, v))"),
-                      Pattern("mul(act=gelu|gelu_tanh|relu|sigmoid|tanh(g=matmul|linear(x, w)), u=matmul|linear(x, v))")},
-                     gated});
+  entries.push_back({"GatedLinear", {Pattern("mul(g=linear(x, w), u=matmul|linear(x, v))"), Pattern(gated_pattern())}, gated});
   return entries;
 }
 

@@ -1,4 +1,7 @@
 // Matrix products that add a bias, a residual or an activation while they write their result.
+#include <string>
+#include <string_view>
+
 #include "graph/attrs.h"
 #include "lazuli/op.h"
 #include "passes/patterns/patterns.h"
@@ -31,28 +34,46 @@ bool read_product(Match& m, Linear& out) {
   return true;
 }
 
-const char* label_of(const Attrs& attrs) {
-  bool residual = (attrs[attr::linear::with] & kResidual) != 0;
-  switch (static_cast<Op>(attrs[attr::linear::activation])) {
-    case Op::gelu:
-      return residual ? "LinearAddGelu" : "LinearGelu";
-    case Op::gelu_tanh:
-      return residual ? "LinearAddGeluTanh" : "LinearGeluTanh";
-    case Op::silu:
-      return residual ? "LinearAddSilu" : "LinearSilu";
-    case Op::relu:
-      return residual ? "LinearAddRelu" : "LinearRelu";
-    case Op::sigmoid:
-      return residual ? "LinearAddSigmoid" : "LinearSigmoid";
-    case Op::tanh:
-      return residual ? "LinearAddTanh" : "LinearTanh";
-    default:
-      return residual ? "LinearAdd" : "MatmulBias";
+/// A product with an activation: what it is called, without and with a residual, and the pattern that finds it.
+struct Activated {
+  Op activation;
+  std::string alone, added, pattern;
+};
+
+/// "GeluTanh" for gelu_tanh.
+std::string title(std::string_view word) {
+  std::string text;
+  bool first = true;
+  for (const char c : word) {
+    if (c != '_') text += first ? static_cast<char>(c - 'a' + 'A') : c;
+    first = c == '_';
   }
+  return text;
 }
 
-bool make_linear(Match& m, Linear linear, const char* label = nullptr) {
-  if (label == nullptr) label = label_of(linear.attrs);
+/// One for each activation; patterns and labels refer to their texts.
+const std::vector<Activated>& activated() {
+  static const std::vector<Activated> all = [] {
+    std::vector<Activated> list;
+    for (const Op op : activation_ops()) {
+      const std::string name = title(name_of(op));
+      list.push_back({op, "Linear" + name, "LinearAdd" + name, std::string(name_of(op)) + "(y=matmul|linear|quantized_linear(...))"});
+    }
+    return list;
+  }();
+  return all;
+}
+
+std::string_view label_of(const Attrs& attrs) {
+  const bool residual = (attrs[attr::linear::with] & kResidual) != 0;
+  for (const Activated& a : activated()) {
+    if (static_cast<int64_t>(a.activation) == attrs[attr::linear::activation]) return residual ? a.added : a.alone;
+  }
+  return residual ? "LinearAdd" : "MatmulBias";
+}
+
+bool make_linear(Match& m, Linear linear, std::string_view label = {}) {
+  if (label.empty()) label = label_of(linear.attrs);
   return m.become(linear.op, std::move(linear.inputs), std::move(linear.attrs), label);
 }
 
@@ -84,7 +105,7 @@ bool add_residual(Match& m, bool to_attention) {
   if ((linear.attrs[attr::linear::with] & kResidual) != 0) return m.refuse("the product has a residual already");
   linear.attrs[attr::linear::with] |= kResidual;
   linear.inputs.push_back(m("r"));
-  return make_linear(m, std::move(linear), to_attention ? "AttentionResidual" : nullptr);
+  return make_linear(m, std::move(linear), to_attention ? "AttentionResidual" : "");
 }
 bool linear_add(Match& m) { return add_residual(m, false); }
 bool attention_residual(Match& m) { return add_residual(m, true); }
@@ -102,20 +123,20 @@ bool activate_sum(Match& m) { return activate(m, true); }
 
 }  // namespace
 
+std::vector<Op> activation_ops() {
+  std::vector<Op> ops;
+  for (int k = 0; k < kOpCount; ++k) {
+    if (has_trait(static_cast<Op>(k), OpTrait::activation)) ops.push_back(static_cast<Op>(k));
+  }
+  return ops;
+}
+
 std::vector<PatternEntry> linear() {
   std::vector<PatternEntry> entries;
   entries.push_back({"MatmulBias", {Pattern("add(y=matmul|linear|quantized_linear(...), r)")}, add_bias});
   entries.push_back({"AttentionResidual", {Pattern("add(y=matmul|linear|quantized_linear(...), r)")}, attention_residual});
   entries.push_back({"LinearAdd", {Pattern("add(y=matmul|linear|quantized_linear(...), r)")}, linear_add});
-  struct Activation {
-    const char *alone, *added, *pattern;
-  };
-  for (const Activation& a : {Activation{"LinearGelu", "LinearAddGelu", "gelu(y=matmul|linear|quantized_linear(...))"},
-                              Activation{"LinearGeluTanh", "LinearAddGeluTanh", "gelu_tanh(y=matmul|linear|quantized_linear(...))"},
-                              Activation{"LinearSilu", "LinearAddSilu", "silu(y=matmul|linear|quantized_linear(...))"},
-                              Activation{"LinearRelu", "LinearAddRelu", "relu(y=matmul|linear|quantized_linear(...))"},
-                              Activation{"LinearSigmoid", "LinearAddSigmoid", "sigmoid(y=matmul|linear|quantized_linear(...))"},
-                              Activation{"LinearTanh", "LinearAddTanh", "tanh(y=matmul|linear|quantized_linear(...))"}}) {
+  for (const Activated& a : activated()) {
     entries.push_back({a.alone, {Pattern(a.pattern)}, activate_product});
     entries.push_back({a.added, {Pattern(a.pattern)}, activate_sum});
   }

@@ -11,6 +11,8 @@ namespace lazuli::patterns {
 bool is_last_axis(const Match& m, Value reduced, Value of);
 /// A rank-2 operand that a product takes as it is.
 bool is_weight(const Match& m, Value v);
+/// The ops that a product may apply to what it writes.
+std::vector<Op> activation_ops();
 
 /// Found before differentiation, in the order in which they build on each other.
 std::vector<PatternEntry> activations();

@@ -14,24 +14,10 @@ bool in_tiles(DType t) { return t == DType::f32 || t == DType::bf16 || t == DTyp
 /// f32 holds all their values.
 bool small_integer(DType t) { return t == DType::i8 || t == DType::u8; }
 
+/// Of an element, in sums. The C library computes sines and powers one by one.
 int64_t cost_of(Op op) {
-  switch (op) {
-    case Op::exp:
-    case Op::log:
-    case Op::tanh:
-    case Op::erf:
-    case Op::sigmoid:
-    case Op::gelu:
-    case Op::gelu_tanh:
-    case Op::silu:
-      return 4;
-    case Op::sin:
-    case Op::cos:
-    case Op::pow:
-      return 32;
-    default:
-      return 1;
-  }
+  if (op == Op::sin || op == Op::cos || op == Op::pow) return 32;
+  return has_trait(op, OpTrait::transcendental) ? 4 : 1;
 }
 
 DType dtype_of_value(const ChainSource& source, size_t v) {
