@@ -37,8 +37,6 @@ Range range_of(Op op, DType dtype) {
   return {-4, 4};
 }
 
-}  // namespace
-
 Cases unary_cases(Op op) {
   Cases cases;
   for (DType t : dtypes_of(op, 1)) {
@@ -54,8 +52,7 @@ Cases unary_cases(Op op) {
   }
   return cases;
 }
-
-Cases predicate_cases(Op op) { return unary_cases(op); }
+const RegisterCases kUnaryCases(OpClass::unary, unary_cases);
 
 Cases cast_cases(Op op) {
   Cases cases;
@@ -71,6 +68,7 @@ Cases cast_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kCastCases({Op::cast}, cast_cases);
 
 Cases binary_cases(Op op) {
   Cases cases;
@@ -95,8 +93,7 @@ Cases binary_cases(Op op) {
   }
   return cases;
 }
-
-Cases logical_cases(Op op) { return binary_cases(op); }
+const RegisterCases kBinaryCases(OpClass::binary, binary_cases);
 
 Cases where_cases(Op op) {
   Cases cases;
@@ -117,6 +114,7 @@ Cases where_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kWhereCases({Op::where}, where_cases);
 
 Cases clip_cases(Op op) {
   Cases cases;
@@ -133,5 +131,7 @@ Cases clip_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kClipCases({Op::clip}, clip_cases);
 
+}  // namespace
 }  // namespace lazuli::conformance

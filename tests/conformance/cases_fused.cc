@@ -50,8 +50,6 @@ void add_integer_cases(Cases& cases) {
   }
 }
 
-}  // namespace
-
 Cases fused_cases(Op op) {
   Cases cases;
   for (DType t : kFloats) {
@@ -86,5 +84,7 @@ Cases fused_cases(Op op) {
   add_integer_cases(cases);
   return cases;
 }
+const RegisterCases kFusedCases({Op::fused_elementwise}, fused_cases);
 
+}  // namespace
 }  // namespace lazuli::conformance

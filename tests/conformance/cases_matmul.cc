@@ -32,8 +32,6 @@ void add_large_products(Cases& cases) {
   }
 }
 
-}  // namespace
-
 Cases matmul_cases(Op op) {
   Cases cases;
   const std::pair<Shape, Shape> shapes[] = {
@@ -68,6 +66,16 @@ Cases matmul_cases(Op op) {
   add_large_products(cases);
   return cases;
 }
+const RegisterCases kMatmulCases({Op::matmul}, matmul_cases);
+
+/// None, and every op that a product may apply.
+std::vector<Op> activations() {
+  std::vector<Op> ops{Op::input};
+  for (int k = 0; k < kOpCount; ++k) {
+    if (has_trait(static_cast<Op>(k), OpTrait::activation)) ops.push_back(static_cast<Op>(k));
+  }
+  return ops;
+}
 
 Cases linear_cases(Op op) {
   Cases cases;
@@ -83,7 +91,7 @@ Cases linear_cases(Op op) {
   for (DType t : kFloats) {
     for (const Shape& x : {Shape{33}, Shape{5, 33}, Shape{2, 3, 64}, Shape{0, 8}, Shape{3, 0}}) {
       for (int64_t parts : {0, 1, 2, 3}) {
-        for (Op activation : {Op::input, Op::gelu, Op::gelu_tanh, Op::silu, Op::relu}) {
+        for (const Op activation : activations()) {
           const std::string what = to_string(x) + " parts " + std::to_string(parts) + " " +
                                    (activation == Op::input ? "" : std::string(lazuli::name_of(activation)));
           cases.push_back({label(t, what), call(t, x, 17, parts % 2 == 0, parts, activation), kProduct});
@@ -103,6 +111,7 @@ Cases linear_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kLinearCases({Op::linear}, linear_cases);
 
 Cases lora_cases(Op op) {
   Cases cases;
@@ -136,6 +145,7 @@ Cases lora_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kLoraCases({Op::lora_fused, Op::lora_linear}, lora_cases);
 
 Cases linear_cross_entropy_cases(Op op) {
   Cases cases;
@@ -182,6 +192,7 @@ Cases linear_cross_entropy_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kLinearCrossEntropyCases({Op::linear_cross_entropy}, linear_cross_entropy_cases);
 
 Cases gated_linear_cases(Op op) {
   Cases cases;
@@ -213,6 +224,7 @@ Cases gated_linear_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kGatedLinearCases({Op::gated_linear}, gated_linear_cases);
 
 Cases lora_rows_cases(Op op) {
   Cases cases;
@@ -243,5 +255,7 @@ Cases lora_rows_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kLoraRowsCases({Op::lora_rows}, lora_rows_cases);
 
+}  // namespace
 }  // namespace lazuli::conformance

@@ -53,8 +53,6 @@ Cases picks(Op op, const std::vector<Pick>& list, bool scatter, bool along) {
   return cases;
 }
 
-}  // namespace
-
 Cases gather_cases(Op op) {
   return picks(op,
                {{{7}, {}, 0},
@@ -69,6 +67,7 @@ Cases gather_cases(Op op) {
                 {{50, 64}, {200}, 0}},
                op == Op::scatter_add, false);
 }
+const RegisterCases kGatherCases({Op::gather, Op::scatter_add}, gather_cases);
 
 Cases along_cases(Op op) {
   return picks(
@@ -76,6 +75,7 @@ Cases along_cases(Op op) {
       {{{7}, {11}, 0}, {{9, 33}, {5, 33}, 0}, {{9, 33}, {9, 4}, 1}, {{3, 9, 5}, {3, 2, 5}, 1}, {{9, 5}, {0, 5}, 0}, {{9, 5}, {9, 0}, 1}},
       op == Op::scatter_along_add, true);
 }
+const RegisterCases kAlongCases({Op::take_along, Op::scatter_along_add}, along_cases);
 
 Cases concat_cases(Op op) {
   Cases cases;
@@ -104,6 +104,7 @@ Cases concat_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kConcatCases({Op::concat}, concat_cases);
 
 Cases pad_cases(Op op) {
   Cases cases;
@@ -123,8 +124,7 @@ Cases pad_cases(Op op) {
   }
   return cases;
 }
-
-namespace {
+const RegisterCases kPadCases({Op::pad}, pad_cases);
 
 /// Updates that each row of axis 0 puts where its own offset says; the rows lie in front of the shapes.
 void add_updates_by_row(Cases& cases, Op op, DType t) {
@@ -156,8 +156,6 @@ void add_updates_by_row(Cases& cases, Op op, DType t) {
     cases.push_back({label(t, std::string("by row ") + name_of(layout)), c, kExact});
   }
 }
-
-}  // namespace
 
 Cases slice_update_cases(Op op) {
   Cases cases;
@@ -193,6 +191,7 @@ Cases slice_update_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kSliceUpdateCases({Op::slice_update}, slice_update_cases);
 
 Cases slice_at_cases(Op op) {
   Cases cases;
@@ -215,6 +214,7 @@ Cases slice_at_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kSliceAtCases({Op::slice_at}, slice_at_cases);
 
 Cases one_hot_cases(Op op) {
   Cases cases;
@@ -230,6 +230,7 @@ Cases one_hot_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kOneHotCases({Op::one_hot}, one_hot_cases);
 
 Cases sort_cases(Op op) {
   Cases cases;
@@ -252,9 +253,10 @@ Cases sort_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kSortCases({Op::sort, Op::topk}, sort_cases);
 
 Cases dequantize_cases(Op op) {
-  Cases cases = stored_weight_cases();
+  Cases cases;
   for (DType q : {DType::i8, DType::u8}) {
     for (DType scale : {DType::f32, DType::bf16, DType::f16}) {
       for (DType t : {DType::f32, DType::bf16, DType::f16}) {
@@ -276,5 +278,7 @@ Cases dequantize_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kDequantizeCases({Op::dequantize}, dequantize_cases);
 
+}  // namespace
 }  // namespace lazuli::conformance

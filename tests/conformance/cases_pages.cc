@@ -1,5 +1,6 @@
 // Conformance cases of storing tokens in pages.
 #include "conformance/cases.h"
+#include "lazuli/op.h"
 
 namespace lazuli::conformance {
 
@@ -36,8 +37,6 @@ Tensor offsets_of(const PageUpdateSetup& s, DType index) {
   return s.offsets.size() == 1 ? scalar(index, static_cast<double>(s.offsets[0])) : vector<int64_t>(s.offsets).to(index);
 }
 
-}  // namespace
-
 Cases page_update_cases(Op op) {
   Cases cases;
   for (DType t : kAll) {
@@ -58,5 +57,7 @@ Cases page_update_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kPageUpdateCases({Op::page_update}, page_update_cases);
 
+}  // namespace
 }  // namespace lazuli::conformance

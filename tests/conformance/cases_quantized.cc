@@ -37,8 +37,6 @@ std::vector<int64_t> depths_of(const QuantFormat& f) {
   return {256, 768};
 }
 
-}  // namespace
-
 Cases quantized_cases(Op) {
   Cases cases;
   for (DType t : kFloats) {
@@ -79,8 +77,10 @@ Cases quantized_cases(Op) {
   }
   return cases;
 }
+const RegisterCases kQuantizedCases({Op::quantized_linear}, quantized_cases);
 
-Cases stored_weight_cases() {
+/// Of dequantize with a format.
+Cases stored_weight_cases(Op) {
   Cases cases;
   for (const QuantFormatId id : formats_with_kernels()) {
     const QuantFormat& f = quant_format(id);
@@ -108,5 +108,7 @@ Cases stored_weight_cases() {
   }
   return cases;
 }
+const RegisterCases kStoredWeightCases({Op::dequantize}, stored_weight_cases);
 
+}  // namespace
 }  // namespace lazuli::conformance

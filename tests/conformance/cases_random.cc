@@ -12,8 +12,6 @@ const Shape kShapes[] = {{}, {1}, {1031}, {3, 5, 7}, {0, 4}};
 
 Tensor seed(int64_t value) { return Tensor::from_vector(std::vector<int64_t>{value}, Shape{}); }
 
-}  // namespace
-
 Cases full_cases(Op op) {
   Cases cases;
   for (DType t : kAll) {
@@ -25,6 +23,7 @@ Cases full_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kFullCases({Op::full}, full_cases);
 
 Cases arange_cases(Op op) {
   Cases cases;
@@ -42,6 +41,7 @@ Cases arange_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kArangeCases({Op::arange}, arange_cases);
 
 Cases random_cases(Op op) {
   Cases cases;
@@ -56,6 +56,7 @@ Cases random_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kRandomCases({Op::random_uniform, Op::random_normal, Op::random_bits}, random_cases);
 
 Cases dropout_cases(Op op) {
   Cases cases;
@@ -72,5 +73,7 @@ Cases dropout_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kDropoutCases({Op::dropout}, dropout_cases);
 
+}  // namespace
 }  // namespace lazuli::conformance

@@ -1,5 +1,6 @@
 // Conformance cases of the rotary embedding.
 #include "conformance/cases.h"
+#include "lazuli/op.h"
 #include "support/attributes.h"
 
 namespace lazuli::conformance {
@@ -69,8 +70,6 @@ void add_rope_pair_by_row(Cases& cases, Op op, DType t) {
                    {4, 4, 1}});
 }
 
-}  // namespace
-
 Cases rope_pair_cases(Op op) {
   Cases cases;
   const auto call = [&](const Tensor& q, const Tensor& k, DType table, int64_t back) {
@@ -98,6 +97,7 @@ Cases rope_pair_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kRopePairCases({Op::rope_pair}, rope_pair_cases);
 
 Cases rope_cases(Op op) {
   Cases cases;
@@ -125,5 +125,7 @@ Cases rope_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kRopeCases({Op::rope}, rope_cases);
 
+}  // namespace
 }  // namespace lazuli::conformance

@@ -25,8 +25,6 @@ std::vector<Fold> folds_of(Op op) {
   return folds;
 }
 
-}  // namespace
-
 Cases reduce_cases(Op op) {
   Cases cases;
   for (DType t : takes_integers(op) ? kNumbers : kFloats) {
@@ -51,6 +49,7 @@ Cases reduce_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kReduceCases({Op::sum, Op::mean, Op::max, Op::min, Op::logsumexp, Op::var, Op::argmax}, reduce_cases);
 
 Cases softmax_cases(Op op) {
   Cases cases;
@@ -81,6 +80,7 @@ Cases softmax_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kSoftmaxCases({Op::softmax, Op::log_softmax, Op::softmax_backward, Op::scaled_softmax}, softmax_cases);
 
 Cases norm_cases(Op op) {
   Cases cases;
@@ -107,6 +107,7 @@ Cases norm_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kNormCases({Op::rms_norm, Op::rms_norm_backward, Op::layer_norm, Op::layer_norm_backward}, norm_cases);
 
 Cases add_norm_cases(Op op) {
   Cases cases;
@@ -130,6 +131,7 @@ Cases add_norm_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kAddNormCases({Op::add_rms_norm, Op::add_layer_norm}, add_norm_cases);
 
 Cases group_norm_cases(Op op) {
   Cases cases;
@@ -149,6 +151,7 @@ Cases group_norm_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kGroupNormCases({Op::group_norm}, group_norm_cases);
 
 Cases cross_entropy_cases(Op op) {
   Cases cases;
@@ -183,6 +186,7 @@ Cases cross_entropy_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kCrossEntropyCases({Op::cross_entropy, Op::cross_entropy_backward}, cross_entropy_cases);
 
 Cases adamw_cases(Op op) {
   Cases cases;
@@ -228,5 +232,7 @@ Cases adamw_cases(Op op) {
   }
   return cases;
 }
+const RegisterCases kAdamwCases({Op::adamw}, adamw_cases);
 
+}  // namespace
 }  // namespace lazuli::conformance

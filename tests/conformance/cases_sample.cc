@@ -104,8 +104,6 @@ void add_rows(Cases& cases) {
   cases.push_back({"a NaN between rows", rows_of(calls), {0, 0, 0}});
 }
 
-}  // namespace
-
 Cases sample_cases(Op) {
   Cases cases;
   const Tensor ids = random_indices(DType::i32, {40}, 1300, 5);
@@ -136,5 +134,7 @@ Cases sample_cases(Op) {
   add_rows(cases);
   return cases;
 }
+const RegisterCases kSampleCases({Op::sample}, sample_cases);
 
+}  // namespace
 }  // namespace lazuli::conformance

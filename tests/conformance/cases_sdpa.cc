@@ -220,8 +220,6 @@ OpCall packed(const PackedSetup& s, DType t, Layout layout = Layout::row_major) 
   return call;
 }
 
-}  // namespace
-
 Cases sdpa_packed_cases(Op) {
   Cases cases;
   for (DType t : kFloats) {
@@ -232,6 +230,7 @@ Cases sdpa_packed_cases(Op) {
   }
   return cases;
 }
+const RegisterCases kSdpaPackedCases({Op::sdpa_packed}, sdpa_packed_cases);
 
 Cases sdpa_cases(Op) {
   Cases cases = cases_with(forward);
@@ -245,6 +244,9 @@ Cases sdpa_cases(Op) {
   }
   return cases;
 }
+const RegisterCases kSdpaCases({Op::sdpa}, sdpa_cases);
 Cases sdpa_backward_cases(Op) { return cases_with(backward); }
+const RegisterCases kSdpaBackwardCases({Op::sdpa_backward}, sdpa_backward_cases);
 
+}  // namespace
 }  // namespace lazuli::conformance

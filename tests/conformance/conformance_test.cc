@@ -20,9 +20,9 @@ class Conformance : public ::testing::TestWithParam<int> {
 
 bool has_kernel(Op op) { return info(op).cls != OpClass::leaf && info(op).cls != OpClass::view; }
 
-TEST_P(Conformance, TableHasARow) {
+TEST_P(Conformance, HasCases) {
   const auto cases = cases_of(op());
-  ASSERT_TRUE(cases.has_value()) << name_of(op()) << " has no row in tests/conformance/cases.cc";
+  ASSERT_TRUE(cases.has_value()) << name_of(op()) << " has no cases in tests/conformance/cases_*.cc";
   EXPECT_EQ(!cases->empty(), has_kernel(op())) << name_of(op());
 }
 

@@ -1,4 +1,5 @@
 // Gradient cases of elementwise ops and reductions.
+#include "autograd/vjp_rules.h"
 #include "lazuli/op.h"
 #include "support/gradient_check.h"
 
@@ -30,6 +31,16 @@ GradientCase reduction(Op op, const std::string& what, int64_t mask, int64_t kee
           }};
 }
 
+/// Every unary op that has a rule and needs no attributes.
+void add_unary(std::vector<GradientCase>& cases) {
+  for (int k = 0; k < kOpCount; ++k) {
+    const Op op = static_cast<Op>(k);
+    if (info(op).cls != OpClass::unary || op == Op::cast || autograd::vjp_rule(op) == nullptr) continue;
+    const bool positive = op == Op::log || op == Op::sqrt || op == Op::rsqrt || op == Op::reciprocal;
+    cases.push_back(positive ? unary(op, 0.5, 2) : unary(op));
+  }
+}
+
 void add_reductions(std::vector<GradientCase>& cases) {
   for (Op op : {Op::sum, Op::mean, Op::max, Op::min, Op::logsumexp, Op::var}) {
     cases.push_back(reduction(op, "_all", 7, 0));
@@ -39,15 +50,9 @@ void add_reductions(std::vector<GradientCase>& cases) {
   cases.push_back(reduction(Op::var, "_unbiased", 6, 0, 1));
 }
 
-}  // namespace
-
 std::vector<GradientCase> elementwise_gradient_cases() {
   std::vector<GradientCase> cases;
-  for (Op op : {Op::neg, Op::abs, Op::sign, Op::square, Op::exp, Op::sin, Op::cos, Op::tanh, Op::erf, Op::sigmoid, Op::relu, Op::gelu,
-                Op::gelu_tanh, Op::silu, Op::copy}) {
-    cases.push_back(unary(op));
-  }
-  for (Op op : {Op::log, Op::sqrt, Op::rsqrt, Op::reciprocal}) cases.push_back(unary(op, 0.5, 2));
+  add_unary(cases);
   for (Op op : {Op::add, Op::sub, Op::mul, Op::maximum, Op::minimum}) {
     cases.push_back(binary(op, "_same", {2, 3}, {2, 3}));
     cases.push_back(binary(op, "_broadcast", {2, 1}, {3}));
@@ -70,5 +75,8 @@ std::vector<GradientCase> elementwise_gradient_cases() {
   add_reductions(cases);
   return cases;
 }
+const RegisterGradients kElementwiseGradients(elementwise_gradient_cases);
+
+}  // namespace
 
 }  // namespace lazuli::test

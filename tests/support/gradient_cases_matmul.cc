@@ -198,8 +198,6 @@ void add_sdpa(std::vector<GradientCase>& cases) {
                    }});
 }
 
-}  // namespace
-
 std::vector<GradientCase> matmul_gradient_cases() {
   std::vector<GradientCase> cases;
   add_matmul(cases);
@@ -213,5 +211,8 @@ std::vector<GradientCase> matmul_gradient_cases() {
   add_sdpa(cases);
   return cases;
 }
+const RegisterGradients kMatmulGradients(matmul_gradient_cases);
+
+}  // namespace
 
 }  // namespace lazuli::test

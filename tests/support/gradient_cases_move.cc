@@ -43,8 +43,6 @@ void add_gathers(std::vector<GradientCase>& cases) {
                    }});
 }
 
-}  // namespace
-
 std::vector<GradientCase> move_gradient_cases() {
   std::vector<GradientCase> cases;
   add_views(cases);
@@ -78,5 +76,8 @@ std::vector<GradientCase> move_gradient_cases() {
   cases.push_back({Op::topk, "topk", {numbers({2, 4}, 1)}, [](X x) { return Y{square(topk(x[0], 2).values)}; }});
   return cases;
 }
+const RegisterGradients kMoveGradients(move_gradient_cases);
+
+}  // namespace
 
 }  // namespace lazuli::test

@@ -80,8 +80,6 @@ void add_linear_cross_entropy(std::vector<GradientCase>& cases) {
                    }});
 }
 
-}  // namespace
-
 std::vector<GradientCase> row_gradient_cases() {
   std::vector<GradientCase> cases;
   const LazyTensor x = numbers({2, 3, 2}, 1), y = numbers({2, 3, 2}, 2);
@@ -104,5 +102,8 @@ std::vector<GradientCase> row_gradient_cases() {
                    }});
   return cases;
 }
+const RegisterGradients kRowGradients(row_gradient_cases);
+
+}  // namespace
 
 }  // namespace lazuli::test

@@ -75,10 +75,24 @@ Function gradient_of(const Function& f) {
   };
 }
 
-std::vector<GradientCase> gradient_cases() {
-  std::vector<GradientCase> all;
-  for (auto part : {elementwise_gradient_cases(), move_gradient_cases(), row_gradient_cases(), matmul_gradient_cases()}) {
-    for (GradientCase& c : part) all.push_back(std::move(c));
+namespace {
+
+using Makers = std::vector<GradientCases (*)()>;
+
+/// Made by the first entry, whichever file that is in.
+Makers& makers() {
+  static Makers all;
+  return all;
+}
+
+}  // namespace
+
+RegisterGradients::RegisterGradients(GradientCases (*make)()) { makers().push_back(make); }
+
+GradientCases gradient_cases() {
+  GradientCases all;
+  for (const auto make : makers()) {
+    for (GradientCase& c : make()) all.push_back(std::move(c));
   }
   return all;
 }

@@ -40,11 +40,13 @@ struct GradientCase {
 };
 /// For test reports.
 inline void PrintTo(const GradientCase& c, std::ostream* out) { *out << c.name; }
-/// At least one for each op that has a derivative rule.
-std::vector<GradientCase> gradient_cases();
-std::vector<GradientCase> elementwise_gradient_cases();
-std::vector<GradientCase> move_gradient_cases();
-std::vector<GradientCase> row_gradient_cases();
-std::vector<GradientCase> matmul_gradient_cases();
+using GradientCases = std::vector<GradientCase>;
+
+/// A static object of this type, beside the function that makes them, enters gradient cases when the program starts.
+struct RegisterGradients {
+  explicit RegisterGradients(GradientCases (*make)());
+};
+/// All that were entered: at least one for each op that has a derivative rule.
+GradientCases gradient_cases();
 
 }  // namespace lazuli::test
