@@ -115,6 +115,6 @@ endfunction()
 
 # A program of this project: links the whole static library and may include internal headers.
 function(lazuli_program target)
-  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src ${LAZULI_GENERATED})
   target_link_libraries(${target} PRIVATE lazuli lazuli_settings fmt::fmt simdjson::simdjson hwy::hwy DNNL::dnnl)
 endfunction()

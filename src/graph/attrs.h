@@ -1,14 +1,4 @@
-// Defines attr::<op>::<name>, the attributes of ops by their names in ops.def.
+// Has attr::<op>::<name>, the attributes of ops by their names in ops.def. What needs those of a few ops includes graph/ops/<op>.h instead.
 #pragma once
 
-#include "lazuli/operation.h"
-
-namespace lazuli::attr {
-
-#define LAZULI_ATTR(op, entry, name, kind) \
-  namespace op {                           \
-  inline constexpr AttrKey name{entry};    \
-  }
-#include "lazuli/ops.def"
-
-}  // namespace lazuli::attr
+#include "graph/ops/all.h"

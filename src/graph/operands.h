@@ -1,23 +1,13 @@
-// Defines operand::<op>::<name>, the operands of ops by their names in ops.def.
+// Has operand::<op>::<name>, the operands of ops by their names in ops.def, and declares how those names are found.
 #pragma once
 
 #include <cstddef>
 #include <span>
 #include <string_view>
 
-#include "lazuli/operation.h"
+#include "graph/ops/all.h"
 
 namespace lazuli {
-
-namespace operand {
-
-#define LAZULI_OPERANDS(op, ...) \
-  namespace op {                 \
-  enum : size_t { __VA_ARGS__ }; \
-  }
-#include "lazuli/ops.def"
-
-}  // namespace operand
 
 /// Names of an op's operands that have a fixed place, in their order.
 std::span<const std::string_view> operand_names(Op op);
