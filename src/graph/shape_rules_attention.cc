@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "graph/attention_operands.h"
 #include "graph/attrs.h"
+#include "graph/operands.h"
 #include "graph/shape_rules_check.h"
 #include "lazuli/op.h"
 
@@ -21,20 +22,12 @@ void need_mask(const Request& r, size_t k, const Shape& scores) {
   }
 }
 
-void need_i32(const Request& r, size_t k, const char* what) {
-  if (r.in(k).dtype != DType::i32) fail_dtype(r, fmt::format("{}: i32 is expected, got {}", what, name_of(r.in(k).dtype)));
-}
-
-void need_statistics_dtype(const Request& r, size_t k, const char* what) {
-  if (const DType t = statistics_dtype(r); r.in(k).dtype != t) {
-    fail_dtype(r, fmt::format("{}: {} is expected, got {}", what, name_of(t), name_of(r.in(k).dtype)));
-  }
-}
+void need_statistics_dtype(const Request& r, const Operand& k) { need_dtype(r, k, statistics_dtype(r)); }
 
 /// An i32: one for all rows, or one for each of the `batch` rows of axis 0.
-void need_i32_by_row(const Request& r, size_t k, const char* what, int64_t batch) {
-  need_by_row(r, k, what, batch);
-  need_i32(r, k, what);
+void need_i32_by_row(const Request& r, const Operand& k, int64_t batch) {
+  need_by_row(r, k, batch);
+  need_dtype(r, k, DType::i32);
 }
 
 struct AttentionShapes {
@@ -43,13 +36,13 @@ struct AttentionShapes {
 
 /// Checks the block table, operand `at`, and what it makes of k and v. Returns the keys of a row.
 int64_t paged_keys(const Request& r, size_t at) {
-  const Shape &k = r.in(1).shape, &v = r.in(2).shape;
+  const Shape &k = r.in(operand::sdpa::k).shape, &v = r.in(operand::sdpa::v).shape;
   if (k[0] != v[0]) fail_shape(r, fmt::format("k {} and v {}: numbers of blocks differ", to_string(k), to_string(v)));
   if (k[2] < 1 || k[2] % kPageUnit != 0) {
     fail_shape(r, fmt::format("k {}: pages of a positive multiple of {} keys are expected, got {}", to_string(k), kPageUnit, k[2]));
   }
-  need_rank(r, at, "blocks", 2);
-  need_i32(r, at, "blocks");
+  need_rank(r, {at, "blocks"}, 2);
+  need_dtype(r, {at, "blocks"}, DType::i32);
   const Shape& blocks = r.in(at).shape;
   if (blocks[0] != r.in(0).shape[0]) {
     fail_shape(r, fmt::format("blocks: ({}, pages) is expected, got {}", r.in(0).shape[0], to_string(blocks)));
@@ -59,12 +52,12 @@ int64_t paged_keys(const Request& r, size_t at) {
   return *keys;
 }
 
-/// Checks q, k, v, which are operands 0, 1, 2.
+/// Checks q, k, v, which are the first operands of all.
 AttentionShapes attention_shapes(const Request& r) {
   need_float(r, 0);
   need_all_same_dtype(r, 3);
-  need_ranks(r, {"q", "k", "v"}, 4);
-  const Shape &q = r.in(0).shape, &k = r.in(1).shape, &v = r.in(2).shape;
+  need_ranks(r, 3, 4);
+  const Shape &q = r.in(0).shape, &k = r.in(operand::sdpa::k).shape, &v = r.in(operand::sdpa::v).shape;
   const std::string shapes = fmt::format("q {}, k {} and v {}", to_string(q), to_string(k), to_string(v));
   const AttentionOperands o(r.op, r.attrs);
   const auto blocks = o.find(AttentionPart::blocks);
@@ -96,36 +89,37 @@ void need_attention(const Request& r, const Shape& scores) {
                                 r.attrs[window] - 1));
     }
   }
-  need_factor(r, o.scale, "scale");
-  need_i32_by_row(r, o.length, "length", scores[0]);
+  need_factor(r, o.scale);
+  need_i32_by_row(r, o.length, scores[0]);
   if (const auto k = o.find(AttentionPart::mask)) need_mask(r, *k, scores);
-  if (const auto k = o.find(AttentionPart::softcap)) need_factor(r, *k, "softcap");
+  if (const auto k = o.find(AttentionPart::softcap)) need_factor(r, {*k, "softcap"});
   if (const auto k = o.find(AttentionPart::sinks)) {
-    need_shape(r, *k, "sinks", {scores[1]});
-    need_statistics_dtype(r, *k, "sinks");
+    need_shape(r, {*k, "sinks"}, {scores[1]});
+    need_statistics_dtype(r, {*k, "sinks"});
   }
   if (const auto k = o.find(AttentionPart::first_key)) {
-    need_shape(r, *k, "first_key", {scores[0], scores[2]});
-    need_i32(r, *k, "first_key");
+    need_shape(r, {*k, "first_key"}, {scores[0], scores[2]});
+    need_dtype(r, {*k, "first_key"}, DType::i32);
   }
 }
 
-/// Operands [0, count) rotated by the tables and the offset behind them.
+/// Operands [0, count) rotated by the tables and the offset behind them, of rope and of rope_pair.
 Specs rotated(const Request& r, size_t count) {
+  const size_t cos = count, sin = count + 1, offset = count + 2;
   need_float(r, 0);
   need_all_same_dtype(r, count);
-  need_rank(r, count, "cos", 2);
-  need_shape(r, count + 1, "sin", r.in(count).shape);
-  for (size_t k : {count, count + 1}) {
+  need_rank(r, cos, 2);
+  need_shape(r, sin, r.in(cos).shape);
+  for (const size_t k : {cos, sin}) {
     const DType t = r.in(k).dtype;
     if (t != DType::f32 && t != r.in(0).dtype)
       fail_dtype(r, fmt::format("tables: f32 or {} is expected, got {}", name_of(r.in(0).dtype), name_of(t)));
   }
   Specs results;
   for (size_t k = 0; k < count; ++k) {
-    need_min_rank(r, k, "x", r.in(count + 2).shape.rank() == 0 ? 2 : 3);
-    need_i32_by_row(r, count + 2, "offset", r.in(k).shape[0]);
-    const Shape &x = r.in(k).shape, &table = r.in(count).shape;
+    need_min_rank(r, k, r.in(offset).shape.rank() == 0 ? 2 : 3);
+    need_i32_by_row(r, offset, r.in(k).shape[0]);
+    const Shape &x = r.in(k).shape, &table = r.in(cos).shape;
     const int64_t tokens = x[x.rank() - 2];
     if (table[0] < tokens || table[1] > x.back() / 2) {
       fail_shape(
@@ -149,32 +143,34 @@ Specs infer_sdpa(const Request& r) {
 }
 
 Specs infer_sdpa_backward(const Request& r) {
+  namespace in = operand::sdpa_backward;
   need_parts(r);
   const AttentionShapes s = attention_shapes(r);
-  need_same_dtype(r, 3);
-  need_shape(r, 3, "result", s.result);
-  need_shape(r, 4, "lse", s.lse);
-  need_statistics_dtype(r, 4, "lse");
-  need_same_dtype(r, 5);
-  need_shape(r, 5, "g", s.result);
+  need_same_dtype(r, in::result);
+  need_shape(r, in::result, s.result);
+  need_shape(r, in::lse, s.lse);
+  need_statistics_dtype(r, in::lse);
+  need_same_dtype(r, in::g);
+  need_shape(r, in::g, s.result);
   need_attention(r, s.scores);
-  return {r.in(0), r.in(1), r.in(2)};
+  return {r.in(0), r.in(in::k), r.in(in::v)};
 }
 
 Specs infer_sdpa_packed(const Request& r) {
+  namespace in = operand::sdpa_packed;
   need_float(r, 0);
   need_all_same_dtype(r, 3);
-  need_ranks(r, {"q", "k", "v"}, 3);
-  const Shape &q = r.in(0).shape, &k = r.in(1).shape, &v = r.in(2).shape;
+  need_ranks(r, 3, 3);
+  const Shape &q = r.in(0).shape, &k = r.in(in::k).shape, &v = r.in(in::v).shape;
   if (k[0] != q[0] || v[0] != q[0] || k[1] != v[1] || k[2] != q[2]) {
     fail_shape(r, fmt::format("q {}, k {} and v {} do not fit: (tokens, heads, size), (tokens, kv_heads, size) twice is expected",
                               to_string(q), to_string(k), to_string(v)));
   }
   if (k[1] < 1 || q[1] % k[1] != 0) fail_shape(r, fmt::format("{} heads do not divide into {} key heads", q[1], k[1]));
-  need_factor(r, 3, "scale");
-  need_rank(r, 4, "starts", 1);
-  if (r.in(4).dtype != DType::i32) fail_dtype(r, fmt::format("starts: i32 is expected, got {}", name_of(r.in(4).dtype)));
-  if (r.in(4).shape[0] < 1) fail_shape(r, "starts: at least one number is expected");
+  need_factor(r, in::scale);
+  need_rank(r, in::starts, 1);
+  need_dtype(r, in::starts, DType::i32);
+  if (r.in(in::starts).shape[0] < 1) fail_shape(r, "starts: at least one number is expected");
   return {{r.in(0).dtype, with_last(q, v[2])}};
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "graph/operands.h"
 #include "lazuli/error.h"
 
 namespace lazuli::shape_rules {
@@ -13,15 +14,25 @@ void fail_shape(const Request& r, const std::string& text) { throw ShapeError(fm
 void fail_dtype(const Request& r, const std::string& text) { throw DTypeError(fmt::format("[{}] {}", r.name(), text)); }
 void fail_value(const Request& r, const std::string& text) { throw ValueError(fmt::format("[{}] {}", r.name(), text)); }
 
+namespace {
+
+std::string_view word_of(const Request& r, const Operand& k) { return k.name.empty() ? operand_name(r.op, k.number) : k.name; }
+
+}  // namespace
+
 void need_float(const Request& r, size_t k) {
   if (!is_float(r.in(k).dtype)) fail_dtype(r, fmt::format("operand {}: a float dtype is expected, got {}", k, name_of(r.in(k).dtype)));
 }
 void need_number(const Request& r, size_t k) {
   if (r.in(k).dtype == DType::boolean) fail_dtype(r, fmt::format("operand {}: a numeric dtype is expected, got bool", k));
 }
-void need_index(const Request& r, size_t k, const char* what) {
-  const DType t = r.in(k).dtype;
-  if (t != DType::i32 && t != DType::i64) fail_dtype(r, fmt::format("{}: i32 or i64 is expected, got {}", what, name_of(t)));
+void need_dtype(const Request& r, const Operand& k, DType dtype) {
+  const DType t = r.in(k.number).dtype;
+  if (t != dtype) fail_dtype(r, fmt::format("{}: {} is expected, got {}", word_of(r, k), name_of(dtype), name_of(t)));
+}
+void need_index(const Request& r, const Operand& k) {
+  const DType t = r.in(k.number).dtype;
+  if (t != DType::i32 && t != DType::i64) fail_dtype(r, fmt::format("{}: i32 or i64 is expected, got {}", word_of(r, k), name_of(t)));
 }
 void need_same_dtype(const Request& r, size_t k) {
   if (r.in(k).dtype != r.in(0).dtype) {
@@ -32,43 +43,43 @@ void need_same_dtype(const Request& r, size_t k) {
 void need_all_same_dtype(const Request& r, size_t count) {
   for (size_t k = 1; k < count; ++k) need_same_dtype(r, k);
 }
-void need_rank(const Request& r, size_t k, const char* what, int rank) {
-  if (r.in(k).shape.rank() != rank) {
-    fail_shape(r, fmt::format("{}: {} dimensions are expected, got shape {}", what, rank, to_string(r.in(k).shape)));
+void need_rank(const Request& r, const Operand& k, int rank) {
+  if (r.in(k.number).shape.rank() != rank) {
+    fail_shape(r, fmt::format("{}: {} dimensions are expected, got shape {}", word_of(r, k), rank, to_string(r.in(k.number).shape)));
   }
 }
-void need_ranks(const Request& r, std::initializer_list<const char*> names, int rank) {
-  size_t k = 0;
-  for (const char* name : names) need_rank(r, k++, name, rank);
+void need_ranks(const Request& r, size_t count, int rank) {
+  for (size_t k = 0; k < count; ++k) need_rank(r, k, rank);
 }
-void need_min_rank(const Request& r, size_t k, const char* what, int rank) {
-  if (r.in(k).shape.rank() < rank) {
-    fail_shape(r, fmt::format("{}: at least {} dimensions are expected, got shape {}", what, rank, to_string(r.in(k).shape)));
+void need_min_rank(const Request& r, const Operand& k, int rank) {
+  if (r.in(k.number).shape.rank() < rank) {
+    fail_shape(r,
+               fmt::format("{}: at least {} dimensions are expected, got shape {}", word_of(r, k), rank, to_string(r.in(k.number).shape)));
   }
 }
-void need_shape(const Request& r, size_t k, const char* what, const Shape& shape) {
-  if (!(r.in(k).shape == shape)) {
-    fail_shape(r, fmt::format("{}: shape {} is expected, got {}", what, to_string(shape), to_string(r.in(k).shape)));
+void need_shape(const Request& r, const Operand& k, const Shape& shape) {
+  if (!(r.in(k.number).shape == shape)) {
+    fail_shape(r, fmt::format("{}: shape {} is expected, got {}", word_of(r, k), to_string(shape), to_string(r.in(k.number).shape)));
   }
 }
-void need_factor(const Request& r, size_t k, const char* what) {
-  need_rank(r, k, what, 0);
-  const DType t = r.in(k).dtype;
-  if (t != DType::f32 && t != DType::f64) fail_dtype(r, fmt::format("{}: f32 or f64 is expected, got {}", what, name_of(t)));
+void need_factor(const Request& r, const Operand& k) {
+  need_rank(r, k, 0);
+  const DType t = r.in(k.number).dtype;
+  if (t != DType::f32 && t != DType::f64) fail_dtype(r, fmt::format("{}: f32 or f64 is expected, got {}", word_of(r, k), name_of(t)));
 }
-void need_by_row(const Request& r, size_t k, const char* what, int64_t batch) {
-  const Shape& shape = r.in(k).shape;
+void need_by_row(const Request& r, const Operand& k, int64_t batch) {
+  const Shape& shape = r.in(k.number).shape;
   if (shape.rank() == 0 || shape == Shape{batch}) return;
-  fail_shape(r,
-             fmt::format("{}: one number, or one for each of the {} rows of axis 0, is expected, got {}", what, batch, to_string(shape)));
+  fail_shape(r, fmt::format("{}: one number, or one for each of the {} rows of axis 0, is expected, got {}", word_of(r, k), batch,
+                            to_string(shape)));
 }
-void need_offset(const Request& r, size_t k, const char* what) {
-  need_rank(r, k, what, 0);
-  need_index(r, k, what);
+void need_offset(const Request& r, const Operand& k) {
+  need_rank(r, k, 0);
+  need_index(r, k);
 }
-void need_like_scalar(const Request& r, size_t k, const char* what) {
-  need_rank(r, k, what, 0);
-  need_same_dtype(r, k);
+void need_like_scalar(const Request& r, const Operand& k) {
+  need_rank(r, k, 0);
+  need_same_dtype(r, k.number);
 }
 
 int need_axis(const Request& r, int64_t axis, int rank) {

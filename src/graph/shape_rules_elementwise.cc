@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "graph/attrs.h"
+#include "graph/operands.h"
 #include "graph/shape_rules_check.h"
 #include "lazuli/op.h"
 
@@ -91,8 +92,8 @@ Specs infer_target(const Request& r) {
     case Op::random_uniform:
     case Op::random_normal:
     case Op::random_bits:
-      need_rank(r, 0, "seed", 0);
-      if (r.in(0).dtype != DType::i64) fail_dtype(r, fmt::format("seed: i64 is expected, got {}", name_of(r.in(0).dtype)));
+      need_rank(r, operand::random_bits::seed, 0);
+      need_dtype(r, operand::random_bits::seed, DType::i64);
       if (r.op == Op::random_bits ? t.dtype != DType::i64 : !is_float(t.dtype)) {
         fail_dtype(r, fmt::format("the result cannot be {}", name_of(t.dtype)));
       }
@@ -144,17 +145,18 @@ Specs infer_logical(const Request& r) {
 }
 
 Specs infer_where(const Request& r) {
-  if (r.in(0).dtype != DType::boolean) fail_dtype(r, fmt::format("condition: bool is expected, got {}", name_of(r.in(0).dtype)));
-  if (r.in(1).dtype != r.in(2).dtype) {
-    fail_dtype(r, fmt::format("one dtype is expected, got {} and {}", name_of(r.in(1).dtype), name_of(r.in(2).dtype)));
+  namespace in = operand::where;
+  need_dtype(r, 0, DType::boolean);
+  if (r.in(in::a).dtype != r.in(in::b).dtype) {
+    fail_dtype(r, fmt::format("one dtype is expected, got {} and {}", name_of(r.in(in::a).dtype), name_of(r.in(in::b).dtype)));
   }
-  return {{r.in(1).dtype, broadcast(r, r.in(0).shape, broadcast(r, r.in(1).shape, r.in(2).shape))}};
+  return {{r.in(in::a).dtype, broadcast(r, r.in(0).shape, broadcast(r, r.in(in::a).shape, r.in(in::b).shape))}};
 }
 
 Specs infer_clip(const Request& r) {
   need_number(r, 0);
-  need_like_scalar(r, 1, "low");
-  need_like_scalar(r, 2, "high");
+  need_like_scalar(r, operand::clip::low);
+  need_like_scalar(r, operand::clip::high);
   return {r.in(0)};
 }
 

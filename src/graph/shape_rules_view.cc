@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "graph/attrs.h"
+#include "graph/operands.h"
 #include "graph/shape_rules_check.h"
 #include "lazuli/op.h"
 
@@ -36,13 +37,13 @@ void need_list(const Request& r, int rank) {
 }
 
 /// Every dimension but `axis` equals operand 0's.
-void need_same_but_axis(const Request& r, size_t k, const char* what, int axis) {
+void need_same_but_axis(const Request& r, size_t k, int axis) {
   const Shape& x = r.in(0).shape;
   const Shape& y = r.in(k).shape;
   bool same = x.rank() == y.rank();
   for (int i = 0; same && i < x.rank(); ++i) same = i == axis || x[i] == y[i];
   if (!same) {
-    fail_shape(r, fmt::format("{}: shape {} differs from {} outside axis {}", what, to_string(y), to_string(x), axis));
+    fail_shape(r, fmt::format("{}: shape {} differs from {} outside axis {}", operand_name(r.op, k), to_string(y), to_string(x), axis));
   }
 }
 
@@ -103,26 +104,28 @@ Specs infer_checkpoint(const Request& r) {
 }
 
 Specs infer_gather(const Request& r) {
-  need_index(r, 1, "indices");
+  namespace in = operand::gather;
+  need_index(r, in::indices);
   const Shape& x = r.in(0).shape;
   const int axis = need_axis(r, r.attrs[attr::gather::axis], x.rank());
-  if (x.rank() - 1 + r.in(1).shape.rank() > kMaxRank) {
-    fail_shape(r, fmt::format("shapes {} and {} give more than {} dimensions", to_string(x), to_string(r.in(1).shape), kMaxRank));
+  if (x.rank() - 1 + r.in(in::indices).shape.rank() > kMaxRank) {
+    fail_shape(r, fmt::format("shapes {} and {} give more than {} dimensions", to_string(x), to_string(r.in(in::indices).shape), kMaxRank));
   }
-  return {{r.in(0).dtype, replace_axis(x, axis, r.in(1).shape.span())}};
+  return {{r.in(0).dtype, replace_axis(x, axis, r.in(in::indices).shape.span())}};
 }
 
 Specs infer_take_along(const Request& r) {
-  need_index(r, 1, "indices");
-  need_same_but_axis(r, 1, "indices", need_axis(r, r.attrs[attr::take_along::axis], r.in(0).shape.rank()));
-  return {{r.in(0).dtype, r.in(1).shape}};
+  namespace in = operand::take_along;
+  need_index(r, in::indices);
+  need_same_but_axis(r, in::indices, need_axis(r, r.attrs[attr::take_along::axis], r.in(0).shape.rank()));
+  return {{r.in(0).dtype, r.in(in::indices).shape}};
 }
 
 Specs infer_scatter_add(const Request& r) {
   need_number(r, 0);
-  need_same_dtype(r, 2);
+  need_same_dtype(r, operand::scatter_add::updates);
   const Specs gathered = r.op == Op::scatter_add ? infer_gather(r) : infer_take_along(r);
-  need_shape(r, 2, "updates", gathered[0].shape);
+  need_shape(r, operand::scatter_add::updates, gathered[0].shape);
   return {r.in(0)};
 }
 
@@ -131,7 +134,7 @@ Specs infer_concat(const Request& r) {
   need_all_same_dtype(r, r.inputs.size());
   int64_t total = 0;
   for (size_t k = 0; k < r.inputs.size(); ++k) {
-    need_same_but_axis(r, k, "part", axis);
+    need_same_but_axis(r, k, axis);
     const auto sum = checked_add(total, r.in(k).shape[axis]);
     if (!sum) fail_shape(r, "the result is too long");
     total = *sum;
@@ -141,7 +144,7 @@ Specs infer_concat(const Request& r) {
 
 Specs infer_pad(const Request& r) {
   const Shape& x = r.in(0).shape;
-  need_like_scalar(r, 1, "value");
+  need_like_scalar(r, operand::pad::value);
   need_list(r, x.rank());
   TensorSpec out = r.in(0);
   for (int i = 0; i < x.rank(); ++i) {
@@ -161,23 +164,24 @@ namespace {
 void need_rows_of_update(const Request& r, const Shape& x, const Shape& update) {
   if (x.rank() < 2 || r.attrs[attr::slice_update::offset_axis] == 0)
     fail_shape(r, "offset: one number is expected where axis 0 is shifted");
-  need_by_row(r, 2, "offset", x[0]);
+  need_by_row(r, operand::slice_update::offset, x[0]);
   if (update[0] != x[0]) fail_shape(r, fmt::format("update {} must have the {} rows of {}", to_string(update), x[0], to_string(x)));
 }
 
 }  // namespace
 
 Specs infer_slice_update(const Request& r) {
+  namespace in = operand::slice_update;
   const Shape& x = r.in(0).shape;
-  const Shape& update = r.in(1).shape;
-  need_same_dtype(r, 1);
-  need_index(r, 2, "offset");
+  const Shape& update = r.in(in::update).shape;
+  need_same_dtype(r, in::update);
+  need_index(r, in::offset);
   need_list(r, x.rank());
   if (x.rank() > 0) need_axis(r, r.attrs[attr::slice_update::offset_axis], x.rank());
   if (update.rank() != x.rank()) {
     fail_shape(r, fmt::format("update {} must have as many dimensions as {}", to_string(update), to_string(x)));
   }
-  if (r.in(2).shape.rank() != 0) need_rows_of_update(r, x, update);
+  if (r.in(in::offset).shape.rank() != 0) need_rows_of_update(r, x, update);
   for (int i = 0; i < x.rank(); ++i) {
     const auto k = static_cast<size_t>(i);
     need_range(r, i, r.attrs.list[k], r.attrs.list[k + static_cast<size_t>(x.rank())], update[i], x[i]);
@@ -186,25 +190,26 @@ Specs infer_slice_update(const Request& r) {
 }
 
 Specs infer_page_update(const Request& r) {
-  need_same_dtype(r, 1);
-  need_ranks(r, {"pool", "x"}, 4);
-  need_rank(r, 2, "blocks", 2);
-  const Shape &pool = r.in(0).shape, &x = r.in(1).shape, &blocks = r.in(2).shape;
+  namespace in = operand::page_update;
+  need_same_dtype(r, in::x);
+  need_ranks(r, 2, 4);
+  need_rank(r, in::blocks, 2);
+  const Shape &pool = r.in(0).shape, &x = r.in(in::x).shape, &blocks = r.in(in::blocks).shape;
   if (x[1] != pool[1] || x[3] != pool[3]) {
     fail_shape(r, fmt::format("x {}: (batch, {}, tokens, {}) is expected for a pool {}", to_string(x), pool[1], pool[3], to_string(pool)));
   }
   if (pool[2] < 1) fail_shape(r, fmt::format("pool {}: pages of at least one token are expected", to_string(pool)));
   if (blocks[0] != x[0]) fail_shape(r, fmt::format("blocks: ({}, pages) is expected, got {}", x[0], to_string(blocks)));
-  if (r.in(2).dtype != DType::i32) fail_dtype(r, fmt::format("blocks: i32 is expected, got {}", name_of(r.in(2).dtype)));
+  need_dtype(r, in::blocks, DType::i32);
   if (!checked_mul(blocks[1], pool[2])) fail_shape(r, fmt::format("blocks {}: there are too many tokens", to_string(blocks)));
-  need_index(r, 3, "offset");
-  need_by_row(r, 3, "offset", x[0]);
+  need_index(r, in::offset);
+  need_by_row(r, in::offset, x[0]);
   return {r.in(0)};
 }
 
 Specs infer_slice_at(const Request& r) {
   need_target_dtype(r);
-  need_offset(r, 1, "offset");
+  need_offset(r, operand::slice_at::offset);
   const Shape& x = r.in(0).shape;
   const int axis = need_axis(r, r.attrs[attr::slice_at::axis], x.rank());
   const Shape& to = r.target->shape;
@@ -215,7 +220,7 @@ Specs infer_slice_at(const Request& r) {
 }
 
 Specs infer_one_hot(const Request& r) {
-  need_index(r, 0, "indices");
+  need_index(r, operand::one_hot::indices);
   TensorSpec out{dtype_attr(r, r.attrs[attr::one_hot::dtype]), r.in(0).shape};
   if (r.attrs[attr::one_hot::classes] < 0)
     fail_value(r, fmt::format("at least 0 classes are expected, got {}", r.attrs[attr::one_hot::classes]));

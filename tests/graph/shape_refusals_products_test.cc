@@ -187,16 +187,16 @@ TEST(ShapeRefusals, Rotations) {
     refuses(c.in(k + 2, i64({})), "offset: i32 is expected, got i64");
     refuses(c.in(k + 2, i32({1})), "offset: one number, or one for each of the 2 rows of axis 0, is expected, got (1)");
     refuses(c.in(k + 2, i32({2, 1})), "offset: one number, or one for each of the 2 rows of axis 0, is expected, got (2, 1)");
-    refuses(c.in(0, f16({5, 8})).in(k + 2, i32({5})), "x: at least 3 dimensions are expected, got shape (5, 8)");
+    refuses(c.in(0, f16({5, 8})).in(k + 2, i32({5})), ": at least 3 dimensions are expected, got shape (5, 8)");
   }
   refuses(pair.in(1, f32({5, 8})), "[rope_pair] operand 1 is f32 where f16");
   refuses(pair.in(1, f16({6, 8})), "[rope_pair] tables (5, 4) do not fit x (6, 8)");
-  refuses(pair.in(1, f16({8})), "[rope_pair] x: at least 2 dimensions are expected");
+  refuses(pair.in(1, f16({8})), "[rope_pair] k: at least 2 dimensions are expected");
   gives(rope.in(3, i32({2})), {x});
   gives(rope.in(0, f16({0, 5, 8})).in(3, i32({0})), {f16({0, 5, 8})});
   const Call by_row = pair.in(1, f16({2, 3, 5, 8})).in(4, i32({2}));
   gives(by_row, {x, f16({2, 3, 5, 8})});
-  refuses(by_row.in(1, f16({5, 8})), "[rope_pair] x: at least 3 dimensions are expected, got shape (5, 8)");
+  refuses(by_row.in(1, f16({5, 8})), "[rope_pair] k: at least 3 dimensions are expected, got shape (5, 8)");
   refuses(by_row.in(1, f16({3, 5, 8})), "[rope_pair] offset: one number, or one for each of the 3 rows of axis 0, is expected, got (2)");
   refuses(by_row.in(4, i64({2})), "[rope_pair] offset: i32 is expected, got i64");
 }

@@ -106,7 +106,7 @@ TEST(ShapeRefusals, Losses) {
   gives(loss, {f32({2, 3}), f32({2, 3})});
   gives(loss.in(0, f64({2, 3, 1})), {f64({2, 3}), f64({2, 3})});
   refuses(loss.in(0, i32({2, 3, 9})), "[cross_entropy] operand 0: a float dtype is expected, got i32");
-  refuses(loss.in(0, f32({})), "[cross_entropy] x: at least 1 dimensions are expected, got shape ()");
+  refuses(loss.in(0, f32({})), "[cross_entropy] logits: at least 1 dimensions are expected, got shape ()");
   refuses(loss.in(1, u8({2, 3})), "[cross_entropy] targets: i32 or i64 is expected, got u8");
   refuses(loss.in(1, i32({3, 2})), "[cross_entropy] targets: shape (2, 3) is expected, got (3, 2)");
   refuses(loss.in(2, f32({1})), "[cross_entropy] smoothing: 0 dimensions are expected, got shape (1)");
@@ -188,7 +188,7 @@ TEST(ShapeRefusals, AdamW) {
   refuses(c.in(7, f32({2, 3})), "[adamw] v: shape (5) is expected, got (2, 3)");
   refuses(c.in(4, f32({5})), "[adamw] parameter: f16 is expected as in the first parameter, got f32");
   refuses(c.in(5, f16({5})), "[adamw] gradient: f32 is expected as in the first parameter, got f16");
-  const char* names[] = {"rate", "beta1", "beta2", "eps", "decay", "step", "gradient factor"};
+  const char* names[] = {"rate", "beta1", "beta2", "eps", "decay", "step", "gradient_factor"};
   for (size_t k = 0; k < 7; ++k) {
     refuses(c.in(8 + k, f32({1})), std::string("[adamw] ") + names[k] + ": 0 dimensions are expected, got shape (1)");
     refuses(c.in(8 + k, i64({})),
