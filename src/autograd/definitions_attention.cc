@@ -4,6 +4,7 @@
 #include "autograd/definitions.h"
 #include "graph/attention_operands.h"
 #include "graph/attrs.h"
+#include "graph/operands.h"
 #include "lazuli/op.h"
 
 namespace lazuli::autograd {
@@ -29,14 +30,15 @@ Capped capped(const LazyTensor& x, const LazyTensor& cap) {
 }
 
 Outputs define_rope(const DefinitionRequest& r) {
-  const LazyTensor x = cast(r.in(0), compute_dtype(r.in(0)));
-  const int64_t size = x.dim(-1), half = r.in(1).dim(1);
-  const LazyTensor c = rows_of_table(r.in(1), r.in(3), x), forward = rows_of_table(r.in(2), r.in(3), x);
+  namespace in = operand::rope;
+  const LazyTensor x = cast(r.in(in::x), compute_dtype(r.in(in::x)));
+  const int64_t size = x.dim(-1), half = r.in(in::cos).dim(1);
+  const LazyTensor c = rows_of_table(r.in(in::cos), r.in(in::offset), x), forward = rows_of_table(r.in(in::sin), r.in(in::offset), x);
   const LazyTensor s = r.attrs[attr::rope::back] != 0 ? neg(forward) : forward;
   const LazyTensor a = slice(x, -1, 0, half), b = slice(x, -1, half, 2 * half);
   std::vector<LazyTensor> parts{a * c - b * s, b * c + a * s};
   if (2 * half < size) parts.push_back(slice(x, -1, 2 * half, size));
-  return {cast(concat(parts, -1), r.in(0).dtype())};
+  return {cast(concat(parts, -1), r.in(in::x).dtype())};
 }
 
 namespace {
@@ -52,12 +54,13 @@ struct Attention {
 
   Attention(const DefinitionRequest& r, Op op) {
     const AttentionOperands told(op, r.attrs);
-    const DType t = compute_dtype(r.in(0));
-    const Shape &qs = r.in(0).shape(), &ks = r.in(1).shape();
+    namespace in = operand::sdpa;
+    const DType t = compute_dtype(r.in(in::q));
+    const Shape &qs = r.in(in::q).shape(), &ks = r.in(in::k).shape();
     heads = {qs[0], ks[1], qs[1] / ks[1]};
-    q = split_heads(cast(r.in(0), t), qs[2], qs[3]);
-    k = reshape(cast(r.in(1), t), {ks[0], ks[1], 1, ks[2], ks[3]});
-    v = reshape(cast(r.in(2), t), {ks[0], ks[1], 1, ks[2], r.in(2).dim(3)});
+    q = split_heads(cast(r.in(in::q), t), qs[2], qs[3]);
+    k = reshape(cast(r.in(in::k), t), {ks[0], ks[1], 1, ks[2], ks[3]});
+    v = reshape(cast(r.in(in::v), t), {ks[0], ks[1], 1, ks[2], r.in(in::v).dim(3)});
     scale = cast(r.in(told.scale), t);
     LazyTensor s = mul(matmul(q, k, false, true), scale);
     if (const auto at = told.find(AttentionPart::softcap)) {
@@ -112,27 +115,29 @@ struct Attention {
 }  // namespace
 
 Outputs define_sdpa(const DefinitionRequest& r) {
+  namespace in = operand::sdpa;
   const Attention a(r, Op::sdpa);
-  const Shape &q = r.in(0).shape(), &v = r.in(2).shape();
+  const Shape &q = r.in(in::q).shape(), &v = r.in(in::v).shape();
   const LazyTensor lse = a.log_sum();
   const LazyTensor result = matmul(a.weights(lse), a.v);
-  return {cast(reshape(result, {q[0], q[1], q[2], v[3]}), r.in(0).dtype()), reshape(lse, {q[0], q[1], q[2]})};
+  return {cast(reshape(result, {q[0], q[1], q[2], v[3]}), r.in(in::q).dtype()), reshape(lse, {q[0], q[1], q[2]})};
 }
 
 // With p the weights and ds = p (g v^T - sum(g result)): dq = scale ds k, dk = scale ds^T q, dv = p^T g.
 Outputs define_sdpa_backward(const DefinitionRequest& r) {
+  namespace in = operand::sdpa_backward;
   const Attention a(r, Op::sdpa_backward);
-  const Shape &q = r.in(0).shape(), &k = r.in(1).shape(), &v = r.in(2).shape();
-  const DType t = compute_dtype(r.in(0));
-  const LazyTensor result = a.split_heads(cast(r.in(3), t), q[2], v[3]);
-  const LazyTensor g = a.split_heads(cast(r.in(5), t), q[2], v[3]);
-  const LazyTensor p = a.weights(a.split_heads(cast(r.in(4), t), q[2], 1));
+  const Shape &q = r.in(in::q).shape(), &k = r.in(in::k).shape(), &v = r.in(in::v).shape();
+  const DType t = compute_dtype(r.in(in::q));
+  const LazyTensor result = a.split_heads(cast(r.in(in::result), t), q[2], v[3]);
+  const LazyTensor g = a.split_heads(cast(r.in(in::g), t), q[2], v[3]);
+  const LazyTensor p = a.weights(a.split_heads(cast(r.in(in::lse), t), q[2], 1));
   LazyTensor ds = mul(p * (matmul(g, a.v, false, true) - sum(g * result, {-1}, true)), a.scale);
   if (a.slope.defined()) ds = ds * a.slope;
   const LazyTensor dq = reshape(matmul(ds, a.k), q);
   const LazyTensor dk = reshape(sum(matmul(ds, a.q, true), {2}), k);
   const LazyTensor dv = reshape(sum(matmul(p, g, true), {2}), v);
-  return {cast(dq, r.in(0).dtype()), cast(dk, r.in(1).dtype()), cast(dv, r.in(2).dtype())};
+  return {cast(dq, r.in(in::q).dtype()), cast(dk, r.in(in::k).dtype()), cast(dv, r.in(in::v).dtype())};
 }
 
 }  // namespace lazuli::autograd

@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include "autograd/vjp_rules.h"
+#include "graph/operands.h"
 
 namespace lazuli::autograd::vjp_rules {
 
@@ -117,16 +118,18 @@ void vjp_minimum(VjpContext& c) {
 }
 
 void vjp_where(VjpContext& c) {
+  namespace in = operand::where;
   const LazyTensor zero = constant(c.g(), 0);
-  if (c.need(1)) c.set(1, where(c.in(0), c.g(), zero));
-  if (c.need(2)) c.set(2, where(c.in(0), zero, c.g()));
+  if (c.need(in::a)) c.set(in::a, where(c.in(in::condition), c.g(), zero));
+  if (c.need(in::b)) c.set(in::b, where(c.in(in::condition), zero, c.g()));
 }
 
 void vjp_clip(VjpContext& c) {
-  const LazyTensor &x = c.in(0), &low = c.in(1), &high = c.in(2);
-  if (c.need(0)) c.set(0, only_where(logical_and(greater_equal(x, low), less_equal(x, high)), c.g()));
-  if (c.need(1)) c.set(1, only_where(logical_and(less(x, low), less_equal(low, high)), c.g()));
-  if (c.need(2)) c.set(2, only_where(logical_or(greater(x, high), greater(low, high)), c.g()));
+  namespace in = operand::clip;
+  const LazyTensor &x = c.in(in::x), &low = c.in(in::low), &high = c.in(in::high);
+  if (c.need(in::x)) c.set(in::x, only_where(logical_and(greater_equal(x, low), less_equal(x, high)), c.g()));
+  if (c.need(in::low)) c.set(in::low, only_where(logical_and(less(x, low), less_equal(low, high)), c.g()));
+  if (c.need(in::high)) c.set(in::high, only_where(logical_or(greater(x, high), greater(low, high)), c.g()));
 }
 
 }  // namespace lazuli::autograd::vjp_rules

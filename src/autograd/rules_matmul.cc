@@ -3,6 +3,7 @@
 #include "autograd/vjp_rules.h"
 #include "graph/attention_operands.h"
 #include "graph/attrs.h"
+#include "graph/operands.h"
 #include "lazuli/error.h"
 #include "lazuli/op.h"
 
@@ -42,82 +43,88 @@ void set_low_rank(VjpContext& c, size_t first) {
 }  // namespace
 
 void vjp_matmul(VjpContext& c) {
-  const LazyTensor &a = c.in(0), &b = c.in(1), &g = c.g();
+  namespace in = operand::matmul;
+  const LazyTensor &a = c.in(in::a), &b = c.in(in::b), &g = c.g();
   const bool ta = c.attrs[attr::matmul::transpose_a] != 0, tb = c.attrs[attr::matmul::transpose_b] != 0;
-  if (c.need(0)) c.set(0, ta ? matmul(b, g, tb, true) : matmul(g, b, false, !tb));
-  if (!c.need(1)) return;
+  if (c.need(in::a)) c.set(in::a, ta ? matmul(b, g, tb, true) : matmul(g, b, false, !tb));
+  if (!c.need(in::b)) return;
   if (b.rank() == 2 && a.rank() > 2 && !ta) {
     // One product over all rows instead of one a batch entry and a sum.
-    c.set(1, weight_product(a, g, tb));
+    c.set(in::b, weight_product(a, g, tb));
   } else {
-    c.set(1, tb ? matmul(g, a, true, ta) : matmul(a, g, !ta, false));
+    c.set(in::b, tb ? matmul(g, a, true, ta) : matmul(a, g, !ta, false));
   }
 }
 
 // The gradient of x is a low-rank product itself, with the factors transposed and exchanged.
 void vjp_lora_fused(VjpContext& c) {
-  if (c.need(0)) {
+  namespace in = operand::lora_fused;
+  if (c.need(in::x)) {
     Attrs attrs;
     attrs[attr::lora_fused::transpose_a] = 1 - c.attrs[attr::lora_fused::transpose_b];
     attrs[attr::lora_fused::transpose_b] = 1 - c.attrs[attr::lora_fused::transpose_a];
-    c.set(0, record(Op::lora_fused, {c.g(), c.in(2), c.in(1), c.in(3)}, attrs));
+    c.set(in::x, record(Op::lora_fused, {c.g(), c.in(in::b), c.in(in::a), c.in(in::scale)}, attrs));
   }
-  set_low_rank(c, 1);
+  set_low_rank(c, in::a);
 }
 
 void vjp_lora_linear(VjpContext& c) {
-  if (c.need(0)) {
+  namespace in = operand::lora_linear;
+  if (c.need(in::x)) {
     Attrs attrs;
     attrs[attr::lora_linear::transpose_a] = 1 - c.attrs[attr::lora_linear::transpose_b];
     attrs[attr::lora_linear::transpose_b] = 1 - c.attrs[attr::lora_linear::transpose_a];
     attrs[attr::lora_linear::transpose_w] = 1 - c.attrs[attr::lora_linear::transpose_w];
-    c.set(0, record(Op::lora_linear, {c.g(), c.in(1), c.in(3), c.in(2), c.in(4)}, attrs));
+    c.set(in::x, record(Op::lora_linear, {c.g(), c.in(in::w), c.in(in::b), c.in(in::a), c.in(in::scale)}, attrs));
   }
-  if (c.need(1)) c.set(1, weight_product(c.in(0), c.g(), c.attrs[attr::lora_linear::transpose_w] != 0));
-  set_low_rank(c, 2);
-  if (c.need(5)) c.set(5, c.g());
+  if (c.need(in::w)) c.set(in::w, weight_product(c.in(in::x), c.g(), c.attrs[attr::lora_linear::transpose_w] != 0));
+  set_low_rank(c, in::a);
+  if (c.need(in::bias)) c.set(in::bias, c.g());
 }
 
 // The gradient of x is there already but for the factor of each row. That of w needs the logits again.
 void vjp_linear_cross_entropy(VjpContext& c) {
+  namespace in = operand::linear_cross_entropy;
   if (c.g(1).defined() || c.g(2).defined()) return vjp_through_definition(c, 0, c.inputs.size());
-  const LazyTensor &x = c.in(0), &w = c.in(1);
-  if (c.need(0)) c.set(0, cast(mul(unsqueeze(c.g(), -1), cast(c.out(2), c.g().dtype())), x.dtype()));
-  if (c.need(1)) {
+  const LazyTensor &x = c.in(in::x), &w = c.in(in::w);
+  if (c.need(in::x)) c.set(in::x, cast(mul(unsqueeze(c.g(), -1), cast(c.out(2), c.g().dtype())), x.dtype()));
+  if (c.need(in::w)) {
     const bool transposed = c.attrs[attr::linear_cross_entropy::transpose_w] != 0;
     Attrs attrs;
     attrs[attr::cross_entropy::ignore_index] = c.attrs[attr::linear_cross_entropy::ignore_index];
     Capped logits{matmul(x, w, false, transposed), {}};
-    if (c.attrs[attr::linear_cross_entropy::softcap] != 0) logits = capped(logits.value, cast(c.in(4), logits.value.dtype()));
-    LazyTensor g = record(Op::cross_entropy_backward, {logits.value, c.in(2), c.in(3), c.out(1), c.g()}, attrs);
+    if (c.attrs[attr::linear_cross_entropy::softcap] != 0) logits = capped(logits.value, cast(c.in(in::softcap), logits.value.dtype()));
+    LazyTensor g = record(Op::cross_entropy_backward, {logits.value, c.in(in::targets), c.in(in::smoothing), c.out(1), c.g()}, attrs);
     if (logits.slope.defined()) g = g * logits.slope;
-    c.set(1, weight_product(x, g, transposed));
+    c.set(in::w, weight_product(x, g, transposed));
   }
-  vjp_through_definition(c, 3, c.inputs.size());
+  vjp_through_definition(c, in::smoothing, c.inputs.size());
 }
 
 void vjp_rope(VjpContext& c) {
-  if (c.need(0)) {
+  namespace in = operand::rope;
+  if (c.need(in::x)) {
     Attrs attrs = c.attrs;
-    attrs[attr::lora_linear::transpose_a] = 1 - attrs[attr::lora_linear::transpose_a];
-    c.set(0, record(Op::rope, {c.g(), c.in(1), c.in(2), c.in(3)}, attrs));
+    attrs[attr::rope::back] = 1 - attrs[attr::rope::back];
+    c.set(in::x, record(Op::rope, {c.g(), c.in(in::cos), c.in(in::sin), c.in(in::offset)}, attrs));
   }
-  vjp_through_definition(c, 1, 3);
+  vjp_through_definition(c, in::cos, in::offset);
 }
 
 // A gradient that comes in through the log-sum-exp, and those of operands behind the values, need the definition.
 void vjp_sdpa(VjpContext& c) {
+  namespace in = operand::sdpa;
   if (AttentionOperands(c.op, c.attrs).find(AttentionPart::blocks)) throw GraphError("[sdpa] there is no gradient through keys in pages");
   if (c.g(1).defined()) return vjp_through_definition(c, 0, c.inputs.size());
-  if (c.need(0) || c.need(1) || c.need(2)) {
-    std::vector<LazyTensor> operands{c.in(0), c.in(1), c.in(2), c.out(0), c.out(1), c.g()};
-    operands.insert(operands.end(), c.inputs.begin() + 3, c.inputs.end());
+  if (c.need(in::q) || c.need(in::k) || c.need(in::v)) {
+    std::vector<LazyTensor> operands{c.in(in::q), c.in(in::k), c.in(in::v), c.out(0), c.out(1), c.g()};
+    operands.insert(operands.end(), c.inputs.begin() + in::scale, c.inputs.end());
     const auto grads = record_all(Op::sdpa_backward, operands, c.attrs);
     for (size_t k = 0; k < 3; ++k) {
       if (c.need(k)) c.set(k, grads[k]);
     }
   }
-  vjp_through_definition(c, 3, c.inputs.size());
+  vjp_through_definition(c, in::scale, c.inputs.size());
 }
 
 }  // namespace lazuli::autograd::vjp_rules

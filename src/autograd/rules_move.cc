@@ -1,6 +1,7 @@
 // Derivative rules of views, gathers, scatters and data movement.
 #include "autograd/vjp_rules.h"
 #include "graph/attrs.h"
+#include "graph/operands.h"
 
 namespace lazuli::autograd::vjp_rules {
 
@@ -61,7 +62,8 @@ LazyTensor take_by_row(const LazyTensor& g, const Shape& shape, const Halves& at
 void vjp_reshape(VjpContext& c) { c.set(0, reshape(c.g(), c.in(0).shape())); }
 void vjp_expand(VjpContext& c) { c.set(0, c.g()); }
 void vjp_barrier(VjpContext& c) {
-  if (c.need(0)) c.set(0, c.g());
+  namespace in = operand::barrier;
+  if (c.need(in::x)) c.set(in::x, c.g());
 }
 
 void vjp_transpose(VjpContext& c) {
@@ -76,18 +78,25 @@ void vjp_slice(VjpContext& c) {
 }
 
 void vjp_gather(VjpContext& c) {
-  if (c.need(0)) c.set(0, scatter_add(zeros_like(c.in(0)), c.in(1), c.g(), static_cast<int>(c.attrs[attr::gather::axis])));
+  namespace in = operand::gather;
+  if (c.need(in::x))
+    c.set(in::x, scatter_add(zeros_like(c.in(in::x)), c.in(in::indices), c.g(), static_cast<int>(c.attrs[attr::gather::axis])));
 }
 void vjp_take_along(VjpContext& c) {
-  if (c.need(0)) c.set(0, scatter_along_add(zeros_like(c.in(0)), c.in(1), c.g(), static_cast<int>(c.attrs[attr::take_along::axis])));
+  namespace in = operand::take_along;
+  if (c.need(in::x))
+    c.set(in::x, scatter_along_add(zeros_like(c.in(in::x)), c.in(in::indices), c.g(), static_cast<int>(c.attrs[attr::take_along::axis])));
 }
 void vjp_scatter_add(VjpContext& c) {
-  if (c.need(0)) c.set(0, c.g());
-  if (c.need(2)) c.set(2, gather(c.g(), c.in(1), static_cast<int>(c.attrs[attr::scatter_add::axis])));
+  namespace in = operand::scatter_add;
+  if (c.need(in::x)) c.set(in::x, c.g());
+  if (c.need(in::updates)) c.set(in::updates, gather(c.g(), c.in(in::indices), static_cast<int>(c.attrs[attr::scatter_add::axis])));
 }
 void vjp_scatter_along_add(VjpContext& c) {
-  if (c.need(0)) c.set(0, c.g());
-  if (c.need(2)) c.set(2, take_along(c.g(), c.in(1), static_cast<int>(c.attrs[attr::scatter_along_add::axis])));
+  namespace in = operand::scatter_along_add;
+  if (c.need(in::x)) c.set(in::x, c.g());
+  if (c.need(in::updates))
+    c.set(in::updates, take_along(c.g(), c.in(in::indices), static_cast<int>(c.attrs[attr::scatter_along_add::axis])));
 }
 
 void vjp_concat(VjpContext& c) {
@@ -101,32 +110,35 @@ void vjp_concat(VjpContext& c) {
 }
 
 void vjp_pad(VjpContext& c) {
+  namespace in = operand::pad;
   const Halves widths(c.attrs);
   std::vector<int64_t> stops;
-  stops.reserve(static_cast<size_t>(c.in(0).rank()));
-  for (int i = 0; i < c.in(0).rank(); ++i) stops.push_back(widths.first[static_cast<size_t>(i)] + c.in(0).shape()[i]);
+  stops.reserve(static_cast<size_t>(c.in(in::x).rank()));
+  for (int i = 0; i < c.in(in::x).rank(); ++i) stops.push_back(widths.first[static_cast<size_t>(i)] + c.in(in::x).shape()[i]);
   const LazyTensor inside = slice(c.g(), widths.first, stops);
-  if (c.need(0)) c.set(0, inside);
-  if (c.need(1)) c.set(1, sum(c.g()) - sum(inside));
+  if (c.need(in::x)) c.set(in::x, inside);
+  if (c.need(in::value)) c.set(in::value, sum(c.g()) - sum(inside));
 }
 
 void vjp_slice_update(VjpContext& c) {
-  const LazyTensor &x = c.in(0), &update = c.in(1), &offset = c.in(2);
+  namespace in = operand::slice_update;
+  const LazyTensor &x = c.in(in::x), &update = c.in(in::update), &offset = c.in(in::offset);
   if (x.rank() == 0) {
-    if (c.need(1)) c.set(1, c.g());
+    if (c.need(in::update)) c.set(in::update, c.g());
     return;
   }
   const Halves at(c.attrs);
   const int axis = static_cast<int>(c.attrs[attr::slice_update::offset_axis]);
-  if (c.need(0)) c.set(0, slice_update(c.g(), zeros_like(update), at.first, at.second, offset, axis));
+  if (c.need(in::x)) c.set(in::x, slice_update(c.g(), zeros_like(update), at.first, at.second, offset, axis));
   const auto taken = offset.rank() == 0 ? take : take_by_row;
-  if (c.need(1)) c.set(1, taken(c.g(), update.shape(), at, offset, axis));
+  if (c.need(in::update)) c.set(in::update, taken(c.g(), update.shape(), at, offset, axis));
 }
 
 void vjp_slice_at(VjpContext& c) {
-  if (!c.need(0)) return;
-  const std::vector<int64_t> starts(static_cast<size_t>(c.in(0).rank()), 0);
-  c.set(0, slice_update(zeros_like(c.in(0)), c.g(), starts, {}, c.in(1), static_cast<int>(c.attrs[attr::slice_at::axis])));
+  namespace in = operand::slice_at;
+  if (!c.need(in::x)) return;
+  const std::vector<int64_t> starts(static_cast<size_t>(c.in(in::x).rank()), 0);
+  c.set(in::x, slice_update(zeros_like(c.in(in::x)), c.g(), starts, {}, c.in(in::offset), static_cast<int>(c.attrs[attr::slice_at::axis])));
 }
 
 // Also of topk: each value went to the place that its index names.

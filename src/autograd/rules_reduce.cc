@@ -2,6 +2,7 @@
 #include "autograd/definitions.h"
 #include "autograd/vjp_rules.h"
 #include "graph/attrs.h"
+#include "graph/operands.h"
 #include "lazuli/op.h"
 
 namespace lazuli::autograd::vjp_rules {
@@ -69,30 +70,36 @@ void vjp_log_softmax(VjpContext& c) {
 }
 
 void vjp_rms_norm(VjpContext& c) {
-  const LazyTensor &x = c.in(0), &weight = c.in(1), &eps = c.in(2);
-  if (c.need(0)) c.set(0, record(Op::rms_norm_backward, {x, weight, c.g(), eps}));
-  if (c.need(1)) c.set(1, weight_gradient(c.g(), divided_by_rms(x, eps)));
-  vjp_through_definition(c, 2, 3);
+  namespace in = operand::rms_norm;
+  const LazyTensor &x = c.in(in::x), &weight = c.in(in::weight), &eps = c.in(in::eps);
+  if (c.need(in::x)) c.set(in::x, record(Op::rms_norm_backward, {x, weight, c.g(), eps}));
+  if (c.need(in::weight)) c.set(in::weight, weight_gradient(c.g(), divided_by_rms(x, eps)));
+  vjp_through_definition(c, in::eps, in::eps + 1);
 }
 
 void vjp_layer_norm(VjpContext& c) {
-  const LazyTensor &x = c.in(0), &weight = c.in(1), &eps = c.in(3);
-  if (c.need(0)) c.set(0, record(Op::layer_norm_backward, {x, weight, c.g(), eps}));
-  if (c.need(1)) c.set(1, weight_gradient(c.g(), standardised(x, eps)));
-  if (c.need(2)) c.set(2, c.g());
-  vjp_through_definition(c, 3, 4);
+  namespace in = operand::layer_norm;
+  const LazyTensor &x = c.in(in::x), &weight = c.in(in::weight), &eps = c.in(in::eps);
+  if (c.need(in::x)) c.set(in::x, record(Op::layer_norm_backward, {x, weight, c.g(), eps}));
+  if (c.need(in::weight)) c.set(in::weight, weight_gradient(c.g(), standardised(x, eps)));
+  if (c.need(in::bias)) c.set(in::bias, c.g());
+  vjp_through_definition(c, in::eps, in::eps + 1);
 }
 
 // The kernel takes the log-sum-exp as it was saved; a gradient that comes in through it needs the definition.
 void vjp_cross_entropy(VjpContext& c) {
-  if (c.g(1).defined()) return vjp_through_definition(c, 0, 3);
-  if (c.need(0)) c.set(0, record(Op::cross_entropy_backward, {c.in(0), c.in(1), c.in(2), c.out(1), c.g()}, c.attrs));
-  vjp_through_definition(c, 2, 3);
+  namespace in = operand::cross_entropy;
+  if (c.g(1).defined()) return vjp_through_definition(c, in::logits, in::smoothing + 1);
+  if (c.need(in::logits))
+    c.set(in::logits,
+          record(Op::cross_entropy_backward, {c.in(in::logits), c.in(in::targets), c.in(in::smoothing), c.out(1), c.g()}, c.attrs));
+  vjp_through_definition(c, in::smoothing, in::smoothing + 1);
 }
 
 // The same elements are kept. As a function of the probability it has no derivative.
 void vjp_dropout(VjpContext& c) {
-  if (c.need(0)) c.set(0, record(Op::dropout, {c.g(), c.in(1), c.in(2)}, c.attrs));
+  namespace in = operand::dropout;
+  if (c.need(in::x)) c.set(in::x, record(Op::dropout, {c.g(), c.in(in::probability), c.in(in::seed)}, c.attrs));
 }
 
 }  // namespace lazuli::autograd::vjp_rules
