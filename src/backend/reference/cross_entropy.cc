@@ -1,8 +1,10 @@
 // Softmax cross entropy and its gradient on the reference backend. A task is one row of logits.
+#include "graph/ops/cross_entropy.h"
+
 #include <limits>
 
 #include "backend/reference/call.h"
-#include "graph/attrs.h"
+#include "graph/ops/cross_entropy_backward.h"
 
 namespace lazuli::reference {
 
@@ -28,9 +30,10 @@ double log_sum_exp(const In& x, int64_t first, int64_t count) {
 }
 
 void run_cross_entropy(const Call& call) {
-  const In logits = call.in(0), targets = call.in(1);
+  namespace in = operand::cross_entropy;
+  const In logits = call.in(in::logits), targets = call.in(in::targets);
   const int64_t classes = logits.dim(-1);
-  const double smoothing = call.in(2).real();
+  const double smoothing = call.in(in::smoothing).real();
   for (int64_t row = call.begin; row < call.end; ++row) {
     const int64_t first = row * classes, target = target_of(call, targets, row, classes);
     const double lse = log_sum_exp(logits, first, classes);
@@ -47,9 +50,10 @@ void run_cross_entropy(const Call& call) {
 }
 
 void run_cross_entropy_backward(const Call& call) {
-  const In logits = call.in(0), targets = call.in(1), lse = call.in(3), g = call.in(4);
+  namespace in = operand::cross_entropy_backward;
+  const In logits = call.in(in::logits), targets = call.in(in::targets), lse = call.in(in::lse), g = call.in(in::g);
   const int64_t classes = logits.dim(-1);
-  const double smoothing = call.in(2).real();
+  const double smoothing = call.in(in::smoothing).real();
   for (int64_t row = call.begin; row < call.end; ++row) {
     const int64_t target = target_of(call, targets, row, classes);
     for (int64_t j = 0; j < classes; ++j) {
@@ -63,10 +67,10 @@ void run_cross_entropy_backward(const Call& call) {
 }  // namespace
 
 PreparedOp prepare_cross_entropy(const KernelRequest& request) {
-  return prepare_loop<run_cross_entropy>(request, request.inputs[1].shape.numel());
+  return prepare_loop<run_cross_entropy>(request, request.inputs[operand::cross_entropy::targets].shape.numel());
 }
 PreparedOp prepare_cross_entropy_backward(const KernelRequest& request) {
-  return prepare_loop<run_cross_entropy_backward>(request, request.inputs[1].shape.numel());
+  return prepare_loop<run_cross_entropy_backward>(request, request.inputs[operand::cross_entropy_backward::targets].shape.numel());
 }
 
 }  // namespace lazuli::reference

@@ -1,7 +1,11 @@
 // Gathers and scatters on the reference backend. Scatters are one task: they add in the order of the indices.
+#include "graph/ops/gather.h"
+
 #include "backend/reference/call.h"
 #include "backend/reference/scalar_ops.h"
-#include "graph/attrs.h"
+#include "graph/ops/scatter_add.h"
+#include "graph/ops/scatter_along_add.h"
+#include "graph/ops/take_along.h"
 #include "lazuli/op.h"
 
 namespace lazuli::reference {
@@ -24,7 +28,7 @@ struct GatherPosition {
 };
 
 void run_gather(const Call& call) {
-  const In x = call.in(0), indices = call.in(1);
+  const In x = call.in(operand::gather::x), indices = call.in(operand::gather::indices);
   const Lanes lanes(x.shape(), call.attr(attr::take_along::axis));
   for (int64_t k = call.begin; k < call.end; ++k) {
     const GatherPosition at(k, indices.numel(), lanes);
@@ -37,7 +41,7 @@ void accumulate(const Out& out, int64_t k, const Number& v) { out.set(k, apply(O
 void run_scatter_add(const Call& call) {
   if (call.begin == call.end) return;
   const Out out = call.out();
-  const In indices = call.in(1), updates = call.in(2);
+  const In indices = call.in(operand::scatter_add::indices), updates = call.in(operand::scatter_add::updates);
   const Lanes lanes(out.shape(), call.attr(attr::take_along::axis));
   for (int64_t k = 0; k < updates.numel(); ++k) {
     const GatherPosition at(k, indices.numel(), lanes);
@@ -58,13 +62,13 @@ int64_t along(const Call& call, const In& indices, int64_t k, const Shape& x) {
 }
 
 void run_take_along(const Call& call) {
-  const In x = call.in(0), indices = call.in(1);
+  const In x = call.in(operand::take_along::x), indices = call.in(operand::take_along::indices);
   for (int64_t k = call.begin; k < call.end; ++k) call.out().set(k, x.number(along(call, indices, k, x.shape())));
 }
 
 void run_scatter_along_add(const Call& call) {
   if (call.begin == call.end) return;
-  const In indices = call.in(1), updates = call.in(2);
+  const In indices = call.in(operand::scatter_along_add::indices), updates = call.in(operand::scatter_along_add::updates);
   for (int64_t k = 0; k < updates.numel(); ++k) accumulate(call.out(), along(call, indices, k, call.out().shape()), updates.number(k));
 }
 

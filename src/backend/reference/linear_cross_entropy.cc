@@ -1,23 +1,25 @@
 // Softmax cross entropy of x@w with its gradient for x on the reference backend. A task is one row of x.
+#include "graph/ops/linear_cross_entropy.h"
+
 #include <cmath>
 #include <limits>
 
 #include "backend/reference/call.h"
-#include "graph/attrs.h"
 
 namespace lazuli::reference {
 
 namespace {
 
 void run_linear_cross_entropy(const Call& call) {
-  const In x = call.in(0), w = call.in(1), targets = call.in(2);
+  namespace in = operand::linear_cross_entropy;
+  const In x = call.in(in::x), w = call.in(in::w), targets = call.in(in::targets);
   const bool transposed = call.attr(attr::linear_cross_entropy::transpose_w) != 0;
   const int64_t k = x.dim(-1), classes = w.dim(transposed ? -2 : -1);
   const int64_t step = w.stride(transposed ? -1 : -2), column = w.stride(transposed ? -2 : -1);
-  const double smoothing = call.in(3).real();
+  const double smoothing = call.in(in::smoothing).real();
   const auto weight = [&](int64_t p, int64_t j) { return w.number_at(p * step + j * column).as_real(); };
   const bool capped = call.attr(attr::linear_cross_entropy::softcap) != 0;
-  const double cap = capped ? call.in(4).real() : 1;
+  const double cap = capped ? call.in(in::softcap).real() : 1;
   auto* const logits = static_cast<double*>(call.args.thread_scratch);
   for (int64_t row = call.begin; row < call.end; ++row) {
     const bool ignored = targets.integer(row) == call.attr(attr::linear_cross_entropy::ignore_index);
@@ -53,9 +55,10 @@ void run_linear_cross_entropy(const Call& call) {
 }  // namespace
 
 PreparedOp prepare_linear_cross_entropy(const KernelRequest& request) {
-  const Shape& w = request.inputs[1].shape;
+  const Shape& w = request.inputs[operand::linear_cross_entropy::w].shape;
   const auto classes = static_cast<size_t>(w[request.attrs[attr::linear_cross_entropy::transpose_w] != 0 ? 0 : 1]);
-  return prepare_loop<run_linear_cross_entropy>(request, request.inputs[2].shape.numel(), classes * sizeof(double));
+  return prepare_loop<run_linear_cross_entropy>(request, request.inputs[operand::linear_cross_entropy::targets].shape.numel(),
+                                                classes * sizeof(double));
 }
 
 }  // namespace lazuli::reference

@@ -1,9 +1,16 @@
 // Matrix products and what is fused with them on the reference backend. A task is one row or one element of the result.
+#include "graph/ops/matmul.h"
+
 #include <algorithm>
 
 #include "backend/reference/call.h"
 #include "backend/reference/scalar_ops.h"
-#include "graph/attrs.h"
+#include "graph/ops/gated_linear.h"
+#include "graph/ops/linear.h"
+#include "graph/ops/lora_fused.h"
+#include "graph/ops/lora_linear.h"
+#include "graph/ops/lora_rows.h"
+#include "graph/ops/quantized_linear.h"
 
 namespace lazuli::reference {
 
@@ -52,14 +59,15 @@ Number dot(const Matrix& a, int64_t i, const Matrix& b, int64_t j) {
 }
 
 void run_matmul(const Call& call) {
-  const In a = call.in(0), b = call.in(1);
+  namespace in = operand::matmul;
+  const In a = call.in(in::a), b = call.in(in::b);
   const Out out = call.out();
   const bool transpose_a = call.attr(attr::matmul::transpose_a) != 0, transpose_b = call.attr(attr::matmul::transpose_b) != 0;
   const int64_t m = out.shape()[out.shape().rank() - 2], n = out.shape().back();
   for (int64_t k = call.begin; k < call.end; ++k) {
     const int64_t batch = k / (m * n);
     const Matrix left(a, transpose_a, batch_offset(batch, out.shape(), call.state.inputs[0]));
-    const Matrix right(b, transpose_b, batch_offset(batch, out.shape(), call.state.inputs[1]));
+    const Matrix right(b, transpose_b, batch_offset(batch, out.shape(), call.state.inputs[in::b]));
     out.set(k, dot(left, k / n % m, right, k % n));
   }
 }
@@ -72,7 +80,7 @@ double row_dot(const In& x, int64_t row, const Matrix& w, int64_t j) {
 }
 
 void run_linear(const Call& call) {
-  const In x = call.in(0), weight = call.in(1);
+  const In x = call.in(operand::linear::x), weight = call.in(operand::linear::w);
   const Matrix w(weight, call.attr(attr::linear::transpose_w) != 0);
   const bool has_bias = (call.attr(attr::linear::with) & 1) != 0, has_residual = (call.attr(attr::linear::with) & 2) != 0;
   const Shape& shape = call.out().shape();
@@ -119,9 +127,10 @@ double second_dot(const double* inner, const Matrix& b, int64_t j) {
 }
 
 void run_lora_fused(const Call& call) {
-  const In x = call.in(0), left = call.in(1), right = call.in(2);
+  namespace in = operand::lora_fused;
+  const In x = call.in(in::x), left = call.in(in::a), right = call.in(in::b);
   const Matrix a(left, call.attr(attr::lora_fused::transpose_a) != 0), b(right, call.attr(attr::lora_fused::transpose_b) != 0);
-  const double scale = call.in(3).real();
+  const double scale = call.in(in::scale).real();
   auto* inner = static_cast<double*>(call.args.thread_scratch);
   for (int64_t row = call.begin; row < call.end; ++row) {
     low_rank(x, row, a, inner);
@@ -130,10 +139,11 @@ void run_lora_fused(const Call& call) {
 }
 
 void run_lora_linear(const Call& call) {
-  const In x = call.in(0), weight = call.in(1), left = call.in(2), right = call.in(3);
+  namespace in = operand::lora_linear;
+  const In x = call.in(in::x), weight = call.in(in::w), left = call.in(in::a), right = call.in(in::b);
   const Matrix w(weight, call.attr(attr::lora_linear::transpose_w) != 0), a(left, call.attr(attr::lora_linear::transpose_a) != 0),
       b(right, call.attr(attr::lora_linear::transpose_b) != 0);
-  const double scale = call.in(4).real();
+  const double scale = call.in(in::scale).real();
   const bool has_bias = call.inputs() > 5;
   const In bias = call.in(has_bias ? 5 : 0, has_bias ? call.out().shape() : x.shape());
   auto* inner = static_cast<double*>(call.args.thread_scratch);
@@ -147,7 +157,8 @@ void run_lora_linear(const Call& call) {
 }
 
 void run_gated_linear(const Call& call) {
-  const In x = call.in(0), left = call.in(1), right = call.in(2);
+  namespace in = operand::gated_linear;
+  const In x = call.in(in::x), left = call.in(in::w_gate), right = call.in(in::w_up);
   const Matrix gate(left, call.attr(attr::gated_linear::transpose_w) != 0), up(right, call.attr(attr::gated_linear::transpose_w) != 0);
   for (int64_t k = call.begin; k < call.end; ++k) {
     const int64_t row = k / gate.columns, j = k % gate.columns;
@@ -158,7 +169,8 @@ void run_gated_linear(const Call& call) {
 
 /// A task is one token.
 void run_lora_rows(const Call& call) {
-  const In x = call.in(0), left = call.in(1), right = call.in(2), scales = call.in(3), choice = call.in(4);
+  namespace in = operand::lora_rows;
+  const In x = call.in(in::x), left = call.in(in::a), right = call.in(in::b), scales = call.in(in::scales), choice = call.in(in::choice);
   const int64_t tokens = x.dim(1), n = right.dim(1), adapters = left.dim(0);
   const bool has_base = call.inputs() > 5;
   const In base = call.in(has_base ? 5 : 0);
@@ -199,7 +211,7 @@ PreparedOp prepare_gated_linear(const KernelRequest& request) {
   return prepare_loop<run_gated_linear>(request, request.outputs[0].shape.numel());
 }
 PreparedOp prepare_lora_rows(const KernelRequest& request) {
-  const Shape &x = request.inputs[0].shape, &a = request.inputs[1].shape;
+  const Shape &x = request.inputs[0].shape, &a = request.inputs[operand::lora_rows::a].shape;
   return prepare_loop<run_lora_rows>(request, x[0] * x[1], static_cast<size_t>(a[1]) * sizeof(double));
 }
 PreparedOp prepare_lora_fused(const KernelRequest& request) { return prepare_rows<run_lora_fused>(request, 1); }

@@ -1,6 +1,11 @@
 // Data movement on the reference backend.
 #include "backend/reference/call.h"
-#include "graph/attrs.h"
+#include "graph/ops/concat.h"
+#include "graph/ops/one_hot.h"
+#include "graph/ops/pad.h"
+#include "graph/ops/page_update.h"
+#include "graph/ops/slice_at.h"
+#include "graph/ops/slice_update.h"
 
 namespace lazuli::reference {
 
@@ -20,9 +25,9 @@ void run_concat(const Call& call) {
 }
 
 void run_pad(const Call& call) {
-  const In x = call.in(0);
+  const In x = call.in(operand::pad::x);
   const Out out = call.out();
-  const Number value = call.in(1).number(0);
+  const Number value = call.in(operand::pad::value).number(0);
   for (int64_t k = call.begin; k < call.end; ++k) {
     bool inside = true;
     int64_t offset = 0, rest = k;
@@ -38,7 +43,7 @@ void run_pad(const Call& call) {
 
 /// The element of x that takes the first one of the update when the offset is added.
 int64_t first_place(const Call& call, int64_t offset) {
-  const In x = call.in(0), update = call.in(1);
+  const In x = call.in(operand::slice_update::x), update = call.in(operand::slice_update::update);
   const Strides row_major = contiguous_strides(x.shape());
   const auto rank = static_cast<size_t>(update.rank());
   int64_t first = 0;
@@ -53,9 +58,10 @@ int64_t first_place(const Call& call, int64_t offset) {
 }
 
 void run_slice_update(const Call& call) {
-  const In update = call.in(1), offsets = call.in(2);
+  namespace in = operand::slice_update;
+  const In update = call.in(in::update), offsets = call.in(in::offset);
   if (call.begin == call.end || update.numel() == 0) return;
-  Strides strides = contiguous_strides(call.in(0).shape());
+  Strides strides = contiguous_strides(call.in(in::x).shape());
   for (int i = 0; i < update.rank(); ++i) strides[i] *= call.state.attrs.list[static_cast<size_t>(i + update.rank())];
   const int64_t each = update.numel() / offsets.numel();
   for (int64_t k = 0; k < update.numel(); ++k) {
@@ -66,7 +72,8 @@ void run_slice_update(const Call& call) {
 
 /// A task is a token of a row.
 void run_page_update(const Call& call) {
-  const In pool = call.in(0), x = call.in(1), blocks = call.in(2), offsets = call.in(3);
+  namespace in = operand::page_update;
+  const In pool = call.in(in::pool), x = call.in(in::x), blocks = call.in(in::blocks), offsets = call.in(in::offset);
   const int64_t heads = pool.dim(1), page = pool.dim(2), size = pool.dim(3), tokens = x.dim(2), pages = blocks.dim(1);
   for (int64_t task = call.begin; task < call.end; ++task) {
     const int64_t row = task / tokens, token = task % tokens, position = offsets.integer(offsets.rank() == 0 ? 0 : row) + token;
@@ -83,10 +90,10 @@ void run_page_update(const Call& call) {
 }
 
 void run_slice_at(const Call& call) {
-  const In x = call.in(0);
+  const In x = call.in(operand::slice_at::x);
   const Out out = call.out();
   const auto axis = static_cast<int>(call.attr(attr::slice_at::axis));
-  const int64_t start = call.in(1).integer();
+  const int64_t start = call.in(operand::slice_at::offset).integer();
   if (start < 0 || start > x.dim(axis) - out.shape()[axis]) {
     throw ValueError(call.name() + " offset " + std::to_string(start) + " with size " + std::to_string(out.shape()[axis]) +
                      " is out of range for size " + std::to_string(x.dim(axis)));
@@ -116,7 +123,7 @@ PreparedOp prepare_slice_update(const KernelRequest& request) {
   return prepared;
 }
 PreparedOp prepare_page_update(const KernelRequest& request) {
-  const Shape& x = request.inputs[1].shape;
+  const Shape& x = request.inputs[operand::page_update::x].shape;
   PreparedOp prepared = prepare_loop<run_page_update>(request, x[0] * x[2]);
   prepared.in_place = {0};
   return prepared;

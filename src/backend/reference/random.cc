@@ -4,7 +4,9 @@
 #include <bit>
 
 #include "backend/reference/call.h"
-#include "graph/attrs.h"
+#include "graph/ops/arange.h"
+#include "graph/ops/dropout.h"
+#include "graph/ops/full.h"
 #include "lazuli/op.h"
 
 namespace lazuli::reference {
@@ -28,9 +30,10 @@ void run_random(const Call& call) {
 }
 
 void run_dropout(const Call& call) {
-  const In x = call.in(0);
-  const double probability = call.in(1).real();
-  const auto seed = static_cast<uint64_t>(call.in(2).integer());
+  namespace in = operand::dropout;
+  const In x = call.in(in::x);
+  const double probability = call.in(in::probability).real();
+  const auto seed = static_cast<uint64_t>(call.in(in::seed).integer());
   for (int64_t k = call.begin; k < call.end; ++k) {
     const bool keep = dropout_keeps(random_word(seed, static_cast<uint64_t>(k)), static_cast<float>(probability));
     call.out().set(k, keep ? x.real(k) / (1 - probability) : 0);

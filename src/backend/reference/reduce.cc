@@ -1,7 +1,8 @@
 // Reductions on the reference backend.
 #include "backend/reference/call.h"
 #include "backend/reference/reduction.h"
-#include "graph/attrs.h"
+#include "graph/ops/sum.h"
+#include "graph/ops/var.h"
 #include "lazuli/op.h"
 
 namespace lazuli::reference {

@@ -1,8 +1,10 @@
 // Rotary position embedding on the reference backend. A task is one token of one row.
+#include "graph/ops/rope.h"
+
 #include <algorithm>
 
 #include "backend/reference/call.h"
-#include "graph/attrs.h"
+#include "graph/ops/rope_pair.h"
 
 namespace lazuli::reference {
 
@@ -43,7 +45,7 @@ void run_rope_pair(const Call& call) {
 
 PreparedOp prepare_rope(const KernelRequest& request) { return prepare_loop<run_rope>(request, rows_of(request.inputs[0].shape)); }
 PreparedOp prepare_rope_pair(const KernelRequest& request) {
-  return prepare_loop<run_rope_pair>(request, rows_of(request.inputs[0].shape) + rows_of(request.inputs[1].shape));
+  return prepare_loop<run_rope_pair>(request, rows_of(request.inputs[0].shape) + rows_of(request.inputs[operand::rope_pair::k].shape));
 }
 
 }  // namespace lazuli::reference

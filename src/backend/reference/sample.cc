@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/reference/call.h"
+#include "graph/ops/sample.h"
 
 namespace lazuli::reference {
 
@@ -14,20 +15,20 @@ SampleRules rules_of(const Call& call, int64_t row) {
   float rules[4];
   int64_t counts[4];
   for (int64_t k = 0; k < 4; ++k) {
-    rules[k] = static_cast<float>(call.in(3).real(row * 4 + k));
-    counts[k] = call.in(4).integer(row * 4 + k);
+    rules[k] = static_cast<float>(call.in(operand::sample::rules).real(row * 4 + k));
+    counts[k] = call.in(operand::sample::counts).integer(row * 4 + k);
   }
   return SampleRules::from(rules, counts);
 }
 
 std::vector<float> penalised_logits(const Call& call, int64_t row, const SampleRules& rules) {
-  const int64_t n = call.in(0).dim(-1), m = call.in(1).dim(-1);
+  const int64_t n = call.in(0).dim(-1), m = call.in(operand::sample::ids).dim(-1);
   std::vector<float> logits;
   for (int64_t k = 0; k < n; ++k) logits.push_back(static_cast<float>(call.in(0).real(row * n + k)));
   std::vector<int32_t> ids;
-  for (int64_t k = 0; k < m; ++k) ids.push_back(static_cast<int32_t>(call.in(1).integer(row * m + k)));
+  for (int64_t k = 0; k < m; ++k) ids.push_back(static_cast<int32_t>(call.in(operand::sample::ids).integer(row * m + k)));
   const std::vector<float> before = logits;
-  for (int32_t id : sample_recent(ids, call.in(2).integer(row), rules.context)) {
+  for (int32_t id : sample_recent(ids, call.in(operand::sample::length).integer(row), rules.context)) {
     const auto k = static_cast<size_t>(id);
     if (id >= 0 && k < logits.size()) logits[k] = sample_penalised(before[k], rules.penalty);
   }
@@ -71,7 +72,7 @@ int64_t token_of(const Call& call, int64_t row) {
   const std::vector<float> logits = penalised_logits(call, row, rules);
   if (std::any_of(logits.begin(), logits.end(), [](float v) { return std::isnan(v); })) return -1;
   if (rules.temperature == 0) return std::max_element(logits.begin(), logits.end()) - logits.begin();
-  return draw_of(logits, rules, call.in(2).integer(row) - rules.first);
+  return draw_of(logits, rules, call.in(operand::sample::length).integer(row) - rules.first);
 }
 
 void run_sample(const Call& call) {

@@ -4,7 +4,8 @@
 
 #include "backend/reference/call.h"
 #include "graph/attention_operands.h"
-#include "graph/attrs.h"
+#include "graph/ops/sdpa_backward.h"
+#include "graph/ops/sdpa_packed.h"
 
 namespace lazuli::reference {
 
@@ -148,8 +149,9 @@ void add_query(const Attention& a, const In& result, const In& lse, const In& g,
 
 /// A task is one key and value head with all query heads that read it.
 void run_sdpa_backward(const Call& call) {
+  namespace in = operand::sdpa_backward;
   const Attention a(call);
-  const In result = call.in(3), lse = call.in(4), g = call.in(5);
+  const In result = call.in(in::result), lse = call.in(in::lse), g = call.in(in::g);
   const int64_t group = a.heads / a.kv_heads;
   auto* scratch = static_cast<double*>(call.args.thread_scratch);
   const Collected sums{scratch, scratch + a.keys * a.size, scratch + a.keys * (a.size + a.value_size)};
@@ -169,7 +171,8 @@ void run_sdpa_backward(const Call& call) {
 
 /// A task is one head of one row.
 void run_sdpa_packed(const Call& call) {
-  const In q = call.in(0), k = call.in(1), v = call.in(2), starts = call.in(4);
+  namespace in = operand::sdpa_packed;
+  const In q = call.in(in::q), k = call.in(in::k), v = call.in(in::v), starts = call.in(in::starts);
   const int64_t tokens = q.dim(0), heads = q.dim(1), size = q.dim(2), kv_heads = k.dim(1), value_size = v.dim(2), last = starts.dim(0) - 1;
   for (int64_t s = 0; s <= last; ++s) {
     const int64_t at = starts.integer(s);
@@ -178,7 +181,7 @@ void run_sdpa_packed(const Call& call) {
                        std::to_string(at) + " as number " + std::to_string(s));
     }
   }
-  const double factor = call.in(3).real();
+  const double factor = call.in(in::scale).real();
   auto* scores = static_cast<double*>(call.args.thread_scratch);
   for (int64_t task = call.begin; task < call.end; ++task) {
     const int64_t row = task / heads, head = task % heads / (heads / kv_heads);
@@ -224,7 +227,7 @@ PreparedOp prepare_sdpa(const KernelRequest& request) {
 
 PreparedOp prepare_sdpa_backward(const KernelRequest& request) {
   const Shape& q = request.inputs[0].shape;
-  const Shape& v = request.inputs[2].shape;
+  const Shape& v = request.inputs[operand::sdpa_backward::v].shape;
   const int64_t doubles = v[2] * (q[3] + v[3]) + q[3];
   return prepare_loop<run_sdpa_backward>(request, v[0] * v[1], static_cast<size_t>(doubles) * sizeof(double));
 }

@@ -1,8 +1,11 @@
 // Softmax, its gradient and its fusion with scales on the reference backend.
+#include "graph/ops/softmax.h"
+
 #include <algorithm>
 
 #include "backend/reference/call.h"
-#include "graph/attrs.h"
+#include "graph/ops/scaled_softmax.h"
+#include "graph/ops/softmax_backward.h"
 #include "lazuli/op.h"
 
 namespace lazuli::reference {
@@ -36,9 +39,10 @@ void run_softmax(const Call& call) {
 }
 
 void run_scaled_softmax(const Call& call) {
-  const In x = call.in(0);
+  namespace in = operand::scaled_softmax;
+  const In x = call.in(in::x);
   const Lanes lanes(x.shape(), call.attr(attr::softmax::axis));
-  const double before = call.in(1).real(), after = call.in(2).real();
+  const double before = call.in(in::pre).real(), after = call.in(in::post).real();
   for (int64_t row = call.begin; row < call.end; ++row) {
     const Normalizer n(x, lanes, row, before);
     for (int64_t j = 0; j < lanes.count; ++j) {
@@ -49,7 +53,7 @@ void run_scaled_softmax(const Call& call) {
 }
 
 void run_softmax_backward(const Call& call) {
-  const In y = call.in(0), g = call.in(1, y.shape());
+  const In y = call.in(0), g = call.in(operand::softmax_backward::g, y.shape());
   const Lanes lanes(y.shape(), call.attr(attr::softmax::axis));
   for (int64_t row = call.begin; row < call.end; ++row) {
     double dot = 0;

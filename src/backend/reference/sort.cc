@@ -1,9 +1,10 @@
 // Sort and topk on the reference backend: stable, NaN last in either direction.
+#include "graph/ops/sort.h"
+
 #include <algorithm>
 #include <numeric>
 
 #include "backend/reference/call.h"
-#include "graph/attrs.h"
 
 namespace lazuli::reference {
 
