@@ -1,4 +1,6 @@
 // Stores keys or values in pages. Elements are moved by size.
+#include "graph/ops/page_update.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -32,10 +34,10 @@ struct PageUpdate {
 
   /// Stores tokens of a head from `token` on, at most `most` and no more than lie in one page. Returns how many.
   int64_t put(const KernelArgs& args, int64_t batch, int64_t head, int64_t token, int64_t most) const {
-    const int64_t page = pool[2], position = integer_at(args.in[3], offset_dtype, by_row ? batch : 0) + token;
+    const int64_t page = pool[2], position = integer_at(args.in[operand::page_update::offset], offset_dtype, by_row ? batch : 0) + token;
     if (position < 0 || position >= pages * page) fail_index(op, "position", position, pages * page);
     const int64_t place = position % page, count = std::min(most, page - place);
-    const int64_t block = integer_at(args.in[2], DType::i32, batch * pages + position / page);
+    const int64_t block = integer_at(args.in[operand::page_update::blocks], DType::i32, batch * pages + position / page);
     if (block == -1) return count;
     if (block < 0 || block >= pool[0]) fail_index(op, "block", block, pool[0]);
     const int64_t size = pool[3];
@@ -43,11 +45,12 @@ struct PageUpdate {
     const auto bytes = static_cast<size_t>(size) * element;
     const int64_t first = batch * strides[0] + head * strides[1] + token * strides[2];
     if (strides[2] == size) {
-      std::memcpy(to, element_at(args.in[1], first, element), static_cast<size_t>(count) * bytes);
+      std::memcpy(to, element_at(args.in[operand::page_update::x], first, element), static_cast<size_t>(count) * bytes);
       return count;
     }
     for (int64_t i = 0; i < count; ++i) {
-      std::memcpy(to + static_cast<size_t>(i) * bytes, element_at(args.in[1], first + i * strides[2], element), bytes);
+      std::memcpy(to + static_cast<size_t>(i) * bytes, element_at(args.in[operand::page_update::x], first + i * strides[2], element),
+                  bytes);
     }
     return count;
   }
@@ -56,7 +59,8 @@ struct PageUpdate {
 }  // namespace
 
 PreparedOp prepare_page_update(const KernelRequest& request) {
-  const OperandSpec &x = request.inputs[1], &blocks = request.inputs[2], &offset = request.inputs[3];
+  namespace in = operand::page_update;
+  const OperandSpec &x = request.inputs[in::x], &blocks = request.inputs[in::blocks], &offset = request.inputs[in::offset];
   const size_t element = size_of(x.dtype);
   const int64_t rows_per_task = std::max<int64_t>(threshold::move::kTaskElements / std::max<int64_t>(x.shape[3], 1), 1);
   const PageUpdate state{request.op,      request.outputs[0].shape, x.shape,      x.strides,

@@ -7,7 +7,7 @@
 #include "backend/cpu/common/common.h"
 #include "backend/cpu/common/index.h"
 #include "backend/cpu/tiles/tile.h"
-#include "graph/attrs.h"
+#include "graph/ops/rope.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/attention/rope.cc"

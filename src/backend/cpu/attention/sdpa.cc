@@ -7,6 +7,7 @@
 
 #include "backend/cpu/attention/sdpa_sequences.h"
 #include "backend/cpu/common/thresholds.h"
+#include "graph/ops/sdpa_packed.h"
 #include "lazuli/op.h"
 
 namespace lazuli::cpu {
@@ -25,7 +26,7 @@ class Forward {
   /// `exact`: the reference's kernel for the same rows.
   Forward(const KernelRequest& request, PreparedOp exact, bool packed)
       : a_(request), packed_(packed), exact_(std::move(exact)), update_(score_update()), multiply_(tile_fn(Op::mul, 2)) {
-    if (packed) sequences_ = {request.inputs[4].shape[0] - 1, a_.q.tokens};
+    if (packed) sequences_ = {request.inputs[operand::sdpa_packed::starts].shape[0] - 1, a_.q.tokens};
     queries_ = std::max<int64_t>(std::min(a_.q.tokens, kTaskRows / a_.group()), 1);
     rows_ = queries_ * a_.group();
     keys_ = few(rows_) ? kKeysOfFew : kKeys;
@@ -84,7 +85,8 @@ class Forward {
   }
 
   void run_packed(const KernelArgs& args, int64_t task) const {
-    const PackedSequences::Block block = sequences_.find(static_cast<const int32_t*>(args.in[4]), task / a_.k.heads, queries_);
+    const PackedSequences::Block block =
+        sequences_.find(static_cast<const int32_t*>(args.in[operand::sdpa_packed::starts]), task / a_.k.heads, queries_);
     if (block.tokens == 0) return;
     const Visible seen{block.blind ? 0 : block.tokens, block.tokens, a_.told.left, a_.told.right};
     run_block(args, {0, task % a_.k.heads, block.first, seen, block.origin});
@@ -335,7 +337,7 @@ PreparedOp prepare_sdpa_packed(const KernelRequest& request) {
   for (size_t k = 0; k < 3; ++k) inputs[k] = heads_first(inputs[k]);
   PreparedOp op = prepare_forward(request, {request.op, request.attrs, inputs, request.outputs}, "sdpa_packed", true);
   // What the sequences of typical texts leave of all pairs of tokens.
-  op.flops /= static_cast<double>(std::max<int64_t>(request.inputs[4].shape[0] - 1, 1));
+  op.flops /= static_cast<double>(std::max<int64_t>(request.inputs[operand::sdpa_packed::starts].shape[0] - 1, 1));
   return op;
 }
 

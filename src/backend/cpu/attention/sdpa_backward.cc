@@ -1,5 +1,7 @@
 // The gradient of attention. Weights are recomputed from the saved log-sum-exp, as in FlashAttention-2 (Dao 2023): with p = exp(s - lse)
 // and delta = rowsum(g * result), ds = p * (g v - delta) * scale; dv += p^T g, dk += ds^T q, dq += ds k.
+#include "graph/ops/sdpa_backward.h"
+
 #include <cmath>
 #include <limits>
 
@@ -19,8 +21,8 @@ class Backward {
   explicit Backward(const KernelRequest& request)
       : a_(request),
         exact_(reference_backend().prepare(request)),
-        result_(request.inputs[3]),
-        g_(request.inputs[5]),
+        result_(request.inputs[operand::sdpa_backward::result]),
+        g_(request.inputs[operand::sdpa_backward::g]),
         gradient_(attention_gradient()),
         multiply_(tile_fn(Op::mul, 0)),
         sum_(tile_fold(Op::sum)),
@@ -109,10 +111,12 @@ class Backward {
   }
 
   void pack_keys(const KernelArgs& args, const Work& w) const {
-    a_.kernels.pack_left({a_.k.at(args.in[1], w.batch, w.kv_head, 0), a_.k.token, 1}, w.visible.length, a_.k.size, height_, w.keys);
-    a_.kernels.pack_left({a_.v.at(args.in[2], w.batch, w.kv_head, 0), a_.v.token, 1}, w.visible.length, a_.v.size, height_, w.values);
+    a_.kernels.pack_left({a_.k.at(args.in[operand::sdpa_backward::k], w.batch, w.kv_head, 0), a_.k.token, 1}, w.visible.length, a_.k.size,
+                         height_, w.keys);
+    a_.kernels.pack_left({a_.v.at(args.in[operand::sdpa_backward::v], w.batch, w.kv_head, 0), a_.v.token, 1}, w.visible.length, a_.v.size,
+                         height_, w.values);
     for (int64_t j = 0; j < w.visible.length; j += height_) {
-      const MatrixRef transposed{a_.k.at(args.in[1], w.batch, w.kv_head, j), 1, a_.k.token};
+      const MatrixRef transposed{a_.k.at(args.in[operand::sdpa_backward::k], w.batch, w.kv_head, j), 1, a_.k.token};
       a_.kernels.pack_left(transposed, a_.k.size, std::min(height_, w.visible.length - j), height_, transposed_panel(w, j));
     }
   }
@@ -132,7 +136,8 @@ class Backward {
     for (int64_t t = 0; t < kQueries; ++t) {
       w.lse[t] = w.delta[t] = w.begin[t] = w.end[t] = 0;
       if (t >= w.queries) continue;
-      const float lse = static_cast<const float*>(args.in[4])[(w.batch * a_.q.heads + w.head) * a_.q.tokens + w.first + t];
+      const float lse =
+          static_cast<const float*>(args.in[operand::sdpa_backward::lse])[(w.batch * a_.q.heads + w.head) * a_.q.tokens + w.first + t];
       if (lse == -std::numeric_limits<float>::infinity()) continue;
       const int64_t end = w.visible.end(w.first + t);
       if (!std::isnan(lse)) w.seen->sound_row = true;
@@ -146,7 +151,7 @@ class Backward {
       const int64_t n = std::min(kPanel, w.queries - t);
       const MatrixRef q{a_.q.at(args.in[0], w.batch, w.head, w.first + t), 1, a_.q.token};
       a_.kernels.pack_right(q, a_.q.size, n, w.queries_packed + t * a_.q.size);
-      const MatrixRef g{g_.at(args.in[5], w.batch, w.head, w.first + t), 1, g_.token};
+      const MatrixRef g{g_.at(args.in[operand::sdpa_backward::g], w.batch, w.head, w.first + t), 1, g_.token};
       a_.kernels.pack_right(g, a_.v.size, n, w.g_packed + t * a_.v.size);
     }
     return last;
@@ -158,8 +163,8 @@ class Backward {
     for (int64_t i = 0; i < a_.v.size; i += kTile) {
       const int64_t n = std::min(kTile, a_.v.size - i);
       const auto size = size_of(a_.q.dtype);
-      load_(element_at(g_.at(args.in[5], w.batch, w.head, w.first + t), i, size), g, n);
-      load_(element_at(result_.at(args.in[3], w.batch, w.head, w.first + t), i, size), result, n);
+      load_(element_at(g_.at(args.in[operand::sdpa_backward::g], w.batch, w.head, w.first + t), i, size), g, n);
+      load_(element_at(result_.at(args.in[operand::sdpa_backward::result], w.batch, w.head, w.first + t), i, size), result, n);
       multiply_(g, result, nullptr, g, n);
       sum += sum_(g, n);
     }
@@ -180,7 +185,7 @@ class Backward {
     if (masked) read_mask(args, w, first, keys);
     const float* added = masked ? w.added : nullptr;
     gradient_({w.scores, w.slopes, keys, columns, first, w.lse, w.delta, w.begin, w.end, added, a_.mask.hides(), w.scale, w.cap});
-    const void* g = g_.at(args.in[5], w.batch, w.head, w.first);
+    const void* g = g_.at(args.in[operand::sdpa_backward::g], w.batch, w.head, w.first);
     add_product(w.scores, g, g_.token, w.dv + first * ld_v(), ld_v(), keys, w.queries, a_.v.size);
     const void* q = a_.q.at(args.in[0], w.batch, w.head, w.first);
     add_product(w.slopes, q, a_.q.token, w.dk + first * ld_k(), ld_k(), keys, w.queries, a_.q.size);
@@ -269,7 +274,7 @@ PreparedOp prepare_sdpa_backward(const KernelRequest& request) {
   for (const size_t i : {size_t{0}, size_t{1}, size_t{2}, size_t{3}, size_t{5}}) {
     if (!has_contiguous_rows(request.inputs[i])) op.needs_contiguous |= 1u << i;
   }
-  if (!request.inputs[4].contiguous) op.needs_contiguous |= 1u << 4;
+  if (!request.inputs[operand::sdpa_backward::lse].contiguous) op.needs_contiguous |= 1u << 4;
   op.needs_contiguous |= strided_attention_operands(request);
   return op;
 }

@@ -3,6 +3,7 @@
 
 #include "backend/cpu/attention/sdpa.h"
 #include "backend/cpu/common/index.h"
+#include "graph/ops/sdpa.h"
 #include "lazuli/op.h"
 
 namespace lazuli::cpu {
@@ -31,8 +32,8 @@ Attention::Attention(const KernelRequest& request)
     : op(request.op),
       told(request.op, request.attrs),
       q(request.inputs[0]),
-      k(request.inputs[1]),
-      v(request.inputs[2]),
+      k(request.inputs[operand::sdpa::k]),
+      v(request.inputs[operand::sdpa::v]),
       batches(request.inputs[0].shape[0]),
       keys(told.keys(request.inputs)),
       scale_dtype(request.inputs[told.scale].dtype),
@@ -44,7 +45,7 @@ Attention::Attention(const KernelRequest& request)
       blocks_at(told.find(AttentionPart::blocks)),
       kernels(gemm_kernels(q.dtype)),
       f32_kernels(gemm_kernels(DType::f32)),
-      pool_(request.inputs[1].shape[0]) {
+      pool_(request.inputs[operand::sdpa::k].shape[0]) {
   if (cap_at) cap_dtype = request.inputs[*cap_at].dtype;
   if (sinks_at) sinks_dtype = request.inputs[*sinks_at].dtype;
   if (const auto at = told.find(AttentionPart::mask)) mask = MaskView(request.inputs[*at], {batches, q.heads, q.tokens, keys});

@@ -4,7 +4,9 @@
 
 #include "backend/cpu/common/common.h"
 #include "backend/cpu/common/thresholds.h"
-#include "graph/attrs.h"
+#include "graph/ops/arange.h"
+#include "graph/ops/full.h"
+#include "graph/ops/one_hot.h"
 #include "tensor/convert.h"
 
 namespace lazuli::cpu {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "backend/cpu/tiles/tile_io.h"
+#include "graph/ops/dropout.h"
 #include "lazuli/op.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -152,7 +153,7 @@ struct Dropout {
   TileWriter out;
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     const uint64_t seed = seed_of(args, 2);
-    const double p = factor(args.in[1], probability);
+    const double p = factor(args.in[operand::dropout::probability], probability);
     const auto drop = static_cast<float>(p), scale = static_cast<float>(1 / (1 - p));
     for (int64_t first = begin * kTile; first < std::min(end * kTile, numel); first += kTile) {
       const int64_t n = std::min(kTile, numel - first);
@@ -191,8 +192,8 @@ PreparedOp prepare_dropout(const KernelRequest& request) {
   ScratchPlan plan;
   const Words words(plan);
   const int64_t numel = request.outputs[0].shape.numel();
-  const Dropout state{request.inputs[1].dtype, numel, words, TileReader(request, request.inputs[0], request.inputs[0].shape, plan),
-                      TileWriter(request, request.outputs[0], plan)};
+  const Dropout state{request.inputs[operand::dropout::probability].dtype, numel, words,
+                      TileReader(request, request.inputs[0], request.inputs[0].shape, plan), TileWriter(request, request.outputs[0], plan)};
   PreparedOp op = make_op(request, "dropout", state, tasks_for(numel, kTile), 20);
   op.thread_scratch_bytes = plan.bytes();
   op.in_place = first_in_place(request);

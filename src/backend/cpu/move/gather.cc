@@ -1,11 +1,15 @@
 // Gathers: rows are copied whole; without rows, elements are picked one by one.
+#include "graph/ops/gather.h"
+
 #include <algorithm>
 #include <cstring>
 
 #include "backend/cpu/common/common.h"
 #include "backend/cpu/common/index.h"
 #include "backend/cpu/common/thresholds.h"
-#include "graph/attrs.h"
+#include "graph/ops/scatter_add.h"
+#include "graph/ops/scatter_along_add.h"
+#include "graph/ops/take_along.h"
 
 namespace lazuli::cpu {
 
@@ -31,7 +35,7 @@ struct Gather {
     const int64_t first = begin * rows_per_task, last = std::min(end * rows_per_task, x.outer * many);
     const auto bytes = static_cast<size_t>(x.inner * element);
     for (int64_t row = first; row < last; ++row) {
-      const int64_t from = row / many * x.count + indices.at(args.in[1], row % many);
+      const int64_t from = row / many * x.count + indices.at(args.in[operand::gather::indices], row % many);
       const void* source = element_at(args.in[0], from * x.inner, static_cast<size_t>(element));
       std::memcpy(element_at(args.out[0], row * x.inner, static_cast<size_t>(element)), source, bytes);
     }
@@ -73,17 +77,18 @@ struct TakeAlong {
     const int64_t last = std::min(end * rows_per_task * row, along.shape.numel());
     for (int64_t k = begin * rows_per_task * row; k < last; k += row) {
       const T* from = x + along.base(k);
-      for (int64_t j = 0; j < row; ++j) out[k + j] = from[indices.at(args.in[1], k + j) * step + j * move];
+      for (int64_t j = 0; j < row; ++j) out[k + j] = from[indices.at(args.in[operand::gather::indices], k + j) * step + j * move];
     }
   }
 };
 
 template <class T>
 PreparedOp take_along(const KernelRequest& request) {
-  const Shape &x = request.inputs[0].shape, &picked = request.inputs[1].shape;
+  const Shape &x = request.inputs[0].shape, &picked = request.inputs[operand::gather::indices].shape;
   const int64_t axis = request.attrs[attr::take_along::axis];
   const int64_t row = std::max<int64_t>(picked.back(), 1), rows_per_task = std::max<int64_t>(threshold::gather::kTaskBytes / 8 / row, 1);
-  const TakeAlong<T> state{{request.op, request.inputs[1].dtype, x[static_cast<int>(axis)]}, Along(x, picked, axis), rows_per_task};
+  const TakeAlong<T> state{
+      {request.op, request.inputs[operand::gather::indices].dtype, x[static_cast<int>(axis)]}, Along(x, picked, axis), rows_per_task};
   return make_op(request, "take_along", state, tasks_for(picked.numel() / row, rows_per_task), 0);
 }
 
@@ -91,10 +96,10 @@ PreparedOp take_along(const KernelRequest& request) {
 
 PreparedOp prepare_gather(const KernelRequest& request) {
   const AxisSplit x(request.inputs[0].shape, request.attrs[attr::gather::axis]);
-  const int64_t many = request.inputs[1].shape.numel();
+  const int64_t many = request.inputs[operand::gather::indices].shape.numel();
   const auto element = static_cast<int64_t>(size_of(request.inputs[0].dtype));
   const int64_t rows_per_task = std::max<int64_t>(threshold::gather::kTaskBytes / (x.inner * element + 16), 1);
-  const Gather state{{request.op, request.inputs[1].dtype, x.count}, x, many, element, rows_per_task};
+  const Gather state{{request.op, request.inputs[operand::gather::indices].dtype, x.count}, x, many, element, rows_per_task};
   PreparedOp op = make_op(request, "gather", state, tasks_for(x.outer * many, rows_per_task), 0);
   const double moved = 2 * static_cast<double>(request.outputs[0].shape.numel() * element);
   op.bytes = std::min(op.bytes, moved + static_cast<double>(many) * 8);
@@ -147,10 +152,10 @@ struct ScatterAdd {
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t outer = task / blocks(), first = task % blocks() * kColumns, n = std::min(kColumns, x.inner - first);
-      const auto* updates = static_cast<const T*>(args.in[2]) + outer * many * x.inner + first;
+      const auto* updates = static_cast<const T*>(args.in[operand::scatter_add::updates]) + outer * many * x.inner + first;
       auto* out = static_cast<T*>(args.out[0]) + outer * x.count * x.inner + first;
       for (int64_t k = 0; k < many; ++k) {
-        T* row = out + indices.at(args.in[1], k) * x.inner;
+        T* row = out + indices.at(args.in[operand::scatter_add::indices], k) * x.inner;
         const T* from = updates + k * x.inner;
         for (int64_t j = 0; j < n; ++j) row[j] = sum(row[j], from[j]);
       }
@@ -166,12 +171,12 @@ struct ScatterAlongAdd {
   int64_t per_task;
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     const int64_t row = along.row(), step = along.step(), move = along.row_step();
-    const auto* updates = static_cast<const T*>(args.in[2]);
+    const auto* updates = static_cast<const T*>(args.in[operand::scatter_add::updates]);
     auto* out = static_cast<T*>(args.out[0]);
     for (int64_t k = begin * per_task; k < end * per_task; k += row) {
       T* to = out + along.base(k);
       for (int64_t j = 0; j < row; ++j) {
-        T& element = to[indices.at(args.in[1], k + j) * step + j * move];
+        T& element = to[indices.at(args.in[operand::scatter_add::indices], k + j) * step + j * move];
         element = sum(element, updates[k + j]);
       }
     }
@@ -181,18 +186,19 @@ struct ScatterAlongAdd {
 template <class T>
 PreparedOp scatter_add(const KernelRequest& request) {
   const AxisSplit x(request.inputs[0].shape, request.attrs[attr::scatter_add::axis]);
-  const int64_t many = request.inputs[1].shape.numel();
-  const ScatterAdd<T> state{{request.op, request.inputs[1].dtype, x.count}, x, many};
+  const int64_t many = request.inputs[operand::scatter_add::indices].shape.numel();
+  const ScatterAdd<T> state{{request.op, request.inputs[operand::scatter_add::indices].dtype, x.count}, x, many};
   return make_op(request, "scatter_add", state, many == 0 ? 0 : x.outer * state.blocks());
 }
 
 template <class T>
 PreparedOp scatter_along_add(const KernelRequest& request) {
-  const Shape &x = request.inputs[0].shape, &picked = request.inputs[1].shape;
+  const Shape &x = request.inputs[0].shape, &picked = request.inputs[operand::scatter_add::indices].shape;
   const int64_t axis = request.attrs[attr::scatter_along_add::axis];
   const AxisSplit split(picked, axis);
-  const ScatterAlongAdd<T> state{
-      {request.op, request.inputs[1].dtype, x[static_cast<int>(axis)]}, Along(x, picked, axis), split.count * split.inner};
+  const ScatterAlongAdd<T> state{{request.op, request.inputs[operand::scatter_add::indices].dtype, x[static_cast<int>(axis)]},
+                                 Along(x, picked, axis),
+                                 split.count * split.inner};
   return make_op(request, "scatter_along_add", state, picked.numel() == 0 ? 0 : split.outer);
 }
 

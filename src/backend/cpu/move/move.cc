@@ -6,7 +6,10 @@
 #include "backend/cpu/common/common.h"
 #include "backend/cpu/common/index.h"
 #include "backend/cpu/common/thresholds.h"
-#include "graph/attrs.h"
+#include "graph/ops/concat.h"
+#include "graph/ops/pad.h"
+#include "graph/ops/slice_at.h"
+#include "graph/ops/slice_update.h"
 
 namespace lazuli::cpu {
 
@@ -71,7 +74,7 @@ struct Pad {
       using T = decltype(tag);
       const int last = out.rank() - 1;
       const int64_t n = out[last], rows = std::min(end * rows_per_task, out.numel() / n);
-      const T value = *static_cast<const T*>(args.in[1]);
+      const T value = *static_cast<const T*>(args.in[operand::pad::value]);
       for (int64_t row = begin * rows_per_task; row < rows; ++row) {
         T* to = static_cast<T*>(args.out[0]) + row * n;
         int64_t offset = 0;
@@ -114,7 +117,7 @@ struct SliceUpdate {
     int64_t at = 0;
     for (int i = 0; i < x.rank(); ++i) {
       const auto k = static_cast<size_t>(i);
-      const int64_t start = starts[k] + (i == axis ? integer_at(args.in[2], offset_dtype, entry) : 0);
+      const int64_t start = starts[k] + (i == axis ? integer_at(args.in[operand::slice_update::offset], offset_dtype, entry) : 0);
       const int64_t end = start + (update[i] - 1) * steps[k];
       if (start < 0 || start >= x[i]) fail_index(op, "start", start, x[i]);
       if (end < 0 || end >= x[i]) fail_index(op, "end", end, x[i]);
@@ -144,7 +147,7 @@ struct SliceUpdate {
       T* to = out + place.offset;
       const bool straight = place.stride == 1;
       const int64_t n = std::min({last - k, place.length, straight ? last : kFew});
-      gather(source, args.in[1], element, k, n, straight ? to : few);
+      gather(source, args.in[operand::slice_update::update], element, k, n, straight ? to : few);
       for (int64_t j = 0; !straight && j < n; ++j) to[j * place.stride] = few[j];
       k += n;
     }
@@ -158,7 +161,7 @@ struct SliceAt {
   DType offset_dtype;
   size_t element;
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
-    const int64_t offset = integer_at(args.in[1], offset_dtype);
+    const int64_t offset = integer_at(args.in[operand::slice_at::offset], offset_dtype);
     if (offset < 0 || offset > most - size) {
       throw ValueError("[" + std::string(name_of(op)) + "] offset " + std::to_string(offset) + " with size " + std::to_string(size) +
                        " is out of range for size " + std::to_string(most));
@@ -200,7 +203,8 @@ PreparedOp prepare_pad(const KernelRequest& request) {
 }
 
 PreparedOp prepare_slice_update(const KernelRequest& request) {
-  const Shape &x = request.inputs[0].shape, &update = request.inputs[1].shape;
+  namespace in = operand::slice_update;
+  const Shape &x = request.inputs[0].shape, &update = request.inputs[in::update].shape;
   const auto list = request.attrs.list.span();
   const auto rank = static_cast<size_t>(x.rank());
   const Strides row_major = contiguous_strides(x);
@@ -212,16 +216,16 @@ PreparedOp prepare_slice_update(const KernelRequest& request) {
                     {list.begin(), list.begin() + x.rank()},
                     {list.begin() + x.rank(), list.end()},
                     static_cast<int>(request.attrs[attr::slice_update::offset_axis]),
-                    request.inputs[2].dtype,
-                    StridedView(request.inputs[1], update),
+                    request.inputs[in::offset].dtype,
+                    StridedView(request.inputs[in::update], update),
                     StridedView(update, places),
                     row_major,
                     size_of(request.outputs[0].dtype),
-                    update.numel() / std::max<int64_t>(request.inputs[2].shape.numel(), 1)};
+                    update.numel() / std::max<int64_t>(request.inputs[in::offset].shape.numel(), 1)};
   PreparedOp op = make_op(request, "slice_update", std::move(state), tasks_for(update.numel(), threshold::move::kTaskElements), 0);
   op.bytes = 2 * static_cast<double>(update.numel()) * static_cast<double>(size_of(request.outputs[0].dtype));
   op.in_place = {0};
-  if (!request.inputs[2].contiguous) op.needs_contiguous = 1U << 2;
+  if (!request.inputs[in::offset].contiguous) op.needs_contiguous = 1U << 2;
   return op;
 }
 
@@ -234,7 +238,7 @@ PreparedOp prepare_slice_at(const KernelRequest& request) {
                       out[axis],
                       x.shape[axis],
                       x.strides[axis],
-                      request.inputs[1].dtype,
+                      request.inputs[operand::slice_at::offset].dtype,
                       size_of(request.outputs[0].dtype)};
   PreparedOp op = make_op(request, "slice_at", state, std::max<int64_t>(tasks_for(out.numel(), threshold::move::kTaskElements), 1), 0);
   op.bytes = 2 * static_cast<double>(out.numel()) * static_cast<double>(size_of(request.outputs[0].dtype));

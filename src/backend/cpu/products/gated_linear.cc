@@ -1,9 +1,10 @@
 // act(x@w_gate) * (x@w_up): a task computes its part of the gate into the result and then multiplies it with its part of the other product.
+#include "graph/ops/gated_linear.h"
+
 #include <algorithm>
 
 #include "backend/cpu/common/thresholds.h"
 #include "backend/cpu/gemm/gemm_op.h"
-#include "graph/attrs.h"
 
 namespace lazuli::cpu {
 
@@ -67,7 +68,8 @@ PreparedOp prepare_gated_linear(const KernelRequest& request) {
   if (has_f64(request)) return reference_backend().prepare(request);
   const RowsOf x(request.inputs[0]);
   const bool transposed = request.attrs[attr::gated_linear::transpose_w] != 0;
-  const MatrixDims w_gate = matrix_of(request.inputs[1], transposed), w_up = matrix_of(request.inputs[2], transposed);
+  const MatrixDims w_gate = matrix_of(request.inputs[operand::gated_linear::w_gate], transposed),
+                   w_up = matrix_of(request.inputs[operand::gated_linear::w_up], transposed);
   GemmSpec spec;
   spec.m = x.rows;
   spec.n = w_gate.columns;

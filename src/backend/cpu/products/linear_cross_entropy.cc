@@ -8,12 +8,14 @@
 
 #include "backend/cpu/common/thresholds.h"
 #include "backend/cpu/gemm/gemm_pieces.h"
-#include "graph/attrs.h"
+#include "graph/ops/linear_cross_entropy.h"
 #include "lazuli/op.h"
 
 namespace lazuli::cpu {
 
 namespace {
+
+namespace operands = operand::linear_cross_entropy;
 
 using threshold::loss::kBlockRows;
 using threshold::loss::kChunkFloats;
@@ -45,15 +47,17 @@ LossCut::LossCut(int64_t rows_, int64_t k_, int64_t classes_, bool gradient) : r
 
 LossState::LossState(const KernelRequest& request, bool wants_gradient)
     : x(request.inputs[0]),
-      w(matrix_of(request.inputs[1], request.attrs[attr::linear_cross_entropy::transpose_w] != 0).layout),
-      target_type(request.inputs[2].dtype),
-      smoothing_type(request.inputs[3].dtype),
-      targets(request.inputs[2], request.inputs[2].shape),
+      w(matrix_of(request.inputs[operands::w], request.attrs[attr::linear_cross_entropy::transpose_w] != 0).layout),
+      target_type(request.inputs[operands::targets].dtype),
+      smoothing_type(request.inputs[operands::smoothing].dtype),
+      targets(request.inputs[operands::targets], request.inputs[operands::targets].shape),
       ignore(request.attrs[attr::linear_cross_entropy::ignore_index]),
       gradient(wants_gradient),
-      cap_type(request.attrs[attr::linear_cross_entropy::softcap] != 0 ? std::optional(request.inputs[4].dtype) : std::nullopt),
+      cap_type(request.attrs[attr::linear_cross_entropy::softcap] != 0 ? std::optional(request.inputs[operands::softcap].dtype)
+                                                                       : std::nullopt),
       cut(x.rows, request.inputs[0].shape.back(),
-          std::max<int64_t>(request.inputs[1].shape[request.attrs[attr::linear_cross_entropy::transpose_w] != 0 ? 0 : 1], 1), gradient),
+          std::max<int64_t>(request.inputs[operands::w].shape[request.attrs[attr::linear_cross_entropy::transpose_w] != 0 ? 0 : 1], 1),
+          gradient),
       loops(loss_loops()) {
   plan_products();
   ScratchPlan shared;
@@ -115,8 +119,8 @@ void LossState::plan_products() {
 
 int64_t LossState::target(const KernelArgs& args, int64_t r) const {
   const int64_t offset = targets.contiguous() ? r : run_at(targets, r).offset;
-  const int64_t t =
-      target_type == DType::i32 ? static_cast<const int32_t*>(args.in[2])[offset] : static_cast<const int64_t*>(args.in[2])[offset];
+  const int64_t t = target_type == DType::i32 ? static_cast<const int32_t*>(args.in[operands::targets])[offset]
+                                              : static_cast<const int64_t*>(args.in[operands::targets])[offset];
   if (t == ignore) return -1;
   if (t >= 0 && t < cut.classes) return t;
   throw ValueError("[linear_cross_entropy] target " + std::to_string(t) + " of row " + std::to_string(r) + " is out of range for " +
@@ -124,7 +128,7 @@ int64_t LossState::target(const KernelArgs& args, int64_t r) const {
 }
 
 PackedWeight* LossState::weight_of(const KernelArgs& args) const {
-  return w.row == 1 && w.column == cut.k ? PackedWeight::find(args.in[1], cut.classes, cut.k) : nullptr;
+  return w.row == 1 && w.column == cut.k ? PackedWeight::find(args.in[operands::w], cut.classes, cut.k) : nullptr;
 }
 
 /// Alone, on this thread.
@@ -138,7 +142,7 @@ void LossState::multiply(const Gemm& gemm, GemmPointers pointers, const KernelAr
 
 void LossState::run_task(const KernelArgs& args, int64_t task) const {
   const int64_t b = task % cut.blocks, s = task / cut.blocks, rows = cut.rows_of(b);
-  const bool smooth = factor(args.in[3], smoothing_type) != 0;
+  const bool smooth = factor(args.in[operands::smoothing], smoothing_type) != 0;
   RowPart* const parts_of_rows = parts(args, b, s);
   std::fill_n(parts_of_rows, rows, RowPart{-std::numeric_limits<float>::infinity(), 0, 0, 0});
   float* const chunk_logits = static_cast<float*>(args.thread_scratch);
@@ -164,7 +168,7 @@ void LossState::run_task(const KernelArgs& args, int64_t task) const {
     const int i = rows < cut.block ? 1 : 0, j = width < cut.chunk ? 1 : 0;
     GemmPointers p{};
     p.a[0] = element(args.in[0], x.layout.dtype, b * cut.block * x.layout.row);
-    p.b[0] = element(args.in[1], w.dtype, first * w.column);
+    p.b[0] = element(args.in[operands::w], w.dtype, first * w.column);
     p.weight = weight;
     p.is_part = true;
     p.first_panel = first / kPanel;
@@ -216,7 +220,7 @@ void LossState::update_row(RowPart& part, float* row, int64_t width, float* acc,
 
 void LossState::finish_row(const KernelArgs& args, int64_t r) const {
   const int64_t b = r / cut.block, i = r % cut.block, label = target(args, r);
-  const auto smoothing = static_cast<float>(factor(args.in[3], smoothing_type));
+  const auto smoothing = static_cast<float>(factor(args.in[operands::smoothing], smoothing_type));
   float top = -std::numeric_limits<float>::infinity(), hit = 0;
   for (int64_t s = 0; s < cut.segments; ++s) {
     const RowPart& part = parts(args, b, s)[i];
@@ -265,7 +269,7 @@ void LossState::finish_gradient(const KernelArgs& args, int64_t r, const RowResu
 void LossState::load_class(const KernelArgs& args, int64_t j, float* line) const {
   const TileLoad load = tile_load(w.dtype);
   const int64_t step = w.row == 1 ? cut.k : 1;
-  for (int64_t p = 0; p < cut.k; p += step) load(element(args.in[1], w.dtype, p * w.row + j * w.column), line + p, step);
+  for (int64_t p = 0; p < cut.k; p += step) load(element(args.in[operands::w], w.dtype, p * w.row + j * w.column), line + p, step);
 }
 
 namespace {

@@ -6,6 +6,7 @@
 
 #include "backend/cpu/gemm/gemm_op.h"
 #include "backend/cpu/tiles/rows.h"
+#include "graph/ops/linear_cross_entropy.h"
 
 namespace lazuli::cpu {
 
@@ -94,7 +95,9 @@ struct LossState {
   void multiply(const Gemm& gemm, GemmPointers pointers, const KernelArgs& args) const;
   void update_row(RowPart& part, float* row, int64_t width, float* acc, bool smooth) const;
   /// 0: there is none.
-  float cap(const KernelArgs& args) const { return cap_type ? static_cast<float>(factor(args.in[4], *cap_type)) : 0.0F; }
+  float cap(const KernelArgs& args) const {
+    return cap_type ? static_cast<float>(factor(args.in[operand::linear_cross_entropy::softcap], *cap_type)) : 0.0F;
+  }
   /// The largest score and the sum of exponentials of a row, and its target with what a cap does to that one's gradient.
   struct RowResult {
     int64_t label;

@@ -1,6 +1,6 @@
 // Low-rank products: scale * (x@a)@b, alone or added to x@w, which is read once. Between the two products t = scale * (x@a) stays in f32.
 #include "backend/cpu/gemm/gemm_op.h"
-#include "graph/attrs.h"
+#include "graph/ops/lora_linear.h"
 
 namespace lazuli::cpu {
 

@@ -1,5 +1,7 @@
 // Low-rank products of which each batch entry chooses its own: base + scales[c] * (x@a[c]^T)@b[c]^T. Both products are one Gemm for an
 // entry, run with that entry's pointers; t = scales[c] * (x@a[c]^T) stays in f32 scratch.
+#include "graph/ops/lora_rows.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -20,7 +22,7 @@ struct Entries {
   int64_t low_floats;  ///< of t of an entry
   /// -1 for none; throws ValueError for a choice that is no adapter.
   int64_t adapter(const KernelArgs& args, int64_t entry) const {
-    const int64_t c = static_cast<const int32_t*>(args.in[4])[entry];
+    const int64_t c = static_cast<const int32_t*>(args.in[operand::lora_rows::choice])[entry];
     if (c < -1 || c >= adapters) fail_index(Op::lora_rows, "adapter", c, adapters);
     return c;
   }
@@ -36,9 +38,9 @@ struct Shrink {
   GemmPointers pointers(const KernelArgs& args, int64_t entry, int64_t adapter) const {
     GemmPointers p{};
     p.a[0] = from(args.in[0], entry * x_bytes);
-    p.b[0] = from(args.in[1], adapter * a_bytes);
+    p.b[0] = from(args.in[operand::lora_rows::a], adapter * a_bytes);
     p.out = entries.low(args, entry);
-    p.factor = static_cast<float>(factor(from(args.in[3], in_bytes(adapter, scale_dtype)), scale_dtype));
+    p.factor = static_cast<float>(factor(from(args.in[operand::lora_rows::scales], in_bytes(adapter, scale_dtype)), scale_dtype));
     p.shared = static_cast<float*>(args.scratch) + shared_start + entry * static_cast<int64_t>(gemm.shared_bytes() / sizeof(float));
     return p;
   }
@@ -54,16 +56,16 @@ struct Grow {
   GemmPointers pointers(const KernelArgs& args, int64_t entry, int64_t adapter) const {
     GemmPointers p{};
     p.a[0] = entries.low(args, entry);
-    p.b[0] = from(args.in[2], adapter * b_bytes);
+    p.b[0] = from(args.in[operand::lora_rows::b], adapter * b_bytes);
     p.out = static_cast<std::byte*>(args.out[0]) + entry * out_bytes;
-    if (has_base) p.residual = from(args.in[5], entry * out_bytes);
+    if (has_base) p.residual = from(args.in[operand::lora_rows::base], entry * out_bytes);
     p.shared = static_cast<float*>(args.scratch) + shared_start + entry * static_cast<int64_t>(gemm.shared_bytes() / sizeof(float));
     return p;
   }
   void without_adapter(const KernelArgs& args, int64_t entry) const {
     std::byte* out = static_cast<std::byte*>(args.out[0]) + entry * out_bytes;
     if (has_base) {
-      std::memmove(out, from(args.in[5], entry * out_bytes), static_cast<size_t>(out_bytes));
+      std::memmove(out, from(args.in[operand::lora_rows::base], entry * out_bytes), static_cast<size_t>(out_bytes));
     } else {
       std::memset(out, 0, static_cast<size_t>(out_bytes));
     }
@@ -122,8 +124,9 @@ int64_t floats_so_far(const PreparedOp& op) { return static_cast<int64_t>(op.scr
 }  // namespace
 
 PreparedOp prepare_lora_rows(const KernelRequest& request) {
+  namespace in = operand::lora_rows;
   if (has_f64(request)) return reference_backend().prepare(request);
-  const OperandSpec &x = request.inputs[0], &a = request.inputs[1], &b = request.inputs[2];
+  const OperandSpec &x = request.inputs[0], &a = request.inputs[in::a], &b = request.inputs[in::b];
   const int64_t batch = x.shape[0], tokens = x.shape[1], rank = a.shape[1], n = b.shape[1];
   const DType out = request.outputs[0].dtype;
   const bool has_base = request.inputs.size() > 5;
@@ -142,7 +145,7 @@ PreparedOp prepare_lora_rows(const KernelRequest& request) {
   low.scaled = true;
   add_phases(op,
              Shrink{Gemm(std::move(low)), entries, floats_so_far(op), in_bytes(x.strides[0], x.dtype), in_bytes(a.strides[0], a.dtype),
-                    request.inputs[3].dtype},
+                    request.inputs[in::scales].dtype},
              batch);
   GemmSpec high;
   high.m = tokens;

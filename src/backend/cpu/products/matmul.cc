@@ -1,9 +1,11 @@
 // Matrix products. Floats go through Gemm; integers wrap around and take plain loops.
+#include "graph/ops/matmul.h"
+
 #include <algorithm>
 
 #include "backend/cpu/common/common.h"
 #include "backend/cpu/gemm/gemm_op.h"
-#include "graph/attrs.h"
+#include "graph/ops/linear.h"
 
 namespace lazuli::cpu {
 
@@ -35,7 +37,7 @@ struct Sides {
 };
 
 Sides sides_of(const KernelRequest& request) {
-  const OperandSpec &a = request.inputs[0], &b = request.inputs[1];
+  const OperandSpec &a = request.inputs[0], &b = request.inputs[operand::matmul::b];
   const Shape& out = request.outputs[0].shape;
   const MatrixDims left = matrix_of(a, request.attrs[attr::matmul::transpose_a] != 0),
                    right = matrix_of(b, request.attrs[attr::matmul::transpose_b] != 0);
@@ -66,7 +68,7 @@ struct IntegerMatmul {
     for (int64_t task = begin; task < end; ++task) {
       const auto batch = static_cast<size_t>(task / s.m);
       const T* a = static_cast<const T*>(args.in[0]) + s.a_offsets[batch] + task % s.m * s.a.row;
-      const T* b = static_cast<const T*>(args.in[1]) + s.b_offsets[batch];
+      const T* b = static_cast<const T*>(args.in[operand::matmul::b]) + s.b_offsets[batch];
       T* out = static_cast<T*>(args.out[0]) + task * s.n;
       for (int64_t j = 0; j < s.n; ++j) {
         uint64_t sum = 0;
@@ -123,7 +125,7 @@ PreparedOp prepare_matmul(const KernelRequest& request) {
 PreparedOp prepare_linear(const KernelRequest& request) {
   if (has_f64(request)) return reference_backend().prepare(request);
   const RowsOf x(request.inputs[0]);
-  const MatrixDims w = matrix_of(request.inputs[1], request.attrs[attr::linear::transpose_w] != 0);
+  const MatrixDims w = matrix_of(request.inputs[operand::linear::w], request.attrs[attr::linear::transpose_w] != 0);
   GemmSpec spec;
   spec.m = x.rows;
   spec.n = w.columns;

@@ -1,6 +1,8 @@
 // Softmax cross entropy of each row of logits with the log-sum-exp that its gradient needs.
+#include "graph/ops/cross_entropy.h"
+
 #include "backend/cpu/tiles/rows.h"
-#include "graph/attrs.h"
+#include "graph/ops/cross_entropy_backward.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/rows/cross_entropy.cc"
@@ -74,15 +76,15 @@ struct Rows {
 
   Rows(const KernelRequest& request, ScratchPlan& plan)
       : x(request, request.inputs[0], request.inputs[0].shape.rank() - 1, plan),
-        targets(request.inputs[1]),
+        targets(request.inputs[operand::cross_entropy::targets]),
         per_task(rows_per_task(x.count())),
         ignore(request.attrs[attr::cross_entropy::ignore_index]),
-        smoothing(request.inputs[2].dtype),
+        smoothing(request.inputs[operand::cross_entropy::smoothing].dtype),
         op(request.op) {}
 
   /// -1 for an ignored row.
   int64_t target(const KernelArgs& args, int64_t r) const {
-    const int64_t t = targets.integer(args.in[1], r);
+    const int64_t t = targets.integer(args.in[operand::cross_entropy::targets], r);
     if (t == ignore) return -1;
     if (t >= 0 && t < x.count()) return t;
     throw ValueError("[" + std::string(name_of(op)) + "] target " + std::to_string(t) + " of row " + std::to_string(r) +
@@ -95,7 +97,7 @@ struct CrossEntropy {
   float (*log_sum_exp)(const float* x, int64_t n);
   float (*sum_below)(const float* x, int64_t n, float lse);
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
-    const auto smoothing = static_cast<float>(factor(args.in[2], rows.smoothing));
+    const auto smoothing = static_cast<float>(factor(args.in[operand::cross_entropy::smoothing], rows.smoothing));
     const int64_t n = rows.x.count();
     each_row(rows.x.rows(), rows.per_task, begin, end, [&](int64_t r) {
       const int64_t target = rows.target(args, r);
@@ -118,7 +120,7 @@ struct CrossEntropyBackward {
   RowWriter out;
   void (*difference)(const float* x, float* out, int64_t n, float lse, float g, float wanted);
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
-    const auto smoothing = static_cast<float>(factor(args.in[2], rows.smoothing));
+    const auto smoothing = static_cast<float>(factor(args.in[operand::cross_entropy::smoothing], rows.smoothing));
     const int64_t n = rows.x.count();
     each_row(rows.x.rows(), rows.per_task, begin, end, [&](int64_t r) {
       const int64_t target = rows.target(args, r);
@@ -127,7 +129,8 @@ struct CrossEntropyBackward {
         std::fill_n(dx, n, 0.0f);
       } else {
         const float* x = rows.x.row(args, args.in[0], r);
-        const float at = x[target], lse_r = lse.real(args.in[3], r), g_r = g.real(args.in[4], r);
+        const float at = x[target], lse_r = lse.real(args.in[operand::cross_entropy_backward::lse], r),
+                    g_r = g.real(args.in[operand::cross_entropy_backward::g], r);
         const float spread = smoothing / static_cast<float>(n);
         difference(x, dx, n, lse_r, g_r, spread);
         dx[target] = g_r * (std::exp(at - lse_r) - (spread + (1 - smoothing)));
@@ -153,7 +156,8 @@ PreparedOp prepare_cross_entropy_backward(const KernelRequest& request) {
   ScratchPlan plan;
   Rows rows(request, plan);
   const int last = request.outputs[0].shape.rank() - 1;
-  CrossEntropyBackward state{rows, PerRow(request.inputs[3]), PerRow(request.inputs[4]), RowWriter(request, request.outputs[0], last, plan),
+  CrossEntropyBackward state{rows, PerRow(request.inputs[operand::cross_entropy_backward::lse]),
+                             PerRow(request.inputs[operand::cross_entropy_backward::g]), RowWriter(request, request.outputs[0], last, plan),
                              HWY_DYNAMIC_DISPATCH(lookup_difference)()};
   PreparedOp op = make_op(request, "cross_entropy_backward", state, tasks_for(rows.x.rows(), rows.per_task), 8);
   op.thread_scratch_bytes = plan.bytes();

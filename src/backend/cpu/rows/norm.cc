@@ -2,7 +2,9 @@
 #include "backend/cpu/rows/norm.h"
 
 #include "backend/cpu/tiles/rows.h"
-#include "graph/attrs.h"
+#include "graph/ops/add_layer_norm.h"
+#include "graph/ops/group_norm.h"
+#include "graph/ops/layer_norm.h"
 #include "lazuli/op.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -175,12 +177,12 @@ struct AddNorm {
     row.n = x.count();
     row.size = 1;
     row.eps = static_cast<float>(factor(args.in[has_bias ? 4 : 3], eps_dtype));
-    row.weight = weight.row(args, args.in[2], 0);
-    row.bias = has_bias ? bias.row(args, args.in[3], 0) : nullptr;
+    row.weight = weight.row(args, args.in[operand::add_layer_norm::weight], 0);
+    row.bias = has_bias ? bias.row(args, args.in[operand::add_layer_norm::bias], 0) : nullptr;
     each_row(x.rows(), per_task, begin, end, [&](int64_t k) {
       float* const kept = static_cast<float*>(element_at(args.thread_scratch, static_cast<int64_t>(sum_at), 1));
       float* const total = args.out[0] == nullptr ? kept : sum.row(args, args.out[0], k);
-      add(x.row(args, args.in[0], k), r.row(args, args.in[1], k), nullptr, total, row.n);
+      add(x.row(args, args.in[0], k), r.row(args, args.in[operand::add_layer_norm::r], k), nullptr, total, row.n);
       if (args.out[1] != nullptr) {
         row.x = total;
         row.out = out.row(args, args.out[1], k);
@@ -201,10 +203,10 @@ PreparedOp prepare_add_norm(const KernelRequest& request, const char* name) {
   state.fn = HWY_DYNAMIC_DISPATCH(lookup_norm)(request.op);
   state.add = tile_fn(Op::add, 0);
   state.x = RowReader(request, x, last, plan);
-  state.r = RowReader(request, request.inputs[1], last, plan);
-  state.weight = RowReader(request, request.inputs[2], 0, plan);
+  state.r = RowReader(request, request.inputs[operand::add_layer_norm::r], last, plan);
+  state.weight = RowReader(request, request.inputs[operand::add_layer_norm::weight], 0, plan);
   state.has_bias = request.op == Op::add_layer_norm;
-  if (state.has_bias) state.bias = RowReader(request, request.inputs[3], 0, plan);
+  if (state.has_bias) state.bias = RowReader(request, request.inputs[operand::add_layer_norm::bias], 0, plan);
   state.sum = RowWriter(request, request.outputs[0], last, plan);
   state.out = RowWriter(request, request.outputs[1], last, plan);
   if (!request.outputs[0].used) state.sum_at = plan.take(static_cast<size_t>(state.x.count()) * sizeof(float));
@@ -223,7 +225,7 @@ PreparedOp prepare_norm(const KernelRequest& request, const OperandSpec& x_spec,
   const int last = x_spec.shape.rank() - 1;
   state.fn = HWY_DYNAMIC_DISPATCH(lookup_norm)(request.op);
   state.x = RowReader(request, x_spec, last, plan);
-  state.weight = RowReader(request, request.inputs[1], 0, plan);
+  state.weight = RowReader(request, request.inputs[operand::layer_norm::weight], 0, plan);
   if (state.bias_at >= 0) state.bias = RowReader(request, request.inputs[static_cast<size_t>(state.bias_at)], 0, plan);
   if (state.g_at >= 0) state.g = RowReader(request, request.inputs[static_cast<size_t>(state.g_at)], last, plan);
   state.out = RowWriter(request, out_spec, last, plan);

@@ -4,7 +4,8 @@
 
 #include "backend/cpu/elementwise/chain_loop.h"
 #include "backend/cpu/tiles/tile_io.h"
-#include "graph/attrs.h"
+#include "graph/ops/sum.h"
+#include "graph/ops/var.h"
 #include "lazuli/op.h"
 
 namespace lazuli::cpu {

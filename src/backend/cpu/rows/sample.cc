@@ -4,6 +4,7 @@
 
 #include "backend/cpu/common/index.h"
 #include "backend/cpu/tiles/rows.h"
+#include "graph/ops/sample.h"
 
 namespace lazuli::cpu {
 
@@ -24,10 +25,10 @@ struct Sample {
   }
   int32_t draw(const KernelArgs& args, int64_t row, SampleBucket* buckets) const {
     const auto n = static_cast<size_t>(logits.count());
-    const SampleRules rules =
-        SampleRules::from(static_cast<const float*>(args.in[3]) + row * 4, static_cast<const int64_t*>(args.in[4]) + row * 4);
-    const int64_t used = integer_at(args.in[2], length, row);
-    const std::span<const int32_t> all(static_cast<const int32_t*>(args.in[1]) + row * ids, static_cast<size_t>(ids));
+    const SampleRules rules = SampleRules::from(static_cast<const float*>(args.in[operand::sample::rules]) + row * 4,
+                                                static_cast<const int64_t*>(args.in[operand::sample::counts]) + row * 4);
+    const int64_t used = integer_at(args.in[operand::sample::length], length, row);
+    const std::span<const int32_t> all(static_cast<const int32_t*>(args.in[operand::sample::ids]) + row * ids, static_cast<size_t>(ids));
     auto* values = reinterpret_cast<float*>(buckets + kSampleBuckets);
     return sample_token({logits.row(args, args.in[0], row), n}, sample_recent(all, used, rules.context), rules, used - rules.first,
                         {values, n}, buckets);
@@ -50,7 +51,9 @@ PreparedOp prepare_sample(const KernelRequest& request) {
   const RowReader logits(request, request.inputs[0], shape.rank() - 1, plan);
   const bool alone = rows == 1;
   const size_t own = alone ? 0 : plan.take(bytes);
-  op = make_op(request, "sample", Sample{logits, request.inputs[1].shape.back(), request.inputs[2].dtype, alone, own}, rows, 30);
+  op = make_op(request, "sample",
+               Sample{logits, request.inputs[operand::sample::ids].shape.back(), request.inputs[operand::sample::length].dtype, alone, own},
+               rows, 30);
   op.thread_scratch_bytes = plan.bytes();
   op.scratch_bytes = alone ? bytes : 0;
   return op;

@@ -1,6 +1,9 @@
 // Softmax, log-softmax, softmax between two scales, and the gradient of softmax.
+#include "graph/ops/softmax.h"
+
 #include "backend/cpu/tiles/rows.h"
-#include "graph/attrs.h"
+#include "graph/ops/scaled_softmax.h"
+#include "graph/ops/softmax_backward.h"
 #include "lazuli/op.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -65,8 +68,8 @@ struct Softmax {
   DType factors[2];
   bool scaled;
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
-    const float pre = scaled ? static_cast<float>(factor(args.in[1], factors[0])) : 1.0f;
-    const float post = scaled ? static_cast<float>(factor(args.in[2], factors[1])) : 1.0f;
+    const float pre = scaled ? static_cast<float>(factor(args.in[operand::scaled_softmax::pre], factors[0])) : 1.0f;
+    const float post = scaled ? static_cast<float>(factor(args.in[operand::scaled_softmax::post], factors[1])) : 1.0f;
     each_row(x.rows(), per_task, begin, end, [&](int64_t r) {
       fn(x.row(args, args.in[0], r), out.row(args, args.out[0], r), x.count(), pre, post);
       out.finish(args, args.out[0], r);
@@ -81,7 +84,7 @@ struct SoftmaxBackward {
   int64_t per_task;
   void run(const KernelArgs& args, int64_t begin, int64_t end) const {
     each_row(y.rows(), per_task, begin, end, [&](int64_t r) {
-      fn(y.row(args, args.in[0], r), g.row(args, args.in[1], r), out.row(args, args.out[0], r), y.count());
+      fn(y.row(args, args.in[0], r), g.row(args, args.in[operand::softmax_backward::g], r), out.row(args, args.out[0], r), y.count());
       out.finish(args, args.out[0], r);
     });
   }
@@ -113,7 +116,7 @@ PreparedOp prepare_softmax_backward(const KernelRequest& request) {
   SoftmaxBackward state{};
   state.fn = HWY_DYNAMIC_DISPATCH(lookup_softmax_backward)();
   state.y = RowReader(request, request.inputs[0], request.attrs[attr::softmax::axis], plan);
-  state.g = RowReader(request, request.inputs[1], request.attrs[attr::softmax::axis], plan);
+  state.g = RowReader(request, request.inputs[operand::softmax_backward::g], request.attrs[attr::softmax::axis], plan);
   state.out = RowWriter(request, request.outputs[0], request.attrs[attr::softmax::axis], plan);
   state.per_task = rows_per_task(state.y.count());
   PreparedOp op = make_op(request, "softmax_backward", state, tasks_for(state.y.rows(), state.per_task), 4);

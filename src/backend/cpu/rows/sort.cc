@@ -1,11 +1,12 @@
 // Sort and topk along an axis: stable, NaN last in either direction. A task is one lane.
+#include "graph/ops/sort.h"
+
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
 
 #include "backend/cpu/common/common.h"
 #include "backend/cpu/common/index.h"
-#include "graph/attrs.h"
 
 namespace lazuli::cpu {
 
