@@ -5,7 +5,8 @@
 #include "backend/backend.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
-#include "graph/attrs.h"
+#include "graph/ops/arange.h"
+#include "graph/ops/full.h"
 #include "lazuli/tensor.h"
 #include "tensor/convert.h"
 

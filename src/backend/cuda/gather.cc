@@ -1,4 +1,6 @@
 // Gathers and scatters along an axis.
+#include "graph/ops/gather.h"
+
 #include <algorithm>
 
 #include "backend/backend.h"
@@ -6,7 +8,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
 #include "backend/cuda/thresholds.h"
-#include "graph/attrs.h"
+#include "graph/ops/scatter_add.h"
 
 namespace lazuli::cuda {
 
@@ -19,7 +21,7 @@ using threshold::scatter::kRow;
 std::vector<int64_t> sizes_of(const KernelRequest& request, bool along) {
   const int64_t axis = request.attrs[attr::gather::axis];
   const Lanes x(request.inputs[0].shape, axis);
-  const Shape& indices = request.inputs[1].shape;
+  const Shape& indices = request.inputs[operand::gather::indices].shape;
   return {x.outer, along ? indices[static_cast<int>(axis)] : indices.numel(), x.count, x.inner};
 }
 
@@ -31,13 +33,16 @@ PreparedOp prepare_pick(const KernelRequest& request, const char* name, bool alo
   const int64_t numel = out.shape.numel();
   const int64_t pack = along || sizes[3] == 0 ? 1 : pack_of(sizes[3], size_of(out.dtype));
   KernelText text;
-  text.type("T", raw_dtype(out.dtype)).type("INDEX", request.inputs[1].dtype).number("ALONG", along).number("PACK", pack);
+  text.type("T", raw_dtype(out.dtype))
+      .type("INDEX", request.inputs[operand::gather::indices].dtype)
+      .number("ALONG", along)
+      .number("PACK", pack);
   text.number("WIDE", is_wide(numel));
   Launch launch = launch_file(request, text, "gather", sizes, blocks_for(numel / pack), 256);
   launch.what_fails = "index";
   PreparedOp op = make_op(request, name, {std::move(launch)}, 0);
   const double moved = 2 * static_cast<double>(numel) * static_cast<double>(size_of(out.dtype));
-  op.bytes = std::min(op.bytes, moved + 8 * static_cast<double>(request.inputs[1].shape.numel()));
+  op.bytes = std::min(op.bytes, moved + 8 * static_cast<double>(request.inputs[operand::gather::indices].shape.numel()));
   return op;
 }
 
@@ -60,14 +65,15 @@ PreparedOp prepare_scatter(const KernelRequest& request, const char* name, bool 
   if (const uint32_t strided = strided_operands(request, 6)) return ask_for_contiguous(strided);
   const auto sizes = sizes_of(request, along);
   KernelText text;
-  text.type("T", request.outputs[0].dtype).type("INDEX", request.inputs[1].dtype);
+  text.type("T", request.outputs[0].dtype).type("INDEX", request.inputs[operand::scatter_add::indices].dtype);
   const bool rows = !along && sizes[3] >= kRow && sizes[1] <= kMostSearched;
   Launch launch = rows ? scatter_rows(request, text, sizes) : scatter_lanes(request, text, sizes, along);
   launch.what_fails = "index";
   PreparedOp op = make_op(request, name, {std::move(launch)});
   op.in_place = {0};
-  const double moved = 3 * static_cast<double>(request.inputs[2].shape.numel()) * static_cast<double>(size_of(request.outputs[0].dtype));
-  op.bytes = std::min(op.bytes, moved + 8 * static_cast<double>(request.inputs[1].shape.numel()));
+  const double moved = 3 * static_cast<double>(request.inputs[operand::scatter_add::updates].shape.numel()) *
+                       static_cast<double>(size_of(request.outputs[0].dtype));
+  op.bytes = std::min(op.bytes, moved + 8 * static_cast<double>(request.inputs[operand::scatter_add::indices].shape.numel()));
   return op;
 }
 

@@ -1,16 +1,19 @@
 // Softmax cross entropy of x@w with its gradient for x on the cuda backend: chunks of rows, whose logits and then their gradient take one
 // stretch of scratch memory.
+#include "graph/ops/linear_cross_entropy.h"
+
 #include <algorithm>
 
 #include "backend/backend.h"
 #include "backend/cuda/product.h"
 #include "backend/cuda/row_share.h"
 #include "backend/cuda/thresholds.h"
-#include "graph/attrs.h"
 
 namespace lazuli::cuda {
 
 namespace {
+
+namespace operands = operand::linear_cross_entropy;
 
 using threshold::loss::kFewestRows;
 using threshold::loss::kLogitBytes;
@@ -29,8 +32,8 @@ class Loss {
  public:
   explicit Loss(const KernelRequest& request) : r_(request), x_(request.inputs[0].dtype), k_(request.inputs[0].shape.back()) {
     transposed_ = request.attrs[attr::linear_cross_entropy::transpose_w] != 0;
-    rows_ = request.inputs[2].shape.numel();
-    classes_ = request.inputs[1].shape[transposed_ ? 0 : 1];
+    rows_ = request.inputs[operands::targets].shape.numel();
+    classes_ = request.inputs[operands::w].shape[transposed_ ? 0 : 1];
     const int64_t fit = kLogitBytes / std::max<int64_t>(bytes_of(x_, classes_), 1) / kFewestRows * kFewestRows;
     chunk_ = std::clamp<int64_t>(fit, std::min(rows_, kFewestRows), std::max<int64_t>(rows_, 1));
     scratch_.lse = aligned(bytes_of(x_, chunk_ * classes_));
@@ -59,7 +62,7 @@ class Loss {
 
   Product logits(int64_t first, int64_t count) const {
     return {{row_major(x_, {count, k_}), Place::input(0, bytes_of(x_, first * k_))},
-            {r_.inputs[1], Place::input(1), transposed_},
+            {r_.inputs[operands::w], Place::input(operands::w), transposed_},
             x_,
             Place::scratch(0),
             std::nullopt,
@@ -69,7 +72,7 @@ class Loss {
  private:
   Product state_gradient(int64_t first, int64_t count) const {
     return {{row_major(x_, {count, classes_}), Place::scratch(0)},
-            {r_.inputs[1], Place::input(1), !transposed_},
+            {r_.inputs[operands::w], Place::input(operands::w), !transposed_},
             x_,
             Place::output(2, bytes_of(x_, first * k_)),
             std::nullopt,
@@ -90,9 +93,9 @@ class Loss {
     const OperandSpec logits = row_major(x_, {count, classes_});
     const std::vector<OperandSpec> inputs(in.size(), logits), outputs(out.size(), logits);
     KernelText text;
-    text.type("T", x_).type("I", r_.inputs[2].dtype).type("S", r_.inputs[3].dtype);
+    text.type("T", x_).type("I", r_.inputs[operands::targets].dtype).type("S", r_.inputs[operands::smoothing].dtype);
     text.number("CAP_AT", capped() ? static_cast<int64_t>(in.size()) - 1 : 0);
-    if (capped()) text.type("CAP", r_.inputs[4].dtype);
+    if (capped()) text.type("CAP", r_.inputs[operands::softcap].dtype);
     Launch launch = launch_rows({r_.op, r_.attrs, inputs, outputs}, text, file,
                                 {count, classes_, r_.attrs[attr::linear_cross_entropy::ignore_index]}, RowShare(count, classes_, x_));
     launch.in = std::move(in);
@@ -102,7 +105,8 @@ class Loss {
   }
 
   std::vector<Place> labelled(int64_t first) const {
-    return {Place::scratch(0), Place::input(2, bytes_of(r_.inputs[2].dtype, first)), Place::input(3)};
+    return {Place::scratch(0), Place::input(operands::targets, bytes_of(r_.inputs[operands::targets].dtype, first)),
+            Place::input(operands::smoothing)};
   }
   Place lse(int64_t first) const {
     return r_.outputs[1].used ? Place::output(1, bytes_of(DType::f32, first)) : Place::scratch(scratch_.lse);
@@ -110,7 +114,7 @@ class Loss {
   /// The cap comes last.
   bool capped() const { return r_.attrs[attr::linear_cross_entropy::softcap] != 0; }
   std::vector<Place> with_cap(std::vector<Place> in) const {
-    if (capped()) in.push_back(Place::input(4));
+    if (capped()) in.push_back(Place::input(operands::softcap));
     return in;
   }
   Kernel loss(int64_t first, int64_t count) const {

@@ -1,4 +1,6 @@
 // Matrix products and what is fused with them on the cuda backend.
+#include "graph/ops/matmul.h"
+
 #include <algorithm>
 
 #include "backend/backend.h"
@@ -7,7 +9,11 @@
 #include "backend/cuda/product.h"
 #include "backend/cuda/stored_weight.h"
 #include "backend/cuda/vector_product.h"
-#include "graph/attrs.h"
+#include "graph/ops/gated_linear.h"
+#include "graph/ops/linear.h"
+#include "graph/ops/lora_fused.h"
+#include "graph/ops/lora_linear.h"
+#include "graph/ops/quantized_linear.h"
 #include "lazuli/op.h"
 
 namespace lazuli::cuda {
@@ -127,7 +133,7 @@ PreparedOp prepare_matmul(const KernelRequest& request) {
   refuse_f64(request);
   const auto& in = request.inputs;
   const Product product{{in[0], Place::input(0), request.attrs[attr::matmul::transpose_a] != 0},
-                        {in[1], Place::input(1), request.attrs[attr::matmul::transpose_b] != 0},
+                        {in[1], Place::input(operand::matmul::b), request.attrs[attr::matmul::transpose_b] != 0},
                         request.outputs[0].dtype,
                         Place::output(),
                         std::nullopt,
@@ -149,7 +155,8 @@ PreparedOp prepare_linear(const KernelRequest& request) {
   refuse_f64(request);
   if (const uint32_t strided = strided_operands(request, 1)) return ask_for_contiguous(strided);
   PreparedOp op = op_of(request, "linear", 0);
-  add_linear(request, {request.inputs[1], Place::input(1), request.attrs[attr::linear::transpose_w] != 0}, 2, op);
+  add_linear(request, {request.inputs[operand::linear::w], Place::input(operand::linear::w), request.attrs[attr::linear::transpose_w] != 0},
+             2, op);
   return op;
 }
 
@@ -218,13 +225,14 @@ PreparedOp prepare_lora_fused(const KernelRequest& request) {
 }
 
 PreparedOp prepare_lora_linear(const KernelRequest& request) {
+  namespace in = operand::lora_linear;
   refuse_f64(request);
   if (const uint32_t strided = strided_operands(request, 1)) return ask_for_contiguous(strided);
   const OperandSpec x = rows_of(request.inputs[0]);
   LowRank last = outer_product(request, x.shape[0], 3);
   const auto add_bias = [&] {
     last.bias_operand = 5;
-    last.bias_column_stride = request.inputs[5].strides[0];
+    last.bias_column_stride = request.inputs[in::bias].strides[0];
   };
   const int64_t k = x.shape[1];
   const bool has_bias = request.inputs.size() > 5;
@@ -232,13 +240,13 @@ PreparedOp prepare_lora_linear(const KernelRequest& request) {
       op_of(request, "lora_linear", 2.0 * static_cast<double>(x.shape[0]) * static_cast<double>(k * last.n + last.rank * (k + last.n)));
   op.scratch_bytes = f32_bytes({x.shape[0], last.rank});
   Product base{{x, Place::input(0)},
-               {request.inputs[1], Place::input(1), request.attrs[attr::lora_linear::transpose_w] != 0},
+               {request.inputs[in::w], Place::input(in::w), request.attrs[attr::lora_linear::transpose_w] != 0},
                request.outputs[0].dtype,
                Place::output(),
                std::nullopt,
                std::nullopt};
   base.addend = Place::output();
-  if (has_bias && plain(request.inputs[5])) base.bias = Place::input(5);
+  if (has_bias && plain(request.inputs[in::bias])) base.bias = Place::input(in::bias);
   if (has_bias && !base.bias) add_bias();
   // The product adds to what the adapter gives, whose own rounding is far below the sum's. The sum is never in memory but as the result.
   if (takes_addends(base)) {

@@ -5,7 +5,10 @@
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
-#include "graph/attrs.h"
+#include "graph/ops/concat.h"
+#include "graph/ops/one_hot.h"
+#include "graph/ops/slice_at.h"
+#include "graph/ops/slice_update.h"
 
 namespace lazuli::cuda {
 
@@ -123,12 +126,13 @@ PreparedOp prepare_pad(const KernelRequest& request) {
 }
 
 PreparedOp prepare_slice_update(const KernelRequest& request) {
+  namespace in = operand::slice_update;
   refuse_f64(request);
   if (const uint32_t strided = strided_operands(request, 4)) return ask_for_contiguous(strided);
-  const OperandSpec& update = request.inputs[1];
+  const OperandSpec& update = request.inputs[in::update];
   const Shape& x = request.inputs[0].shape;
   const auto list = request.attrs.list.span();
-  const Shape& offset = request.inputs[2].shape;
+  const Shape& offset = request.inputs[in::offset].shape;
   const int64_t each = offset.rank() == 0 ? 0 : update.shape.numel() / std::max<int64_t>(offset[0], 1);
   const Strides row_major = contiguous_strides(x);
   Move m{1, update.shape, update.strides, row_major, 0, {}};
@@ -138,7 +142,7 @@ PreparedOp prepare_slice_update(const KernelRequest& request) {
     m.first += start * row_major[i];
     m.target[i] *= step;
     if (i == static_cast<int>(request.attrs[attr::slice_update::offset_axis])) {
-      m.offset = {2, request.inputs[2].dtype, 0, row_major[i], -std::min(start, end), x[i] - 1 - std::max(start, end), each};
+      m.offset = {2, request.inputs[in::offset].dtype, 0, row_major[i], -std::min(start, end), x[i] - 1 - std::max(start, end), each};
     }
   }
   std::vector<Launch> launches;
@@ -154,7 +158,7 @@ PreparedOp prepare_slice_at(const KernelRequest& request) {
   const auto axis = static_cast<int>(request.attrs[attr::slice_at::axis]);
   const OperandSpec &x = request.inputs[0], &out = request.outputs[0];
   Move m{0, out.shape, x.strides, contiguous_strides(out.shape), 0, {}};
-  m.offset = {1, request.inputs[1].dtype, x.strides[axis], 0, 0, x.shape[axis] - out.shape[axis]};
+  m.offset = {1, request.inputs[operand::slice_at::offset].dtype, x.strides[axis], 0, 0, x.shape[axis] - out.shape[axis]};
   PreparedOp op = make_op(request, "slice_at", {move_launch(request, m)}, 0);
   op.bytes = twice_bytes(out);
   return op;

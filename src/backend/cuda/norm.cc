@@ -1,7 +1,7 @@
 // RMS and layer norms over the last axis with their gradients, and group norm on the cuda backend.
 #include "backend/backend.h"
 #include "backend/cuda/row_share.h"
-#include "graph/attrs.h"
+#include "graph/ops/group_norm.h"
 #include "lazuli/op.h"
 
 namespace lazuli::cuda {

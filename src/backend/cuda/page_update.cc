@@ -1,4 +1,6 @@
 // Stores keys or values in pages. Elements are moved by size.
+#include "graph/ops/page_update.h"
+
 #include <numeric>
 
 #include "backend/backend.h"
@@ -8,8 +10,9 @@
 namespace lazuli::cuda {
 
 PreparedOp prepare_page_update(const KernelRequest& request) {
+  namespace in = operand::page_update;
   refuse_f64(request);
-  const OperandSpec &pool = request.inputs[0], &x = request.inputs[1], &offset = request.inputs[3];
+  const OperandSpec &pool = request.inputs[0], &x = request.inputs[in::x], &offset = request.inputs[in::offset];
   uint32_t strided = strided_operands(request, 12);
   if (x.shape[3] > 1 && x.strides[3] != 1) strided |= 2;
   if (strided != 0) return ask_for_contiguous(strided);
@@ -20,7 +23,8 @@ PreparedOp prepare_page_update(const KernelRequest& request) {
   KernelText text;
   text.type("T", raw_dtype(x.dtype)).number("PACK", pack).number("WIDE", is_wide(count));
   text.type("OFFSET", offset.dtype).number("BY_ROW", offset.shape.rank() != 0 ? 1 : 0);
-  std::vector<int64_t> sizes = {count, x.shape[1], x.shape[2], x.shape[3], pool.shape[2], request.inputs[2].shape[1], pool.shape[0]};
+  std::vector<int64_t> sizes = {count,        x.shape[1], x.shape[2], x.shape[3], pool.shape[2], request.inputs[in::blocks].shape[1],
+                                pool.shape[0]};
   sizes.insert(sizes.end(), x.strides.begin(), x.strides.begin() + 3);
   std::vector<Launch> launches;
   if (count != 0) {

@@ -3,6 +3,7 @@
 
 #include "backend/backend.h"
 #include "backend/cuda/launch.h"
+#include "graph/ops/dropout.h"
 #include "lazuli/op.h"
 
 namespace lazuli::cuda {
@@ -31,7 +32,7 @@ PreparedOp prepare_draw(const KernelRequest& request, const char* name, size_t s
   KernelText text;
   text.number("KIND", kind).type("T", out.dtype).type("SEED", request.inputs[seed].dtype).number("SEED_IN", static_cast<int64_t>(seed));
   text.number("BITS", kind == kUniform ? uniform_bits(out.dtype) : 24);
-  if (kind == kDropout) text.type("P", request.inputs[1].dtype);
+  if (kind == kDropout) text.type("P", request.inputs[operand::dropout::probability].dtype);
   const int64_t count = out.shape.numel(), per_thread = kind == kBits ? 2 : 4;
   Launch launch;
   launch.sizes = {count};

@@ -11,7 +11,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/row_reduction.h"
 #include "backend/cuda/thresholds.h"
-#include "graph/attrs.h"
+#include "graph/ops/sum.h"
 #include "lazuli/determinism.h"
 #include "lazuli/op.h"
 

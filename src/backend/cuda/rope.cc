@@ -1,10 +1,11 @@
 // Rotary position embedding on the cuda backend; x is read where it lies when its last axis is contiguous.
+#include "graph/ops/rope.h"
+
 #include <algorithm>
 #include <limits>
 
 #include "backend/backend.h"
 #include "backend/cuda/row_share.h"
-#include "graph/attrs.h"
 
 namespace lazuli::cuda {
 

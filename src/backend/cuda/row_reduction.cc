@@ -3,7 +3,8 @@
 
 #include "backend/cuda/row_share.h"
 #include "backend/cuda/thresholds.h"
-#include "graph/attrs.h"
+#include "graph/ops/sum.h"
+#include "graph/ops/var.h"
 #include "lazuli/op.h"
 
 namespace lazuli::cuda {

@@ -1,4 +1,6 @@
 // The draw of a token for each row on the cuda backend: five launches, of which those that the run's rules do not need end at once.
+#include "graph/ops/sample.h"
+
 #include <algorithm>
 
 #include "backend/backend.h"
@@ -37,9 +39,9 @@ PreparedOp prepare_sample(const KernelRequest& request) {
   std::vector<Launch> launches;
   for (int64_t stage = 0; rows > 0 && stage < kSampleStages; ++stage) {
     KernelText text;
-    text.type("T", request.inputs[0].dtype).type("LENGTH", request.inputs[2].dtype).number("STAGE", stage);
+    text.type("T", request.inputs[0].dtype).type("LENGTH", request.inputs[operand::sample::length].dtype).number("STAGE", stage);
     Launch launch;
-    launch.sizes = {logits, request.inputs[1].shape.back(), chunk, blocks, rows, bytes};
+    launch.sizes = {logits, request.inputs[operand::sample::ids].shape.back(), chunk, blocks, rows, bytes};
     launch.source = text.of_body(request, launch.sizes.size(), body_of(stage));
     launch.grid = {static_cast<uint32_t>(blocks), static_cast<uint32_t>(across), static_cast<uint32_t>((rows + across - 1) / across)};
     launch.block = kBlock;

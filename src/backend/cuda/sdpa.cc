@@ -1,4 +1,6 @@
 // Scaled dot-product attention and its gradient on the cuda backend.
+#include "graph/ops/sdpa.h"
+
 #include <algorithm>
 #include <limits>
 
@@ -6,6 +8,8 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/thresholds.h"
 #include "graph/attention_operands.h"
+#include "graph/ops/sdpa_backward.h"
+#include "graph/ops/sdpa_packed.h"
 #include "lazuli/determinism.h"
 
 namespace lazuli::cuda {
@@ -23,15 +27,19 @@ constexpr uint32_t kMmaThreads = 128;  ///< attention_mma.cu: MMA_THREADS
 /// What the texts of one request share.
 struct Attention {
   explicit Attention(const KernelRequest& r)
-      : request(r), operands(r.op, r.attrs), batches(r.inputs[0].shape[0]), heads(r.inputs[0].shape[1]), kv_heads(r.inputs[1].shape[1]) {
+      : request(r),
+        operands(r.op, r.attrs),
+        batches(r.inputs[0].shape[0]),
+        heads(r.inputs[0].shape[1]),
+        kv_heads(r.inputs[operand::sdpa::k].shape[1]) {
     queries = r.inputs[0].shape[2];
     keys = operands.keys(r.inputs);
     size = r.inputs[0].shape[3];
-    value_size = r.inputs[2].shape[3];
+    value_size = r.inputs[operand::sdpa::v].shape[3];
     text.type("T", r.inputs[0].dtype).number("D", padded(size)).number("DV", padded(value_size));
     add("N_BATCHES", batches).add("N_HEADS", heads).add("N_KV_HEADS", kv_heads).add("N_QUERIES", queries).add("N_KEYS", keys);
     add("N_SIZE", size).add("N_VALUE_SIZE", value_size);
-    add_strides("N_Q", r.inputs[0]).add_strides("N_K", r.inputs[1]).add_strides("N_V", r.inputs[2]);
+    add_strides("N_Q", r.inputs[0]).add_strides("N_K", r.inputs[operand::sdpa::k]).add_strides("N_V", r.inputs[operand::sdpa::v]);
     add_operands();
     add_windows();
     on_tensor_cores =
@@ -114,8 +122,8 @@ struct Attention {
     add_operand(AttentionPart::first_key, "FIRST_KEY", "FIRST_KEY_AT");
     // A page's size is in the text, since keys are divided by it.
     const OperandSpec* blocks = add_operand(AttentionPart::blocks, "PAGED", "BLOCKS_AT");
-    text.number("PAGE", blocks != nullptr ? request.inputs[1].shape[2] : 1);
-    if (blocks != nullptr) add("N_POOL", request.inputs[1].shape[0]);
+    text.number("PAGE", blocks != nullptr ? request.inputs[operand::sdpa::k].shape[2] : 1);
+    if (blocks != nullptr) add("N_POOL", request.inputs[operand::sdpa::k].shape[0]);
     const auto k = operands.find(AttentionPart::mask);
     text.number("MASKED", !k ? 0 : request.inputs[*k].dtype == DType::boolean ? 1 : 2);
     if (k) add_mask(*k);
@@ -235,7 +243,7 @@ PreparedOp prepare_sdpa_packed(const KernelRequest& request) {
   for (size_t k = 0; k < 3; ++k) inputs[k] = heads_first(inputs[k]);
   const KernelRequest seen{request.op, request.attrs, inputs, request.outputs};
   Attention a(seen);
-  const int64_t sequences = request.inputs[4].shape[0] - 1;
+  const int64_t sequences = request.inputs[operand::sdpa_packed::starts].shape[0] - 1;
   a.add("N_SEQUENCES", sequences);
   // No cut of the rows into sequences, and rows after them, has more blocks.
   Launch launch = a.launch("sdpa_packed", a.heads * (a.queries / kTile + sequences + 1));
@@ -246,12 +254,13 @@ PreparedOp prepare_sdpa_packed(const KernelRequest& request) {
 }
 
 PreparedOp prepare_sdpa_backward(const KernelRequest& request) {
+  namespace in = operand::sdpa_backward;
   refuse_f64(request);
   uint32_t strided = strided_heads(request, {0, 1, 2, 3, 5}) | strided_vectors(request);
-  if (!request.inputs[4].contiguous) strided |= 1u << 4;
+  if (!request.inputs[in::lse].contiguous) strided |= 1u << 4;
   if (strided != 0) return ask_for_contiguous(strided);
   Attention a(request);
-  a.add_strides("N_RESULT", request.inputs[3]).add_strides("N_G", request.inputs[5]);
+  a.add_strides("N_RESULT", request.inputs[in::result]).add_strides("N_G", request.inputs[in::g]);
   const int64_t rows = a.batches * a.heads * a.queries;
   std::vector<Launch> launches = {a.launch("sdpa_delta", (rows + 7) / 8)};
   a.text.number("WIDE", a.wide() ? 1 : 0).number("STAGES", a.stages());

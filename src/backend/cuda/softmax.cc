@@ -1,8 +1,11 @@
 // Softmax, its gradient and its fusion with factors on the cuda backend: a block for each row.
+#include "graph/ops/softmax.h"
+
 #include "backend/backend.h"
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
-#include "graph/attrs.h"
+#include "graph/ops/scaled_softmax.h"
+#include "graph/ops/softmax_backward.h"
 #include "lazuli/determinism.h"
 #include "lazuli/op.h"
 
@@ -35,13 +38,16 @@ PreparedOp prepare_softmax(const KernelRequest& request) {
 
 PreparedOp prepare_scaled_softmax(const KernelRequest& request) {
   KernelText text;
-  text.number("LOG", 0).number("SCALED", 1).type("PRE", request.inputs[1].dtype).type("POST", request.inputs[2].dtype);
+  text.number("LOG", 0)
+      .number("SCALED", 1)
+      .type("PRE", request.inputs[operand::scaled_softmax::pre].dtype)
+      .type("POST", request.inputs[operand::scaled_softmax::post].dtype);
   return prepare_rows(request, "scaled_softmax", "softmax", text, 1);
 }
 
 PreparedOp prepare_softmax_backward(const KernelRequest& request) {
   KernelText text;
-  text.type("G", request.inputs[1].dtype);
+  text.type("G", request.inputs[operand::softmax_backward::g].dtype);
   return prepare_rows(request, "softmax_backward", "softmax_backward", text, 3);
 }
 

@@ -1,5 +1,7 @@
 // Sort and topk along an axis: stable, NaN last in either direction. Short rows are sorted in shared memory; longer ones by merging sorted
 // runs; topk with a small k keeps the best of every piece until one piece is left.
+#include "graph/ops/sort.h"
+
 #include <algorithm>
 #include <bit>
 
@@ -7,7 +9,6 @@
 #include "backend/cuda/lanes.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/thresholds.h"
-#include "graph/attrs.h"
 
 namespace lazuli::cuda {
 
