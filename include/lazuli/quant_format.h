@@ -33,13 +33,13 @@ struct QuantBits {
 /// How a scale, a minimum or a zero point is stored.
 enum class QuantNumber : uint8_t {
   none,
-  real,       ///< a float dtype: in blocks f16
-  exponent,   ///< a byte e: 2^(e - 127)
-  byte,       ///< an i8
-  six_bits,   ///< 6 bits in the 12 bytes of scales and minima of the K formats: a scale
-  six_bits2,  ///< the same: a minimum
-  code,       ///< the codes' width, packed as they are
-  table       ///< a byte that is an index into a table of 256 floats
+  real,              ///< a float dtype: in blocks f16
+  exponent,          ///< a byte e: 2^(e - 127)
+  byte,              ///< an i8
+  six_bits,          ///< 6 bits in the 12 bytes of scales and minima of the K formats: a scale
+  six_bits_minimum,  ///< the same: a minimum
+  code,              ///< the codes' width, packed as they are
+  table              ///< a byte that is an index into a table of 256 floats
 };
 
 /// A number that `group` codes share.

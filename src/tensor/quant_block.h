@@ -61,8 +61,8 @@ inline float number_at(const QuantScale& s, const uint8_t* block, int64_t e) {
     case QuantNumber::byte:
       return static_cast<float>(static_cast<int8_t>(block[s.at + e / s.group]));
     case QuantNumber::six_bits:
-    case QuantNumber::six_bits2:
-      return static_cast<float>(six_bits_at(block + s.at, static_cast<int>(e / s.group), s.number == QuantNumber::six_bits2));
+    case QuantNumber::six_bits_minimum:
+      return static_cast<float>(six_bits_at(block + s.at, static_cast<int>(e / s.group), s.number == QuantNumber::six_bits_minimum));
     case QuantNumber::none:
     case QuantNumber::code:
     case QuantNumber::table:

@@ -67,7 +67,7 @@ constexpr QuantFormat with_codebook(QuantFormat f, const float* values, float un
 constexpr QuantFormat with_minima(QuantFormat f) {
   f.super_scale = {QuantNumber::real, 0, 256};
   f.zero = QuantZero::minimum;
-  f.minimum = {QuantNumber::six_bits2, f.scale.at, f.scale.group};
+  f.minimum = {QuantNumber::six_bits_minimum, f.scale.at, f.scale.group};
   f.super_minimum = {QuantNumber::real, 2, 256};
   return f;
 }

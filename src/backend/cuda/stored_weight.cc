@@ -28,7 +28,7 @@ void add_blocks(KernelText& text, const QuantFormat& f) {
                                    {"EXPONENT", QuantNumber::exponent},
                                    {"BYTE", QuantNumber::byte},
                                    {"SIX_BITS", QuantNumber::six_bits},
-                                   {"SIX_BITS2", QuantNumber::six_bits2}}) {
+                                   {"SIX_BITS_MINIMUM", QuantNumber::six_bits_minimum}}) {
     text.number(name, static_cast<int64_t>(kind));
   }
   add_scale(text, "SCALE", f.scale);

@@ -33,7 +33,7 @@ __device__ inline float number_at(const u8* block, int e) {
     return v == 255 ? not_a_number() : __uint_as_float(v == 0 ? 0x00400000u : v << 23);
   }
   if (KIND == BYTE) return static_cast<float>(static_cast<i8>(block[AT + g]));
-  if (KIND == SIX_BITS || KIND == SIX_BITS2) return static_cast<float>(six_bits_at(block + AT, g, KIND == SIX_BITS2));
+  if (KIND == SIX_BITS || KIND == SIX_BITS_MINIMUM) return static_cast<float>(six_bits_at(block + AT, g, KIND == SIX_BITS_MINIMUM));
   return 1.0f;
 }
 
