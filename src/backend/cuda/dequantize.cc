@@ -1,9 +1,10 @@
 // Dequantization: a scale and, where given, a zero point for each group of neighbours in the last axis, or what a format says.
+#include "graph/ops/dequantize.h"
+
 #include "backend/backend.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/raw.h"
 #include "backend/cuda/stored_weight.h"
-#include "graph/attrs.h"
 
 namespace lazuli::cuda {
 
@@ -19,7 +20,7 @@ PreparedOp prepare_dequantize(const KernelRequest& request) {
   const int64_t count = request.inputs[0].shape.numel(), group = request.attrs[attr::dequantize::group];
   const int64_t pack = std::gcd(group, int64_t{8});
   KernelText text;
-  text.type("Q", request.inputs[0].dtype).type("S", request.inputs[1].dtype).type("T", request.outputs[0].dtype);
+  text.type("Q", request.inputs[0].dtype).type("S", request.inputs[operand::dequantize::scales].dtype).type("T", request.outputs[0].dtype);
   text.number("ZEROS", request.inputs.size() > 2).number("PACK", pack).number("WIDE", is_wide(count));
   return make_op(request, "dequantize", {launch_file(request, text, "dequantize", {count, group}, blocks_for(count / pack), 256)}, 2);
 }

@@ -98,7 +98,8 @@ void run_linear(const Call& call) {
 
 void run_quantized_linear(const Call& call) {
   const In x = call.in(0);
-  const int64_t with = call.attr(attr::quantized_linear::with), depth = x.dim(-1), columns = call.in(1).dim(0);
+  const int64_t with = call.attr(attr::quantized_linear::with), depth = x.dim(-1),
+                columns = call.in(operand::quantized_linear::values).dim(0);
   const bool has_bias = (with & 1) != 0, has_residual = (with & 2) != 0;
   const Shape& shape = call.out().shape();
   const size_t last = call.inputs() - 1, stored = last - (has_bias ? 1 : 0) - (has_residual ? 1 : 0);

@@ -1,7 +1,8 @@
 // Dequantization: a scale and, where given, a zero point for each group of neighbours in the last axis, or the blocks of a format.
+#include "graph/ops/dequantize.h"
+
 #include "backend/cpu/quantized/quantized.h"
 #include "backend/cpu/tiles/rows.h"
-#include "graph/attrs.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/quantized/dequantize.cc"
@@ -72,7 +73,8 @@ struct Dequantize {
       } else {
         load(bytes, y, n);
       }
-      scale(y, n, group, scales.row(args, args.in[1], r), has_zeros ? zeros.row(args, args.in[2], r) : nullptr);
+      scale(y, n, group, scales.row(args, args.in[operand::dequantize::scales], r),
+            has_zeros ? zeros.row(args, args.in[operand::dequantize::zero_points], r) : nullptr);
       out.finish(args, args.out[0], r);
     });
   }
@@ -120,9 +122,9 @@ PreparedOp prepare_dequantize(const KernelRequest& request) {
   if (format != nullptr && format->bits() == 4) state.halves = HWY_DYNAMIC_DISPATCH(lookup_halves)();
   state.q = StridedView(q, q.shape);
   state.load = tile_load(q.dtype);
-  state.scales = RowReader(request, request.inputs[1], last, plan);
+  state.scales = RowReader(request, request.inputs[operand::dequantize::scales], last, plan);
   state.has_zeros = request.inputs.size() > 2;
-  if (state.has_zeros) state.zeros = RowReader(request, request.inputs[2], last, plan);
+  if (state.has_zeros) state.zeros = RowReader(request, request.inputs[operand::dequantize::zero_points], last, plan);
   state.out = RowWriter(request, request.outputs[0], last, plan);
   state.n = request.outputs[0].shape.back();
   state.row_bytes = q.shape.back();

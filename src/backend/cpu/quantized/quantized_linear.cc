@@ -1,11 +1,12 @@
 // Products with quantised weights. Each row of x is rounded to integers, so that what a row gives does not depend on the others.
+#include "graph/ops/quantized_linear.h"
+
 #include <algorithm>
 
 #include "backend/cpu/common/thresholds.h"
 #include "backend/cpu/gemm/gemm_op.h"
 #include "backend/cpu/gemm/gemm_pieces.h"
 #include "backend/cpu/quantized/quantized.h"
-#include "graph/attrs.h"
 #include "lazuli/op.h"
 
 namespace lazuli::cpu {
@@ -90,7 +91,7 @@ struct QuantizedLinear {
       QuantizedTile tile{};
       tile.x = rounded + row * row_bytes;
       tile.x_stride = row_bytes;
-      tile.q = static_cast<const std::byte*>(args.in[1]) + column * weight_bytes;
+      tile.q = static_cast<const std::byte*>(args.in[operand::quantized_linear::values]) + column * weight_bytes;
       tile.q_stride = weight_bytes;
       if (groups != 0) tile.scales = static_cast<const std::byte*>(args.in[2]) + column * groups * scale_size;
       tile.scale_stride = groups;
@@ -139,7 +140,7 @@ void choose_blocks(QuantizedLinear& p) {
 
 PreparedOp prepare_quantized_linear(const KernelRequest& request) {
   const RowsOf x(request.inputs[0]);
-  const OperandSpec& q = request.inputs[1];
+  const OperandSpec& q = request.inputs[operand::quantized_linear::values];
   const int64_t k = request.inputs[0].shape.back();
   if (has_f64(request) || k > kLongest) return reference_backend().prepare(request);
   const QuantFormat& format = quant_format(static_cast<QuantFormatId>(request.attrs[attr::quantized_linear::format]));
