@@ -177,7 +177,7 @@ TEST(ShapeRefusals, Rotations) {
   gives(pair, {x, f16({5, 8})});
   for (const auto& [c, k] : {std::pair{rope, size_t{1}}, std::pair{pair, size_t{2}}}) {
     refuses(c.in(0, i32({5, 8})), "operand 0: a float dtype is expected, got i32");
-    refuses(c.in(0, f16({8})), "x: at least 2 dimensions are expected, got shape (8)");
+    refuses(c.in(0, f16({8})), ": at least 2 dimensions are expected, got shape (8)");
     refuses(c.in(k, f32({5, 4, 1})), "cos: 2 dimensions are expected, got shape (5, 4, 1)");
     refuses(c.in(k + 1, f32({5, 3})), "sin: shape (5, 4) is expected, got (5, 3)");
     refuses(c.in(k, f32({4, 4})).in(k + 1, f32({4, 4})), "tables (4, 4) do not fit x");
