@@ -2,6 +2,7 @@
 // survive that.
 #include "conformance/cases.h"
 #include "lazuli/op.h"
+#include "support/attributes.h"
 
 namespace lazuli::conformance {
 

@@ -36,7 +36,8 @@ Tensor laid_out(const Tensor& x, Layout layout);
 /// The tensor in memory of its own whose last element ends where the page does; the next page cannot be read. Aligned to elements only.
 Tensor at_page_end(const Tensor& x);
 
-/// Rows of random blocks of a format, whose scales are finite; (rows, columns / block * block_bytes). `factor`: of all scales that are floats.
+/// Rows of random blocks of a format, whose scales are finite; (rows, columns / block * block_bytes). `factor`: of all scales that are
+/// floats.
 Tensor random_blocks(const QuantFormat& format, int64_t rows, int64_t columns, uint64_t seed, float factor = 1);
 /// The parts of a random weight of a format that has kernels. `scales`: the dtype of those beside the integers.
 std::vector<Tensor> random_parts(const QuantFormat& format, int64_t rows, int64_t columns, DType scales, uint64_t seed);
