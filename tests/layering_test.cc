@@ -36,14 +36,15 @@ const std::map<std::string, std::string> kHomes = {
     {"quant_format.h", "tensor"},
     {"quantized_weight.h", "tensor"},
     {"weight_source.h", "io"},
-    {"tokenizer.h", "io"},
+    {"tokenizer.h", "text"},
     {"operation.h", "graph"},
     {"ops.def", "graph"},
     {"op.h", "graph"},
     {"ops.h", "graph"},
     {"graph.h", "graph"},
     {"lazy_tensor.h", "graph"},
-    {"transforms.h", "graph"},
+    {"transforms.h", "autograd"},
+    {"function.h", "graph"},
     {"optimizer.h", "passes"},
     {"weights.h", "backend"},
     {"optimize.h", "plan"},
@@ -52,7 +53,7 @@ const std::map<std::string, std::string> kHomes = {
     {"async_executor.h", "exec"},
     {"eager.h", "exec"},
     {"nn.h", "nn"},
-    {"quantize.h", "nn"},
+    {"quantize.h", "quant"},
     {"adapter.h", "nn"},
     {"model.h", "models"},
     {"text_model.h", "models"},
@@ -171,14 +172,14 @@ TEST(Layering, PublicHeadersHaveAPlaceInTheOrder) {
     for (const fs::path& included : includes_of(file)) {
       if (*included.begin() != "lazuli") continue;
       const auto home = kHomes.find(included.filename().string());
-      ASSERT_NE(home, kHomes.end()) << included << " has no place in the order of tests/layering_test.cc";
+      ASSERT_TRUE(home != kHomes.end()) << included << " has no place in the order of tests/layering_test.cc";
       EXPECT_LE(level_of(kOrder, home->second), level_of(kOrder, folder)) << file << ", of " << folder << "/, includes " << included;
     }
   };
   for (const auto& file : sources_under(root / "src")) check(file, fs::relative(file, root / "src").begin()->string());
   for (const auto& file : sources_under(root / "include")) {
     const auto home = kHomes.find(file.filename().string());
-    ASSERT_NE(home, kHomes.end()) << file << " has no place in the order of tests/layering_test.cc";
+    ASSERT_TRUE(home != kHomes.end()) << file << " has no place in the order of tests/layering_test.cc";
     check(file, home->second);
   }
 }

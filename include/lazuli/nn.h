@@ -6,7 +6,7 @@
 
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/ops.h"
-#include "lazuli/quantize.h"
+#include "lazuli/quantized_weight.h"
 #include "lazuli/tensor.h"
 
 namespace lazuli {

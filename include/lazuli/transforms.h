@@ -7,15 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "lazuli/function.h"
 #include "lazuli/lazy_tensor.h"
 #include "lazuli/memory.h"
 
 namespace lazuli {
-
-/// A function from recorded values to recorded values.
-using Function = std::function<std::vector<LazyTensor>(std::span<const LazyTensor>)>;
-/// A function from recorded values to one value of one element.
-using ScalarFunction = std::function<LazyTensor(std::span<const LazyTensor>)>;
 
 /// Returns gradients of sum(outputs[k] * cotangents[k]) with respect to `inputs`, as recorded graphs that can be differentiated again. An
 /// input that the outputs do not depend on gives zeros. Composite ops are not recognised in primitives; `value_and_grad` does that.

@@ -12,11 +12,11 @@
 #include "cli/command.h"
 #include "cli/data_line.h"
 #include "cli/human.h"
-#include "io/text_data.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"
 #include "lazuli/evaluate.h"
 #include "lazuli/text_model.h"
+#include "text/text_data.h"
 
 namespace lazuli::cli {
 

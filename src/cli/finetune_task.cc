@@ -6,10 +6,10 @@
 #include <span>
 
 #include "base/trace.h"
-#include "io/text_data.h"
 #include "lazuli/embed.h"
 #include "lazuli/error.h"
 #include "lazuli/text_model.h"
+#include "text/text_data.h"
 #include "train/pairs.h"
 
 namespace lazuli::cli {

@@ -81,6 +81,9 @@ int run_tokenize(const TokenizeFlags& flags, const Common& common) {
   const Tokenizer tokenizer = Tokenizer::load(flags.model);
   if (flags.decode) {
     const std::vector<int32_t> ids = parse_ids(text);
+    for (const int32_t id : ids) {
+      if (!tokenizer.id_to_token(id)) throw ValueError(fmt::format("[tokenize] the id {} is not in the vocabulary", id));
+    }
     print_decoded(tokenizer.decode(ids, flags.no_special), ids.size(), common);
   } else {
     print_tokens(tokenizer, tokenizer.encode(text, !flags.no_special, !flags.no_special), flags, common);

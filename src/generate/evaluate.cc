@@ -8,12 +8,12 @@
 #include <map>
 
 #include "base/human_size.h"
-#include "io/text_data.h"
 #include "lazuli/error.h"
 #include "lazuli/memory.h"
 #include "lazuli/ops.h"
 #include "lazuli/safetensors.h"
 #include "lazuli/transforms.h"
+#include "text/text_data.h"
 
 namespace lazuli {
 

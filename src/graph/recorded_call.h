@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "graph/node.h"
-#include "lazuli/transforms.h"
+#include "lazuli/function.h"
 
 namespace lazuli {
 

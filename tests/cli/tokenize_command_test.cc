@@ -74,6 +74,9 @@ TEST_F(TokenizeCommand, WhatIsWrongIsNamed) {
     EXPECT_THAT(tokenize({"--decode", "--text", std::string("1, ") + word}).err,
                 HasSubstr("[tokenize] a token id is expected, got '" + std::string(word) + "'"));
   }
+  const Result beyond = tokenize({"--decode", "--text", "0 99999"});
+  EXPECT_EQ(beyond.code, 1);
+  EXPECT_THAT(beyond.err, HasSubstr("[tokenize] the id 99999 is not in the vocabulary"));
   EXPECT_EQ(tokenize({"--decode", "--text", "[0, 0]"}).out, "<|endoftext|><|endoftext|>\n");
   EXPECT_EQ(tokenize({"--decode", "--text", "[0]", "--no-special"}).out, "\n");
 }

@@ -1,6 +1,6 @@
 // Reads any bytes as each kind of data: JSON lines, JSON, a table, and a file that only its bytes can tell about.
 #include "fuzz.h"
-#include "io/text_data.h"
+#include "text/text_data.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace lazuli;

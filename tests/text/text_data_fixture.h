@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "io/text_data.h"
 #include "lazuli/error.h"
 #include "support/temp_folder.h"
+#include "text/text_data.h"
 
 namespace lazuli {
 

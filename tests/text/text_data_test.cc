@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "io/text_data_fixture.h"
+#include "text/text_data_fixture.h"
 
 namespace lazuli {
 namespace {

@@ -1,5 +1,5 @@
 // Implements the reading of texts.
-#include "io/text_data.h"
+#include "text/text_data.h"
 
 #include <fmt/format.h>
 
