@@ -1,10 +1,9 @@
 // Checks which memory a plan's results take, and in which order small steps run.
-#include "plan/plan.h"
-
 #include <gtest/gtest.h>
 
 #include "lazuli/graph.h"
 #include "lazuli/op.h"
+#include "plan/plan.h"
 
 namespace lazuli {
 namespace {
