@@ -44,9 +44,9 @@ enum class QuantNumber : uint8_t {
 
 /// A number that `group` codes share.
 struct QuantScale {
-  QuantNumber number = QuantNumber::none;
-  int at = 0;     ///< byte of the block
-  int group = 0;  ///< codes of a row; 0: what the shape of the scales says
+  QuantNumber number = QuantNumber::none;  ///< how it is stored
+  int at = 0;                              ///< byte of the block
+  int group = 0;                           ///< codes of a row; 0: what the shape of the scales says
 };
 
 /// What is done beside the multiplication with the scale.
@@ -70,25 +70,25 @@ enum class QuantOrder : uint8_t {
 /// How a weight (outputs, inputs) is stored: a row of the table. The value of a code is `scale * (code - offset)`, the code first looked up
 /// in `codebook` where there is one, the scale times `super_scale` where there is one, and what `zero` says.
 struct QuantFormat {
-  QuantFormatId id = QuantFormatId::none;
-  std::string_view name;  ///< as commands and files write it
-  QuantStorage storage = QuantStorage::blocks;
-  int block = 1;           ///< codes of a block; what the inputs must be a multiple of
-  int block_bytes = 0;     ///< of storage `blocks`
-  QuantBits low;           ///< the lowest bits of codes
-  QuantBits high;          ///< the bits above them
-  bool is_signed = false;  ///< codes are two's complement
-  int offset = 0;          ///< taken off a code
-  const float* codebook = nullptr;
-  float codebook_unit = 1;  ///< the entries of the codebook are multiples of it; 0 where they are not
-  QuantScale scale;
-  QuantScale super_scale;
-  QuantZero zero = QuantZero::none;
-  QuantScale minimum;
-  QuantScale super_minimum;
-  QuantOrder order = QuantOrder::rows;
-  bool permuted = false;      ///< an optional tensor says to which group each input belongs
-  bool scale_offset = false;  ///< one more number is added to each scale
+  QuantFormatId id = QuantFormatId::none;       ///< its place in the table
+  std::string_view name;                        ///< as commands and files write it
+  QuantStorage storage = QuantStorage::blocks;  ///< where its numbers are
+  int block = 1;                                ///< codes of a block; what the inputs must be a multiple of
+  int block_bytes = 0;                          ///< of storage `blocks`
+  QuantBits low;                                ///< the lowest bits of codes
+  QuantBits high;                               ///< the bits above them
+  bool is_signed = false;                       ///< codes are two's complement
+  int offset = 0;                               ///< taken off a code
+  const float* codebook = nullptr;              ///< what each code stands for; null: itself
+  float codebook_unit = 1;                      ///< the entries of the codebook are multiples of it; 0 where they are not
+  QuantScale scale;                             ///< what codes are multiplied with
+  QuantScale super_scale;                       ///< what scales are multiplied with
+  QuantZero zero = QuantZero::none;             ///< what becomes of minima or zero points
+  QuantScale minimum;                           ///< a minimum, bias or zero point
+  QuantScale super_minimum;                     ///< what minima are multiplied with
+  QuantOrder order = QuantOrder::rows;          ///< of codes in a tensor of their own
+  bool permuted = false;                        ///< an optional tensor says to which group each input belongs
+  bool scale_offset = false;                    ///< one more number is added to each scale
 
   /// Of each code.
   constexpr int bits() const { return low.bits + high.bits; }
@@ -108,7 +108,7 @@ std::string_view name_of(QuantFormatId id);
 /// One of the tensors that a stored weight is made of.
 struct QuantPart {
   std::string_view name;  ///< values, scales, minima, ...
-  Shape shape;
+  Shape shape;            ///< as the tensor has it
   uint32_t dtypes = 0;    ///< a bit for each DType that it may have
   bool optional = false;  ///< the weight may do without it
   /// Whether it may have this dtype.
@@ -117,8 +117,8 @@ struct QuantPart {
 inline constexpr size_t kMostQuantParts = 5;  ///< of one weight
 /// The tensors of one weight, in the order of QuantizedWeight::parts.
 struct QuantParts {
-  std::array<QuantPart, kMostQuantParts> list;
-  int count = 0;
+  std::array<QuantPart, kMostQuantParts> list;  ///< the first `count` are in use
+  int count = 0;                                ///< how many there are
   ///@{
   /// As a range.
   const QuantPart* begin() const { return list.data(); }
