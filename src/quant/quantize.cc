@@ -162,6 +162,7 @@ Tensor dequantized(const QuantizedWeight& weight) {
   const int64_t group = group_of(weight);
   const std::vector<Tensor> parts = checked_parts(weight, group);
   std::vector<QuantData> data;
+  data.reserve(parts.size());
   for (const Tensor& part : parts) data.push_back(part.defined() ? QuantData{part.raw(), part.dtype()} : QuantData{});
   const QuantReader reader(quant_format(weight.format), weight.rows, weight.columns, group, data);
   Tensor out = Tensor::empty(DType::f32, {weight.rows, weight.columns});
