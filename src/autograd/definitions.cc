@@ -8,6 +8,7 @@
 #include "autograd/vjp_rules.h"
 #include "graph/attrs.h"
 #include "graph/operands.h"
+#include "graph/stored_parts.h"
 #include "lazuli/error.h"
 #include "lazuli/op.h"
 
@@ -147,8 +148,7 @@ Outputs define_linear(const DefinitionRequest& r) {
 
 Outputs define_quantized_linear(const DefinitionRequest& r) {
   const auto format = static_cast<QuantFormatId>(r.attrs[attr::quantized_linear::format]);
-  const auto with = static_cast<size_t>(r.attrs[attr::quantized_linear::with]);
-  const size_t stored = r.inputs.size() - 1 - (with & 1) - (with >> 1);
+  const size_t stored = stored_parts(r.attrs, r.inputs.size());
   LazyTensor y = matmul(r.in(0), dequantize(r.inputs.subspan(1, stored), format, r.in(0).dtype()), false, true);
   for (size_t k = 1 + stored; k < r.inputs.size(); ++k) y = y + r.in(k);
   return {r.attrs[attr::quantized_linear::activation] == 0 ? y : record(static_cast<Op>(r.attrs[attr::quantized_linear::activation]), {y})};

@@ -14,6 +14,7 @@
 #include "graph/ops/lora_fused.h"
 #include "graph/ops/lora_linear.h"
 #include "graph/ops/quantized_linear.h"
+#include "graph/stored_parts.h"
 #include "lazuli/op.h"
 
 namespace lazuli::cuda {
@@ -165,8 +166,7 @@ PreparedOp prepare_quantized_linear(const KernelRequest& request) {
   if (const uint32_t strided = strided_operands(request)) return ask_for_contiguous(strided);
   const OperandSpec& x = request.inputs[0];
   const Shape shape{request.inputs[1].shape[0], x.shape.back()};
-  const int64_t with = request.attrs[attr::quantized_linear::with];
-  const size_t stored = request.inputs.size() - 1 - static_cast<size_t>(with & 1) - static_cast<size_t>(with >> 1);
+  const size_t stored = stored_parts(request.attrs, request.inputs.size());
   const KernelRequest parts{request.op, request.attrs, request.inputs.subspan(1, stored), request.outputs.first(1), nullptr};
   const QuantFormat& format = quant_format(static_cast<QuantFormatId>(request.attrs[attr::quantized_linear::format]));
   Launch weight = stored_weight_launch(parts, format, x.dtype, shape.numel(), std::max<int64_t>(shape[1], 1));

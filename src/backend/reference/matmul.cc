@@ -11,6 +11,7 @@
 #include "graph/ops/lora_linear.h"
 #include "graph/ops/lora_rows.h"
 #include "graph/ops/quantized_linear.h"
+#include "graph/stored_parts.h"
 
 namespace lazuli::reference {
 
@@ -102,7 +103,7 @@ void run_quantized_linear(const Call& call) {
                 columns = call.in(operand::quantized_linear::values).dim(0);
   const bool has_bias = (with & 1) != 0, has_residual = (with & 2) != 0;
   const Shape& shape = call.out().shape();
-  const size_t last = call.inputs() - 1, stored = last - (has_bias ? 1 : 0) - (has_residual ? 1 : 0);
+  const size_t last = call.inputs() - 1, stored = stored_parts(call.state.attrs, call.inputs());
   const QuantReader weight = call.weight(static_cast<QuantFormatId>(call.attr(attr::quantized_linear::format)), columns, depth, 1, stored);
   const In bias = call.in(has_bias ? 1 + stored : 0, has_bias ? shape : x.shape());
   const In residual = call.in(has_residual ? last : 0, has_residual ? shape : x.shape());
@@ -202,8 +203,7 @@ PreparedOp prepare_rows(const KernelRequest& request, size_t a) {
 PreparedOp prepare_matmul(const KernelRequest& request) { return prepare_loop<run_matmul>(request, request.outputs[0].shape.numel()); }
 PreparedOp prepare_linear(const KernelRequest& request) { return prepare_loop<run_linear>(request, request.outputs[0].shape.numel()); }
 PreparedOp prepare_quantized_linear(const KernelRequest& request) {
-  const int64_t with = request.attrs[attr::quantized_linear::with];
-  const size_t stored = request.inputs.size() - 1 - static_cast<size_t>(with & 1) - static_cast<size_t>(with >> 1);
+  const size_t stored = stored_parts(request.attrs, request.inputs.size());
   PreparedOp op = prepare_loop<run_quantized_linear>(request, request.outputs[0].shape.numel());
   op.needs_contiguous |= strided_parts(request, 1, stored);
   return op;

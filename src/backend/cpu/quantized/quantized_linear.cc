@@ -7,6 +7,7 @@
 #include "backend/cpu/gemm/gemm_op.h"
 #include "backend/cpu/gemm/gemm_pieces.h"
 #include "backend/cpu/quantized/quantized.h"
+#include "graph/stored_parts.h"
 #include "lazuli/op.h"
 
 namespace lazuli::cpu {
@@ -155,7 +156,7 @@ PreparedOp prepare_quantized_linear(const KernelRequest& request) {
   p.x_stride = x.layout.row;
   p.half_scales = !blocks && request.inputs[2].dtype == DType::f16;
   const int64_t with = request.attrs[attr::quantized_linear::with];
-  p.bias = (with & 1) != 0 ? (blocks ? 2 : 3) : -1;
+  p.bias = (with & 1) != 0 ? 1 + static_cast<int>(stored_parts(request.attrs, request.inputs.size())) : -1;
   p.residual = (with & 2) != 0 ? static_cast<int>(request.inputs.size()) - 1 : -1;
   if (request.attrs[attr::quantized_linear::activation] != 0)
     p.activation = tile_fn(static_cast<Op>(request.attrs[attr::quantized_linear::activation]), 0);
