@@ -28,9 +28,12 @@ void expect_logits_match(const std::shared_ptr<const LanguageModel>& model) {
     ForwardContext context;
     context.ids = LazyTensor::from_tensor(ids.reshape({1, ids.numel()}));
     const auto got = model->forward(context).eval().to_vector<float>();
-    ASSERT_EQ(got.size(), expected.size());
+    // The file has every third logit of a token, which no width of a kernel's tiles divides.
+    const auto tokens = static_cast<size_t>(ids.numel());
+    const size_t all = got.size() / tokens, kept = expected.size() / tokens;
+    ASSERT_EQ(kept, (all + 2) / 3);
     float worst = 0;
-    for (size_t i = 0; i < got.size(); ++i) worst = std::max(worst, std::abs(got[i] - expected[i]));
+    for (size_t i = 0; i < expected.size(); ++i) worst = std::max(worst, std::abs(got[i / kept * all + i % kept * 3] - expected[i]));
     EXPECT_LE(worst, 2e-4F) << "prompt " << k;
   }
 }
