@@ -40,6 +40,8 @@ struct RopeSpec {
   double theta = 10000.0;
   RopeScaling scaling = {};
   int64_t size = 0;
+  /// Queries are multiplied by 1 + query_growth * log(1 + floor(position / original_max_position_embeddings)), as Llama 4 scales them.
+  double query_growth = 0;
 };
 
 struct ModelConfig;
@@ -81,6 +83,8 @@ WindowRule full_attention_only;
 WindowRule qwen_windows;
 /// The rule of architectures whose layers all slide where `sliding_window` is set, and none where it is null or missing.
 WindowRule equal_windows;
+/// Windows of `length` in all layers, 0: none. Throws FormatError where `layer_types` says otherwise.
+std::vector<int64_t> windows_of_all_layers(const JsonValue& root, const ModelConfig& config, int64_t length);
 /// Of each layer, whether it slides: as `layer_types` says, or without it `slides`.
 std::vector<bool> sliding_layers(const JsonValue& root, const ModelConfig& config, const std::function<bool(int64_t layer)>& slides);
 /// Windows of `length` in the layers that `layer_types` names, or without it where `slides` says so; 0: there is no window, and no layer
@@ -139,6 +143,8 @@ std::optional<JsonValue> set_key(const JsonValue& root, std::string_view key);
 /// A number in [low, high]. Throws FormatError.
 double real_in_range(const JsonValue& value, double low, double high);
 
+/// `rope_scaling`, the older name, comes before `rope_parameters` unless it is empty, and the other object is not read at all then.
+std::optional<JsonValue> rope_object(const JsonValue& root);
 /// What the rotary keys say. Throws FormatError.
 RopeSpec read_rope(const JsonValue& root, const ConfigRules& rules, const ModelConfig& config);
 /// What they say of the layers of one type where `rope_parameters` has an object for each. Without one the base is that of `theta_key`, or

@@ -19,15 +19,6 @@ bool has_members(const JsonValue& object) {
   return members.begin() != members.end();
 }
 
-/// `rope_scaling`, the older name, comes before `rope_parameters` unless it is empty, and the other object is not read at all then.
-std::optional<JsonValue> rope_object(const JsonValue& root) {
-  const auto scaling = set_key(root, "rope_scaling");
-  if (scaling && has_members(*scaling)) return scaling;
-  const auto parameters = set_key(root, "rope_parameters");
-  if (parameters) parameters->as_object();
-  return parameters;
-}
-
 /// `rope_type`, or `type` in its absence; null is no type. Phi-3's oldest files say `su` or `yarn` for longrope.
 std::string_view type_of(const JsonValue& rope, const ModelConfig& config) {
   const auto type = rope.find("rope_type") ? rope.find("rope_type") : rope.find("type");
@@ -141,6 +132,14 @@ void read_scaling(const JsonValue& root, const JsonValue& rope, const ConfigRule
 
 }  // namespace
 
+std::optional<JsonValue> rope_object(const JsonValue& root) {
+  const auto scaling = set_key(root, "rope_scaling");
+  if (scaling && has_members(*scaling)) return scaling;
+  const auto parameters = set_key(root, "rope_parameters");
+  if (parameters) parameters->as_object();
+  return parameters;
+}
+
 RopeSpec read_rope(const JsonValue& root, const ConfigRules& rules, const ModelConfig& config) {
   const auto rope = rope_object(root);
   const bool own_theta = rope && rope->find("rope_theta");
@@ -168,7 +167,7 @@ RopeSpec read_layer_rope(const JsonValue& root, const ConfigRules& rules, const 
   const bool own_theta = rope && rope->find("rope_theta");
   RopeSpec spec{real_key(own_theta ? *rope : root, own_theta ? "rope_theta" : theta_key, 1.0, 1e12, theta), {}, config.head_dim};
   if (!rope) return spec;
-  if (const auto type = rope->find("type"); type && !rope->find("rope_type")) {
+  if (const auto type = rope->find("type"); type && !rope->find("rope_type") && type->as_string() != "default") {
     type->fail("rope_type expected: transformers does not heed `type` where layers turn by ropes of their own");
   }
   // Of an object inside rope_parameters neither outer keys nor `truncate` count.

@@ -44,7 +44,10 @@ std::vector<int64_t> layer_windows(const JsonValue& root, const ModelConfig& con
 }
 
 std::vector<int64_t> equal_windows(const JsonValue& root, const ModelConfig& config) {
-  const int64_t length = set_key(root, "sliding_window") ? int_key(root, "sliding_window", 1, INT32_MAX, 0) : 0;
+  return windows_of_all_layers(root, config, set_key(root, "sliding_window") ? int_key(root, "sliding_window", 1, INT32_MAX, 0) : 0);
+}
+
+std::vector<int64_t> windows_of_all_layers(const JsonValue& root, const ModelConfig& config, int64_t length) {
   const std::vector<int64_t> windows = layer_windows(root, config, length, [](int64_t) { return true; });
   for (const int64_t window : windows) {
     if (window == 0 && length > 0 && length < config.max_position_embeddings) {

@@ -151,7 +151,7 @@ DecoderModel::DecoderModel(const ModelConfig& config, const DecoderSpec& spec, c
   const std::string prefix = prefix_of_names(weights);
   LayerReader reader{weights, prefix, kModel, linears_};
   Builder builder{config, spec, reader};
-  for (const RopeSpec& rope : spec.ropes) ropes_.push_back(std::make_unique<RopeTables>(rope.size, rope.theta, rope.scaling));
+  for (const RopeSpec& rope : spec.ropes) ropes_.push_back(std::make_unique<RopeTables>(rope));
   read_tables(config, prefix, weights);
   for (size_t k = 0; k < spec.layers.size(); ++k) layers_.push_back(builder.layer(k));
   norm_ = builder.norm("", "norm");
@@ -203,7 +203,7 @@ LazyTensor DecoderModel::hidden(ForwardContext& context) const {
     whole = add(inputs.offset, LazyTensor::scalar_int(tokens));
   }
   const int64_t positions = context.state == nullptr ? tokens : context.state->positions;
-  std::vector<RopeTables::Pair> tables;
+  std::vector<RopeTables::Rows> tables;
   for (const auto& rope : ropes_) tables.push_back(rope->rows(positions));
   const auto kept = kept_for_layers(context.state == nullptr ? context.adapter : nullptr);
   const AdapterContext* adapter = kept ? kept.get() : context.adapter;
@@ -222,9 +222,7 @@ LazyTensor DecoderModel::hidden(ForwardContext& context) const {
         inputs.length = add(inputs.place, LazyTensor::scalar_int(tokens));
       }
     }
-    const RopeTables::Pair rope = layers_[k].rope == LayerSpec::kNoRope ? RopeTables::Pair{} : tables[static_cast<size_t>(layers_[k].rope)];
-    inputs.cos = rope.cos;
-    inputs.sin = rope.sin;
+    inputs.rope = layers_[k].rope == LayerSpec::kNoRope ? RopeTables::Rows{} : tables[static_cast<size_t>(layers_[k].rope)];
     x = run_layer(x, static_cast<int64_t>(k) < again,
                   [&layer = layers_[k], inputs, adapter, kept](const LazyTensor& in) { return layer.forward(in, inputs, adapter); });
   }

@@ -12,8 +12,8 @@ LazyTensor store(LazyTensor& cache, const LazyTensor& update, const LazyTensor& 
   return cache;
 }
 
-LazyTensor rotated(const LazyTensor& x, const AttentionInputs& inputs) {
-  return inputs.cos.defined() ? rope(x, inputs.cos, inputs.sin, inputs.offset) : x;
+LazyTensor rotated(const LazyTensor& x, const RopeTables::Pair& tables, const LazyTensor& offset) {
+  return tables.cos.defined() ? rope(x, tables.cos, tables.sin, offset) : x;
 }
 
 }  // namespace
@@ -37,8 +37,8 @@ std::array<LazyTensor, 3> Attention::project(const LazyTensor& x, const LowRankO
 
 LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const {
   const std::array<LazyTensor, 3> parts = project(x, low_rank);
-  const LazyTensor queries = rotated(split(parts[0], q_norm, heads), inputs);
-  LazyTensor keys = rotated(split(parts[1], k_norm, kv_heads), inputs);
+  const LazyTensor queries = rotated(split(parts[0], q_norm, heads), inputs.rope.queries, inputs.offset);
+  LazyTensor keys = rotated(split(parts[1], k_norm, kv_heads), inputs.rope.keys, inputs.offset);
   LazyTensor values = split(parts[2], {}, kv_heads);
   AttentionOptions options;
   options.causal = true;

@@ -6,6 +6,7 @@
 
 #include "lazuli/nn.h"
 #include "nn/norm.h"
+#include "nn/rope_tables.h"
 
 namespace lazuli {
 
@@ -23,7 +24,7 @@ LazyTensor apply(const AdaptedLinear& layer, const LazyTensor& x, const LowRankO
 
 /// What attention needs to know of the positions and of earlier tokens.
 struct AttentionInputs {
-  LazyTensor cos, sin;         ///< rotary tables of the layer; not defined: it turns nothing
+  RopeTables::Rows rope;       ///< tables of the layer; not defined: it turns nothing
   LazyTensor offset;           ///< i32, rank 0 or (batch): position of the first token
   LazyTensor place;            ///< i32 like the offset: where the first token's key goes in the cache; only with one
   LazyTensor length;           ///< i32 like the offset: keys in use after this call; only with a cache

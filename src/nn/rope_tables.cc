@@ -78,32 +78,43 @@ std::vector<float> rope_frequencies(int64_t head_size, double theta, const RopeS
   return out;
 }
 
-RopeTables::RopeTables(int64_t head_size, double theta, const RopeScaling& scaling) : factor_(scaling.attention_factor) {
-  within_.frequencies = rope_frequencies(head_size, theta, scaling);
-  if (scaling.kind != RopeScaling::Kind::longrope) return;
-  beyond_.frequencies = rope_frequencies(head_size, theta, scaling, true);
-  original_ = scaling.original_max_position_embeddings;
+RopeTables::RopeTables(const RopeSpec& spec) : spec_(spec) {
+  within_.frequencies = rope_frequencies(spec.size, spec.theta, spec.scaling);
+  if (spec.scaling.kind != RopeScaling::Kind::longrope) return;
+  beyond_.frequencies = rope_frequencies(spec.size, spec.theta, spec.scaling, true);
+  original_ = spec.scaling.original_max_position_embeddings;
 }
 
-RopeTables::Pair RopeTables::rows(int64_t positions) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  Tables& tables = original_ > 0 && positions > original_ ? beyond_ : within_;
-  if (tables.pair.cos.defined() && tables.pair.cos.dim(0) >= positions) return tables.pair;
-  const auto count = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(positions, 256))));
-  const Shape shape{count, static_cast<int64_t>(tables.frequencies.size())};
+float RopeTables::growth(int64_t position) const {
+  const auto periods = static_cast<float>(position / spec_.scaling.original_max_position_embeddings);
+  return 1 + static_cast<float>(spec_.query_growth) * std::log(1 + periods);
+}
+
+RopeTables::Pair RopeTables::tables(const std::vector<float>& frequencies, int64_t count, bool of_queries) const {
+  const Shape shape{count, static_cast<int64_t>(frequencies.size())};
   Tensor cos = Tensor::empty(DType::f32, shape), sin = Tensor::empty(DType::f32, shape);
-  const auto factor = static_cast<float>(factor_);
+  const auto attention_factor = static_cast<float>(spec_.scaling.attention_factor);
   size_t k = 0;
   auto c = cos.mutable_data<float>(), s = sin.mutable_data<float>();
   for (int64_t position = 0; position < count; ++position) {
-    for (float frequency : tables.frequencies) {
+    const float factor = of_queries ? attention_factor * growth(position) : attention_factor;
+    for (float frequency : frequencies) {
       const float angle = static_cast<float>(position) * frequency;
       c[k] = static_cast<float>(std::cos(static_cast<double>(angle))) * factor;
       s[k++] = static_cast<float>(std::sin(static_cast<double>(angle))) * factor;
     }
   }
-  tables.pair = {LazyTensor::from_tensor(std::move(cos)), LazyTensor::from_tensor(std::move(sin))};
-  return tables.pair;
+  return {LazyTensor::from_tensor(std::move(cos)), LazyTensor::from_tensor(std::move(sin))};
+}
+
+RopeTables::Rows RopeTables::rows(int64_t positions) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Tables& kept = original_ > 0 && positions > original_ ? beyond_ : within_;
+  if (kept.rows.keys.cos.defined() && kept.rows.keys.cos.dim(0) >= positions) return kept.rows;
+  const auto count = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(positions, 256))));
+  kept.rows.keys = tables(kept.frequencies, count, false);
+  kept.rows.queries = spec_.query_growth == 0 ? kept.rows.keys : tables(kept.frequencies, count, true);
+  return kept.rows;
 }
 
 }  // namespace lazuli

@@ -17,23 +17,30 @@ std::vector<float> rope_frequencies(int64_t head_size, double theta, const RopeS
 /// Tables of the positions asked for so far; any threads may share one.
 class RopeTables {
  public:
-  RopeTables(int64_t head_size, double theta, const RopeScaling& scaling);
+  explicit RopeTables(const RopeSpec& spec);
   struct Pair {
-    LazyTensor cos, sin;  ///< (positions, head_size / 2), f32
+    LazyTensor cos, sin;  ///< (positions, size / 2), f32
+  };
+  struct Rows {
+    Pair keys, queries;  ///< the same tables unless queries grow with the position
   };
   /// Tables of at least `positions` rows. Their number is a power of two, so that few different plans are made. With longrope a text that
   /// may have more positions than the original context gets the long factors from its first one on.
-  Pair rows(int64_t positions) const;
+  Rows rows(int64_t positions) const;
 
  private:
   struct Tables {
     std::vector<float> frequencies;
-    Pair pair;
+    Rows rows;
   };
+  /// Tables of `count` positions, for queries with their growth.
+  Pair tables(const std::vector<float>& frequencies, int64_t count, bool of_queries) const;
+  /// What a query at `position` is multiplied by.
+  float growth(int64_t position) const;
   mutable std::mutex mutex_;
   mutable Tables within_, beyond_;
   int64_t original_ = 0;  ///< positions from which on the others count; 0: never
-  double factor_;         ///< of cosines and sines
+  RopeSpec spec_;
 };
 
 }  // namespace lazuli

@@ -24,6 +24,12 @@ COMMON = dict(vocab_size=64, hidden_size=40, intermediate_size=56, num_hidden_la
               head_dim=16, max_position_embeddings=64, bos_token_id=1, eos_token_id=0, pad_token_id=0)
 FAMILIES = {
     "mistral": lambda: transformers.MistralConfig(sliding_window=5, **COMMON),
+    "ministral": lambda: transformers.MinistralConfig(sliding_window=5, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                                                      tie_word_embeddings=True, **COMMON),
+    # The prompt is longer than the original context, so the queries of its end grow.
+    "ministral3": lambda: transformers.Ministral3Config(rope_parameters=dict(
+        rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=6, beta_fast=4.0, beta_slow=0.5, mscale=1.0,
+        mscale_all_dim=1.0, llama_4_scaling_beta=0.3), **COMMON),
     "qwen3": lambda: transformers.Qwen3Config(use_sliding_window=True, sliding_window=6, max_window_layers=1, attention_bias=True,
                                               tie_word_embeddings=True, **COMMON),
     "gemma2": lambda: transformers.Gemma2Config(sliding_window=5, query_pre_attn_scalar=24, attn_logit_softcapping=3.0,

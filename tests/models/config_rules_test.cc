@@ -86,7 +86,7 @@ TEST_F(ConfigOf, LayersWithAndWithoutPositionsAreThoseOfTheirClasses) {
 }
 
 TEST_F(ConfigOf, WhereAllLayersSlideNoneMayBeNamedThatDoesNot) {
-  for (const char* type : {"phi3", "starcoder2"}) {
+  for (const char* type : {"phi3", "starcoder2", "mistral"}) {
     EXPECT_THAT(read(type, "").windows, ElementsAre(0, 0, 0, 0));
     EXPECT_THAT(read(type, R"("sliding_window": 9)").windows, ElementsAre(9, 9, 9, 9));
     EXPECT_THAT(read(type, R"("sliding_window": 128)").windows, ElementsAre(0, 0, 0, 0));
@@ -94,6 +94,14 @@ TEST_F(ConfigOf, WhereAllLayersSlideNoneMayBeNamedThatDoesNot) {
       "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"])"),
                 HasSubstr("$.layer_types: the window of 9 in all layers expected"));
   }
+}
+
+TEST_F(ConfigOf, MinistralSlidesInTheLayersThatAreNamed) {
+  EXPECT_THAT(read("ministral", R"("sliding_window": 9)").windows, ElementsAre(9, 9, 9, 9));
+  EXPECT_THAT(read("ministral", R"("sliding_window": 9,
+    "layer_types": ["full_attention", "sliding_attention", "full_attention", "full_attention"])")
+                  .windows,
+              ElementsAre(0, 9, 0, 0));
 }
 
 TEST_F(ConfigOf, Gemma3HasOneFullLayerInSix) {

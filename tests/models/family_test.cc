@@ -152,10 +152,24 @@ TEST(FamilyConfigs, Gemma3sRotaryKeysAreOfOneSpelling) {
               testing::HasSubstr("$.rope_scaling.type: rope_type expected"));
 }
 
+TEST(FamilyConfigs, Ministral3GrowsByAKeyOfYarn) {
+  const test::FamilyModel model("ministral3");
+  const std::string config(model.expected().get("config").as_string());
+  const auto error = [&](const std::string& from, const std::string& to) {
+    std::string changed = config;
+    changed.replace(changed.find(from), from.size(), to);
+    std::ofstream(model.folder() + "/config.json") << changed;
+    return test::message_of<FormatError>([&] { load_model(model.folder()); });
+  };
+  EXPECT_THAT(error("llama_4_scaling_beta", "once"), testing::HasSubstr("llama_4_scaling_beta"));
+  EXPECT_THAT(error("\"yarn\"", "\"linear\""),
+              testing::HasSubstr("$.rope_parameters: yarn and its llama_4_scaling_beta expected in ministral3"));
+}
+
 std::vector<FamilyCase> family_cases() {
   std::vector<FamilyCase> cases;
-  for (const char* name :
-       {"mistral", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "starcoder2", "phi3", "phi4", "gemma", "gemma3", "llama_yarn"}) {
+  for (const char* name : {"mistral", "ministral", "ministral3", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "starcoder2", "phi3",
+                           "phi4", "gemma", "gemma3", "llama_yarn"}) {
     for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference}) cases.push_back({name, device});
   }
   return cases;

@@ -78,8 +78,8 @@ TEST(RopeTables, LongropeHasFactorsForTextsWithinTheOriginalContextAndBeyond) {
   s.attention_factor = 1.25;
   EXPECT_FLOAT_EQ(rope_frequencies(4, 1e4, s)[1], 0.01F / 1.1F);
   EXPECT_FLOAT_EQ(rope_frequencies(4, 1e4, s, true)[1], 0.01F / 2);
-  const RopeTables tables(4, 1e4, s);
-  const auto sine = [&](int64_t positions) { return tables.rows(positions).sin.eval().data<float>()[3]; };  // of the second pair at 1
+  const RopeTables tables({1e4, s, 4});
+  const auto sine = [&](int64_t positions) { return tables.rows(positions).keys.sin.eval().data<float>()[3]; };  // of the second pair at 1
   EXPECT_NEAR(sine(300), 1.25 * std::sin(0.01 / 1.1), 1e-7);
   EXPECT_NEAR(sine(301), 1.25 * std::sin(0.01 / 2), 1e-7);
   EXPECT_NEAR(sine(1), 1.25 * std::sin(0.01 / 1.1), 1e-7) << "a short text after a long one";
@@ -88,8 +88,8 @@ TEST(RopeTables, LongropeHasFactorsForTextsWithinTheOriginalContextAndBeyond) {
 }
 
 TEST(RopeTables, CosinesAndSinesOfFarPositionsMatchTransformers) {
-  const RopeTables tables(64, 500000.0, llama3(32, 8192));
-  const auto rows = tables.rows(5001);
+  const RopeTables tables({500000.0, llama3(32, 8192), 64});
+  const auto rows = tables.rows(5001).keys;
   EXPECT_EQ(rows.cos.shape(), (Shape{8192, 32}));
   const Tensor cos = rows.cos.eval(), sin = rows.sin.eval();
   const struct {
@@ -103,19 +103,29 @@ TEST(RopeTables, CosinesAndSinesOfFarPositionsMatchTransformers) {
   }
 }
 
+TEST(RopeTables, QueriesGrowWithThePosition) {
+  const RopeTables tables({1e4, yarn(4, 100), 4, 0.25});
+  const auto rows = tables.rows(256);
+  const Tensor keys = rows.keys.cos.eval(), queries = rows.queries.cos.eval();
+  for (const size_t position : {0U, 1U, 99U, 100U, 199U, 200U, 255U}) {
+    const double growth = 1 + 0.25 * std::log(1 + static_cast<double>(position / 100));
+    EXPECT_NEAR(queries.data<float>()[position * 2], growth * static_cast<double>(keys.data<float>()[position * 2]), 1e-6) << position;
+  }
+}
+
 TEST(RopeTables, RowsGrowByPowersOfTwoAndStay) {
-  const RopeTables tables(8, 10000.0, {});
-  EXPECT_EQ(tables.rows(1).cos.dim(0), 256);
-  EXPECT_EQ(tables.rows(300).cos.dim(0), 512);
-  EXPECT_EQ(tables.rows(10).cos.dim(0), 512);
+  const RopeTables tables({10000.0, {}, 8});
+  EXPECT_EQ(tables.rows(1).keys.cos.dim(0), 256);
+  EXPECT_EQ(tables.rows(300).keys.cos.dim(0), 512);
+  EXPECT_EQ(tables.rows(10).keys.cos.dim(0), 512);
 }
 
 TEST(RopeTables, TheFirstPositionBeyondATableMakesALargerOne) {
-  const RopeTables tables(8, 10000.0, {});
-  EXPECT_EQ(tables.rows(256).cos.dim(0), 256);
-  const Tensor before = tables.rows(256).sin.eval();
-  EXPECT_EQ(tables.rows(257).cos.dim(0), 512);
-  const Tensor cos = tables.rows(257).cos.eval(), sin = tables.rows(257).sin.eval();
+  const RopeTables tables({10000.0, {}, 8});
+  EXPECT_EQ(tables.rows(256).keys.cos.dim(0), 256);
+  const Tensor before = tables.rows(256).keys.sin.eval();
+  EXPECT_EQ(tables.rows(257).keys.cos.dim(0), 512);
+  const Tensor cos = tables.rows(257).keys.cos.eval(), sin = tables.rows(257).keys.sin.eval();
   // The first frequency is 1. Rows that were there are what they were.
   for (const int64_t position : {255, 256, 257, 511}) {
     EXPECT_NEAR(cos.data<float>()[static_cast<size_t>(position * 4)], std::cos(static_cast<double>(position)), 1e-6) << position;
