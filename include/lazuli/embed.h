@@ -132,6 +132,32 @@ class Embedder {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Returns the first `dimensions` numbers of each vector (texts, size) f32, divided by their length if `normalize`. Throws ValueError
+/// unless the vectors have that many.
+Tensor truncate_vectors(const Tensor& vectors, int64_t dimensions, bool normalize = false);
+
+/// How vectors are stored, as quantize_embeddings of sentence-transformers names it.
+enum class VectorPrecision : uint8_t {
+  f32,      ///< as computed
+  int8,     ///< the range of each dimension in 255 steps, from -128 on
+  uint8,    ///< the same from 0 on
+  binary,   ///< a bit a dimension, 1 where it is above 0, the first in a byte's highest bit; bytes are stored as i8, less 128
+  ubinary,  ///< the same as u8
+};
+
+/// The precision of that name. Throws ValueError listing the names.
+VectorPrecision parse_vector_precision(std::string_view name);
+
+/// Vectors as they are stored.
+struct QuantizedVectors {
+  Tensor values;  ///< (texts, dimensions), or (texts, bytes) for bits
+  Tensor ranges;  ///< (2, dimensions) f32: where the steps of int8 and uint8 begin and end; otherwise not defined
+};
+
+/// Rounds vectors (texts, dimensions) f32. The ranges of int8 and uint8 are those of the given vectors, of which two are needed at least.
+/// Throws ShapeError and DTypeError for other vectors, and ValueError for numbers that are not finite where ranges are needed.
+QuantizedVectors quantize_vectors(const Tensor& vectors, VectorPrecision precision);
+
 /// Returns the cosine of the angle between two vectors of the same size, or 0 if one of them is zero.
 double cosine_similarity(std::span<const float> a, std::span<const float> b);
 

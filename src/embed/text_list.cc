@@ -52,6 +52,9 @@ std::vector<std::string> rows_of(std::string_view text, const std::string& name,
 }  // namespace
 
 std::vector<std::string> split_texts(std::string_view bytes, const std::string& name, TextFormat format, DataReport& report) {
+  if (bytes.starts_with("\x93NUMPY") || name.ends_with(".safetensors")) {
+    throw FormatError(fmt::format("{}: texts are expected, this is a file of vectors; give the texts that they were made of", shown(name)));
+  }
   DecodedText decoded = decode_text(std::string(bytes), shown(name));
   if (!decoded.encoding.empty() && decoded.encoding != "UTF-8") report.note(fmt::format("read as {}", decoded.encoding));
   report.files.push_back(name == "-" ? shown(name) : std::filesystem::path(name).filename().string());

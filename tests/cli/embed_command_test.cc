@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "cli/program.h"
+#include "embed/vector_file.h"
 #include "lazuli/safetensors.h"
 #include "support/tiny_sentences.h"
 
@@ -80,6 +81,38 @@ TEST_F(EmbedCommand, WritesRowsInTheOrderOfTheTexts) {
   const JsonDocument row = JsonDocument::parse(to_stdout.out.substr(0, to_stdout.out.find('\n')), "row");
   EXPECT_EQ(row.root().get("text").as_string(), "a cat");
   EXPECT_EQ(row.root().get("embedding").as_array().size(), 24U);
+}
+
+TEST_F(EmbedCommand, VectorsAreCutAndRoundedBeforeTheyAreWritten) {
+  const auto embed = [&](const std::string& output, const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"embed", "--input", folder_ / "texts.txt", "--output", output};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  };
+  ASSERT_EQ(embed(folder_ / "all.safetensors", {}).code, 0);
+  const Tensor all = SafetensorsFile::open(folder_ / "all.safetensors").tensor("embeddings");
+  const Result r = embed(folder_ / "v.safetensors", {"--dimensions", "10", "--normalize", "--precision", "int8", "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.err, HasSubstr("ranges of --precision int8 are those of only 3 texts"));
+  EXPECT_EQ(JsonDocument::parse(r.out, "output").root().get("dimensions").as_int(), 10);
+  const QuantizedVectors expected = quantize_vectors(truncate_vectors(all, 10, true), VectorPrecision::int8);
+  const SafetensorsFile file = SafetensorsFile::open(folder_ / "v.safetensors");
+  EXPECT_EQ(file.tensor("embeddings").to_vector<int8_t>(), expected.values.to_vector<int8_t>());
+  EXPECT_EQ(file.tensor("ranges").to_vector<float>(), expected.ranges.to_vector<float>());
+  const std::string rows = embed("-", {"--dimensions", "10", "--normalize", "--precision", "int8", "--quiet"}).out;
+  EXPECT_EQ(rows.substr(0, rows.find('\n') + 1), embedding_line("a cat", expected.values, 0));
+  ASSERT_EQ(embed(folder_ / "v.npy", {"--precision", "binary"}).code, 0);
+  EXPECT_EQ(std::filesystem::file_size(folder_ / "v.npy"), 128U + 3 * 3);
+}
+
+TEST_F(EmbedCommand, MoreDimensionsThanThereAreAndRangesOfOneTextAreRefused) {
+  const Result many = run({"embed", "--input", folder_ / "texts.txt", "--output", "-", "--dimensions", "25"});
+  EXPECT_EQ(many.code, 1);
+  EXPECT_THAT(many.err, HasSubstr("--dimensions: at most 24"));
+  std::ofstream(folder_ / "one.txt") << "a cat\n";
+  const Result one = run({"embed", "--input", folder_ / "one.txt", "--output", "-", "--precision", "int8"});
+  EXPECT_EQ(one.code, 1);
+  EXPECT_THAT(one.err, HasSubstr("at least two texts"));
 }
 
 TEST_F(EmbedCommand, APromptChangesTheVectors) {

@@ -65,6 +65,12 @@ TEST(TextList, NoTextAtAllIsAnError) {
   EXPECT_THROW(read_texts("/no/file.txt"), IoError);
 }
 
+TEST(TextList, FilesOfVectorsAreRefusedByName) {
+  for (const auto& [bytes, name] : {std::pair<std::string, const char*>{"\x93NUMPY\x01", "v.npy"}, {"{}", "v.safetensors"}}) {
+    EXPECT_THAT(message_of<FormatError>([&] { split_texts(bytes, name); }), AllOf(HasSubstr(name), HasSubstr("file of vectors")));
+  }
+}
+
 TEST(VectorFile, NpyHasItsHeaderAlignedAndItsNumbersBehind) {
   const test::TempFolder folder;
   write_npy(folder.path("v.npy"), Tensor::from_vector<float>({1, 2, 3, 4, 5, 6}, {2, 3}));
@@ -76,6 +82,17 @@ TEST(VectorFile, NpyHasItsHeaderAlignedAndItsNumbersBehind) {
   float last = 0;
   std::memcpy(&last, bytes.data() + bytes.size() - 4, 4);
   EXPECT_EQ(last, 6);
+}
+
+TEST(VectorFile, BytesAreWrittenAsSuch) {
+  const test::TempFolder folder;
+  write_npy(folder.path("i.npy"), Tensor::from_vector<int8_t>({-128, 0, 127}, {1, 3}));
+  write_npy(folder.path("u.npy"), Tensor::from_vector<uint8_t>({255, 0}, {2, 1}));
+  EXPECT_THAT(read_file(folder.path("i.npy"), 1 << 20), HasSubstr("{'descr': '|i1', 'fortran_order': False, 'shape': (1,3), }"));
+  EXPECT_TRUE(read_file(folder.path("i.npy"), 1 << 20).ends_with(std::string("\x80\x00\x7f", 3)));
+  EXPECT_THAT(read_file(folder.path("u.npy"), 1 << 20), HasSubstr("'descr': '|u1'"));
+  EXPECT_THROW(write_npy(folder.path("x.npy"), Tensor::zeros(DType::i32, {1, 1})), DTypeError);
+  EXPECT_EQ(embedding_line("a", Tensor::from_vector<int8_t>({1, 2, -3, 4}, {2, 2}), 1), "{\"text\":\"a\",\"embedding\":[-3,4]}\n");
 }
 
 TEST(VectorFile, LinesHaveTextAndShortestNumbers) {
