@@ -25,9 +25,23 @@ int64_t in_range(const JsonValue& value, int64_t low, int64_t high) {
   return v;
 }
 
+/// The name under which a file has a size: transformers takes either.
+std::string_view name_in(const JsonValue& root, const ConfigRules& rules, std::string_view key) {
+  for (const auto& [common, own] : rules.aliases) {
+    if (common != key || common.empty() || !root.find(own)) continue;
+    const auto value = root.find(key);
+    if (value && value->as_int() != root.get(own).as_int()) {
+      value->fail(fmt::format("the value {} of {} expected, got {}", root.get(own).as_int(), own, value->as_int()));
+    }
+    return own;
+  }
+  return key;
+}
+
 /// A fallback of 0 is none.
-int64_t count_key(const JsonValue& root, std::string_view key, int64_t high, int64_t fallback) {
-  return fallback > 0 ? int_key(root, key, 1, high, fallback) : in_range(root.get(key), 1, high);
+int64_t count_key(const JsonValue& root, const ConfigRules& rules, std::string_view key, int64_t high, int64_t fallback) {
+  const std::string_view name = name_in(root, rules, key);
+  return fallback > 0 ? int_key(root, name, 1, high, fallback) : in_range(root.get(name), 1, high);
 }
 
 int64_t read_key_value_heads(const JsonValue& root, const ConfigRules& rules, int64_t heads) {
@@ -43,7 +57,7 @@ int64_t read_key_value_heads(const JsonValue& root, const ConfigRules& rules, in
 /// Encoders have heads of the same size for queries, keys and values, whatever other keys say.
 void read_heads(const JsonValue& root, const ConfigRules& rules, ModelConfig& c) {
   c.num_key_value_heads = rules.decoder ? read_key_value_heads(root, rules, c.num_attention_heads) : c.num_attention_heads;
-  const auto size = rules.decoder ? set_key(root, "head_dim") : std::nullopt;
+  const auto size = rules.decoder || rules.heeds("head_dim") ? set_key(root, "head_dim") : std::nullopt;
   if (size || rules.head_dim > 0) {
     c.head_dim = size ? in_range(*size, 1, kMaxLayers) : rules.head_dim;
     return;
@@ -56,12 +70,12 @@ void read_heads(const JsonValue& root, const ConfigRules& rules, ModelConfig& c)
 }
 
 void read_sizes(const JsonValue& root, const ConfigRules& rules, ModelConfig& c) {
-  c.hidden_size = count_key(root, "hidden_size", kMaxSize, rules.hidden_size);
-  c.intermediate_size = count_key(root, "intermediate_size", kMaxSize, rules.intermediate_size);
-  c.num_hidden_layers = count_key(root, "num_hidden_layers", kMaxLayers, rules.num_hidden_layers);
-  c.num_attention_heads = count_key(root, "num_attention_heads", kMaxLayers, rules.num_attention_heads);
-  c.vocab_size = count_key(root, "vocab_size", kMaxCount, rules.vocab_size);
-  c.max_position_embeddings = count_key(root, "max_position_embeddings", kMaxCount, rules.max_position_embeddings);
+  c.hidden_size = count_key(root, rules, "hidden_size", kMaxSize, rules.hidden_size);
+  c.intermediate_size = count_key(root, rules, "intermediate_size", kMaxSize, rules.intermediate_size);
+  c.num_hidden_layers = count_key(root, rules, "num_hidden_layers", kMaxLayers, rules.num_hidden_layers);
+  c.num_attention_heads = count_key(root, rules, "num_attention_heads", kMaxLayers, rules.num_attention_heads);
+  c.vocab_size = count_key(root, rules, "vocab_size", kMaxCount, rules.vocab_size);
+  c.max_position_embeddings = count_key(root, rules, "max_position_embeddings", kMaxCount, rules.max_position_embeddings);
   read_heads(root, rules, c);
 }
 

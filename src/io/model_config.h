@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -70,7 +71,9 @@ struct ConfigRules {
   int64_t original_max_position_embeddings = 0;  ///< 0: without the key what the rotary keys say
   bool ropes_by_layer = false;                   ///< it reads the rotary keys itself
   std::array<std::string_view, 8> reads = {};    ///< keys that only some decoders heed and it does
-  bool decoder = true;                           ///< heeds rotary keys, head_dim, num_key_value_heads, tie_word_embeddings and rms_norm_eps
+  /// Keys of sizes and, after each, the name that files of this architecture have for it.
+  std::array<std::pair<std::string_view, std::string_view>, 6> aliases = {};
+  bool decoder = true;  ///< heeds rotary keys, head_dim, num_key_value_heads, tie_word_embeddings and rms_norm_eps
 
   bool heeds(std::string_view key) const { return std::find(reads.begin(), reads.end(), key) != reads.end(); }
 };

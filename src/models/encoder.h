@@ -1,75 +1,79 @@
-// Defines the encoder that BERT and its relatives share; an architecture adds its embeddings and its attention's mask.
+// Defines the encoder that BERT and its relatives share; an architecture states its differences as EncoderSpec.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "io/model_config.h"
 #include "lazuli/encoder.h"
-#include "models/activation.h"
+#include "models/encoder_spec.h"
+#include "models/registry.h"
 #include "models/weights.h"
 #include "nn/attention.h"
+#include "nn/rope_tables.h"
 
 namespace lazuli {
 
-/// How an architecture's files call the parts of one layer.
-struct EncoderLayerNames {
-  const char* query;
-  const char* key;
-  const char* value;
-  const char* output;
-  const char* attention_norm;
-};
-
-/// What a layer's attention makes of queries, keys and values, each (..., hidden) like the result.
-using Mixing = std::function<LazyTensor(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v)>;
-
-/// Attention to both sides, then a feed-forward part, each with a LayerNorm after its residual sum (Vaswani et al. 2017).
+/// Attention to both sides (Vaswani et al. 2017), then a feed-forward part, each with a residual sum and a norm.
 struct EncoderLayer {
-  AdaptedLinear q, k, v, o, inner, outer;
-  LayerNorm attention_norm, output_norm;
-  Activation activation = nullptr;
+  AdaptedLinear q, k, v, o;
+  Norm attention_norm, output_norm;
+  bool fused = false;        ///< q makes queries, keys and values one after another, and k and v are empty
+  bool norms_first = false;  ///< norms come before both parts, not after the sums
+  std::shared_ptr<const FeedForward> feed_forward;
+  int64_t window = 0;  ///< tokens to either side that a token sees; 0: all
+  int rope = EncoderLayerSpec::kNoRope;
+
+  /// What the attention of this layer makes of queries, keys and values, each (..., width) like the result.
+  using Mixing = std::function<LazyTensor(const EncoderLayer& layer, const LazyTensor& q, const LazyTensor& k, const LazyTensor& v)>;
   /// x (..., hidden) -> the same shape.
   LazyTensor forward(const LazyTensor& x, const Mixing& mixing, const LowRankOf& low_rank) const;
+
+ private:
+  LazyTensor attend(const LazyTensor& x, const Mixing& mixing, const LowRankOf& low_rank) const;
 };
 
 class EncoderModel : public Encoder {
  public:
+  /// Throws FormatError naming the file and what was expected of it.
+  EncoderModel(const ModelConfig& config, const EncoderSpec& spec, const std::string& folder, WeightReader& weights);
   LazyTensor hidden(const EncoderInputs& inputs) const override;
+  bool packs() const override { return !mask_; }
   LazyTensor hidden_packed(const PackedInputs& inputs) const override;
 
- protected:
-  /// Takes the tensors of all layers and those of the embeddings that every architecture has, below `prefix`: `bert.`, or nothing.
-  /// `first_position` rows of the table of positions are not for tokens. Throws FormatError.
-  EncoderModel(const ModelConfig& config, const std::string& folder, WeightReader& weights, const EncoderLayerNames& names,
-               std::string_view prefix, int64_t first_position);
-  /// Row ids of the table of positions, (1 or batch, tokens) i32.
-  virtual LazyTensor positions(const LazyTensor& ids) const = 0;
-  /// What the words' embeddings are increased by besides positions; nothing where not defined.
-  virtual LazyTensor offset() const { return {}; }
-  /// The mask of every layer's attention, from `mask` (batch, tokens).
-  virtual LazyTensor attention_mask(const LazyTensor& mask) const = 0;
-
-  /// Throws FormatError for a tensor inside the encoder that it does not know; heads for other tasks are told of.
-  static void finish(const WeightReader& weights, const ModelConfig& config, std::string_view prefix);
-  static LayerNorm read_norm(WeightReader& weights, const std::string& path, int64_t size, double eps);
-
  private:
-  /// Words, positions and offset, normalised; all may have leading dims.
-  LazyTensor embed(const LazyTensor& ids, const LazyTensor& positions) const;
-  LazyTensor run_layers(LazyTensor x, const Mixing& mixing, const AdapterContext* adapter) const;
+  struct Builder;
+  /// Words, positions (those of `positions` where they are not defined) and kind of text, normed; all may have leading dims.
+  LazyTensor embed(const LazyTensor& ids, const LazyTensor& positions, const AdapterContext* adapter) const;
+  LazyTensor run_layers(LazyTensor x, const EncoderLayer::Mixing& mixing, const AdapterContext* adapter) const;
+  /// Tables of all ropes, of at least so many rows.
+  std::vector<RopeTables::Pair> tables(int64_t positions) const;
   double attention_scale() const;
 
   Embedding words_, positions_;
-  LayerNorm norm_;
+  bool has_positions_ = false;
+  LazyTensor type_;  ///< of the first kind of text, which every text has; not defined where there are none
+  std::optional<AdaptedLinear> projection_;
+  Norm norm_, last_norm_;
   std::vector<EncoderLayer> layers_;
+  std::vector<std::unique_ptr<RopeTables>> ropes_;
+  std::optional<int64_t> padding_;
+  AttentionMask mask_;
 };
 
-/// The part that the files of a model with a head put before all names, where this file has it.
-std::string_view prefix_of(const WeightReader& weights, std::string_view prefix);
+/// What an architecture makes of a configuration. It may rename tensors of `weights`, and take those that only it has.
+using EncoderSpecOf = EncoderSpec(const ModelConfig& config, WeightReader& weights);
 
-/// (batch, tokens) -> (batch, 1, 1, tokens).
-LazyTensor over_heads(const LazyTensor& mask);
+/// Enters an encoder that `spec` describes.
+template <EncoderSpecOf spec>
+RegisterArchitecture register_encoder(std::string_view model_type, const ConfigRules& rules) {
+  const MakeModel<Encoder> make = [](const ModelConfig& config, const std::string& folder,
+                                     WeightReader& weights) -> std::shared_ptr<const Encoder> {
+    return std::make_shared<EncoderModel>(config, spec(config, weights), folder, weights);
+  };
+  return {model_type, rules, make};
+}
 
 }  // namespace lazuli

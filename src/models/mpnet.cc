@@ -6,14 +6,11 @@
 #include <limits>
 
 #include "models/encoder.h"
-#include "models/registry.h"
 
 namespace lazuli {
 
 namespace {
 
-constexpr EncoderLayerNames kNames = {"attention.attn.q", "attention.attn.k", "attention.attn.v", "attention.attn.o",
-                                      "attention.LayerNorm"};
 constexpr int64_t kBuckets = 32;
 constexpr int64_t kFarthest = 128;
 
@@ -51,46 +48,33 @@ constexpr ConfigRules kMpnetRules = {.windows = full_attention_only,
                                      .hidden_act = "gelu",
                                      .decoder = false};
 
-class MpnetModel : public EncoderModel {
- public:
-  MpnetModel(const ModelConfig& config, const std::string& folder, WeightReader& weights)
-      : EncoderModel(config, folder, weights, kNames, prefix_of(weights, "mpnet."), kPadding + 1) {
-    const JsonValue root = config.json->root();
-    // Other numbers would change the table but not the buckets that transformers looks up.
-    int_key(root, "relative_attention_num_buckets", kBuckets, kBuckets, kBuckets);
-    Tensor table = weights.take(fmt::format("{}encoder.relative_attention_bias.weight", prefix_of(weights, "mpnet.")),
-                                {kBuckets, config.num_attention_heads}, "relative_attention_num_buckets, num_attention_heads");
-    bias_ = Embedding(std::move(table));
-    finish(weights, config, prefix_of(weights, "mpnet."));
-    info_.parameters = weights.count();
-  }
-
- protected:
-  /// padding id + how many ids other than padding come up to this one; the padding id itself where the id is padding.
-  LazyTensor positions(const LazyTensor& ids) const override {
-    const int64_t tokens = ids.dim(1);
-    const LazyTensor used = cast(not_equal(ids, LazyTensor::scalar_int(kPadding)), DType::f32);
-    const LazyTensor index = arange(0, tokens);
-    // The sum up to each place, as a product with a triangle of ones: exact in f32.
-    const LazyTensor triangle = cast(less_equal(reshape(index, {tokens, 1}), reshape(index, {1, tokens})), DType::f32);
-    return cast(add_scalar(mul(matmul(used, triangle), used), static_cast<double>(kPadding)), DType::i32);
-  }
-  LazyTensor attention_mask(const LazyTensor& mask) const override {
-    const int64_t tokens = mask.dim(1);
+/// The bias of each distance for each head, and nothing seen where a text has no token.
+AttentionMask mask_by_distance(Tensor table) {
+  return [bias = Embedding(std::move(table))](const LazyTensor& mask) {
     const int axes[] = {2, 0, 1};
-    const LazyTensor bias = permute(bias_.forward(LazyTensor::from_tensor(buckets(tokens))), axes);
-    return where(over_heads(mask), bias, LazyTensor::full(Shape{}, -std::numeric_limits<double>::infinity(), bias.dtype()));
-  }
-
- private:
-  Embedding bias_;
-};
-
-std::shared_ptr<const Encoder> make_mpnet(const ModelConfig& config, const std::string& folder, WeightReader& weights) {
-  return std::make_shared<MpnetModel>(config, folder, weights);
+    const LazyTensor added = permute(bias.forward(LazyTensor::from_tensor(buckets(mask.dim(1)))), axes);
+    return where(over_heads(mask), added, LazyTensor::full(Shape{}, -std::numeric_limits<double>::infinity(), added.dtype()));
+  };
 }
 
-const RegisterArchitecture kMpnet("mpnet", kMpnetRules, make_mpnet);
+EncoderSpec mpnet_spec(const ModelConfig& config, WeightReader& weights) {
+  // Other numbers would change the table but not the buckets that transformers looks up.
+  int_key(config.json->root(), "relative_attention_num_buckets", kBuckets, kBuckets, kBuckets);
+  EncoderSpec spec(config);
+  spec.prefix = "mpnet.";
+  spec.tables.types = nullptr;
+  spec.names.query = "attention.attn.q";
+  spec.names.key = "attention.attn.k";
+  spec.names.value = "attention.attn.v";
+  spec.names.output = "attention.attn.o";
+  spec.names.attention_norm = "attention.LayerNorm";
+  spec.padding = kPadding;
+  spec.mask = mask_by_distance(weights.take(fmt::format("{}encoder.relative_attention_bias.weight", prefix_of(weights, spec)),
+                                            {kBuckets, config.num_attention_heads}, "relative_attention_num_buckets, num_attention_heads"));
+  return spec;
+}
+
+const RegisterArchitecture kMpnet = register_encoder<mpnet_spec>("mpnet", kMpnetRules);
 
 }  // namespace
 

@@ -19,17 +19,27 @@ Tensor uniform(const std::string& name, const Shape& shape, float shift, float s
   return t;
 }
 
+/// {"shape": ..., "shift": ..., "scale": ...}, or the three in an array.
+Tensor formula(const std::string& name, const JsonValue& parts) {
+  std::vector<JsonValue> values;
+  if (parts.is_array()) {
+    for (const JsonValue& part : parts.as_array()) values.push_back(part);
+  } else {
+    for (const char* key : {"shape", "shift", "scale"}) values.push_back(parts.get(key));
+  }
+  std::vector<int64_t> sizes;
+  for (const JsonValue& d : values.at(0).as_array()) sizes.push_back(d.as_int());
+  return uniform(name, Shape(sizes), static_cast<float>(values.at(1).as_double()), static_cast<float>(values.at(2).as_double()));
+}
+
 }  // namespace
 
-FamilyModel::FamilyModel(const std::string& name)
-    : name_(name), document_(JsonDocument::read(source_folder() + "/tests/data/families/" + name + ".json")) {
+FamilyModel::FamilyModel(const std::string& name, const std::string& folder)
+    : name_(name), document_(JsonDocument::read(fmt::format("{}/tests/data/{}/{}.json", source_folder(), folder, name))) {
   folder_.write("config.json", std::string(expected().get("config").as_string()));
   std::map<std::string, Tensor> weights;
   for (const JsonMember& m : expected().get("tensors").as_object()) {
-    std::vector<int64_t> sizes;
-    for (const JsonValue& d : m.value.get("shape").as_array()) sizes.push_back(d.as_int());
-    const auto number = [&](const char* key) { return static_cast<float>(m.value.get(key).as_double()); };
-    weights[std::string(m.key)] = uniform(std::string(m.key), Shape(sizes), number("shift"), number("scale"));
+    weights[std::string(m.key)] = formula(std::string(m.key), m.value);
   }
   save_safetensors(folder_.path("model.safetensors"), weights);
 }

@@ -15,8 +15,8 @@ namespace lazuli::test {
 /// Writes the model into a folder of its own, which goes away with the object.
 class FamilyModel {
  public:
-  /// A name of tests/data/families.
-  explicit FamilyModel(const std::string& name);
+  /// A name of tests/data/families, or of another folder beside it.
+  explicit FamilyModel(const std::string& name, const std::string& folder = "families");
   std::string folder() const { return folder_.path(); }
   JsonValue expected() const { return document_.root(); }
   /// A list of numbers of the file.

@@ -88,8 +88,17 @@ struct Registered {
   std::string_view class_name;
   bool own;
 };
-constexpr Registered kRegistered[] = {
-    {"bert", "BertTokenizer", false}, {"mpnet", "MPNetTokenizer", false}, {"qwen2", "Qwen2Tokenizer", true}};
+constexpr Registered kRegistered[] = {{"bert", "BertTokenizer", false},
+                                      {"camembert", "CamembertTokenizer", false},
+                                      {"distilbert", "BertTokenizer", false},
+                                      {"electra", "BertTokenizer", false},
+                                      {"modernbert", "TokenizersBackend", true},
+                                      {"mpnet", "MPNetTokenizer", false},
+                                      {"nomic_bert", "BertTokenizer", false},
+                                      {"qwen2", "Qwen2Tokenizer", true},
+                                      {"qwen3", "Qwen2Tokenizer", false},
+                                      {"roberta", "RobertaTokenizer", false},
+                                      {"xlm-roberta", "XLMRobertaTokenizer", false}};
 
 /// The class that AutoTokenizer of transformers takes. `declared` is the one that a file names, empty without one.
 std::string_view class_for(std::string_view model_type, std::string_view declared, const JsonValue& root) {
