@@ -100,7 +100,7 @@ bool is_unset(const JsonValue& v) {
 }
 
 /// Keys that change what is computed, or from what, in ways that no architecture here follows.
-void refuse_keys(const JsonValue& root) {
+void refuse_keys(const JsonValue& root, const ConfigRules& rules) {
   static constexpr std::string_view kStored = "weights that are stored rounded are not supported; take the original ones, and --quantize";
   static constexpr std::pair<std::string_view, std::string_view> refused[] = {
       {"per_layer_config", "layers of different configurations are not supported"},
@@ -113,7 +113,7 @@ void refuse_keys(const JsonValue& root) {
     if (const auto v = set_key(root, key)) v->fail(kStored);
   }
   for (const auto& [key, why] : refused) {
-    if (const auto v = root.find(key); v && !is_unset(*v)) v->fail(why);
+    if (const auto v = root.find(key); v && !is_unset(*v) && !rules.heeds(key)) v->fail(why);
   }
 }
 
@@ -220,7 +220,7 @@ ModelConfig ModelConfig::from(std::shared_ptr<const JsonDocument> document, cons
   if (const auto names = set_key(root, "architectures")) {
     for (const JsonValue& name : names->as_array()) c.architectures.emplace_back(name.as_string());
   }
-  refuse_keys(root);
+  refuse_keys(root, rules);
   read_sizes(root, rules, c);
   if (rules.decoder) {
     if (!rules.ropes_by_layer) c.rope = read_rope(root, rules, c);

@@ -19,7 +19,7 @@ namespace lazuli {
 
 /// How rotary frequencies are stretched for long contexts.
 struct RopeScaling {
-  enum class Kind : uint8_t { none, linear, llama3, yarn, longrope };
+  enum class Kind : uint8_t { none, linear, llama3, yarn, longrope, proportional };
   Kind kind = Kind::none;
   double factor = 1.0;
   int64_t original_max_position_embeddings = 0;  ///< of llama3, yarn and longrope
@@ -33,6 +33,7 @@ struct RopeScaling {
   // Only for longrope: of each pair, in texts up to the original context and beyond.
   std::vector<double> short_factors = {};
   std::vector<double> long_factors = {};
+  int64_t turned_pairs = 0;       ///< of proportional: the first pairs of a head, which turn as if all did
   double attention_factor = 1.0;  ///< of yarn and longrope: of cosines and sines
 };
 
@@ -70,7 +71,7 @@ struct ConfigRules {
   double rope_theta = 10000.0;
   int64_t original_max_position_embeddings = 0;  ///< 0: without the key what the rotary keys say
   bool ropes_by_layer = false;                   ///< it reads the rotary keys itself
-  std::array<std::string_view, 8> reads = {};    ///< keys that only some decoders heed and it does
+  std::array<std::string_view, 12> reads = {};   ///< keys that only some decoders heed and it does
   /// Keys of sizes and, after each, the name that files of this architecture have for it.
   std::array<std::pair<std::string_view, std::string_view>, 6> aliases = {};
   bool decoder = true;  ///< heeds rotary keys, head_dim, num_key_value_heads, tie_word_embeddings and rms_norm_eps

@@ -23,13 +23,13 @@ bool has_members(const JsonValue& object) {
 std::string_view type_of(const JsonValue& rope, const ModelConfig& config) {
   const auto type = rope.find("rope_type") ? rope.find("rope_type") : rope.find("type");
   if (!type) return "default";
-  static constexpr std::array<std::string_view, 6> known = {"default", "linear", "llama3", "dynamic", "yarn", "longrope"};
+  static constexpr std::array<std::string_view, 7> known = {"default", "linear", "llama3", "dynamic", "yarn", "longrope", "proportional"};
   const std::string_view name = type->as_string();
   if (config.model_type == "phi3" && (name == "su" || name == "yarn")) return "longrope";
   for (std::string_view one : known) {
     if (one == name) return name;
   }
-  type->fail(fmt::format("rope_type default, linear, llama3, dynamic, yarn or longrope expected, got '{}'", name));
+  type->fail(fmt::format("rope_type default, linear, llama3, dynamic, yarn, longrope or proportional expected, got '{}'", name));
 }
 
 void read_llama3(const JsonValue& rope, RopeScaling& s) {
@@ -96,7 +96,7 @@ int64_t rotary_size(const JsonValue& root, const JsonValue& rope, std::string_vi
                     const ModelConfig& config) {
   const auto in_rope = set_key(rope, kPart);
   const auto part = in_rope ? in_rope : set_key(root, kPart);
-  if (!part || (type == "default" && !rules.heeds(kPart))) return config.head_dim;
+  if (!part || type == "proportional" || (type == "default" && !rules.heeds(kPart))) return config.head_dim;
   const double value = real_in_range(*part, 0, 1);
   if (value != 1 && !rules.heeds(kPart)) part->fail("rotary embeddings of a part of the head are not supported");
   const auto size = static_cast<int64_t>(static_cast<double>(config.head_dim) * value);
@@ -115,6 +115,12 @@ void read_scaling(const JsonValue& root, const JsonValue& rope, const ConfigRule
   if (type == "default") return;
   RopeScaling& s = spec.scaling;
   s.original_max_position_embeddings = original_positions(root, rope, rules, config);
+  if (type == "proportional") {
+    s.kind = Kind::proportional;
+    s.factor = rope.find("factor") ? real_in_range(rope.get("factor"), 1e-6, 1e6) : 1;
+    s.turned_pairs = static_cast<int64_t>(real_key(rope, kPart, 0, 1, 1) * static_cast<double>(config.head_dim)) / 2;
+    return;
+  }
   // Which factor null means, and longrope's missing one, follows from the contexts.
   const bool implied = type == "longrope" ? !set_key(rope, "factor") : type == "yarn" && rope.get("factor").is_null();
   s.factor = implied ? static_cast<double>(config.max_position_embeddings) / static_cast<double>(s.original_max_position_embeddings)

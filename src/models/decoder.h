@@ -2,12 +2,15 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "io/model_config.h"
 #include "lazuli/model.h"
 #include "models/decoder_spec.h"
+#include "models/per_layer_embedding.h"
 #include "models/registry.h"
 #include "models/weights.h"
 #include "nn/attention.h"
@@ -31,7 +34,14 @@ class DecoderModel : public LanguageModel {
     std::shared_ptr<const FeedForward> mlp;
     double residual_multiplier = 1;
     int rope = 0;  ///< index of the model's tables
-    LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const AdapterContext* adapter) const;
+    std::optional<PerLayerPart> per_layer;
+    std::optional<size_t> keys_of;  ///< the layer whose keys and values it reads
+    bool hands_on = false;          ///< later layers read its own
+    double scalar = 1;              ///< of its result
+    /// x, and where there are such its vectors of tokens; without a cache also the keys and values of another layer -> the next x, and
+    /// without a cache the keys and values that it hands on.
+    std::vector<LazyTensor> run(std::span<const LazyTensor> args, AttentionInputs inputs, const AdapterContext* adapter) const;
+    LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const;
     /// x plus what a part made of it.
     LazyTensor add_part(const LazyTensor& x, const LazyTensor& part, const Norm& after) const;
   };
@@ -39,16 +49,26 @@ class DecoderModel : public LanguageModel {
   /// The embedding, and the output layer: the same table, or one of its own.
   void read_tables(const ModelConfig& config, const std::string& prefix, WeightReader& weights);
   void check_state(const DecodingState& state) const;
+  /// Where in a cache whose first key is at `start` the tokens go. Layers with one start share it.
+  struct Place {
+    LazyTensor start, first, length;
+  };
+  /// The layer's cache and its place, which `inputs` then refers to.
+  void use_cache(size_t layer, DecodingState& state, int64_t tokens, std::vector<Place>& places, AttentionInputs& inputs) const;
   LazyTensor scaled(const LazyTensor& hidden) const;
   LazyTensor capped(const LazyTensor& logits) const;
 
   Embedding embedding_;
+  std::optional<PerLayerEmbedding> per_layer_;
   std::vector<Layer> layers_;
   Norm norm_;
   Linear output_;
   std::vector<std::unique_ptr<RopeTables>> ropes_;
   double embedding_multiplier_, logit_multiplier_, logit_softcap_;
 };
+
+/// The low-rank parts of an adapter; none where it is null.
+LowRankOf low_rank_of(const AdapterContext* adapter);
 
 /// What an architecture makes of a configuration for a model whose activations are in `dtype`.
 using DecoderSpecOf = DecoderSpec(const ModelConfig& config, DType dtype);

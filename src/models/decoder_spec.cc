@@ -18,7 +18,8 @@ DecoderSpec::DecoderSpec(const ModelConfig& config)
     fail_key(config.json->root(), "head_dim",
              fmt::format("an even size of heads expected, since positions turn pairs, got {}", config.head_dim));
   }
-  for (const int64_t window : config.windows) layers.push_back({window, 0});
+  for (const int64_t window : config.windows)
+    layers.push_back({window, 0, config.head_dim, config.num_key_value_heads, config.intermediate_size});
 }
 
 double square_root_in(DType dtype, double x) {

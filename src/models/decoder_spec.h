@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ struct LayerSpec {
   static constexpr int kNoRope = -1;
   int64_t window = 0;  ///< positions up to its own that a query sees; 0: all
   int rope = 0;        ///< index of DecoderSpec::ropes, or kNoRope
+  int64_t head_dim = 0, kv_heads = 0, intermediate_size = 0;
+  bool values_are_keys = false;        ///< keys before their norm are the values too
+  std::optional<size_t> keys_of = {};  ///< the earlier layer whose keys and values it reads in place of its own
 };
 
 /// Reads the feed-forward part of the layer with this path.
@@ -48,15 +52,19 @@ struct DecoderSpec {
   NormNames norms;
   QueryKeyNorm query_key_norm = QueryKeyNorm::none;
   bool qkv_bias = false;
-  bool output_bias = false;  ///< of the attention's last layer
-  bool mlp_bias = false;     ///< of the gated feed-forward part
-  bool fused = false;        ///< queries, keys and values are one layer, qkv_proj, and gate and up another, gate_up_proj
+  bool output_bias = false;   ///< of the attention's last layer
+  bool mlp_bias = false;      ///< of the gated feed-forward part
+  bool value_norm = false;    ///< values are normed head by head, by RMSNorm without a weight
+  bool layer_scalar = false;  ///< what a layer gives is multiplied by a number of its own, layer_scalar
+  bool fused = false;         ///< queries, keys and values are one layer, qkv_proj, and gate and up another, gate_up_proj
   double attention_scale;
   double score_softcap = 0;  ///< 0: none
   double logit_softcap = 0;  ///< 0: none
   double embedding_multiplier = 1;
   double residual_multiplier = 1;  ///< of what a part adds to the residual stream
   double logit_multiplier = 1;
+  int64_t per_layer_size = 0;  ///< of the vectors that tokens have for each layer; 0: none
+  int64_t per_layer_vocabulary = 0;
   std::vector<RopeSpec> ropes;
   std::vector<LayerSpec> layers;
   Activation activation;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -11,11 +12,17 @@
 
 namespace lazuli {
 
-/// f(x), under `checkpoint` when `again`. What `f` refers to must outlive the differentiation.
+/// f(args), under `checkpoint` when `again`. What `f` refers to must outlive the differentiation, and all that has a gradient is an
+/// argument.
+inline std::vector<LazyTensor> run_layer(std::span<const LazyTensor> args, bool again, Function f) {
+  return again ? checkpoint(std::move(f))(args) : f(args);
+}
+
+/// The same for a layer of one argument and one result.
 inline LazyTensor run_layer(const LazyTensor& x, bool again, std::function<LazyTensor(const LazyTensor&)> f) {
   if (!again) return f(x);
-  return checkpoint([f = std::move(f)](std::span<const LazyTensor> args) { return std::vector<LazyTensor>{f(args[0])}; })(
-      std::span(&x, 1))[0];
+  return run_layer(std::span(&x, 1), true,
+                   [f = std::move(f)](std::span<const LazyTensor> args) { return std::vector<LazyTensor>{f(args[0])}; })[0];
 }
 
 /// The adapter as long as layers that are computed again need it; null when there are none.

@@ -22,34 +22,49 @@ LazyTensor apply(const AdaptedLinear& layer, const LazyTensor& x, const LowRankO
   return layer.linear.forward(x, low_rank ? low_rank(layer.index) : nullptr);
 }
 
-LazyTensor Attention::split(const LazyTensor& x, const Norm& norm, int64_t count) const {
-  const LazyTensor whole = norms_by_head ? x : norm.forward(x);
-  const LazyTensor by_head = reshape(whole, {x.dim(0), x.dim(1), count, head_size});
-  return transpose(norms_by_head ? norm.forward(by_head) : by_head, 1, 2);
+LazyTensor Attention::split(const LazyTensor& x, const Norm& norm, int64_t count, bool by_head) const {
+  const LazyTensor whole = by_head ? x : norm.forward(x);
+  const LazyTensor heads_of_x = reshape(whole, {x.dim(0), x.dim(1), count, head_size});
+  return transpose(by_head ? norm.forward(heads_of_x) : heads_of_x, 1, 2);
 }
 
-std::array<LazyTensor, 3> Attention::project(const LazyTensor& x, const LowRankOf& low_rank) const {
-  if (!fused) return {apply(q, x, low_rank), apply(k, x, low_rank), apply(v, x, low_rank)};
+std::array<LazyTensor, 3> Attention::project(const LazyTensor& x, bool shared, const LowRankOf& low_rank) const {
+  if (shared) return {apply(q, x, low_rank), {}, {}};
+  if (!fused) {
+    std::array<LazyTensor, 3> parts{apply(q, x, low_rank), apply(k, x, low_rank), {}};
+    parts[2] = values_are_keys ? parts[1] : apply(v, x, low_rank);
+    return parts;
+  }
   const LazyTensor all = apply(q, x, low_rank);
   const int64_t keys = heads * head_size, values = keys + kv_heads * head_size;
   return {slice(all, 2, 0, keys), slice(all, 2, keys, values), slice(all, 2, values, all.dim(2))};
 }
 
+std::array<LazyTensor, 2> Attention::keys_and_values(const LazyTensor& of_keys, const LazyTensor& of_values,
+                                                     const AttentionInputs& inputs) const {
+  if (inputs.shared) return {*inputs.keys, *inputs.values};
+  LazyTensor keys = rotated(split(of_keys, k_norm, kv_heads, norms_by_head), inputs.rope.keys, inputs.offset);
+  LazyTensor values = split(of_values, v_norm, kv_heads, true);
+  if (inputs.length.defined()) {
+    keys = store(*inputs.keys, keys, inputs.place);
+    values = store(*inputs.values, values, inputs.place);
+  } else if (inputs.keys != nullptr) {
+    *inputs.keys = keys;
+    *inputs.values = values;
+  }
+  return {keys, values};
+}
+
 LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const {
-  const std::array<LazyTensor, 3> parts = project(x, low_rank);
-  const LazyTensor queries = rotated(split(parts[0], q_norm, heads), inputs.rope.queries, inputs.offset);
-  LazyTensor keys = rotated(split(parts[1], k_norm, kv_heads), inputs.rope.keys, inputs.offset);
-  LazyTensor values = split(parts[2], {}, kv_heads);
+  const std::array<LazyTensor, 3> parts = project(x, inputs.shared, low_rank);
+  const LazyTensor queries = rotated(split(parts[0], q_norm, heads, norms_by_head), inputs.rope.queries, inputs.offset);
+  const std::array<LazyTensor, 2> seen = keys_and_values(parts[1], parts[2], inputs);
   AttentionOptions options;
   options.causal = true;
   if (window > 0) options.window_left = window - 1;
   if (softcap != 0) options.softcap = softcap;
-  if (inputs.keys != nullptr) {
-    keys = store(*inputs.keys, keys, inputs.place);
-    values = store(*inputs.values, values, inputs.place);
-    options.length = inputs.length;
-  }
-  const LazyTensor mixed = scaled_dot_product_attention(queries, keys, values, scale, options);
+  if (inputs.length.defined()) options.length = inputs.length;
+  const LazyTensor mixed = scaled_dot_product_attention(queries, seen[0], seen[1], scale, options);
   return apply(o, reshape(transpose(mixed, 1, 2), {x.dim(0), x.dim(1), heads * head_size}), low_rank);
 }
 

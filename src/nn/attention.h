@@ -24,12 +24,17 @@ LazyTensor apply(const AdaptedLinear& layer, const LazyTensor& x, const LowRankO
 
 /// What attention needs to know of the positions and of earlier tokens.
 struct AttentionInputs {
-  RopeTables::Rows rope;       ///< tables of the layer; not defined: it turns nothing
-  LazyTensor offset;           ///< i32, rank 0 or (batch): position of the first token
-  LazyTensor place;            ///< i32 like the offset: where the first token's key goes in the cache; only with one
-  LazyTensor length;           ///< i32 like the offset: keys in use after this call; only with a cache
-  LazyTensor* keys = nullptr;  ///< (batch, kv_heads, capacity, size): donated and replaced; null without a cache
+  RopeTables::Rows rope;  ///< tables of the layer; not defined: it turns nothing
+  LazyTensor offset;      ///< i32, rank 0 or (batch): position of the first token
+  LazyTensor place;       ///< i32 like the offset: where the first token's key goes in the cache; only with one
+  LazyTensor length;      ///< i32 like the offset: keys in use after this call; only with a cache
+  ///@{
+  /// With a cache (length is defined) it, (batch, kv_heads, capacity, size): donated and replaced. Without one, null or where keys and
+  /// values (batch, kv_heads, tokens, size) are put for later layers. `shared`: those of an earlier layer, which this one only reads.
+  LazyTensor* keys = nullptr;
   LazyTensor* values = nullptr;
+  bool shared = false;
+  ///@}
 };
 
 /// Causal attention with grouped heads (Ainslie et al. 2023).
@@ -37,19 +42,23 @@ struct Attention {
   AdaptedLinear q, k, v, o;
   bool fused = false;  ///< q makes queries, keys and values one after another, and k and v are empty
   int64_t heads = 0, kv_heads = 0, head_size = 0;
-  Norm q_norm, k_norm;        ///< of queries and keys before their positions turn them
-  bool norms_by_head = true;  ///< else of all heads of a token as one row
-  double scale = 0;           ///< of scores
-  double softcap = 0;         ///< of scores; 0: none
-  int64_t window = 0;         ///< positions up to its own that a query sees; 0: all
+  Norm q_norm, k_norm;           ///< of queries and keys before their positions turn them
+  Norm v_norm;                   ///< of values, by head
+  bool values_are_keys = false;  ///< keys before their norm are the values too, and v is empty
+  bool norms_by_head = true;     ///< else of all heads of a token as one row
+  double scale = 0;              ///< of scores
+  double softcap = 0;            ///< of scores; 0: none
+  int64_t window = 0;            ///< positions up to its own that a query sees; 0: all
   /// x (batch, tokens, hidden) -> the same shape.
   LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const;
 
  private:
-  /// Queries, keys and values, (batch, tokens, heads * size).
-  std::array<LazyTensor, 3> project(const LazyTensor& x, const LowRankOf& low_rank) const;
+  /// Queries, keys and values, (batch, tokens, heads * size); queries alone where the others are shared.
+  std::array<LazyTensor, 3> project(const LazyTensor& x, bool shared, const LowRankOf& low_rank) const;
   /// Normed, (batch, heads, tokens, size).
-  LazyTensor split(const LazyTensor& x, const Norm& norm, int64_t count) const;
+  LazyTensor split(const LazyTensor& x, const Norm& norm, int64_t count, bool by_head) const;
+  /// Keys and values that queries see, (batch, kv_heads, keys, size) each; stored where a cache is.
+  std::array<LazyTensor, 2> keys_and_values(const LazyTensor& of_keys, const LazyTensor& of_values, const AttentionInputs& inputs) const;
 };
 
 /// What a layer does with each token alone.

@@ -73,6 +73,11 @@ std::vector<float> rope_frequencies(int64_t head_size, double theta, const RopeS
     if (scaling.kind == RopeScaling::Kind::linear) out[i] /= static_cast<float>(scaling.factor);
     if (scaling.kind == RopeScaling::Kind::llama3) out[i] = stretch_llama3(out[i], scaling);
   }
+  if (scaling.kind == RopeScaling::Kind::proportional) {
+    for (size_t i = 0; i < out.size(); ++i) {
+      out[i] = i < static_cast<size_t>(scaling.turned_pairs) ? out[i] / static_cast<float>(scaling.factor) : 0;
+    }
+  }
   if (scaling.kind == RopeScaling::Kind::yarn) stretch_yarn(out, head_size, theta, scaling);
   if (scaling.kind == RopeScaling::Kind::longrope) stretch_longrope(out, beyond ? scaling.long_factors : scaling.short_factors);
   return out;

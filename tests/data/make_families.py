@@ -53,6 +53,13 @@ FAMILIES = {
         query_pre_attn_scalar=24, final_logit_softcapping=4.0, rope_parameters=dict(
             full_attention=dict(rope_type="linear", factor=2.0, rope_theta=5000.0), sliding_attention=dict(rope_type="default", rope_theta=100.0)),
         tie_word_embeddings=False, **COMMON),
+    # Every kind of layer: local and global, with keys of its own and of another's, and values that are keys.
+    "gemma4": lambda: transformers.Gemma4TextConfig(sliding_window=5, layer_types=["sliding_attention", "full_attention"] * 3,
+        num_kv_shared_layers=3, use_double_wide_mlp=True, attention_k_eq_v=True, global_head_dim=24, num_global_key_value_heads=1,
+        hidden_size_per_layer_input=24, vocab_size_per_layer_input=64, final_logit_softcapping=4.0, attention_bias=False,
+        tie_word_embeddings=False, **COMMON | dict(num_hidden_layers=6)),
+    "gemma4_plain": lambda: transformers.Gemma4TextConfig(sliding_window=6, layer_types=["full_attention", "sliding_attention", "full_attention"],
+        global_head_dim=16, hidden_size_per_layer_input=0, tie_word_embeddings=False, **COMMON),
     "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
         rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }
@@ -60,8 +67,12 @@ FAMILIES = {
 
 def parts(family, name):
     """Shift and scale of a tensor; some scale by 1 + the weight of a norm."""
+    if name.endswith("layer_scalar"):
+        return 1.0, 0.5
+    if family.startswith("gemma4") and (".q_norm" in name or ".k_norm" in name):
+        return 0.5, 0.25  # scores are not divided by the root of the head's size
     if "norm" in name and name.endswith("weight"):
-        return (0.0 if family.startswith("gemma") else 1.0), 0.5
+        return (0.0 if family in ("gemma", "gemma2", "gemma3") else 1.0), 0.5
     return 0.0, 1.0 if "embed" in name or name.endswith("bias") else 0.5
 
 
@@ -74,7 +85,7 @@ def fill(model, family):
     tensors = {}
     tied = model.config.tie_word_embeddings
     with torch.no_grad():
-        for name, p in model.named_parameters():
+        for name, p in [*model.named_parameters(), *((n, b) for n, b in model.named_buffers() if n.endswith("layer_scalar"))]:
             shift, scale = parts(family, name)
             p.copy_(uniform(name, tuple(p.shape), shift, scale))
             tensors[name] = dict(shape=list(p.shape), shift=shift, scale=scale)

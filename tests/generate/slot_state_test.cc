@@ -56,7 +56,7 @@ TEST(SlotSession, LayersWithAWindowKeepNoMoreThanItShows) {
 }
 
 TEST(SlotSession, TakesTokensBackAndGoesOnFromWhatWasSaved) {
-  for (const char* family : {"mistral", "gemma2", "gemma3", "smollm3"}) {
+  for (const char* family : {"mistral", "gemma2", "gemma3", "gemma4", "smollm3"}) {
     const auto model = windowed_model(family);
     SlotSession session(model, {}, 2);
     session.reserve(2048, 512);

@@ -94,6 +94,19 @@ TEST_P(Families, TenStepsOfLoRAAreThoseOfPeft) {
   }
 }
 
+TEST_P(Families, RecomputedLayersChangeNothing) {
+  const auto model = load_model(model_->folder());
+  TrainConfig config, recomputed;
+  recomputed.recomputed_layers = model->info().layers;
+  Trainer plain(model, model_->adapter(model->linears()), config, {GetParam().device, 0});
+  Trainer saving(model, model_->adapter(model->linears()), recomputed, {GetParam().device, 0});
+  for (int64_t step = 0; step < 2; ++step) {
+    const StepResult one = plain.step(model_->batch(step)), other = saving.step(model_->batch(step));
+    EXPECT_NEAR(other.loss / one.loss, 1, 1e-6) << "step " << step;
+    EXPECT_NEAR(other.grad_norm / one.grad_norm, 1, 1e-5) << "step " << step;
+  }
+}
+
 std::vector<float> logits_of(const test::FamilyModel& model) {
   const std::vector<int32_t> prompt = model.ids("prompt");
   ForwardContext context;
@@ -166,10 +179,36 @@ TEST(FamilyConfigs, Ministral3GrowsByAKeyOfYarn) {
               testing::HasSubstr("$.rope_parameters: yarn and its llama_4_scaling_beta expected in ministral3"));
 }
 
+TEST(FamilyConfigs, Gemma4sHeadsAreSaidByEitherSpelling) {
+  const test::FamilyModel model("gemma4");
+  const std::vector<float> before = logits_of(model);
+  const std::string config(model.expected().get("config").as_string());
+  const auto write = [&](const std::string& per_layer) {
+    std::string changed = config;
+    changed.insert(changed.find("\"per_layer_config\"") + 1, "once_");
+    changed.insert(changed.rfind('}'), per_layer);
+    std::ofstream(model.folder() + "/config.json") << changed;
+  };
+  write(R"(, "global_head_dim": 24, "num_global_key_value_heads": 1)");
+  EXPECT_EQ(logits_of(model), before);
+  const auto error = [&](const std::string& per_layer) {
+    write(per_layer);
+    return test::message_of<FormatError>([&] { load_model(model.folder()); });
+  };
+  const std::string heads = R"({"head_dim": 24, "num_key_value_heads": 1})";
+  EXPECT_THAT(error(R"(, "per_layer_config": {"1": )" + heads + "}"), testing::HasSubstr("the same heads in all layers of full_attention"));
+  EXPECT_THAT(error(R"(, "per_layer_config": {"0": )" + heads + "}"), testing::HasSubstr("$.per_layer_config.0"));
+  EXPECT_THAT(error(R"(, "per_layer_config": {"x": )" + heads + "}"), testing::HasSubstr("the number of a layer expected"));
+  EXPECT_THAT(error(R"(, "per_layer_config": {"1": {"num_attention_heads": 2}})"), testing::HasSubstr("num_key_value_heads expected"));
+  EXPECT_THAT(error(R"(, "global_head_dim": 24, "num_global_key_value_heads": 3)"), testing::HasSubstr("num_global_key_value_heads"));
+  EXPECT_THAT(error(R"(, "enable_moe_block": true)"), testing::HasSubstr("enable_moe_block"));
+  EXPECT_THAT(error(R"(, "num_kv_shared_layers": 6)"), testing::HasSubstr("num_kv_shared_layers"));
+}
+
 std::vector<FamilyCase> family_cases() {
   std::vector<FamilyCase> cases;
   for (const char* name : {"mistral", "ministral", "ministral3", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "starcoder2", "phi3",
-                           "phi4", "gemma", "gemma3", "llama_yarn"}) {
+                           "phi4", "gemma", "gemma3", "gemma4", "gemma4_plain", "llama_yarn"}) {
     for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference}) cases.push_back({name, device});
   }
   return cases;
