@@ -67,9 +67,6 @@ class DecoderModel : public LanguageModel {
   double embedding_multiplier_, logit_multiplier_, logit_softcap_;
 };
 
-/// The low-rank parts of an adapter; none where it is null.
-LowRankOf low_rank_of(const AdapterContext* adapter);
-
 /// What an architecture makes of a configuration for a model whose activations are in `dtype`.
 using DecoderSpecOf = DecoderSpec(const ModelConfig& config, DType dtype);
 

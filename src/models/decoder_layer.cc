@@ -3,12 +3,9 @@
 #include <utility>
 
 #include "models/decoder.h"
+#include "models/recompute.h"
 
 namespace lazuli {
-
-LowRankOf low_rank_of(const AdapterContext* adapter) {
-  return [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
-}
 
 std::vector<LazyTensor> DecoderModel::Layer::run(std::span<const LazyTensor> args, AttentionInputs inputs,
                                                  const AdapterContext* adapter) const {

@@ -42,10 +42,6 @@ void check_packed(const PackedInputs& inputs, const ModelInfo& info) {
 
 const std::string kPooler = "pooler.dense";
 
-LowRankOf low_rank_of(const AdapterContext* adapter) {
-  return [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
-}
-
 /// Rows of a position table that are not for tokens.
 int64_t first_position(const ModelConfig& config, const EncoderSpec& spec) {
   const int64_t first = spec.padding ? *spec.padding + 1 : 0;

@@ -1,4 +1,4 @@
-// Defines run_layer, one layer of a model whose intermediates the backward pass may compute again.
+// Defines run_layer, one layer of a model whose intermediates the backward pass may compute again, and what layers have of an adapter.
 #pragma once
 
 #include <functional>
@@ -9,6 +9,7 @@
 
 #include "lazuli/adapter.h"
 #include "lazuli/transforms.h"
+#include "nn/attention.h"
 
 namespace lazuli {
 
@@ -28,6 +29,11 @@ inline LazyTensor run_layer(const LazyTensor& x, bool again, std::function<LazyT
 /// The adapter as long as layers that are computed again need it; null when there are none.
 inline std::shared_ptr<const AdapterContext> kept_for_layers(const AdapterContext* adapter) {
   return adapter != nullptr && adapter->recomputed_layers() > 0 ? std::make_shared<const AdapterContext>(*adapter) : nullptr;
+}
+
+/// The low-rank parts of an adapter; none where it is null.
+inline LowRankOf low_rank_of(const AdapterContext* adapter) {
+  return [adapter](size_t layer) { return adapter == nullptr ? nullptr : adapter->low_rank(layer); };
 }
 
 }  // namespace lazuli
