@@ -62,6 +62,7 @@ const std::map<std::string, std::string> kHomes = {
     {"generate.h", "generate"},
     {"evaluate.h", "generate"},
     {"embed.h", "embed"},
+    {"rerank.h", "embed"},
 };
 const Order kCpuOrder = {{"common"}, {"tiles"}, {"elementwise"}, {"move", "rows"}, {"gemm"}, {"products", "attention", "quantized"}};
 

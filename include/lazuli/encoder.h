@@ -15,6 +15,9 @@ struct EncoderInputs {
   LazyTensor ids;                           ///< (batch, tokens) i32
   LazyTensor mask;                          ///< (batch, tokens) bool: false at padding; true at least once in each row
   const AdapterContext* adapter = nullptr;  ///< null: the model alone
+  /// (batch, tokens) i32: the kind of text that a token belongs to, such as 1 in the second text of a pair. All are of the first kind if it
+  /// is not defined, or if the architecture knows no kinds.
+  LazyTensor types = {};
 };
 
 /// The inputs of one forward pass over packed texts. Rows are tokens, text after text, without padding.

@@ -81,6 +81,7 @@ Command generate_command();
 Command eval_command();
 Command embed_command();
 Command similar_command();
+Command rerank_command();
 Command tokenize_command();
 Command inspect_command();
 Command fuse_command();

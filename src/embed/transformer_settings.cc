@@ -50,16 +50,28 @@ void need_text(const JsonValue& root, std::string_view key, std::string_view exp
   if (value && value->as_string() != expected) value->fail(fmt::format("'{}' expected, got '{}'", expected, value->as_string()));
 }
 
+/// What the files call a task and its outputs.
+struct TaskNames {
+  std::string_view task, output, method_output;
+};
+
+constexpr TaskNames kTasks[] = {{"feature-extraction", "token_embeddings", "last_hidden_state"},
+                                {"sequence-classification", "scores", "logits"},
+                                {"text-generation", "causal_logits", "logits"}};
+
 /// {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
-void check_modality(const JsonValue& root) {
-  need_text(root, "transformer_task", "feature-extraction");
-  need_text(root, "module_output_name", "token_embeddings");
+void check_modality(const JsonValue& root, TransformerTask task) {
+  const TaskNames& names = kTasks[static_cast<size_t>(task)];
+  need_text(root, "transformer_task", names.task);
+  need_text(root, "module_output_name", names.output);
   const auto modality = root.find_set("modality_config");
   if (!modality) return;
   for (const JsonMember& m : modality->as_object()) {
-    if (m.key != "text") m.value.fail(fmt::format("the modality text expected, got '{}'", m.key));
+    // Messages are texts in a chat template.
+    const bool known = m.key == "text" || (m.key == "message" && task == TransformerTask::generation);
+    if (!known) m.value.fail(fmt::format("the modality text expected, got '{}'", m.key));
     need_text(m.value, "method", "forward");
-    need_text(m.value, "method_output_name", "last_hidden_state");
+    need_text(m.value, "method_output_name", names.method_output);
   }
 }
 
@@ -104,14 +116,14 @@ std::optional<int64_t> processing_length(const JsonValue& root) {
 
 }  // namespace
 
-TransformerSettings TransformerSettings::read(ModelFolder& folder, int64_t context) {
+TransformerSettings TransformerSettings::read(ModelFolder& folder, int64_t context, TransformerTask task) {
   TransformerSettings s;
   std::optional<int64_t> limit, length;
   for (const char* name : kNames) {
     const auto document = folder.find(name);
     if (!document || is_empty(document->root())) continue;
     const JsonValue root = document->root();
-    check_modality(root);
+    check_modality(root, task);
     if (const auto own = root.find_set("max_seq_length")) limit = length_in(*own);
     read_arguments(root, limit);
     length = processing_length(root);

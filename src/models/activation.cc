@@ -6,7 +6,7 @@
 
 namespace lazuli {
 
-Activation activation_of(const ModelConfig& config) {
+Activation activation_named(const JsonValue& root, std::string_view key, std::string_view name) {
   static constexpr std::pair<std::string_view, Activation> table[] = {{"silu", silu},
                                                                       {"swish", silu},
                                                                       {"gelu", gelu},
@@ -17,11 +17,14 @@ Activation activation_of(const ModelConfig& config) {
                                                                       {"gelu_accurate", gelu_tanh},
                                                                       {"gelu_python_tanh", gelu_tanh},
                                                                       {"relu", relu}};
-  for (const auto& [name, function] : table) {
-    if (name == config.hidden_act) return function;
+  for (const auto& [known, function] : table) {
+    if (known == name) return function;
   }
-  fail_key(config.json->root(), config.activation_key,
-           fmt::format("silu, gelu, gelu_pytorch_tanh or relu expected, got '{}'", config.hidden_act));
+  fail_key(root, key, fmt::format("silu, gelu, gelu_pytorch_tanh or relu expected, got '{}'", name));
+}
+
+Activation activation_of(const ModelConfig& config) {
+  return activation_named(config.json->root(), config.activation_key, config.hidden_act);
 }
 
 }  // namespace lazuli

@@ -25,6 +25,10 @@ void check_inputs(const EncoderInputs& inputs, const ModelInfo& info) {
     throw ShapeError(fmt::format("[{}] ids and mask (batch, tokens) are expected, got {} and {}", info.architecture, to_string(shape),
                                  to_string(inputs.mask.shape())));
   }
+  if (inputs.types.defined() && inputs.types.shape() != shape) {
+    throw ShapeError(fmt::format("[{}] types of the shape of ids {} are expected, got {}", info.architecture, to_string(shape),
+                                 to_string(inputs.types.shape())));
+  }
   if (inputs.mask.dtype() != DType::boolean) {
     throw DTypeError(fmt::format("[{}] a bool mask is expected, got {}", info.architecture, name_of(inputs.mask.dtype())));
   }
@@ -87,11 +91,11 @@ struct EncoderModel::Builder {
                                  : Tensor::zeros(weight.dtype(), {size}).to(weight.device());
     return LayerNorm(std::move(weight), std::move(bias), spec.norm_eps);
   }
-  LazyTensor type_row(const JsonValue& root) {
+  LazyTensor type_rows(const JsonValue& root) {
     const int64_t types = int_key(root, "type_vocab_size", 1, config.vocab_size, 2);
     const Tensor table = reader.weights.take(fmt::format("{}{}.weight", reader.stored, spec.tables.types), {types, spec.embedding_size},
                                              "type_vocab_size, hidden_size");
-    return LazyTensor::from_tensor(slice(LazyTensor::from_tensor(table), 0, 0, 1).eval().contiguous());
+    return LazyTensor::from_tensor(table);
   }
   void read_attention(const std::string& path, EncoderLayer& layer) {
     const EncoderLayerNames& n = spec.names;
@@ -176,7 +180,10 @@ EncoderModel::EncoderModel(const ModelConfig& config, const EncoderSpec& spec, c
     positions_ = Embedding(weights.take(fmt::format("{}{}.weight", prefix, spec.tables.positions), {config.max_position_embeddings, width},
                                         "max_position_embeddings, " + sizes));
   }
-  if (spec.tables.types != nullptr) type_ = builder.type_row(config.json->root());
+  if (spec.tables.types != nullptr) {
+    types_ = builder.type_rows(config.json->root());
+    type_ = LazyTensor::from_tensor(slice(types_, 0, 0, 1).eval().contiguous());
+  }
   norm_ = builder.norm(spec.tables.norm, "", width, sizes.c_str());
   if (spec.tables.projection != nullptr) {
     projection_ = builder.reader.linear(spec.tables.projection, hidden, width, true, "hidden_size, embedding_size");
@@ -199,9 +206,10 @@ EncoderModel::EncoderModel(const ModelConfig& config, const EncoderSpec& spec, c
   info_.parameters = weights.count();
 }
 
-LazyTensor EncoderModel::embed(const LazyTensor& ids, const LazyTensor& positions, const AdapterContext* adapter) const {
+LazyTensor EncoderModel::embed(const LazyTensor& ids, const LazyTensor& positions, const LazyTensor& types,
+                               const AdapterContext* adapter) const {
   LazyTensor x = words_.forward(ids);
-  if (type_.defined()) x = add(x, type_);
+  if (type_.defined()) x = add(x, types.defined() ? embedding(types_, types) : type_);
   x = norm_.forward(has_positions_ ? add(x, positions_.forward(positions)) : x);
   return projection_ ? apply(*projection_, x, low_rank_of(adapter)) : x;
 }
@@ -245,7 +253,7 @@ LazyTensor EncoderModel::hidden(const EncoderInputs& inputs) const {
     return reshape(transpose(mixed, 1, 2), {batch, tokens, info_.kv_heads * info_.head_size});
   };
   const LazyTensor positions = padding_ ? positions_after_padding(inputs.ids, *padding_) : reshape(arange(0, tokens), {1, tokens});
-  return run_layers(embed(inputs.ids, positions, inputs.adapter), mixing, inputs.adapter);
+  return run_layers(embed(inputs.ids, positions, inputs.types, inputs.adapter), mixing, inputs.adapter);
 }
 
 LazyTensor EncoderModel::hidden_packed(const PackedInputs& inputs) const {
@@ -266,7 +274,7 @@ LazyTensor EncoderModel::hidden_packed(const PackedInputs& inputs) const {
   };
   const LazyTensor positions =
       padding_ ? packed_positions_after_padding(inputs.ids, inputs.positions, inputs.starts, *padding_) : inputs.positions;
-  return run_layers(embed(inputs.ids, positions, inputs.adapter), mixing, inputs.adapter);
+  return run_layers(embed(inputs.ids, positions, {}, inputs.adapter), mixing, inputs.adapter);
 }
 
 }  // namespace lazuli

@@ -45,8 +45,9 @@ class EncoderModel : public Encoder {
 
  private:
   struct Builder;
-  /// Words, positions (those of `positions` where they are not defined) and kind of text, normed; all may have leading dims.
-  LazyTensor embed(const LazyTensor& ids, const LazyTensor& positions, const AdapterContext* adapter) const;
+  /// Words, positions (those of `positions` where they are not defined) and kind of text (the first where `types` is not defined), normed;
+  /// all may have leading dims.
+  LazyTensor embed(const LazyTensor& ids, const LazyTensor& positions, const LazyTensor& types, const AdapterContext* adapter) const;
   LazyTensor run_layers(LazyTensor x, const EncoderLayer::Mixing& mixing, const AdapterContext* adapter) const;
   /// Tables of all ropes, of at least so many rows.
   std::vector<RopeTables::Pair> tables(int64_t positions) const;
@@ -54,7 +55,8 @@ class EncoderModel : public Encoder {
 
   Embedding words_, positions_;
   bool has_positions_ = false;
-  LazyTensor type_;  ///< of the first kind of text, which every text has; not defined where there are none
+  LazyTensor types_;  ///< a row for each kind of text; not defined where there are none
+  LazyTensor type_;   ///< the first of these rows
   std::optional<AdaptedLinear> projection_;
   Norm norm_, last_norm_;
   std::vector<EncoderLayer> layers_;

@@ -1,0 +1,85 @@
+// Implements the RerankModel of an encoder with a classification head (Nogueira and Cho 2019).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "embed/rerank_model.h"
+#include "embed/transformer_settings.h"
+#include "io/model_config.h"
+#include "lazuli/encoder.h"
+#include "lazuli/error.h"
+#include "models/classification_head.h"
+#include "models/registry.h"
+#include "text/tokenizer/load.h"
+
+namespace lazuli {
+
+namespace {
+
+/// What a classifier is made of.
+struct ClassifierParts {
+  std::shared_ptr<const Encoder> encoder;
+  ClassificationHead head;
+  bool types = false;  ///< whether the model is told which text a token is of
+};
+
+class Classifier : public PairModel {
+ public:
+  Classifier(CrossEncoderSettings settings, Tokenizer tokenizer, int64_t max_length, ClassifierParts parts)
+      : PairModel(std::move(settings), std::move(tokenizer), max_length), parts_(std::move(parts)) {}
+
+  const ModelInfo& info() const override { return parts_.encoder->info(); }
+  std::span<const LinearInfo> linears() const override { return parts_.head.linears(); }
+  int64_t labels() const override { return parts_.head.labels(); }
+  PairTokens tokenize(std::string_view query, std::string_view text, const std::string& prompt) const override {
+    PairTokens tokens = join(prompt + std::string(query), text, max_length());
+    if (!parts_.types) std::fill(tokens.types.begin(), tokens.types.end(), 0);
+    return tokens;
+  }
+  LazyTensor logits(const PairInputs& inputs) const override {
+    EncoderInputs in{inputs.ids, inputs.mask, inputs.adapter, parts_.types ? inputs.types : LazyTensor()};
+    return parts_.head.forward(parts_.encoder->hidden(in), inputs.mask, inputs.adapter);
+  }
+
+ private:
+  ClassifierParts parts_;
+};
+
+/// Whether the tokenizer gives kinds of text to the model: where its template has some, unless its files name other inputs alone.
+bool gives_types(ModelFolder& folder, const Tokenizer& tokenizer) {
+  const std::vector<int32_t> types = tokenizer.encode_pair("a", "b").type_ids;
+  const int32_t most = types.empty() ? 0 : *std::max_element(types.begin(), types.end());
+  if (most == 0) return false;
+  if (const auto document = folder.find("tokenizer_config.json")) {
+    if (const auto names = document->root().find_set("model_input_names")) {
+      bool named = false;
+      for (const JsonValue& name : names->as_array()) named = named || name.as_string() == "token_type_ids";
+      if (!named) return false;
+    }
+  }
+  const auto config = folder.require("config.json");
+  if (const int64_t known = int_key(config->root(), "type_vocab_size", 1, int64_t{1} << 20, 2); known <= most) {
+    fail_key(config->root(), "type_vocab_size",
+             fmt::format("more than {}, a type of the tokenizer's pairs, expected, got {}", most, known));
+  }
+  return true;
+}
+
+}  // namespace
+
+std::shared_ptr<const RerankModel> load_classifier(ModelFolder& folder, CrossEncoderSettings settings, DType dtype,
+                                                   Quantization quantization) {
+  const std::shared_ptr<const WeightSource> all = folder.weights();
+  folder.set_weights(without_head(all));
+  ClassifierParts parts;
+  parts.encoder = load_encoder(folder, dtype, quantization);
+  folder.set_weights(all);
+  parts.head = ClassificationHead::read(folder, *parts.encoder);
+  const TransformerSettings own = TransformerSettings::read(folder, parts.encoder->info().context, TransformerTask::classification);
+  Tokenizer tokenizer = load_tokenizer(folder, {.lower_case = own.lower_case});
+  parts.types = gives_types(folder, tokenizer);
+  return std::make_shared<Classifier>(std::move(settings), std::move(tokenizer), own.max_seq_length, std::move(parts));
+}
+
+}  // namespace lazuli
