@@ -189,7 +189,7 @@ Command embed_command() {
   c.examples =
       "lazuli embed --model all-MiniLM-L6-v2 --input sentences.txt --output vectors.npy\n"
       "lazuli embed --model all-MiniLM-L6-v2 --input texts.jsonl --output vectors.jsonl --batch-size 64 --json\n"
-      "lazuli embed --model all-MiniLM-L6-v2 --input texts.jsonl --output vectors.safetensors --dimensions 128 --normalize --precision "
+      "lazuli embed --model all-MiniLM-L6-v2 --input sentences.txt --output vectors.safetensors --dimensions 128 --normalize --precision "
       "int8\n"
       "echo 'The cat sits on the mat.' | lazuli embed --model all-MiniLM-L6-v2 --input - --output -";
   c.options = {
