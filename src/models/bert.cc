@@ -1,5 +1,5 @@
-// Defines the BERT architecture (Devlin et al. 2019): learned positions, and embeddings of the kind of text, of which all is the first unless
-// types say otherwise.
+// Defines the BERT architecture (Devlin et al. 2019): learned positions, and embeddings of the kind of text, the first one unless types
+// say otherwise.
 #include "models/encoder.h"
 
 namespace lazuli {
