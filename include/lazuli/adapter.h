@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -48,7 +49,9 @@ struct LoRAConfig {
   std::vector<std::pair<std::string, double>> alpha_pattern;
   ///@}
   std::string base_model;               ///< where the model came from, for the file
-  std::string task_type = "CAUSAL_LM";  ///< PEFT's word for what the model does: this, or FEATURE_EXTRACTION
+  std::string task_type = "CAUSAL_LM";  ///< PEFT's word for what the model does: this, FEATURE_EXTRACTION or SEQ_CLS
+  /// Names of the modules that are trained whole and saved with the adapter, such as a classification head.
+  std::vector<std::string> modules_to_save = {};
   /// The factor of the low-rank term: alpha / rank, or as `use_rslora` says.
   double scale() const { return scale_of(rank, alpha); }
   /// The factor of a layer with a rank and alpha of its own.
@@ -59,6 +62,12 @@ struct LoRAConfig {
 
 /// Returns the indices of the layers that the configuration adapts, ascending. Throws ValueError for a name that fits no layer.
 std::vector<size_t> select_targets(const LoRAConfig& config, std::span<const LinearInfo> layers);
+
+/// A tensor of a model that an adapter may replace as a whole, by the name that PEFT gives it, such as `classifier.weight`.
+struct WholeTensor {
+  std::string name;  ///< the name
+  Tensor value;      ///< its numbers: in the model's files, or trained ones in f32
+};
 
 /// The factors of every adapted layer of one model.
 class Adapter {
@@ -80,7 +89,9 @@ class Adapter {
   /// Reads `adapter_config.json` and `adapter_model.safetensors` of a folder as PEFT writes them. Throws IoError. Throws FormatError for
   /// settings that are not supported and for tensors that do not fit the layers, and names them. Factors of layers that the model does not
   /// have, or does not use, are reported as a notice.
-  static Adapter load(const std::string& folder, std::span<const LinearInfo> layers);
+  ///
+  /// `whole` are the tensors that `modules_to_save` of the file may replace. Throws FormatError for a module that has none of these.
+  static Adapter load(const std::string& folder, std::span<const LinearInfo> layers, std::span<const WholeTensor> whole = {});
   /// Writes both files, each atomically. PEFT can load the folder. Throws IoError.
   void save(const std::string& folder) const;
 
@@ -90,11 +101,20 @@ class Adapter {
   const std::vector<Pair>& pairs() const { return pairs_; }
   /// The adapted layers that no computation here uses. They are kept for files.
   const std::vector<Pair>& unused_pairs() const { return unused_pairs_; }
+  /// The tensors that are trained whole, behind the factors in every list of parameters.
+  const std::vector<WholeTensor>& whole() const { return whole_; }
+  /// Trains these tensors whole, too, from their values on, as those of the modules of that name. Throws ValueError unless each tensor is
+  /// one of these modules.
+  void train_whole(std::span<const WholeTensor> tensors, std::vector<std::string> modules);
+  /// The number of parameters: two for each pair, and the tensors that are trained whole.
+  size_t parameter_tensors() const { return 2 * pairs_.size() + whole_.size(); }
+  /// A name for a parameter, by its place in the list.
+  std::string parameter_name(size_t index) const;
   /// The factor of the low-rank term of a layer.
   double scale(const Pair& pair) const { return config_.scale_of(pair.a.dim(0), pair.alpha); }
   /// The number of linear layers of the model, adapted or not.
   size_t layer_count() const { return layer_count_; }
-  /// Returns a and b of every pair in turn. All lists of an adapter's parameters have this order.
+  /// Returns a and b of every pair in turn, and then the whole tensors. All lists of an adapter's parameters have this order.
   std::vector<Tensor> parameters() const;
   /// Replaces the factors. Throws ShapeError unless the shapes are those of this adapter.
   void set_parameters(std::span<const Tensor> parameters);
@@ -107,6 +127,7 @@ class Adapter {
 
   LoRAConfig config_;
   std::vector<Pair> pairs_, unused_pairs_;
+  std::vector<WholeTensor> whole_;
   std::vector<std::string> saved_targets_;
   size_t layer_count_ = 0;
 };
@@ -130,6 +151,13 @@ class AdapterContext {
     const int32_t k = layer < slot_.size() ? slot_[layer] : -1;
     return k < 0 ? nullptr : &pairs_[static_cast<size_t>(k)];
   }
+  /// The tensor that replaces the model's own of that name. Null if there is none.
+  const LazyTensor* whole(std::string_view name) const {
+    for (const auto& [own, value] : whole_) {
+      if (own == name) return &value;
+    }
+    return nullptr;
+  }
   ///@{
   /// How many of the model's first layers the backward pass recomputes instead of keeping their intermediates.
   int64_t recomputed_layers() const { return recomputed_layers_; }
@@ -139,6 +167,7 @@ class AdapterContext {
  private:
   std::vector<LowRank> pairs_;
   std::vector<int32_t> slot_;
+  std::vector<std::pair<std::string, LazyTensor>> whole_;
   int64_t recomputed_layers_ = 0;
 };
 

@@ -40,13 +40,19 @@ struct PairInputs {
   const AdapterContext* adapter = nullptr;  ///< null: the model alone
 };
 
+/// A head for a folder that has none, as one is trained.
+struct NewHead {
+  int64_t labels = 0;  ///< its labels; 0: the folder must have a head
+  uint64_t seed = 0;   ///< of its random numbers, whose deviation is `initializer_range`
+};
+
 /// A cross-encoder: an encoder with a classification head, or a decoder that answers yes or no (Qwen3-Reranker). Immutable.
 class RerankModel {
  public:
   /// Reads a folder as CrossEncoder of sentence-transformers does, with its activation, maximum length and prompts. Throws IoError. Throws
   /// FormatError for architectures and modules that are not supported, and names them.
   static std::shared_ptr<const RerankModel> load(const std::string& path, DType dtype = DType::f32,
-                                                 Quantization quantization = Quantization::none);
+                                                 Quantization quantization = Quantization::none, const NewHead& head = {});
   virtual ~RerankModel() = default;
 
   /// Sizes and names of the transformer.
@@ -55,12 +61,19 @@ class RerankModel {
   virtual std::span<const LinearInfo> linears() const = 0;
   /// The numbers that the head gives for a pair.
   virtual int64_t labels() const = 0;
+  /// The tensors of the head, which an adapter may replace whole; none of a decoder.
+  virtual std::span<const WholeTensor> head() const { return {}; }
+  /// Whether the head is a new one, which knows nothing until an adapter replaces it.
+  virtual bool has_new_head() const { return false; }
   /// The most tokens of a pair, special tokens included.
   virtual int64_t max_length() const = 0;
   /// The prompt of that name. An empty name gives the default prompt, or an empty one. Throws ValueError naming the prompts that exist.
   virtual const std::string& prompt(const std::string& name) const = 0;
-  /// Returns the ids of a pair, the longer text cut first. `prompt` is put before the query; of a decoder it is the instruction.
-  virtual PairTokens tokenize(std::string_view query, std::string_view text, const std::string& prompt = {}) const = 0;
+  /// Returns the ids of a pair, the longer text cut first. `prompt` is put before the query; of a decoder it is the instruction. They are
+  /// cut to `most` tokens, or to max_length if that is less or `most` is 0.
+  virtual PairTokens tokenize(std::string_view query, std::string_view text, const std::string& prompt = {}, int64_t most = 0) const = 0;
+  /// Returns the ids of one text alone, as classification has it. Throws ValueError if the model takes pairs only.
+  virtual PairTokens tokenize_text(std::string_view text, int64_t most = 0) const = 0;
   /// Records the head's numbers before the activation: (rows, labels) f32.
   virtual LazyTensor logits(const PairInputs& inputs) const = 0;
   /// Records the scores of logits, of the same shape.

@@ -52,7 +52,7 @@ FineTuneOptions loop_options(const FinetuneFlags& flags, const Common& common) {
 }
 
 Adapter first_adapter(const FinetuneFlags& flags, const Common& common, const std::vector<std::string>& targets, const FinetuneTask& task) {
-  if (flags.resume) return Adapter::load(flags.adapter_path, task.linears);
+  if (flags.resume) return Adapter::load(flags.adapter_path, task.linears, task.whole);
   LoRAConfig config;
   config.rank = flags.lora_rank;
   config.alpha = flags.lora_alpha;
@@ -60,7 +60,15 @@ Adapter first_adapter(const FinetuneFlags& flags, const Common& common, const st
   config.target_modules = targets;
   config.base_model = flags.model;
   config.task_type = task.task_type;
-  return Adapter::create(task.linears, std::move(config), static_cast<uint64_t>(common.seed));
+  Adapter adapter = Adapter::create(task.linears, std::move(config), static_cast<uint64_t>(common.seed));
+  if (!task.whole.empty()) adapter.train_whole(task.whole, task.modules);
+  return adapter;
+}
+
+FinetuneTask task_of(const std::string& name, const TaskSources& sources) {
+  if (name == "similarity") return similarity_task(sources);
+  if (name == "classify") return label_task(sources, LabelKind::classes);
+  return name == "rerank" ? label_task(sources, LabelKind::relevance) : text_task(sources);
 }
 
 void say(const Common& common, std::string_view text) {
@@ -87,7 +95,7 @@ void add_optional(JsonWriter& w, std::string_view name, const std::optional<doub
 }
 
 std::string report_json(const FinetuneFlags& flags, const FinetuneTask& task, const FineTuneReport& r, const Adapter& adapter,
-                        const std::string& curves) {
+                        const std::string& curves, const std::optional<double>& accuracy) {
   JsonWriter w;
   w.begin_object()
       .field("adapter_path", flags.adapter_path)
@@ -101,6 +109,7 @@ std::string report_json(const FinetuneFlags& flags, const FinetuneTask& task, co
   w.field("train_loss_after_steps", r.train_loss_after_steps);
   add_optional(w, "val_loss_before", r.val_loss_before);
   add_optional(w, "val_loss_after", r.val_loss_after);
+  if (task.accuracy) add_optional(w, "val_accuracy", accuracy);
   w.field("trainable_parameters", adapter.parameter_count())
       .field("trained_tokens", r.trained_tokens)
       .field("skipped_iterations", r.skipped)
@@ -208,7 +217,7 @@ int run_finetune(FinetuneFlags flags, Common common) {
                             flags.max_seq_length, static_cast<uint64_t>(common.seed),
                             common.dtype,         parse_quantization(flags.quantize),
                             flags.batch_size,     flags.adapter_path};
-  const FinetuneTask task = flags.task == "similarity" ? similarity_task(sources) : text_task(sources);
+  const FinetuneTask task = task_of(flags.task, sources);
   options.perplexity = task.perplexity;
   options.overwrite = flags.overwrite && (folder.has(kAdapterFile) || folder.has(kFactorsFile));
   const TrainingNotes now = notes_of(flags, common, task);
@@ -221,10 +230,13 @@ int run_finetune(FinetuneFlags flags, Common common) {
   say_what_is_trained(common, task, adapter);
   Trainer trainer(task.objective, adapter, options.train, common.device);
   start_trainer(trainer, flags, folder, common, adapter);
-  const FineTuneReport report = fine_tune(trainer, *task.train, task.validation.get(), folder, options);
+  FineTuneReport report = fine_tune(trainer, *task.train, task.validation.get(), folder, options);
+  std::optional<double> accuracy;
+  if (task.accuracy && !report.interrupted) accuracy = task.accuracy(trainer.adapter());
+  if (accuracy) say(common, fmt::format("accuracy on the rows for validation: {:.4f}", *accuracy));
   const std::string curves = report.saved ? draw_curves(common, flags, folder) : "";
   say_summary(common, flags, report);
-  if (common.json) print_json(report_json(flags, task, report, adapter, curves));
+  if (common.json) print_json(report_json(flags, task, report, adapter, curves, accuracy));
   return report.interrupted ? interrupt_exit_code() : kOk;
 }
 
@@ -254,7 +266,13 @@ constexpr const char* kDetails =
     "With --task similarity the model is an encoder and the data are pairs of texts: rows {\"anchor\", \"positive\"}, of which each\n"
     "learns to tell its own second text from those of its batch and from the negatives of all its rows (columns whose name begins with\n"
     "negative), or rows {\"sentence1\", \"sentence2\", \"score\"} with the cosine that is wanted. No text stands twice in a batch of the\n"
-    "first kind. lazuli embed and lazuli similar take the adapter.";
+    "first kind. lazuli embed and lazuli similar take the adapter.\n"
+    "With --task classify the model is an encoder with a classification head, which is trained whole and saved with the adapter, as PEFT\n"
+    "does for SEQ_CLS. The data are rows {\"text\", \"label\"} with the number of a class, or {\"query\", \"passage\", \"label\"}. With "
+    "--task\n"
+    "rerank the head has one label, and labels are from 0 to 1: how well a passage fits the query. A folder without a head gets a new "
+    "one.\n"
+    "lazuli rerank takes the adapter.";
 
 constexpr const char* kExamples =
     "lazuli finetune --model models/pycoder-16m --data src --adapter-path my-adapter --iters 300 --learning-rate 1e-3\n"
@@ -263,7 +281,8 @@ constexpr const char* kExamples =
     "lazuli finetune --model MODEL --data notes.txt --adapter-path OUT2 --lr-schedule cosine --warmup-steps 20 --json > result.json\n"
     "lazuli finetune --model MODEL --data rows --adapter-path OUT --overwrite --quantize int4 --learning-rate 1e-4\n"
     "lazuli finetune --task similarity --model all-MiniLM-L6-v2 --data pairs.jsonl --adapter-path OUT3 --batch-size 32 --learning-rate "
-    "1e-4";
+    "1e-4\n"
+    "lazuli finetune --task rerank --model ms-marco-MiniLM-L6-v2 --data labelled.jsonl --adapter-path OUT4 --learning-rate 1e-4";
 
 }  // namespace
 

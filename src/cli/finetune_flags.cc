@@ -9,8 +9,9 @@ std::vector<Option> finetune_options(FinetuneFlags& f) {
       {.name = "--adapter-path", .target = &f.adapter_path, .help = "Folder to save the adapter in", .value = "DIR", .required = true},
       {.name = "--task",
        .target = &f.task,
-       .help = "Training task: continue texts, or tell similar texts from others",
-       .choices = {"text", "similarity"}},
+       .help =
+           "Training task: continue texts, tell similar texts from others, name a text's class, or judge whether a passage fits a query",
+       .choices = {"text", "similarity", "classify", "rerank"}},
       {.name = "--iters", .target = &f.iters, .help = "Training steps", .low = 0, .high = 1e9},
       {.name = "--batch-size", .target = &f.batch_size, .help = "Training sequences or pairs per step", .low = 1, .high = 65536},
       {.name = "--learning-rate", .target = &f.learning_rate, .help = "Peak learning rate of AdamW", .low = 0},

@@ -95,4 +95,44 @@ FinetuneTask similarity_task(const TaskSources& sources) {
   return task;
 }
 
+FinetuneTask label_task(const TaskSources& sources, LabelKind kind) {
+  // The labels of a new head are those that the data have, which are not read yet.
+  const int64_t labels = kind == LabelKind::relevance ? 1 : most_label(sources.data, std::span(&sources.adapter_path, 1)) + 1;
+  const auto model = RerankModel::load(sources.model, sources.dtype, sources.quantization,
+                                       {std::max<int64_t>(labels, kind == LabelKind::relevance ? 1 : 2), sources.seed});
+  if (model->head().empty()) throw FormatError(fmt::format("{}: an encoder with a head, which can be trained, is expected", sources.model));
+  if ((model->labels() == 1) != (kind == LabelKind::relevance)) {
+    throw FormatError(fmt::format("{}: a head of {} is expected for this task, got {} labels", sources.model,
+                                  kind == LabelKind::relevance ? "one label" : "two labels or more", model->labels()));
+  }
+  const trace::Scope scope("train", "read data");
+  FinetuneTask task;
+  const LabelledSplit split =
+      read_labelled(sources.data, kind, model->labels(), sources.seed, task.data, std::span(&sources.adapter_path, 1));
+  auto train = std::make_unique<Labelled>(*model, split.train, split.pairs, kind, sources.max_seq_length);
+  const auto held_out = std::make_shared<Labelled>(*model, split.validation, split.pairs, kind, sources.max_seq_length);
+  task.data.tokens = train->all_tokens() + held_out->all_tokens();
+  if (const int64_t cut = train->cut_rows() + held_out->cut_rows(); cut > 0) {
+    task.data.leave_out("ends of texts longer than the model or --max-seq-length allows", "", cut);
+  }
+  task.examples = fmt::format("{} {} to train on, {} to validate, {} label{}{}", train->count(), split.pairs ? "pairs" : "texts",
+                              held_out->count(), model->labels(), model->labels() == 1 ? "" : "s",
+                              model->has_new_head() ? "; the model has no head, so a new one is trained" : "");
+  task.train = std::move(train);
+  if (held_out->count() > 0) {
+    task.validation = std::make_unique<Labelled>(*held_out);
+    task.accuracy = [model, held_out, kind, size = sources.batch_size](const Adapter& adapter) {
+      return label_accuracy(*model, adapter, *held_out, kind, size);
+    };
+  }
+  task.model = model;
+  task.info = &model->info();
+  task.linears = model->linears();
+  task.whole = model->head();
+  task.modules = {"classifier", "score"};
+  task.objective = label_objective(model, kind);
+  task.task_type = "SEQ_CLS";
+  return task;
+}
+
 }  // namespace lazuli::cli

@@ -1,6 +1,7 @@
 // Defines FinetuneTask, what a model is fine-tuned for: its loss, its data, and the layers that an adapter can change.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 #include "lazuli/model.h"
 #include "lazuli/train.h"
 #include "train/batches.h"
+#include "train/labelled.h"
 
 namespace lazuli::cli {
 
@@ -23,6 +25,9 @@ struct FinetuneTask {
   std::string examples;                               ///< what is trained on, in words
   std::string task_type;                              ///< PEFT's word for it
   bool perplexity = false;                            ///< whether exp(loss) means something
+  std::span<const WholeTensor> whole;                 ///< trained whole and saved with the adapter, as parts of `modules`
+  std::vector<std::string> modules;
+  std::function<double(const Adapter&)> accuracy;  ///< on the rows for validation; empty: not measured
 };
 
 struct TaskSources {
@@ -39,5 +44,7 @@ struct TaskSources {
 FinetuneTask text_task(const TaskSources& sources);
 /// An encoder that tells which texts are similar, from pairs.
 FinetuneTask similarity_task(const TaskSources& sources);
+/// An encoder with a classification head that is trained with it, on classes or on how well texts fit queries.
+FinetuneTask label_task(const TaskSources& sources, LabelKind kind);
 
 }  // namespace lazuli::cli

@@ -27,12 +27,20 @@ struct RerankFlags {
 };
 
 Reranker load_reranker(const RerankFlags& flags, const Common& common) {
-  const auto model = RerankModel::load(flags.model, common.dtype, parse_quantization(flags.quantize));
+  // An adapter may bring the head of a model without one.
+  const NewHead head{flags.adapter_path.empty() ? 0 : 1, 0};
+  const auto model = RerankModel::load(flags.model, common.dtype, parse_quantization(flags.quantize), head);
   if (model->labels() != 1) {
     throw FormatError(
         fmt::format("{}: a head of one label is expected, whose score orders texts, got {} labels", flags.model, model->labels()));
   }
-  return Reranker(model, load_adapter(flags.adapter_path, model->linears()));
+  if (flags.adapter_path.empty()) return Reranker(model);
+  Adapter adapter = Adapter::load(flags.adapter_path, model->linears(), model->head());
+  if (model->has_new_head() && adapter.whole().empty()) {
+    throw FormatError(
+        fmt::format("{}: a model with a classification head is expected, or an adapter that was trained with one", flags.model));
+  }
+  return Reranker(model, std::move(adapter));
 }
 
 std::vector<PairTokens> tokenize_pairs(const RerankModel& model, const RerankFlags& flags, std::span<const std::string> texts,

@@ -31,9 +31,11 @@ class Classifier : public PairModel {
 
   const ModelInfo& info() const override { return parts_.encoder->info(); }
   std::span<const LinearInfo> linears() const override { return parts_.head.linears(); }
+  std::span<const WholeTensor> head() const override { return parts_.head.whole(); }
+  bool has_new_head() const override { return parts_.head.is_new(); }
   int64_t labels() const override { return parts_.head.labels(); }
-  PairTokens tokenize(std::string_view query, std::string_view text, const std::string& prompt) const override {
-    PairTokens tokens = join(prompt + std::string(query), text, max_length());
+  PairTokens tokenize(std::string_view query, std::string_view text, const std::string& prompt, int64_t most) const override {
+    PairTokens tokens = join(prompt + std::string(query), text, at_most(most));
     if (!parts_.types) std::fill(tokens.types.begin(), tokens.types.end(), 0);
     return tokens;
   }
@@ -69,13 +71,13 @@ bool gives_types(ModelFolder& folder, const Tokenizer& tokenizer) {
 }  // namespace
 
 std::shared_ptr<const RerankModel> load_classifier(ModelFolder& folder, CrossEncoderSettings settings, DType dtype,
-                                                   Quantization quantization) {
+                                                   Quantization quantization, const NewHead& head) {
   const std::shared_ptr<const WeightSource> all = folder.weights();
   folder.set_weights(without_head(all));
   ClassifierParts parts;
   parts.encoder = load_encoder(folder, dtype, quantization);
   folder.set_weights(all);
-  parts.head = ClassificationHead::read(folder, *parts.encoder);
+  parts.head = ClassificationHead::read(folder, *parts.encoder, head.labels, head.seed);
   const TransformerSettings own = TransformerSettings::read(folder, parts.encoder->info().context, TransformerTask::classification);
   Tokenizer tokenizer = load_tokenizer(folder, {.lower_case = own.lower_case});
   parts.types = gives_types(folder, tokenizer);

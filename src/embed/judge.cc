@@ -39,20 +39,24 @@ class Judge : public PairModel {
   std::span<const LinearInfo> linears() const override { return model_->linears(); }
   int64_t labels() const override { return 1; }
 
-  PairTokens tokenize(std::string_view query, std::string_view text, const std::string& prompt) const override {
+  PairTokens tokenize(std::string_view query, std::string_view text, const std::string& prompt, int64_t most) const override {
     PairTokens out;
     if (chats_) {
       const std::string question =
           fmt::format("<Instruct>: {}\n<Query>: {}\n<Document>: {}", prompt.empty() ? kInstruction : std::string_view(prompt), query, text);
+      if (static_cast<size_t>(at_most(most)) <= words_of_question()) {
+        throw ValueError(
+            fmt::format("[rerank] a length above the {} tokens of the question itself is expected, got {}", words_of_question(), most));
+      }
       EncodeOptions options;
-      options.max_length = static_cast<size_t>(max_length()) - before_.size() - after_.size();
+      options.max_length = static_cast<size_t>(at_most(most)) - words_of_question();
       const std::vector<int32_t> ids = tokenizer().encode(question, options).ids;
       if (ids.size() >= options.max_length) out.cut = static_cast<int64_t>(tokenizer().encode(question).size() - ids.size());
       out.ids = before_;
       out.ids.insert(out.ids.end(), ids.begin(), ids.end());
       out.ids.insert(out.ids.end(), after_.begin(), after_.end());
     } else {
-      out = join(prompt + std::string(query), text, max_length());
+      out = join(prompt + std::string(query), text, at_most(most));
     }
     out.types.assign(out.ids.size(), 0);
     return out;
@@ -69,7 +73,13 @@ class Judge : public PairModel {
     return settings().false_id ? sub(yes, of(*settings().false_id)) : yes;
   }
 
+  PairTokens tokenize_text(std::string_view, int64_t) const override {
+    throw ValueError(fmt::format("{}: an encoder with a head is expected for texts alone; this model judges pairs", info().path));
+  }
+
  private:
+  size_t words_of_question() const { return before_.size() + after_.size(); }
+
   std::shared_ptr<const LanguageModel> model_;
   bool chats_;  ///< whether a pair is put into the words of the question; else its texts follow each other
   std::vector<int32_t> before_, after_;
@@ -94,7 +104,8 @@ void check_id(int32_t id, const LanguageModel& model) {
 
 }  // namespace
 
-std::shared_ptr<const RerankModel> load_judge(ModelFolder& folder, CrossEncoderSettings settings, DType dtype, Quantization quantization) {
+std::shared_ptr<const RerankModel> load_judge(ModelFolder& folder, CrossEncoderSettings settings, DType dtype, Quantization quantization,
+                                              const NewHead& /*head*/) {
   std::shared_ptr<const LanguageModel> model = load_language_model(folder, dtype, quantization).model;
   const bool chats = has_chat_template(folder);
   if (chats && model->info().architecture != "qwen3") {

@@ -11,12 +11,12 @@
 
 namespace lazuli {
 
-std::shared_ptr<const RerankModel> RerankModel::load(const std::string& path, DType dtype, Quantization quantization) {
+std::shared_ptr<const RerankModel> RerankModel::load(const std::string& path, DType dtype, Quantization quantization, const NewHead& head) {
   ModelFolder folder(path);
   CrossEncoderSettings settings = CrossEncoderSettings::read(folder);
   const auto load = settings.decoder ? load_judge : load_classifier;
   ModelFolder& transformer = folder.below(settings.transformer);
-  return load(transformer, std::move(settings), dtype, quantization);
+  return load(transformer, std::move(settings), dtype, quantization, head);
 }
 
 PairModel::PairModel(CrossEncoderSettings settings, Tokenizer tokenizer, int64_t max_length)
@@ -46,6 +46,15 @@ PairTokens PairModel::join(const std::string& first, std::string_view second, in
   PairTokens out{std::move(text.ids), std::move(text.type_ids), 0};
   if (out.ids.size() >= options.max_length)
     out.cut = static_cast<int64_t>(tokenizer_.encode_pair(first, second).ids.size() - out.ids.size());
+  return out;
+}
+
+PairTokens PairModel::tokenize_text(std::string_view text, int64_t most) const {
+  EncodeOptions options;
+  options.max_length = static_cast<size_t>(at_most(most));
+  PairTokens out{tokenizer_.encode(text, options).ids, {}, 0};
+  if (out.ids.size() >= options.max_length) out.cut = static_cast<int64_t>(tokenizer_.encode(text).size() - out.ids.size());
+  out.types.assign(out.ids.size(), 0);
   return out;
 }
 

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 #include <utility>
 
 #include "io/model_config.h"
@@ -20,20 +22,20 @@ constexpr std::string_view kPoolerPath = "pooler.dense";
 /// How an architecture's files call the parts of its head.
 struct HeadNames {
   std::string_view model_type;
-  const char* prefix;  ///< what may stand before the dense layer's name
+  const char* prefix;  ///< before the names of the encoder in the whole model
   const char* dense;
   Activation activation;  ///< null: `classifier_activation` names it, and a norm follows
   const char* out;
 };
 
 constexpr HeadNames kHeads[] = {{"bert", "bert.", "pooler.dense", tanh, "classifier"},
-                                {"camembert", "", "classifier.dense", tanh, "classifier.out_proj"},
-                                {"distilbert", "", "pre_classifier", relu, "classifier"},
-                                {"electra", "", "classifier.dense", gelu, "classifier.out_proj"},
-                                {"modernbert", "", "head.dense", nullptr, "classifier"},
-                                {"mpnet", "", "classifier.dense", tanh, "classifier.out_proj"},
-                                {"roberta", "", "classifier.dense", tanh, "classifier.out_proj"},
-                                {"xlm-roberta", "", "classifier.dense", tanh, "classifier.out_proj"}};
+                                {"camembert", "roberta.", "classifier.dense", tanh, "classifier.out_proj"},
+                                {"distilbert", "distilbert.", "pre_classifier", relu, "classifier"},
+                                {"electra", "electra.", "classifier.dense", gelu, "classifier.out_proj"},
+                                {"modernbert", "model.", "head.dense", nullptr, "classifier"},
+                                {"mpnet", "mpnet.", "classifier.dense", tanh, "classifier.out_proj"},
+                                {"roberta", "roberta.", "classifier.dense", tanh, "classifier.out_proj"},
+                                {"xlm-roberta", "roberta.", "classifier.dense", tanh, "classifier.out_proj"}};
 
 const HeadNames& names_for(const ModelInfo& info, const JsonValue& root) {
   std::vector<std::string_view> known;
@@ -94,39 +96,104 @@ int64_t label_count(const JsonValue& root) {
   return count;
 }
 
-ClassificationHead ClassificationHead::read(ModelFolder& folder, const Encoder& encoder) {
+namespace {
+
+constexpr std::string_view kModule = "classifier.";
+
+/// Random numbers of a normal distribution, the same everywhere (Box and Muller 1958).
+Tensor normal_numbers(const Shape& shape, double deviation, uint64_t seed) {
+  Tensor out = Tensor::zeros(DType::f32, shape);
+  uint64_t state = seed;
+  const auto uniform = [&state] {
+    state += 0x9e3779b97f4a7c15U;  // splitmix64
+    uint64_t x = state;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
+    return (static_cast<double>((x ^ (x >> 31)) >> 11) + 0.5) * 0x1p-53;
+  };
+  for (float& v : out.mutable_data<float>()) {
+    const double radius = std::sqrt(-2 * std::log(uniform()));
+    v = static_cast<float>(deviation * radius * std::cos(2 * std::numbers::pi * uniform()));
+  }
+  return out;
+}
+
+/// The layers that an adapter of the whole model sees. The encoder's own keep their indices, as its pooler stands last.
+std::vector<LinearInfo> linears_with_head(const Encoder& encoder, const HeadNames& names) {
+  std::vector<LinearInfo> linears(encoder.linears().begin(), encoder.linears().end());
+  if (!linears.empty() && linears.back().path == kPoolerPath && names.dense != kPoolerPath) linears.pop_back();
+  for (LinearInfo& layer : linears) {
+    if (layer.path == kPoolerPath) layer.used = true;
+    layer.path = names.prefix + layer.path;
+  }
+  return linears;
+}
+
+}  // namespace
+
+struct ClassificationHead::Reader {
+  ClassificationHead& head;
+  WeightReader& weights;
+  double deviation;
+  uint64_t seed;
+
+  Tensor tensor(const std::string& name, const Shape& shape, bool random) {
+    const bool whole = name.starts_with(kModule);
+    Tensor value;
+    if (head.new_ && whole) {
+      value = random ? normal_numbers(shape, deviation, seed + head.whole_.size()) : Tensor::zeros(DType::f32, shape);
+      value = value.to(weights.dtype());
+    } else {
+      value = weights.take(name, shape, "labels or hidden_size, hidden_size");
+    }
+    if (whole) head.whole_.push_back({name, value});
+    return value;
+  }
+  Layer layer(const std::string& name, int64_t out, int64_t in, bool bias) {
+    Tensor weight = tensor(name + ".weight", {out, in}, true);
+    return {Linear(std::move(weight), bias ? tensor(name + ".bias", {out}, false) : Tensor()), name, {}};
+  }
+};
+
+ClassificationHead ClassificationHead::read(ModelFolder& folder, const Encoder& encoder, int64_t new_labels, uint64_t seed) {
   const auto config = folder.require("config.json");
   const JsonValue root = config->root();
   const ModelInfo& info = encoder.info();
   const HeadNames& names = names_for(info, root);
   const int64_t hidden = info.hidden_size;
   WeightReader weights(folder.weights(), info.dtype);
-  const bool gated = names.activation == nullptr;
-  std::string dense = fmt::format("{}{}", names.prefix, names.dense);
-  if (!weights.contains(dense + ".weight")) dense = names.dense;
-  const bool bias = !gated || bool_key(root, "classifier_bias", false);
   ClassificationHead head;
-  head.dense_.linear = weights.linear(dense + ".weight", bias ? dense + ".bias" : "", hidden, hidden, "hidden_size, hidden_size");
-  head.activation_ =
-      gated ? activation_named(root, "classifier_activation", root.string_or("classifier_activation", "gelu")) : names.activation;
+  head.dtype_ = info.dtype;
+  head.new_ = new_labels > 0 && !weights.contains(fmt::format("{}.weight", names.out));
+  head.linears_ = linears_with_head(encoder, names);
+  Reader reader{head, weights, real_key(root, "initializer_range", 0, 100, 0.02), seed};
+  const bool gated = names.activation == nullptr;
+  const std::string inside = fmt::format("{}{}", names.prefix, names.dense);
+  const bool bias = !gated || bool_key(root, "classifier_bias", false);
+  head.dense_ = reader.layer(weights.contains(inside + ".weight") ? inside : names.dense, hidden, hidden, bias);
+  head.activation_ = names.activation;
   if (gated) {
+    head.activation_ = activation_named(root, "classifier_activation", root.string_or("classifier_activation", "gelu"));
     head.mean_ = reads_mean(root);
     head.norm_ = head_norm(weights, root, hidden);
   }
-  const std::string out = names.out;
-  head.out_ = weights.linear(out + ".weight", out + ".bias", label_count(root), hidden, "labels, hidden_size");
-  head.linears_.assign(encoder.linears().begin(), encoder.linears().end());
-  for (size_t k = 0; k < head.linears_.size() && names.dense == kPoolerPath; ++k) {
-    if (head.linears_[k].path != kPoolerPath) continue;
-    head.linears_[k].used = head.adapted_ = true;
-    head.dense_.index = k;
+  head.out_ = reader.layer(names.out, head.new_ ? new_labels : label_count(root), hidden, true);
+  const std::string dense = names.dense;
+  if (dense == kPoolerPath) {
+    head.dense_.index = head.linears_.size() - 1;
+  } else if (!dense.starts_with(kModule)) {
+    head.linears_.push_back({dense, hidden, hidden, true, dense + ".weight"});
+    head.dense_.index = head.linears_.size() - 1;
   }
   return head;
 }
 
-LazyTensor ClassificationHead::dense(const LazyTensor& x, const AdapterContext* adapter) const {
-  const LowRank* low_rank = adapter != nullptr && adapted_ ? adapter->low_rank(dense_.index) : nullptr;
-  return dense_.linear.forward(x, low_rank);
+LazyTensor ClassificationHead::Layer::forward(const LazyTensor& x, DType dtype, const AdapterContext* adapter) const {
+  const LazyTensor* weight = adapter != nullptr ? adapter->whole(name + ".weight") : nullptr;
+  if (weight == nullptr) return linear.forward(cast(x, dtype), adapter != nullptr && index ? adapter->low_rank(*index) : nullptr);
+  const LazyTensor y = matmul(cast(x, DType::f32), *weight, false, true);
+  const LazyTensor* bias = adapter->whole(name + ".bias");
+  return bias != nullptr ? add(y, *bias) : y;
 }
 
 LazyTensor ClassificationHead::forward(const LazyTensor& states, const LazyTensor& mask, const AdapterContext* adapter) const {
@@ -138,7 +205,8 @@ LazyTensor ClassificationHead::forward(const LazyTensor& states, const LazyTenso
   } else {
     pooled = squeeze(slice(states, 1, 0, 1), 1);
   }
-  return cast(out_.forward(norm_.forward(activation_(dense(pooled, adapter), {}))), DType::f32);
+  const LazyTensor y = activation_(dense_.forward(pooled, dtype_, adapter), {});
+  return cast(out_.forward(norm_.forward(y), dtype_, adapter), DType::f32);
 }
 
 }  // namespace lazuli

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -59,6 +60,33 @@ Adapter::Pair read_pair(const SafetensorsFile& file, const LoRAConfig& config, c
                      read_factor(file, key_of(layer.path, "B"), {layer.out, rank}, used), 0};
   pair.alpha = by_pattern(config.alpha_pattern, layer.path, config.alpha);
   return pair;
+}
+
+bool is_of_module(std::string_view name, std::string_view module) {
+  return name.size() > module.size() && name.starts_with(module) && name[module.size()] == '.';
+}
+
+/// PEFT names the heads of all its models, of which one has its own only; a module without a tensor in the file is such a name.
+std::vector<WholeTensor> read_whole(const SafetensorsFile& file, const std::string& config_path, const LoRAConfig& config,
+                                    std::span<const WholeTensor> whole, std::set<std::string>& used) {
+  std::vector<WholeTensor> out;
+  for (const std::string& module : config.modules_to_save) {
+    bool known = false;
+    for (const WholeTensor& own : whole) {
+      if (!is_of_module(own.name, module)) continue;
+      known = true;
+      out.push_back({own.name, read_factor(file, std::string(kPrefix) + own.name, own.value.shape(), used)});
+    }
+    const std::vector<std::string> names = file.names();
+    const bool stored = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      return name.starts_with(kPrefix) && is_of_module(std::string_view(name).substr(kPrefix.size()), module);
+    });
+    if (!known && stored) {
+      throw FormatError(fmt::format("{}: $.modules_to_save: 'classifier' expected, the only module that can be replaced here, got '{}'",
+                                    config_path, module));
+    }
+  }
+  return out;
 }
 
 void refuse_spare(const SafetensorsFile& file, const std::set<std::string>& used) {
@@ -123,10 +151,10 @@ Adapter Adapter::of_zeros(std::span<const LinearInfo> layers, LoRAConfig config)
       layers, std::move(config), [&](size_t /*k*/, int64_t rank, int64_t in) { return repeated(rank, in); }, repeated);
 }
 
-Adapter Adapter::load(const std::string& folder, std::span<const LinearInfo> layers) {
+Adapter Adapter::load(const std::string& folder, std::span<const LinearInfo> layers, std::span<const WholeTensor> whole) {
   Adapter adapter;
   const std::string config_path = require_model_file(folder, "adapter_config.json");
-  adapter.config_ = read_adapter_config(config_path);
+  adapter.config_ = read_adapter_config(config_path, !whole.empty());
   adapter.layer_count_ = layers.size();
   const ChosenLayers chosen = chosen_in_file(config_path, adapter.config_, layers);
   const SafetensorsFile file = SafetensorsFile::open(require_model_file(folder, "adapter_model.safetensors"));
@@ -139,6 +167,7 @@ Adapter Adapter::load(const std::string& folder, std::span<const LinearInfo> lay
     saved.push_back(k);
     (layer.used ? adapter.pairs_ : adapter.unused_pairs_).push_back(read_pair(file, adapter.config_, layer, k, used));
   }
+  adapter.whole_ = read_whole(file, config_path, adapter.config_, whole, used);
   refuse_spare(file, used);
   adapter.saved_targets_ = targets_to_save(layers, saved);
   for (const Pair& pair : adapter.unused_pairs_) {
@@ -158,29 +187,51 @@ void Adapter::save(const std::string& folder) const {
     tensors[key_of(pair.path, "A")] = pair.a;
     tensors[key_of(pair.path, "B")] = pair.b;
   }
+  for (const WholeTensor& own : whole_) tensors[std::string(kPrefix) + own.name] = own.value;
   save_safetensors(file_name(folder, "adapter_model.safetensors"), tensors, {{"format", "pt"}});
   write_file(file_name(folder, "adapter_config.json"), write_adapter_config(config_, saved_targets_, all));
 }
 
 std::vector<Tensor> Adapter::parameters() const {
   std::vector<Tensor> out;
-  out.reserve(2 * pairs_.size());
+  out.reserve(parameter_tensors());
   for (const Pair& pair : pairs_) {
     out.push_back(pair.a);
     out.push_back(pair.b);
   }
+  for (const WholeTensor& own : whole_) out.push_back(own.value);
   return out;
 }
 
+std::string Adapter::parameter_name(size_t index) const {
+  if (index >= 2 * pairs_.size()) return whole_.at(index - 2 * pairs_.size()).name;
+  return fmt::format("{}.lora_{}", pairs_[index / 2].path, index % 2 == 0 ? "A" : "B");
+}
+
+void Adapter::train_whole(std::span<const WholeTensor> tensors, std::vector<std::string> modules) {
+  for (const WholeTensor& own : tensors) {
+    if (std::none_of(modules.begin(), modules.end(), [&](const std::string& module) { return is_of_module(own.name, module); })) {
+      throw ValueError(fmt::format("[lora] '{}' is a tensor of none of the modules {}", own.name, fmt::join(modules, ", ")));
+    }
+    whole_.push_back({own.name, own.value.to(Device{}).to(DType::f32)});
+  }
+  config_.modules_to_save = std::move(modules);
+}
+
 void Adapter::set_parameters(std::span<const Tensor> parameters) {
-  if (parameters.size() != 2 * pairs_.size()) {
-    throw ShapeError(fmt::format("[lora] {} parameters are expected, got {}", 2 * pairs_.size(), parameters.size()));
+  if (parameters.size() != parameter_tensors()) {
+    throw ShapeError(fmt::format("[lora] {} parameters are expected, got {}", parameter_tensors(), parameters.size()));
   }
   for (size_t k = 0; k < parameters.size(); ++k) {
-    Tensor& own = k % 2 == 0 ? pairs_[k / 2].a : pairs_[k / 2].b;
+    Tensor& own = k >= 2 * pairs_.size() ? whole_[k - 2 * pairs_.size()].value : k % 2 == 0 ? pairs_[k / 2].a : pairs_[k / 2].b;
     if (parameters[k].shape() != own.shape()) {
-      throw ShapeError(fmt::format("[lora] parameter {} of '{}': shape {} is expected, got {}", k % 2 == 0 ? "a" : "b", pairs_[k / 2].path,
-                                   to_string(own.shape()), to_string(parameters[k].shape())));
+      const bool factor = k < 2 * pairs_.size();
+      throw ShapeError(fmt::format("[lora] parameter {}'{}': shape {} is expected, got {}",
+                                   !factor      ? ""
+                                   : k % 2 == 0 ? "a of "
+                                                : "b of ",
+                                   factor ? pairs_[k / 2].path : parameter_name(k), to_string(own.shape()),
+                                   to_string(parameters[k].shape())));
     }
     own = parameters[k];
   }
@@ -189,15 +240,17 @@ void Adapter::set_parameters(std::span<const Tensor> parameters) {
 int64_t Adapter::parameter_count() const {
   int64_t n = 0;
   for (const Pair& pair : pairs_) n += pair.a.numel() + pair.b.numel();
+  for (const WholeTensor& own : whole_) n += own.value.numel();
   return n;
 }
 
 AdapterContext::AdapterContext(const Adapter& adapter, std::span<const LazyTensor> parameters, const LazyTensor& dropout_seed)
     : slot_(adapter.layer_count(), -1) {
   const auto& pairs = adapter.pairs();
-  if (parameters.size() != 2 * pairs.size()) {
-    throw ShapeError(fmt::format("[lora] {} parameters are expected, got {}", 2 * pairs.size(), parameters.size()));
+  if (parameters.size() != adapter.parameter_tensors()) {
+    throw ShapeError(fmt::format("[lora] {} parameters are expected, got {}", adapter.parameter_tensors(), parameters.size()));
   }
+  for (size_t k = 0; k < adapter.whole().size(); ++k) whole_.emplace_back(adapter.whole()[k].name, parameters[2 * pairs.size() + k]);
   LazyTensor seeds;
   if (dropout_seed.defined() && adapter.config().dropout > 0) seeds = random_bits({static_cast<int64_t>(pairs.size())}, dropout_seed);
   for (size_t k = 0; k < pairs.size(); ++k) {

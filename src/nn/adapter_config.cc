@@ -81,13 +81,15 @@ void need_text(const JsonValue& root, std::string_view key, std::string_view exp
   if (value.as_string() != expected) value.fail(fmt::format("'{}' expected, got '{}'", expected, value.as_string()));
 }
 
-void refuse_unsupported(const JsonValue& root) {
+/// `heads`: whether the model has a head that an adapter may replace.
+void refuse_unsupported(const JsonValue& root, bool heads) {
   need_text(root, "peft_type", "LORA", false);
   if (const auto task = root.find("task_type"); task && !task->is_null() && task->as_string() != "FEATURE_EXTRACTION") {
-    need_text(root, "task_type", "CAUSAL_LM", true);
+    if (!heads || task->as_string() != "SEQ_CLS") need_text(root, "task_type", "CAUSAL_LM", true);
   }
   need_text(root, "bias", "none", true);
   for (std::string_view key : kRefused) {
+    if (heads && key == "modules_to_save") continue;
     if (const auto v = root.find(key); v && !is_unset(*v)) v->fail(fmt::format("'{}' is not supported in LoRA adapters", key));
   }
   // Other starts (PiSSA, OLoRA, CorDA, LoftQ, ...) also change the weights of the model itself.
@@ -203,10 +205,10 @@ constexpr double kAlpha = 8;
 
 }  // namespace
 
-LoRAConfig read_adapter_config(const std::string& path) {
+LoRAConfig read_adapter_config(const std::string& path, bool heads) {
   const JsonDocument document = JsonDocument::read(path, size_t{16} << 20);
   const JsonValue root = document.root();
-  refuse_unsupported(root);
+  refuse_unsupported(root, heads);
   tell_of_unknown(document);
   LoRAConfig config;
   config.rank = root.find("r") ? read_rank(root.get("r")) : kRank;
@@ -215,6 +217,7 @@ LoRAConfig read_adapter_config(const std::string& path) {
   config.use_rslora = root.bool_or("use_rslora", false);
   config.base_model = root.string_or("base_model_name_or_path", "");
   config.task_type = root.string_or("task_type", config.task_type);
+  if (const auto modules = heads ? root.find_set("modules_to_save") : std::nullopt) config.modules_to_save = read_names(*modules);
   read_targets(root, config);
   read_exclusions(root, config);
   read_blocks(root, config);
@@ -246,6 +249,16 @@ void write_own_numbers(JsonWriter& w, const LoRAConfig& config, std::span<const 
   w.end_object();
 }
 
+void write_modules(JsonWriter& w, const std::vector<std::string>& modules) {
+  if (modules.empty()) {
+    w.field("modules_to_save", nullptr);
+    return;
+  }
+  w.key("modules_to_save").begin_array();
+  for (const std::string& name : modules) w.value(name);
+  w.end_array();
+}
+
 }  // namespace
 
 std::string write_adapter_config(const LoRAConfig& config, const std::vector<std::string>& targets, std::span<const Adapter::Pair> pairs) {
@@ -267,7 +280,7 @@ std::string write_adapter_config(const LoRAConfig& config, const std::vector<std
   write_number(w, config.alpha);
   w.field("lora_bias", false);
   w.field("lora_dropout", config.dropout);
-  w.field("modules_to_save", nullptr);
+  write_modules(w, config.modules_to_save);
   w.field("peft_type", "LORA");
   w.field("r", config.rank);
   w.key("rank_pattern");

@@ -30,7 +30,7 @@ LazyTensor only_finite(const LazyTensor& factor, const LazyTensor& loss, const L
 
 std::vector<LazyTensor> record_train_step(const Objective& objective, const Adapter& adapter, const TrainConfig& config,
                                           std::span<const LazyTensor> args) {
-  const StepArguments at{2 * adapter.pairs().size(), objective.inputs()};
+  const StepArguments at{adapter.parameter_tensors(), objective.inputs()};
   const LazyTensor seed = adapter.config().dropout > 0 ? args[at.seed()] : LazyTensor();
   const auto loss_of = [&](std::span<const LazyTensor> parameters) {
     AdapterContext context(adapter, parameters, seed);

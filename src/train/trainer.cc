@@ -62,7 +62,7 @@ struct Trainer::Impl {
         adapter(std::move(a)),
         config(c),
         device(d),
-        at{2 * adapter.pairs().size(), objective->inputs()},
+        at{adapter.parameter_tensors(), objective->inputs()},
         arguments(at.count()) {}
 
   void compile_functions() {
@@ -82,9 +82,7 @@ struct Trainer::Impl {
 
   std::span<const Tensor> group(size_t g) const { return std::span(arguments).subspan(g * at.n, at.n); }
 
-  std::string key(size_t g, size_t k) const {
-    return fmt::format("{}.{}.lora_{}", kGroupNames[g], adapter.pairs()[k / 2].path, k % 2 == 0 ? "A" : "B");
-  }
+  std::string key(size_t g, size_t k) const { return fmt::format("{}.{}", kGroupNames[g], adapter.parameter_name(k)); }
 };
 
 Trainer::Trainer(std::shared_ptr<const LanguageModel> model, Adapter adapter, const TrainConfig& config, Device device)

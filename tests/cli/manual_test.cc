@@ -152,6 +152,8 @@ class Examples : public testing::Test {
     test::make_tiny_sentences(folder_ / "all-MiniLM-L6-v2", "all-modes");
     const test::TinyReranker reranker("bert");
     fs::copy(reranker.folder(), folder_ / "ms-marco-MiniLM-L6-v2", fs::copy_options::recursive);
+    std::ofstream(folder_ / "labelled.jsonl") << "{\"query\": \"train\", \"passage\": \"a train\", \"label\": 1}\n"
+                                              << "{\"query\": \"train\", \"passage\": \"a cat\", \"label\": 0}\n";
     std::ofstream(folder_ / "sentences.txt") << "a cat\nhow do I train?\n";
     std::ofstream(folder_ / "texts.jsonl") << "{\"text\": \"a cat\"}\n";
     std::ofstream(folder_ / "prompts.jsonl") << "{\"prompt\": \"def add(\"}\n{\"prompt\": \"import \", \"max_tokens\": 2, \"temp\": 0.5}\n";

@@ -80,5 +80,44 @@ TEST_F(RerankCommand, ScoresOfSeveralLabelsAreRefused) {
   EXPECT_THAT(r.err, AllOf(HasSubstr("classifier.weight"), HasSubstr("labels")));
 }
 
+TEST_F(RerankCommand, AnAdapterTrainedOnLabelsMovesThePassages) {
+  std::ofstream rows(folder_ / "rows.jsonl");
+  for (int k = 0; k < 20; ++k) {
+    rows << test::JsonTree({{"query", model_.query()}, {"passage", model_.texts()[0]}, {"label", 1}}).dump() << "\n"
+         << test::JsonTree({{"query", model_.query()}, {"passage", model_.texts()[1]}, {"label", 0}}).dump() << "\n";
+  }
+  rows.close();
+  const Program train(folder_,
+                      {"finetune", "--task", "rerank", "--model", model_.folder(), "--data", folder_ / "rows.jsonl", "--adapter-path",
+                       folder_ / "adapter", "--iters", "40", "--learning-rate", "2e-2", "--threads", "1", "--json"});
+  ASSERT_EQ(train.wait(), 0) << train.err();
+  EXPECT_THAT(train.err(), HasSubstr("36 pairs to train on, 4 to validate, 1 label"));
+  const JsonDocument report = JsonDocument::parse(train.out(), "output");
+  EXPECT_EQ(report.root().get("val_accuracy").as_double(), 1);
+  EXPECT_LT(report.root().get("val_loss_after").as_double(), report.root().get("val_loss_before").as_double());
+  const Result r = run({"--quiet", "--adapter-path", folder_ / "adapter"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_LT(r.out.find("a cat\n"), r.out.find("The Dog sat"));
+}
+
+TEST_F(RerankCommand, ClassesAreTrainedAndAnotherNumberOfLabelsIsRefused) {
+  std::ofstream rows(folder_ / "rows.jsonl");
+  for (int k = 0; k < 12; ++k) rows << test::JsonTree({{"text", model_.texts()[k % 2 == 0 ? 0 : 1]}, {"label", k % 2}}).dump() << "\n";
+  rows.close();
+  const std::vector<std::string> words = {
+      "finetune", "--task", "classify",  "--data", folder_ / "rows.jsonl", "--adapter-path", folder_ / "adapter",
+      "--iters",  "3",      "--threads", "1"};
+  auto wrong = words, right = words;
+  wrong.insert(wrong.end(), {"--model", model_.folder()});
+  const Program refused(folder_, wrong);
+  EXPECT_EQ(refused.wait(), 1);
+  EXPECT_THAT(refused.err(), HasSubstr("two labels or more"));
+  const test::TinyReranker three("train-classes");
+  right.insert(right.end(), {"--model", three.folder(), "--json"});
+  const Program train(folder_, right);
+  ASSERT_EQ(train.wait(), 0) << train.err();
+  EXPECT_THAT(train.err(), AllOf(HasSubstr("11 texts to train on"), HasSubstr("accuracy on the rows for validation")));
+}
+
 }  // namespace
 }  // namespace lazuli
