@@ -315,6 +315,15 @@ LazyTensor lora_linear(const LazyTensor& x, const LazyTensor& w, const LazyTenso
 LazyTensor lora_rows(const LazyTensor& x, const LazyTensor& a, const LazyTensor& b, const LazyTensor& scales, const LazyTensor& choice,
                      const LazyTensor& base = {}, Where where = Where::here());
 
+/// Multiplies each row with the matrix that it chose, as a layer of experts does (Shazeer et al. 2017). x is (rows, each, k), or (rows, 1,
+/// k) where all choices of a row multiply the same x. w is (experts, k, n), or with `transpose_w` (experts, n, k). `chosen` (rows, each) of
+/// i32 has the expert of each row of the result (rows, each, n). A choice that is not an expert is an error of the run.
+LazyTensor gather_matmul(const LazyTensor& x, const LazyTensor& w, const LazyTensor& chosen, bool transpose_w = false,
+                         Where where = Where::here());
+/// For each expert, the sum of a[i, j]^T b[i, j] over the rows that chose it: (experts, m, n). a is (rows, each or 1, m), b (rows, each or
+/// 1, n), `chosen` (rows, each) of i32. Without a row the sum is 0. This is how the gradient of the weights of `gather_matmul` is computed.
+LazyTensor gather_outer(const LazyTensor& a, const LazyTensor& b, const LazyTensor& chosen, int64_t experts, Where where = Where::here());
+
 /// The parameters of a step of AdamW, as run-time values.
 struct AdamWArgs {
   ///@{

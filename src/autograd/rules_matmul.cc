@@ -101,6 +101,30 @@ void vjp_linear_cross_entropy(VjpContext& c) {
   vjp_through_definition(c, in::smoothing, c.inputs.size());
 }
 
+namespace {
+
+/// The gradient of x (rows, each or 1, size) from that of each choice: rows that all choices share add them up.
+LazyTensor shared_rows(const LazyTensor& gradient, const LazyTensor& x) {
+  return x.dim(1) == gradient.dim(1) ? gradient : sum(gradient, {1}, true);
+}
+
+}  // namespace
+
+void vjp_gather_matmul(VjpContext& c) {
+  namespace in = operand::gather_matmul;
+  const LazyTensor &x = c.in(in::x), &w = c.in(in::w), &chosen = c.in(in::chosen), &g = c.g();
+  const bool transposed = c.attrs[attr::gather_matmul::transpose_w] != 0;
+  if (c.need(in::x)) c.set(in::x, shared_rows(gather_matmul(g, w, chosen, !transposed), x));
+  if (c.need(in::w)) c.set(in::w, transposed ? gather_outer(g, x, chosen, w.dim(0)) : gather_outer(x, g, chosen, w.dim(0)));
+}
+
+void vjp_gather_outer(VjpContext& c) {
+  namespace in = operand::gather_outer;
+  const LazyTensor &a = c.in(in::a), &b = c.in(in::b), &chosen = c.in(in::chosen), &g = c.g();
+  if (c.need(in::a)) c.set(in::a, shared_rows(gather_matmul(b, g, chosen, true), a));
+  if (c.need(in::b)) c.set(in::b, shared_rows(gather_matmul(a, g, chosen), b));
+}
+
 void vjp_rope(VjpContext& c) {
   namespace in = operand::rope;
   if (c.need(in::x)) {

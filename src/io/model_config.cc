@@ -110,7 +110,10 @@ void refuse_keys(const JsonValue& root, const ConfigRules& rules) {
       {"pruned_heads", "heads that are left out of layers are not supported"},
   };
   for (const char* key : {"quantization_config", "quantization"}) {
-    if (const auto v = set_key(root, key)) v->fail(kStored);
+    const auto v = set_key(root, key);
+    if (!v) continue;
+    const auto method = v->is_object() ? v->find("quant_method") : std::nullopt;
+    if (!rules.mxfp4 || !method || !method->is_string() || method->as_string() != "mxfp4") v->fail(kStored);
   }
   for (const auto& [key, why] : refused) {
     if (const auto v = root.find(key); v && !is_unset(*v) && !rules.heeds(key)) v->fail(why);

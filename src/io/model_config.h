@@ -74,6 +74,7 @@ struct ConfigRules {
   std::array<std::string_view, 12> reads = {};   ///< keys that only some decoders heed and it does
   /// Keys of sizes and, after each, the name that files of this architecture have for it.
   std::array<std::pair<std::string_view, std::string_view>, 6> aliases = {};
+  bool mxfp4 = false;   ///< takes weights that are stored as MXFP4
   bool decoder = true;  ///< heeds rotary keys, head_dim, num_key_value_heads, tie_word_embeddings and rms_norm_eps
 
   bool heeds(std::string_view key) const { return std::find(reads.begin(), reads.end(), key) != reads.end(); }

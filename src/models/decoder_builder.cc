@@ -76,12 +76,16 @@ Attention DecoderModel::Builder::attention(const std::string& path, const LayerS
   a.scale = spec.attention_scale;
   a.softcap = spec.score_softcap;
   a.window = layer.window;
+  if (spec.sinks) {
+    const Tensor sinks = reader.weights.take(reader.stored + path + ".sinks", {config.num_attention_heads}, "num_attention_heads");
+    a.sinks = LazyTensor::from_tensor(sinks.to(DType::f32));
+  }
   return a;
 }
 
-std::shared_ptr<const FeedForward> DecoderModel::Builder::mlp(const std::string& path, int64_t inner) {
-  if (spec.feed_forward) return spec.feed_forward(reader, path);
-  const int64_t hidden = config.hidden_size;
+std::shared_ptr<const FeedForward> DecoderModel::Builder::mlp(const std::string& path, const LayerSpec& layer) {
+  if (spec.feed_forward && !layer.gated) return spec.feed_forward(reader, path);
+  const int64_t hidden = config.hidden_size, inner = layer.intermediate_size;
   const auto m = std::make_shared<GatedMLP>();
   m->fused = spec.fused;
   if (spec.fused) {
@@ -123,7 +127,7 @@ DecoderModel::Layer DecoderModel::Builder::layer(size_t k) {
   l.attention = attention(path + "self_attn", own);
   l.after_attention = norm(path, spec.norms.after_attention);
   l.before_mlp = norm(path, spec.norms.before_mlp);
-  l.mlp = mlp(path + "mlp", own.intermediate_size);
+  l.mlp = mlp(path + "mlp", own);
   l.after_mlp = norm(path, spec.norms.after_mlp);
   l.residual_multiplier = spec.residual_multiplier;
   l.rope = own.rope;

@@ -26,7 +26,7 @@ struct DecoderModel::Builder {
   Norm query_key_norm(const std::string& path, const char* name, int64_t heads, int64_t head_dim, const char* meaning);
   /// Files of models with shared keys and values may have some that nothing reads.
   void leave_keys_and_values(const std::string& path);
-  std::shared_ptr<const FeedForward> mlp(const std::string& path, int64_t inner);
+  std::shared_ptr<const FeedForward> mlp(const std::string& path, const LayerSpec& layer);
   PerLayerPart per_layer_part(const std::string& path);
   double layer_scalar(const std::string& path);
   bool is_read_by_others(size_t k) const;

@@ -36,6 +36,7 @@ struct LayerSpec {
   int64_t head_dim = 0, kv_heads = 0, intermediate_size = 0;
   bool values_are_keys = false;        ///< keys before their norm are the values too
   std::optional<size_t> keys_of = {};  ///< the earlier layer whose keys and values it reads in place of its own
+  bool gated = false;                  ///< the gated feed-forward part, whatever DecoderSpec::feed_forward is
 };
 
 /// Reads the feed-forward part of the layer with this path.
@@ -58,6 +59,7 @@ struct DecoderSpec {
   bool layer_scalar = false;  ///< what a layer gives is multiplied by a number of its own, layer_scalar
   bool fused = false;         ///< queries, keys and values are one layer, qkv_proj, and gate and up another, gate_up_proj
   double attention_scale;
+  bool sinks = false;        ///< each head has a score without a value
   double score_softcap = 0;  ///< 0: none
   double logit_softcap = 0;  ///< 0: none
   double embedding_multiplier = 1;

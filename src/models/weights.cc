@@ -62,10 +62,14 @@ void WeightReader::require_room() const {
       if (copied) need.weights += allocated_bytes(info.nbytes);
       continue;
     }
-    const QuantFormatId format = info.shape.rank() == 2 ? policy_.format_of(role_by_name(name), info.shape[1]) : QuantFormatId::none;
-    if (format != QuantFormatId::none) {
+    const bool expert = name.find(".experts.") != std::string::npos;
+    const QuantFormatId format =
+        info.shape.rank() == 2 && !expert ? policy_.format_of(role_by_name(name), info.shape[1]) : QuantFormatId::none;
+    if (info.dtype == DType::u8 && expert) {
+      need.weights += allocated_bytes(2 * info.nbytes * size_of(dtype_));  // two numbers of 4 bits, which become floats
+    } else if (format != QuantFormatId::none) {
       need.weights += allocated_bytes(bytes_in(format, info.shape));
-    } else if (info.dtype && is_float(*info.dtype) && (copied || *info.dtype != dtype_)) {
+    } else if (info.dtype && is_float(*info.dtype) && (copied || *info.dtype != dtype_ || (expert && info.shape.rank() == 2))) {
       need.weights += allocated_bytes(static_cast<size_t>(info.shape.numel()) * size_of(dtype_));
     }
   }
@@ -162,6 +166,41 @@ Linear WeightReader::output(const std::string& name, const Shape& shape, std::st
   return Linear(quantized(name, shape, meaning, WeightRole::output));
 }
 
+void WeightReader::keep_floats(const std::string& name) {
+  if (policy_.asked() != Quantization::none) floats_.push_back(name);
+}
+
+Tensor WeightReader::in_file(const std::string& name, const Shape& shape, std::string_view meaning, bool bytes) {
+  if (!bytes) return stored(name, shape, meaning);
+  const TensorInfo& info = checked(name, shape, meaning);
+  if (info.dtype == DType::u8) return source_->tensor(name);
+  throw FormatError(fmt::format("{}: tensor '{}': U8 expected, got {}", source_->file_of(name), name, info.dtype_name));
+}
+
+Tensor WeightReader::experts(const std::string& stacked, const Shape& shape, std::string_view meaning) {
+  keep_floats(stacked);
+  return take(stacked, shape, meaning);
+}
+
+Tensor WeightReader::experts(const std::vector<std::string>& names, const Shape& each, std::string_view meaning) {
+  // Every name is looked up before memory is taken for all of them.
+  for (const std::string& name : names) checked(name, each, meaning);
+  count_ -= each.numel() * static_cast<int64_t>(names.size());
+  std::vector<int64_t> sizes{static_cast<int64_t>(names.size())};
+  sizes.insert(sizes.end(), each.begin(), each.end());
+  Tensor all = Tensor::empty(dtype_, Shape(sizes));
+  const size_t bytes = static_cast<size_t>(each.numel()) * size_of(dtype_);
+  auto* to = static_cast<std::byte*>(all.raw());
+  for (const std::string& name : names) {
+    const Tensor one = stored(name, each, meaning).contiguous();
+    convert_elements(dtype_, to, one.dtype(), one.raw(), one.numel());
+    drop_pages(one.raw(), one.nbytes());
+    to += bytes;
+    keep_floats(name);
+  }
+  return all.to(default_device());
+}
+
 bool WeightReader::same(const std::string& one, const std::string& other) const {
   if (!source_->contains(one) || !source_->contains(other)) return false;
   const TensorInfo &a = source_->info(one), &b = source_->info(other);
@@ -229,6 +268,10 @@ void WeightReader::finish(const SpareTensors& spare) const {
   if (!eight_bits_.empty()) {
     notice(fmt::format("{}: {} kept 8 bits, because the rows are no multiple of {} numbers ({})", place(), counted(eight_bits_),
                        quant_format(policy_.wanted(WeightRole::layer)).block, some_of(eight_bits_)));
+  }
+  if (!floats_.empty()) {
+    notice(fmt::format("{}: {} of experts kept as floats, which are multiplied as they are ({})", place(), counted(floats_),
+                       some_of(floats_)));
   }
   if (!outside.empty()) {
     notice(fmt::format("{}: left out: {} that no part of the model needs ({})", place(), counted(outside), some_of(outside)));

@@ -49,6 +49,16 @@ class WeightReader {
   Embedding embedding(const std::string& name, const Shape& shape, std::string_view meaning, Linear* output = nullptr);
   /// The layer that makes logits by a table of its own.
   Linear output(const std::string& name, const Shape& shape, std::string_view meaning);
+  ///@{
+  /// The matrices of a layer's experts as one tensor of floats, which stay floats where weights are rounded: stored as one, or one after
+  /// the other, each of shape `each`; the result is then (names, each...).
+  Tensor experts(const std::string& stacked, const Shape& shape, std::string_view meaning);
+  Tensor experts(const std::vector<std::string>& names, const Shape& each, std::string_view meaning);
+  ///@}
+  /// The tensor as it lies in the file: of a float dtype, or with `bytes` of u8.
+  Tensor in_file(const std::string& name, const Shape& shape, std::string_view meaning, bool bytes = false);
+  /// Tells of weights that stay floats where others are rounded.
+  void keep_floats(const std::string& name);
   bool contains(std::string_view name) const { return source_->contains(name); }
   /// Whether both are there and hold the same.
   bool same(const std::string& one, const std::string& other) const;
@@ -83,6 +93,7 @@ class WeightReader {
   QuantPolicy policy_;
   std::set<std::string, std::less<>> taken_;
   int64_t count_ = 0;
+  std::vector<std::string> floats_;      ///< weights of experts that stay as they are where others are rounded
   std::vector<std::string> eight_bits_;  ///< weights that the wanted blocks do not fit
 };
 

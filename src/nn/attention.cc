@@ -63,6 +63,7 @@ LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs
   options.causal = true;
   if (window > 0) options.window_left = window - 1;
   if (softcap != 0) options.softcap = softcap;
+  options.sinks = sinks;
   if (inputs.length.defined()) options.length = inputs.length;
   const LazyTensor mixed = scaled_dot_product_attention(queries, seen[0], seen[1], scale, options);
   return apply(o, reshape(transpose(mixed, 1, 2), {x.dim(0), x.dim(1), heads * head_size}), low_rank);

@@ -49,6 +49,7 @@ struct Attention {
   double scale = 0;              ///< of scores
   double softcap = 0;            ///< of scores; 0: none
   int64_t window = 0;            ///< positions up to its own that a query sees; 0: all
+  LazyTensor sinks;              ///< (heads) f32: scores without a value; not defined: none
   /// x (batch, tokens, hidden) -> the same shape.
   LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const;
 

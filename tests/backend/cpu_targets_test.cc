@@ -32,9 +32,9 @@ INSTANTIATE_TEST_SUITE_P(Ops, CpuTargets,
                                            Op::layer_norm, Op::layer_norm_backward, Op::group_norm, Op::cross_entropy,
                                            Op::cross_entropy_backward, Op::dropout, Op::random_uniform, Op::random_normal, Op::random_bits,
                                            Op::dequantize, Op::adamw, Op::fused_elementwise, Op::matmul, Op::linear, Op::lora_fused,
-                                           Op::lora_linear, Op::linear_cross_entropy, Op::lora_rows, Op::gated_linear, Op::add_rms_norm,
-                                           Op::add_layer_norm, Op::sdpa, Op::sdpa_backward, Op::sdpa_packed, Op::rope, Op::rope_pair,
-                                           Op::quantized_linear),
+                                           Op::lora_linear, Op::linear_cross_entropy, Op::lora_rows, Op::gather_matmul, Op::gather_outer,
+                                           Op::gated_linear, Op::add_rms_norm, Op::add_layer_norm, Op::sdpa, Op::sdpa_backward,
+                                           Op::sdpa_packed, Op::rope, Op::rope_pair, Op::quantized_linear),
                          [](const auto& param) { return std::string(lazuli::name_of(param.param)); });
 
 }  // namespace

@@ -134,6 +134,15 @@ std::vector<Around> around_cuda_products() {
        [](Cases& c, int64_t v, bool) {
          for (const int64_t n : near(v)) add_products(c, {n, 30, 32, 4}), add_products(c, {30, n, 32, 65});
        }},
+      {"cuda.experts.kFewSlots",
+       [](Cases& c, int64_t v, bool) {
+         for (const int64_t m : near(v)) add_chosen(c, {m, 70, 40, 5, 9});
+       }},
+      {"cuda.experts.kTile",
+       [](Cases& c, int64_t v, bool) {
+         for (const int64_t m : near(v)) add_chosen(c, {m + 80, 30, 40, 3, m});
+         for (const int64_t n : near(v)) add_chosen(c, {80, n, 40, 3, 9}), add_chosen(c, {80, 30, n, 3, 9});
+       }},
   };
 }
 

@@ -62,7 +62,7 @@ TEST(Thresholds, NoRowIsOfAThresholdThatThereIsNot) {
   for (const auto& list : {cpu_thresholds(), cuda_thresholds()}) {
     for (const Threshold& t : list) names.insert(std::string(t.group) + "." + t.name);
   }
-  for (const auto& rows : {around_products(), around_rows(), around_cuda()}) {
+  for (const auto& rows : {around_products(), around_experts(), around_rows(), around_cuda()}) {
     for (const Around& row : rows) EXPECT_TRUE(names.count(row.name) == 1) << row.name;
   }
 }

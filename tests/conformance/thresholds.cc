@@ -19,7 +19,7 @@ std::vector<Threshold> cpu_thresholds() {
 
 std::optional<Cases> cases_around(const Threshold& threshold, bool large) {
   const std::string name = std::string(threshold.group) + "." + threshold.name;
-  for (const auto& rows : {around_products(), around_quantized(), around_rows(), around_cuda()}) {
+  for (const auto& rows : {around_products(), around_experts(), around_quantized(), around_rows(), around_cuda()}) {
     const auto row = std::find_if(rows.begin(), rows.end(), [&](const Around& a) { return a.name == name; });
     if (row == rows.end()) continue;
     Cases cases;

@@ -32,12 +32,20 @@ void add_products(Cases& cases, const Sizes& sizes);
 /// The same of weights of 8 and 4 bits; k is rounded down to whole groups for the latter.
 void add_quantized(Cases& cases, const Sizes& sizes);
 
+/// Products of (rows, each, k) with the matrices that they chose, and the sums of outer products of such rows; every dtype. `last`: rows of
+/// the last expert, the others are spread evenly.
+struct ChosenSizes {
+  int64_t rows, n, k, experts = 3, last = 0;
+};
+void add_chosen(Cases& cases, const ChosenSizes& sizes);
+
 /// What rows of the tables are made of.
 struct Around {
   const char* name;  ///< group.constant
   void (*make)(Cases& cases, int64_t value, bool large);
 };
 std::vector<Around> around_products();
+std::vector<Around> around_experts();
 std::vector<Around> around_quantized();
 std::vector<Around> around_rows();
 std::vector<Around> around_cuda();

@@ -60,6 +60,14 @@ FAMILIES = {
         tie_word_embeddings=False, **COMMON | dict(num_hidden_layers=6)),
     "gemma4_plain": lambda: transformers.Gemma4TextConfig(sliding_window=6, layer_types=["full_attention", "sliding_attention", "full_attention"],
         global_head_dim=16, hidden_size_per_layer_input=0, tie_word_embeddings=False, **COMMON),
+    # One layer without experts, and ties of no two probabilities.
+    "qwen3_moe": lambda: transformers.Qwen3MoeConfig(use_sliding_window=True, sliding_window=6, attention_bias=True, num_experts=6,
+        num_experts_per_tok=3, moe_intermediate_size=24, norm_topk_prob=True, mlp_only_layers=[1], **COMMON),
+    "mixtral": lambda: transformers.MixtralConfig(sliding_window=5, num_local_experts=4, num_experts_per_tok=2, **COMMON),
+    # The limit is low enough to clamp.
+    "gpt_oss": lambda: transformers.GptOssConfig(sliding_window=5, num_local_experts=5, num_experts_per_tok=2, swiglu_limit=1.0, attention_bias=True,
+        rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5,
+                             truncate=False), **COMMON | dict(hidden_size=64, intermediate_size=32)),
     "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
         rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }
@@ -73,6 +81,9 @@ def parts(family, name):
         return 0.5, 0.25  # scores are not divided by the root of the head's size
     if "norm" in name and name.endswith("weight"):
         return (0.0 if family in ("gemma", "gemma2", "gemma3") else 1.0), 0.5
+    # Near ties between experts of little weight: rounding may decide them otherwise.
+    if name.endswith("mlp.gate.weight") and family == "mixtral":
+        return 0.0, 2.0
     return 0.0, 1.0 if "embed" in name or name.endswith("bias") else 0.5
 
 
@@ -99,6 +110,8 @@ def ids(family, name, *shape):
 
 def train(model, family):
     layers = [n.rsplit(".", 1)[1] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and n != "lm_head"]
+    # PEFT takes names of the layers of a gated part for those of experts, too, where it knows the architecture.
+    model.config.model_type = {"qwen3_moe": "qwen3"}.get(model.config.model_type, model.config.model_type)
     model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=sorted(set(layers)), task_type="CAUSAL_LM"))
     parameters = [(n, p) for n, p in model.named_parameters() if "lora_" in n]
     with torch.no_grad():
@@ -130,8 +143,8 @@ def make(family, folder):
                               min_new_tokens=NEW_TOKENS, eos_token_id=None, pad_token_id=0, return_dict_in_generate=True, output_logits=True)
     best = torch.stack(made.logits)[:, 0].topk(2).values
     print(family, "spread", logits.std().item(), "margin", (best[:, 0] - best[:, 1]).min().item(), flush=True)
-    losses, norms = train(model, family)
     written = json.loads(config.to_json_string(use_diff=False))
+    losses, norms = train(model, family)
     for key in ("_name_or_path", "transformers_version", "id2label", "label2id"):
         written.pop(key, None)
     short = lambda values: [float(f"{v:.9g}") for v in values]
