@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "embed/rerank_model.h"
@@ -48,18 +49,31 @@ class Classifier : public PairModel {
   ClassifierParts parts_;
 };
 
-/// Whether the tokenizer gives kinds of text to the model: where its template has some, unless its files name other inputs alone.
+/// Whether a tokenizer's class gives kinds of text: of those that the known encoders have, BERT's. Without a class the model has its own.
+bool class_gives_types(ModelFolder& folder, const std::optional<JsonValue>& named) {
+  std::string name;
+  if (named) {
+    name = named->as_string();
+  } else {
+    const std::string model_type = model_type_of(*folder.require("config.json"));
+    name = model_type == "bert" || model_type == "electra" ? "Bert" : "";
+  }
+  return name.starts_with("Bert") || name.starts_with("Electra");
+}
+
+/// Whether the tokenizer gives kinds of text to the model: by its list of inputs, or else by its class, where its template has some.
 bool gives_types(ModelFolder& folder, const Tokenizer& tokenizer) {
   const std::vector<int32_t> types = tokenizer.encode_pair("a", "b").type_ids;
   const int32_t most = types.empty() ? 0 : *std::max_element(types.begin(), types.end());
   if (most == 0) return false;
-  if (const auto document = folder.find("tokenizer_config.json")) {
-    if (const auto names = document->root().find_set("model_input_names")) {
-      bool named = false;
-      for (const JsonValue& name : names->as_array()) named = named || name.as_string() == "token_type_ids";
-      if (!named) return false;
-    }
+  const auto document = folder.find("tokenizer_config.json");
+  bool given = false;
+  if (const auto names = document ? document->root().find_set("model_input_names") : std::nullopt) {
+    for (const JsonValue& name : names->as_array()) given = given || name.as_string() == "token_type_ids";
+  } else {
+    given = class_gives_types(folder, document ? document->root().find_set("tokenizer_class") : std::nullopt);
   }
+  if (!given) return false;
   const auto config = folder.require("config.json");
   if (const int64_t known = int_key(config->root(), "type_vocab_size", 1, int64_t{1} << 20, 2); known <= most) {
     fail_key(config->root(), "type_vocab_size",

@@ -78,6 +78,9 @@ TEST(CrossEncoder, KindsOfTextCountUnlessTheTokenizerKeepsThem) {
   EXPECT_THAT(scores_of(folder), testing::Not(Pointwise(DoubleNear(1e-4), with)));
   folder.write("tokenizer_config.json", R"({"model_max_length": 40})");
   EXPECT_EQ(scores_of(folder), with);
+  // A class that transformers knows no inputs of gives none.
+  folder.write("tokenizer_config.json", R"({"model_max_length": 40, "tokenizer_class": "PreTrainedTokenizerFast"})");
+  EXPECT_THAT(scores_of(folder), testing::Not(Pointwise(DoubleNear(1e-4), with)));
 }
 
 TEST(CrossEncoder, OlderFoldersNameTheFunctionInTheirConfiguration) {
