@@ -88,7 +88,8 @@ class Adapter {
   static Adapter of_zeros(std::span<const LinearInfo> layers, LoRAConfig config);
   /// Reads `adapter_config.json` and `adapter_model.safetensors` of a folder as PEFT writes them. Throws IoError. Throws FormatError for
   /// settings that are not supported and for tensors that do not fit the layers, and names them. Factors of layers that the model does not
-  /// have, or does not use, are reported as a notice.
+  /// have, or does not use, are reported as a notice. Names that begin otherwise, as `model.language_model.layers` and `model.layers` do,
+  /// are bound by their ends.
   ///
   /// `whole` are the tensors that `modules_to_save` of the file may replace. Throws FormatError for a module that has none of these.
   static Adapter load(const std::string& folder, std::span<const LinearInfo> layers, std::span<const WholeTensor> whole = {});
@@ -110,6 +111,8 @@ class Adapter {
   size_t parameter_tensors() const { return 2 * pairs_.size() + whole_.size(); }
   /// A name for a parameter, by its place in the list.
   std::string parameter_name(size_t index) const;
+  /// The number of tensors of the file that were left out because they belong to parts that read images or sound.
+  size_t left_out() const { return left_out_; }
   /// The factor of the low-rank term of a layer.
   double scale(const Pair& pair) const { return config_.scale_of(pair.a.dim(0), pair.alpha); }
   /// The number of linear layers of the model, adapted or not.
@@ -130,6 +133,7 @@ class Adapter {
   std::vector<WholeTensor> whole_;
   std::vector<std::string> saved_targets_;
   size_t layer_count_ = 0;
+  size_t left_out_ = 0;
 };
 
 /// An adapter as the layers of a model see it during one recording.

@@ -29,6 +29,7 @@ struct ModelInfo {
   int64_t head_size = 0;                           ///< elements of a key
   int64_t parameters = 0;                          ///< elements of all weights
   std::vector<int64_t> eos_token_ids;              ///< tokens that end a text
+  std::vector<int64_t> media_tokens;               ///< tokens that stand for images, videos or sound, which no text here may have
 };
 
 /// The kind of state that a layer keeps of earlier tokens.
@@ -100,7 +101,8 @@ class LanguageModel : public TransformerModel {
   LazyTensor forward(ForwardContext& context) const { return logits(hidden(context)); }
 };
 
-/// Loads a folder with `config.json` and safetensors files. Weights are memory-mapped if the file has `dtype`, and converted once
+/// Loads a folder with `config.json` and safetensors files. Of a model of images or sound and text the text part is loaded, and a notice
+/// says what is left out. Weights are memory-mapped if the file has `dtype`, and converted once
 /// otherwise. With a quantization, weights are quantised one by one while they are read. `dtype` is then that of activations and of all
 /// other weights. Throws IoError. Throws FormatError naming the file, the key or tensor and what was expected.
 std::shared_ptr<const LanguageModel> load_model(const std::string& folder, DType dtype = DType::f32,

@@ -35,8 +35,8 @@ class TextModel {
   /// Returns the token after each document of training data: the tokenizer's end of text, otherwise the first token that ends a text.
   /// Throws FormatError if there is none.
   int32_t document_end() const;
-  /// Throws ValueError naming the token if one of the ids is outside the model's vocabulary. `what` names the source of the ids: "the
-  /// data".
+  /// Throws ValueError naming the token if one of the ids is outside the model's vocabulary, or stands for an image or sound. `what`
+  /// names the source of the ids: "the data".
   void require_known(std::span<const int32_t> ids, const std::string& what) const;
 
  private:

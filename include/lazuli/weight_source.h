@@ -42,6 +42,8 @@ class WeightSource {
   virtual const std::string& file_of(std::string_view name) const = 0;
   /// Where an error in the whole is: the one file, or the folder of several.
   virtual const std::string& place() const = 0;
+  /// The name of a tensor in its file. It differs from the given one where the source gives out a part of a larger model.
+  virtual std::string stored_name(std::string_view name) const { return std::string(name); }
 };
 
 }  // namespace lazuli

@@ -11,7 +11,7 @@ std::vector<Command> all_commands() {
 Option model_option(std::string* target) {
   return {.name = "--model",
           .target = target,
-          .help = "Folder with config.json, tokenizer.json and safetensors files",
+          .help = "Folder of a model, or its name in the cache of the Hugging Face hub: owner/name, owner/name@revision",
           .value = "DIR",
           .required = true};
 }

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <sstream>
 
@@ -12,6 +13,7 @@
 #include "base/system_info.h"
 #include "cli/build_info.h"
 #include "cli/command.h"
+#include "cli/doctor_model.h"
 #include "cli/human.h"
 #include "exec/team.h"
 #include "lazuli/encoder.h"
@@ -181,11 +183,25 @@ Command doctor_command() {
   Command c;
   c.name = "doctor";
   c.summary = "Show what the program runs on, and what is missing";
-  c.details = "Versions, the processor's features and which of them the kernels use, threads, memory, devices, and advice.";
+  c.details =
+      "Versions, the processor's features and which of them the kernels use, threads, memory, devices, and advice. With --model: whether "
+      "the\n"
+      "model can be run and trained, and what stands in the way; the exit code is 1 where it cannot be run.";
   c.examples =
       "lazuli doctor\n"
-      "lazuli doctor --json";
-  c.run = [](const Common& common) {
+      "lazuli doctor --json\n"
+      "lazuli doctor --model models/pycoder-16m";
+  const auto model = std::make_shared<std::string>();
+  c.options = {{.name = "--model",
+                .target = model.get(),
+                .help = "Look at this model instead: a folder, or a name in the hub's cache",
+                .value = "DIR"}};
+  c.run = [model](const Common& common) {
+    if (!model->empty()) {
+      const ModelDiagnosis found = diagnose_model(*model, common);
+      common.json ? print_json(as_json(found)) : print_text(as_text(found));
+      return found.use.empty() ? kFailed : kOk;
+    }
     const Diagnosis d = diagnose();
     if (common.json) {
       print_json(as_json(d));

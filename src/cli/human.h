@@ -1,11 +1,11 @@
-// Declares how the commands read sizes, and write memory and JSON that was read.
+// Declares how the commands read sizes, and write memory.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
 #include "base/human_size.h"
-#include "base/json.h"
+#include "base/json_copy.h"
 #include "base/json_writer.h"
 #include "explain/workload.h"
 
@@ -17,7 +17,6 @@ uint64_t parse_bytes(const std::string& option, const std::string& text);
 void trace_allocator();
 /// The field "allocator": what tensors took.
 void write_allocator(JsonWriter& w);
-void write_json(JsonWriter& w, const JsonValue& value);
 void write_json(JsonWriter& w, const MemoryUse& use);
 
 }  // namespace lazuli::cli

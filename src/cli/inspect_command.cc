@@ -15,6 +15,7 @@
 #include "explain/memory_estimate.h"
 #include "lazuli/safetensors.h"
 #include "models/module_list.h"
+#include "models/registry.h"
 #include "models/weights.h"
 
 namespace lazuli::cli {
@@ -32,7 +33,9 @@ struct InspectFlags {
 
 /// What was found.
 struct Contents {
-  std::shared_ptr<const Checkpoint> checkpoint;
+  std::shared_ptr<const WeightSource> weights;
+  std::vector<std::string> files;
+  std::map<std::string, std::string> metadata;
   std::shared_ptr<const JsonDocument> config;
   uint64_t parameters = 0, bytes = 0;
   std::map<std::string, uint64_t> bytes_of_dtype;
@@ -46,14 +49,23 @@ Contents read_contents(ModelFolder& path) {
   const std::string_view adapter = "adapter_model.safetensors";
   const bool is_adapter = is_folder && folder.has(adapter) && !folder.has("config.json");
   Contents c;
-  c.checkpoint = is_adapter ? std::make_shared<const Checkpoint>(Checkpoint::open(folder.path_of(adapter))) : folder.checkpoint();
+  c.weights = is_adapter  ? std::make_shared<const Checkpoint>(Checkpoint::open(folder.path_of(adapter)))
+              : is_folder ? folder.weights()
+                          : folder.checkpoint();
+  if (const auto* checkpoint = dynamic_cast<const Checkpoint*>(c.weights.get())) {
+    for (const SafetensorsFile& file : checkpoint->files()) c.metadata.insert(file.metadata().begin(), file.metadata().end());
+  }
   if (is_folder) c.config = folder.find(is_adapter ? "adapter_config.json" : "config.json");
-  for (const std::string& name : c.checkpoint->names()) {
-    const TensorInfo& info = c.checkpoint->info(name);
+  for (const std::string& name : c.weights->names()) {
+    const TensorInfo& info = c.weights->info(name);
     c.parameters += static_cast<uint64_t>(info.shape.numel());
     c.bytes += info.nbytes;
     c.bytes_of_dtype[info.dtype_name] += info.nbytes;
+    if (const std::string& file = c.weights->file_of(name); std::find(c.files.begin(), c.files.end(), file) == c.files.end()) {
+      c.files.push_back(file);
+    }
   }
+  if (c.files.empty()) c.files.push_back(c.weights->place());
   return c;
 }
 
@@ -66,12 +78,13 @@ std::string dtypes_text(const Contents& c) {
 /// Weights in the dtype of their files are mapped; in another one they take memory, which looking at a model should not need much of.
 DType dtype_to_plan(const Contents& c, DType wanted) {
   if (c.parameters * size_of(wanted) <= memory_available() / 2) return wanted;
-  const DType stored = stored_dtype(*c.checkpoint);
+  const DType stored = stored_dtype(*c.weights);
   return stored == DType::f32 ? wanted : stored;
 }
 
 void estimate(ModelFolder& folder, const InspectFlags& flags, const Common& common, Contents& c) {
-  const std::string type = c.config && c.config->root().is_object() ? c.config->root().string_or("model_type", "") : "";
+  std::string type = c.config && c.config->root().is_object() ? c.config->root().string_or("model_type", "") : "";
+  if (!type.empty()) type = computed_model_type(*c.config);
   std::vector<std::string> known = architectures();
   const std::vector<std::string> encoders = encoder_architectures();
   const bool encoder = std::find(encoders.begin(), encoders.end(), type) != encoders.end();
@@ -91,7 +104,7 @@ void estimate(ModelFolder& folder, const InspectFlags& flags, const Common& comm
 
 std::vector<int64_t> dims(const Shape& shape) { return {shape.span().begin(), shape.span().end()}; }
 
-void write_tensors(JsonWriter& w, const Checkpoint& checkpoint) {
+void write_tensors(JsonWriter& w, const WeightSource& checkpoint) {
   w.key("tensors").begin_array();
   for (const std::string& name : checkpoint.names()) {
     const TensorInfo& info = checkpoint.info(name);
@@ -127,13 +140,11 @@ std::string as_json(const InspectFlags& flags, const Contents& c) {
   JsonWriter w;
   w.begin_object().field("path", flags.path).field("parameters", c.parameters).field("bytes", c.bytes);
   w.key("files").begin_array();
-  for (const SafetensorsFile& file : c.checkpoint->files()) w.value(file.path());
+  for (const std::string& file : c.files) w.value(file);
   w.end_array().key("dtypes").begin_object();
   for (const auto& [dtype, bytes] : c.bytes_of_dtype) w.field(dtype, bytes);
   w.end_object().key("metadata").begin_object();
-  std::map<std::string, std::string> metadata;
-  for (const SafetensorsFile& file : c.checkpoint->files()) metadata.insert(file.metadata().begin(), file.metadata().end());
-  for (const auto& [key, value] : metadata) w.field(key, value);
+  for (const auto& [key, value] : c.metadata) w.field(key, value);
   w.end_object().key("config");
   if (c.config) {
     write_json(w, c.config->root());
@@ -141,14 +152,14 @@ std::string as_json(const InspectFlags& flags, const Contents& c) {
     w.value(nullptr);
   }
   write_memory(w, c);
-  if (!flags.summary) write_tensors(w, *c.checkpoint);
+  if (!flags.summary) write_tensors(w, *c.weights);
   w.end_object();
   return w.text();
 }
 
 using Lines = fmt::memory_buffer;
 
-void tensor_lines(Lines& out, const Checkpoint& checkpoint) {
+void tensor_lines(Lines& out, const WeightSource& checkpoint) {
   size_t width = 6;
   for (const std::string& name : checkpoint.names()) width = std::max(width, name.size());
   auto to = std::back_inserter(out);
@@ -188,9 +199,9 @@ std::string as_text(const InspectFlags& flags, const Contents& c) {
   Lines out;
   auto to = std::back_inserter(out);
   fmt::format_to(to, "{}: {} parameters in {} tensors, {} in {} file{} ({})\n", flags.path, human_count(static_cast<double>(c.parameters)),
-                 c.checkpoint->names().size(), human_bytes(static_cast<double>(c.bytes)), c.checkpoint->files().size(),
-                 c.checkpoint->files().size() == 1 ? "" : "s", dtypes_text(c));
-  if (!flags.summary) tensor_lines(out, *c.checkpoint);
+                 c.weights->names().size(), human_bytes(static_cast<double>(c.bytes)), c.files.size(), c.files.size() == 1 ? "" : "s",
+                 dtypes_text(c));
+  if (!flags.summary) tensor_lines(out, *c.weights);
   if (c.config && c.config->root().is_object()) {
     fmt::format_to(to, "configuration\n");
     config_lines(out, c.config->root());

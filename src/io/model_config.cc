@@ -159,6 +159,16 @@ void refuse_unread(const JsonValue& root, const ConfigRules& rules, const ModelC
   }
 }
 
+/// Where a file has none, or null, there is no such token.
+std::vector<int64_t> read_media_tokens(const JsonValue& root) {
+  std::vector<int64_t> ids;
+  for (const char* key :
+       {"image_token_id", "image_token_index", "video_token_id", "video_token_index", "audio_token_id", "audio_token_index"}) {
+    if (const auto id = set_key(root, key)) ids.push_back(id->as_int());
+  }
+  return ids;
+}
+
 }  // namespace
 
 std::optional<JsonValue> set_key(const JsonValue& root, std::string_view key) {
@@ -233,6 +243,7 @@ ModelConfig ModelConfig::from(std::shared_ptr<const JsonDocument> document, cons
   }
   c.windows = rules.windows(root, c);
   if (const auto eos = root.find("eos_token_id")) c.eos_token_ids = read_token_ids(*c.json, *eos, c.vocab_size);
+  if (rules.decoder) c.media_tokens = read_media_tokens(root);
   c.initializer_range = real_key(root, "initializer_range", 0.0, 1e6, c.initializer_range);
   c.activation_key = rules.activation_key;
   const auto act = root.find(rules.activation_key);

@@ -86,6 +86,8 @@ WindowRule full_attention_only;
 /// The rule of Qwen's architectures: `sliding_window` counts only with `use_sliding_window`, in the layers that `layer_types` names, or
 /// without it from `max_window_layers` on.
 WindowRule qwen_windows;
+/// The same with another value of a missing `max_window_layers`.
+std::vector<int64_t> qwen_windows_from(const JsonValue& root, const ModelConfig& config, int64_t missing);
 /// The rule of architectures whose layers all slide where `sliding_window` is set, and none where it is null or missing.
 WindowRule equal_windows;
 /// Windows of `length` in all layers, 0: none. Throws FormatError where `layer_types` says otherwise.
@@ -117,6 +119,7 @@ struct ModelConfig {
   std::string_view activation_key;     ///< that says so
   std::vector<int64_t> windows;        ///< of each layer, as the rule of its architecture says
   std::vector<int64_t> eos_token_ids;  ///< ids of the vocabulary; others never come up
+  std::vector<int64_t> media_tokens;   ///< ids of the vocabulary that stand for images, videos or sound
   std::optional<DType> dtype;          ///< of the stored weights
   double initializer_range = 0.02;
 

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "io/hub_cache.h"
 #include "lazuli/error.h"
 
 namespace lazuli {
@@ -56,24 +57,22 @@ bool holds_model(const fs::path& folder) {
 }
 bool holds_adapter(const fs::path& folder) { return is_there(folder / "adapter_config.json"); }
 
-/// `owner/name`, or one word: what the hub calls a model.
-bool is_hub_name(const std::string& path) {
-  const auto part_is_right = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.'; };
-  const auto slashes = std::count(path.begin(), path.end(), '/');
-  const bool characters = std::all_of(path.begin(), path.end(), [&](char c) { return c == '/' || part_is_right(c); });
-  return characters && slashes <= 1 && !path.empty() && path.front() != '/' && path.front() != '.' && path.back() != '/';
-}
-
 std::string no_such_folder(const std::string& path, bool adapter) {
   if (path.starts_with('~')) return "no such folder; '~' stands for the home folder only where the shell reads it, outside quotes";
   const size_t slash = path.find('/');
   if (!is_hub_name(path) || (adapter && slash == std::string::npos)) return "no such folder";
-  const std::string name = path.substr(slash + 1);  // the whole of it without a slash
+  const std::string model = path.substr(0, path.find('@'));
+  const std::string name = model.substr(model.find('/') + 1);  // the whole of it without a slash
+  if (adapter) {
+    return fmt::format(
+        "no such folder; adapters are not downloaded from the Hugging Face hub by their names: 'hf download {} --local-dir {}' does that, "
+        "then give the folder {}",
+        model, name, name);
+  }
   return fmt::format(
-      "no such folder; {} are not downloaded from the Hugging Face hub by their names: 'hf download {} --local-dir {}' does that, then "
-      "give "
-      "the folder {}",
-      adapter ? "adapters" : "models", path, name, name);
+      "no such folder, and {}; models are not downloaded from the Hugging Face hub by their names: 'hf download {}' puts this one into the "
+      "cache, and 'hf download {} --local-dir {}' into the folder {}",
+      why_not_cached(path), model, model, name, name);
 }
 
 constexpr std::string_view kGguf =
@@ -172,19 +171,16 @@ struct Other {
 constexpr std::string_view kPickled =
     "pickled weights, which are not read: with Python, transformers' AutoModelForCausalLM (AutoModel for encoders) "
     ".from_pretrained(FOLDER).save_pretrained(FOLDER) converts them to safetensors";
+constexpr std::string_view kPickledName =
+    "pickled weights, which are expected under the name pytorch_model.bin, or under those of pytorch_model.bin.index.json";
 constexpr std::string_view kSlowTokenizer =
     "a tokenizer that is not read: with Python, transformers' AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) converts it to "
     "tokenizer.json";
 constexpr Other kOthers[] = {
-    {"model.safetensors", "pytorch_model.bin", kPickled},
-    {"model.safetensors", ".bin.index.json", kPickled},
-    {"model.safetensors", ".bin", kPickled},
+    {"model.safetensors", ".bin", kPickledName},
     {"model.safetensors", ".pt", kPickled},
     {"model.safetensors", ".pth", kPickled},
     {"model.safetensors", ".ckpt", kPickled},
-    {"adapter_model.safetensors", "adapter_model.bin",
-     "pickled weights, which are not read: with Python, peft's PeftModel.from_pretrained(BASE, FOLDER).save_pretrained(FOLDER) converts "
-     "them"},
     {"", ".gguf", kGguf},
     {"model.safetensors", ".onnx", "ONNX, which is not read: take the model's safetensors"},
     {"model.safetensors", "onnx", "ONNX, which is not read: take the model's safetensors"},

@@ -4,13 +4,15 @@
 #include <filesystem>
 #include <utility>
 
+#include "io/hub_cache.h"
 #include "io/model_files.h"
+#include "io/torch_checkpoint.h"
 
 namespace lazuli {
 
 namespace fs = std::filesystem;
 
-ModelFolder::ModelFolder(std::string path) : path_(std::move(path)) {}
+ModelFolder::ModelFolder(std::string path) : path_(find_model_folder(path)) {}
 
 std::string ModelFolder::path_of(std::string_view name) const { return (fs::path(path_) / name).string(); }
 
@@ -33,6 +35,11 @@ std::shared_ptr<const JsonDocument> ModelFolder::require(std::string_view name, 
 std::shared_ptr<const Checkpoint> ModelFolder::checkpoint() {
   if (!checkpoint_) checkpoint_ = std::make_shared<const Checkpoint>(Checkpoint::open(path_));
   return checkpoint_;
+}
+
+std::shared_ptr<const WeightSource> ModelFolder::weights() {
+  if (!weights_) weights_ = checkpoint_ ? checkpoint_ : open_weights(path_);
+  return weights_;
 }
 
 ModelFolder& ModelFolder::below(const std::string& path) {

@@ -20,7 +20,7 @@ class ModelFolder {
   /// The most bytes of a file of settings.
   static constexpr size_t kSettingsBytes = size_t{16} << 20;
 
-  /// Reads nothing yet.
+  /// `path` is a folder, or the name of a model in the hub's cache (see find_model_folder). Reads nothing yet.
   explicit ModelFolder(std::string path);
   ModelFolder(const ModelFolder&) = delete;
   ModelFolder& operator=(const ModelFolder&) = delete;
@@ -37,8 +37,9 @@ class ModelFolder {
   /// The safetensors files. Throws as Checkpoint::open.
   std::shared_ptr<const Checkpoint> checkpoint();
   ///@{
-  /// The weights that a model is made of: the checkpoint, unless they come from elsewhere. Throws as Checkpoint::open.
-  std::shared_ptr<const WeightSource> weights() { return weights_ ? weights_ : checkpoint(); }
+  /// The weights that a model is made of: the checkpoint, or without one files of torch.save, unless they come from elsewhere. Throws as
+  /// open_weights.
+  std::shared_ptr<const WeightSource> weights();
   void set_weights(std::shared_ptr<const WeightSource> weights) { weights_ = std::move(weights); }
   ///@}
 
@@ -49,7 +50,7 @@ class ModelFolder {
   std::string path_;
   std::map<std::string, std::shared_ptr<const JsonDocument>, std::less<>> documents_;
   std::shared_ptr<const Checkpoint> checkpoint_;
-  std::shared_ptr<const WeightSource> weights_;  ///< null: the checkpoint
+  std::shared_ptr<const WeightSource> weights_;  ///< null: not opened yet
   std::map<std::string, std::unique_ptr<ModelFolder>> below_;
 };
 

@@ -26,6 +26,8 @@ std::string_view type_of(const JsonValue& rope, const ModelConfig& config) {
   static constexpr std::array<std::string_view, 7> known = {"default", "linear", "llama3", "dynamic", "yarn", "longrope", "proportional"};
   const std::string_view name = type->as_string();
   if (config.model_type == "phi3" && (name == "su" || name == "yarn")) return "longrope";
+  // In texts its three positions of a token are one and the same.
+  if (name == "mrope" && config.model_type.ends_with("_vl_text")) return "default";
   for (std::string_view one : known) {
     if (one == name) return name;
   }

@@ -67,11 +67,13 @@ std::vector<int64_t> full_attention_only(const JsonValue& root, const ModelConfi
   return std::vector<int64_t>(static_cast<size_t>(config.num_hidden_layers), 0);
 }
 
-std::vector<int64_t> qwen_windows(const JsonValue& root, const ModelConfig& config) {
+std::vector<int64_t> qwen_windows(const JsonValue& root, const ModelConfig& config) { return qwen_windows_from(root, config, 28); }
+
+std::vector<int64_t> qwen_windows_from(const JsonValue& root, const ModelConfig& config, int64_t missing) {
   const auto window = root.find("sliding_window");
   const bool has_window = bool_key(root, "use_sliding_window", false) && !(window && window->is_null());
   const int64_t length = has_window ? int_key(root, "sliding_window", 1, INT32_MAX, 4096) : 0;
-  const int64_t first = int_key(root, "max_window_layers", INT32_MIN, INT32_MAX, 28);
+  const int64_t first = int_key(root, "max_window_layers", INT32_MIN, INT32_MAX, missing);
   return layer_windows(root, config, length, [first](int64_t layer) { return layer >= first; });
 }
 

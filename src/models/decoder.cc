@@ -85,6 +85,7 @@ DecoderModel::DecoderModel(const ModelConfig& config, const DecoderSpec& spec, c
   info_.head_size = config.head_dim;
   info_.parameters = weights.count();
   info_.eos_token_ids = config.eos_token_ids;
+  info_.media_tokens = config.media_tokens;
 }
 
 void DecoderModel::check_state(const DecodingState& state) const {

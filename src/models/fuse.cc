@@ -89,12 +89,33 @@ struct NamedAdapter {
 
 NamedAdapter load_adapter_of(ModelFolder& model, const std::string& adapter) {
   ModelFolder& folder = transformer_folder(model);
-  const DType dtype = stored_dtype(*folder.checkpoint());
+  const DType dtype = stored_dtype(*folder.weights());
   const auto named = [&](std::span<const LinearInfo> layers) {
-    return NamedAdapter{Adapter::load(adapter, layers), {layers.begin(), layers.end()}};
+    NamedAdapter named_adapter{Adapter::load(adapter, layers), {layers.begin(), layers.end()}};
+    if (named_adapter.adapter.left_out() > 0) {
+      throw FormatError(fmt::format(
+          "{}: an adapter of the language model alone expected: its changes to parts that read images or sound would be lost", adapter));
+    }
+    return named_adapter;
   };
   if (holds_encoder(model)) return named(load_encoder(folder, dtype, Quantization::none)->linears());
   return named(load_language_model(folder, dtype, Quantization::none).model->linears());
+}
+
+/// A file to write, with the tensors that belong there.
+struct StoredFile {
+  std::string path;
+  std::vector<std::string> names;
+  std::map<std::string, std::string> metadata;
+};
+
+/// The safetensors files as they are; the tensors of pickled ones go into one.
+std::vector<StoredFile> files_of(const WeightSource& weights, const std::string& single) {
+  const auto* checkpoint = dynamic_cast<const Checkpoint*>(&weights);
+  if (checkpoint == nullptr) return {{single, weights.names(), {{"format", "pt"}}}};
+  std::vector<StoredFile> files;
+  for (const SafetensorsFile& file : checkpoint->files()) files.push_back({file.path(), file.names(), file.metadata()});
+  return files;
 }
 
 }  // namespace
@@ -102,16 +123,17 @@ NamedAdapter load_adapter_of(ModelFolder& model, const std::string& adapter) {
 FuseReport fuse_adapter(const std::string& model_folder, const std::string& adapter_folder, const std::string& save_path,
                         const FuseProgress& progress) {
   ModelFolder model(model_folder);
-  const auto checkpoint = transformer_folder(model).checkpoint();
+  ModelFolder& transformer = transformer_folder(model);
+  const auto weights = transformer.weights();
   const NamedAdapter named = load_adapter_of(model, adapter_folder);
   const PairsByWeight pairs = named.pairs();
   const size_t total = pairs.size();
   AtomicFolder folder(save_path);
   FuseReport report;
-  for (const SafetensorsFile& file : checkpoint->files()) {
+  for (const StoredFile& file : files_of(*weights, transformer.path_of("model.safetensors"))) {
     std::map<std::string, Tensor> tensors;
-    for (const std::string& name : file.names()) {
-      Tensor tensor = file.tensor(name);
+    for (const std::string& name : file.names) {
+      Tensor tensor = weights->tensor(name);
       if (const auto pair = pairs.find(name); pair != pairs.end()) {
         tensor = fused(tensor, *pair->second, named.adapter.scale(*pair->second));
         ++report.layers;
@@ -124,9 +146,9 @@ FuseReport fuse_adapter(const std::string& model_folder, const std::string& adap
         return report;
       }
     }
-    const fs::path target = folder.file(fs::path(file.path()).lexically_relative(model_folder).string());
+    const fs::path target = folder.file(fs::path(file.path).lexically_relative(model.path()).string());
     fs::create_directories(target.parent_path());
-    save_safetensors(target.string(), tensors, file.metadata());
+    save_safetensors(target.string(), tensors, file.metadata);
   }
   copy_other_files(model, folder);
   folder.commit();

@@ -1,5 +1,5 @@
-// Defines the text part of the Gemma 3 architecture: five of six layers see a window and turn by a rope of their own, queries and keys are
-// normed head by head, norms scale by 1 + weight, and embeddings are scaled.
+// Defines the Gemma 3 architecture, alone or as the text part of a wrapper: five of six layers see a window and turn by a rope of their
+// own, queries and keys are normed head by head, norms scale by 1 + weight, and embeddings are scaled.
 #include <cmath>
 
 #include "models/decoder.h"
@@ -54,6 +54,7 @@ DecoderSpec gemma3_spec(const ModelConfig& config, DType dtype) {
 }
 
 const RegisterArchitecture kGemma3 = register_decoder<gemma3_spec>("gemma3_text", kGemma3Rules);
+const RegisterWrapper kGemma3Wrapper{"gemma3", {.text_type = "gemma3_text", .only_type = true, .ties = true}};
 
 }  // namespace
 

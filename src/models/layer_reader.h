@@ -20,7 +20,7 @@ struct LayerReader {
                        WeightRole role = WeightRole::layer) {
     const std::string name = stored + path;
     Linear layer = weights.linear(name + ".weight", bias ? name + ".bias" : "", out, in, meaning, role);
-    linears.push_back({listed + path, in, out, true, name + ".weight"});
+    linears.push_back({weights.module_path(listed + path), in, out, true, weights.stored_name(name + ".weight")});
     return {std::move(layer), linears.size() - 1};
   }
 };

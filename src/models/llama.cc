@@ -1,4 +1,4 @@
-// Defines the Llama architecture: biases only where config.json asks for them.
+// Defines the Llama architecture, alone or as the text part of wrappers: biases only where config.json asks for them.
 #include "models/decoder.h"
 
 namespace lazuli {
@@ -22,6 +22,11 @@ DecoderSpec llama_spec(const ModelConfig& config, DType) {
 }
 
 const RegisterArchitecture kLlama = register_decoder<llama_spec>("llama", kLlamaRules);
+const RegisterWrapper kLlava{"llava", {.text_type = "llama", .text_ties = true}};
+const RegisterWrapper kLlavaNext{"llava_next", {.text_type = "llama"}};
+const RegisterWrapper kLlavaOnevision{"llava_onevision", {.text_type = "qwen2", .text_ties = true}};
+const RegisterWrapper kVipLlava{"vipllava", {.text_type = "llama"}};
+const RegisterWrapper kInternVl{"internvl", {.text_type = "qwen2", .ties = true}};
 
 }  // namespace
 

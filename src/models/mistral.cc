@@ -63,6 +63,7 @@ DecoderSpec ministral3_spec(const ModelConfig& config, DType) {
 const RegisterArchitecture kMistral = register_decoder<mistral_spec>("mistral", rules_with(mistral_windows));
 const RegisterArchitecture kMinistral = register_decoder<mistral_spec>("ministral", rules_with(ministral_windows));
 const RegisterArchitecture kMinistral3 = register_decoder<ministral3_spec>("ministral3", kMinistral3Rules);
+const RegisterWrapper kMistral3{"mistral3", {.text_type = "mistral", .ties = true}};
 
 }  // namespace
 

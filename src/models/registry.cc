@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "io/text_part.h"
 #include "lazuli/error.h"
 #include "lazuli/notice.h"
 
@@ -42,6 +43,28 @@ const Entry<Model>* find_entry(std::string_view model_type) {
   return found == registry<Model>().end() ? nullptr : &found->second;
 }
 
+std::map<std::string, WrapperRules, std::less<>>& wrappers() {
+  static std::map<std::string, WrapperRules, std::less<>> entries;
+  return entries;
+}
+
+/// The text part's configuration where the file is of a wrapper, else the file itself.
+std::shared_ptr<const JsonDocument> computed_config(std::shared_ptr<const JsonDocument> config) {
+  const auto wrapper = wrappers().find(model_type_of(*config));
+  return wrapper == wrappers().end() ? config : text_config(*config, wrapper->second);
+}
+
+/// transformers names the layers of every wrapper so.
+constexpr const char* kWrappedModules = "model.language_model.";
+
+std::shared_ptr<const WeightSource> text_part(ModelFolder& folder) {
+  const auto part = std::make_shared<const TextPart>(folder.weights());
+  if (const std::string others = part->others_text(); !others.empty()) {
+    notice(fmt::format("{}: the text part is loaded, without images or sound; left out: {}", part->place(), others));
+  }
+  return part;
+}
+
 /// Both files of a folder that say what its model is.
 struct Configs {
   ModelConfig model;
@@ -65,7 +88,8 @@ void tell_of_adapter(const ModelFolder& folder) {
 template <class Model, class Other>
 std::pair<std::shared_ptr<const Model>, GenerationConfig> load(ModelFolder& folder, DType dtype, Quantization quantization,
                                                                std::string_view other) {
-  auto config = folder.require("config.json");
+  const auto file = folder.require("config.json");
+  auto config = computed_config(file);
   const std::string model_type = model_type_of(*config);
   const Entry<Model>* entry = find_entry<Model>(model_type);
   if (entry == nullptr) {
@@ -73,8 +97,10 @@ std::pair<std::shared_ptr<const Model>, GenerationConfig> load(ModelFolder& fold
     throw FormatError(fmt::format("{}: $.model_type: one of {} expected, got '{}'{}", config->name(), fmt::join(names<Model>(), ", "),
                                   model_type, mistaken ? other : ""));
   }
+  const bool wrapped = config != file;
   Configs configs = read_configs(folder, std::move(config), entry->rules);
-  WeightReader weights(folder.weights(), dtype, quantization);
+  WeightReader weights(wrapped ? text_part(folder) : folder.weights(), dtype, quantization);
+  if (wrapped) weights.name_modules(kWrappedModules);
   tell_of_adapter(folder);
   return {entry->make(configs.model, folder.path(), weights), std::move(configs.generation)};
 }
@@ -88,9 +114,17 @@ RegisterArchitecture::RegisterArchitecture(std::string_view model_type, const Co
   registry<Encoder>().emplace(model_type, Entry<Encoder>{rules, make});
 }
 
+RegisterWrapper::RegisterWrapper(std::string_view model_type, const WrapperRules& rules) { wrappers().emplace(model_type, rules); }
+
+std::string computed_model_type(const JsonDocument& config) {
+  const std::string model_type = model_type_of(config);
+  const auto wrapper = wrappers().find(model_type);
+  return wrapper == wrappers().end() ? model_type : model_type_of(*text_config(config, wrapper->second));
+}
+
 ModelConfig read_model_config(const std::string& path) {
   ModelFolder folder(path);
-  const auto config = folder.require("config.json");
+  const auto config = computed_config(folder.require("config.json"));
   const std::string model_type = model_type_of(*config);
   if (const auto* decoder = find_entry<LanguageModel>(model_type)) return read_configs(folder, config, decoder->rules).model;
   if (const auto* encoder = find_entry<Encoder>(model_type)) return read_configs(folder, config, encoder->rules).model;
@@ -102,6 +136,11 @@ ModelConfig read_model_config(const std::string& path) {
 
 std::vector<std::string> architectures() { return names<LanguageModel>(); }
 std::vector<std::string> encoder_architectures() { return names<Encoder>(); }
+std::vector<std::string> wrapper_architectures() {
+  std::vector<std::string> out;
+  for (const auto& [name, rules] : wrappers()) out.push_back(name);
+  return out;
+}
 
 LoadedModel load_language_model(ModelFolder& folder, DType dtype, Quantization quantization) {
   auto [model, generation] = load<LanguageModel, Encoder>(folder, dtype, quantization, ", an encoder, which makes embeddings and no text");

@@ -39,7 +39,14 @@ int32_t TextModel::document_end() const {
 }
 
 void TextModel::require_known(std::span<const int32_t> ids, const std::string& what) const {
+  const auto& media = info().media_tokens;
   for (const int32_t id : ids) {
+    if (std::find(media.begin(), media.end(), int64_t{id}) != media.end()) {
+      throw ValueError(
+          fmt::format("{}: text alone expected, got token '{}' of {}, which stands for an image, a video or sound: of this model "
+                      "the text part is loaded",
+                      info().path, tokenizer_.id_to_token(id).value_or(""), what));
+    }
     if (id >= 0 && id < info().vocab_size) continue;
     throw ValueError(fmt::format("{}: token '{}' of {} has id {}, which is not below the vocabulary size {} of the model{}", info().path,
                                  tokenizer_.id_to_token(id).value_or(""), what, id, info().vocab_size,

@@ -78,12 +78,12 @@ void WeightReader::require_room() const {
 
 const TensorInfo& WeightReader::checked(const std::string& name, const Shape& shape, std::string_view meaning) {
   if (!source_->contains(name)) {
-    throw FormatError(fmt::format("{}: tensor '{}' of shape {} ({}) is missing", place(), name, to_string(shape), meaning));
+    throw FormatError(fmt::format("{}: tensor '{}' of shape {} ({}) is missing", place(), stored_name(name), to_string(shape), meaning));
   }
   const TensorInfo& info = source_->info(name);
   if (info.shape != shape) {
-    throw FormatError(fmt::format("{}: tensor '{}': shape {} ({}) expected from config.json, got {}", source_->file_of(name), name,
-                                  to_string(shape), meaning, to_string(info.shape)));
+    throw FormatError(fmt::format("{}: tensor '{}': shape {} ({}) expected from config.json, got {}", source_->file_of(name),
+                                  stored_name(name), to_string(shape), meaning, to_string(info.shape)));
   }
   taken_.insert(name);
   count_ += shape.numel();
@@ -93,9 +93,15 @@ const TensorInfo& WeightReader::checked(const std::string& name, const Shape& sh
 Tensor WeightReader::stored(const std::string& name, const Shape& shape, std::string_view meaning) {
   const TensorInfo& info = checked(name, shape, meaning);
   if (!info.dtype || !is_float(*info.dtype)) {
-    throw FormatError(fmt::format("{}: tensor '{}': a float dtype expected, got {}", source_->file_of(name), name, info.dtype_name));
+    throw FormatError(
+        fmt::format("{}: tensor '{}': a float dtype expected, got {}", source_->file_of(name), stored_name(name), info.dtype_name));
   }
   return source_->tensor(name);
+}
+
+std::string WeightReader::module_path(const std::string& path) const {
+  constexpr std::string_view own = "model.";
+  return module_head_.empty() || !path.starts_with(own) ? path : module_head_ + path.substr(own.size());
 }
 
 Tensor WeightReader::take(const std::string& name, const Shape& shape, std::string_view meaning) {
@@ -256,7 +262,7 @@ void WeightReader::finish(const SpareTensors& spare) const {
     if (is_later_layer(name, spare)) {
       later.push_back(name);
     } else if (begins_with_any(name, spare.parts)) {
-      throw FormatError(fmt::format("{}: tensor '{}' is not one that config.json calls for", source_->file_of(name), name));
+      throw FormatError(fmt::format("{}: tensor '{}' is not one that config.json calls for", source_->file_of(name), stored_name(name)));
     } else {
       outside.push_back(name);
     }

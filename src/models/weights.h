@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lazuli/nn.h"
@@ -68,6 +69,13 @@ class WeightReader {
   std::vector<std::string> names_outside(const std::vector<std::string>& parts, size_t most) const;
   /// Tells how many tensors nobody took. Throws FormatError naming one inside the model's own parts.
   void finish(const SpareTensors& spare) const;
+  ///@{
+  /// What PEFT's names of layers begin with in place of `model.`, where the model is a part of a larger one.
+  void name_modules(std::string head) { module_head_ = std::move(head); }
+  std::string module_path(const std::string& path) const;
+  ///@}
+  /// The name of a tensor in the file.
+  std::string stored_name(std::string_view name) const { return source_->stored_name(name); }
   /// The file, or the folder of several, for messages.
   const std::string& place() const { return source_->place(); }
   DType dtype() const { return dtype_; }
@@ -93,7 +101,8 @@ class WeightReader {
   QuantPolicy policy_;
   std::set<std::string, std::less<>> taken_;
   int64_t count_ = 0;
-  std::vector<std::string> floats_;      ///< weights of experts that stay as they are where others are rounded
+  std::vector<std::string> floats_;  ///< weights of experts that stay as they are where others are rounded
+  std::string module_head_;
   std::vector<std::string> eight_bits_;  ///< weights that the wanted blocks do not fit
 };
 

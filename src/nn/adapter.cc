@@ -6,15 +6,18 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
 #include "base/file.h"
 #include "io/model_files.h"
+#include "io/torch_checkpoint.h"
 #include "lazuli/error.h"
 #include "lazuli/notice.h"
 #include "lazuli/safetensors.h"
 #include "nn/adapter_config.h"
+#include "nn/adapter_names.h"
 #include "nn/adapter_targets.h"
 
 namespace lazuli {
@@ -27,7 +30,7 @@ std::string file_name(const std::string& folder, const char* name) { return (std
 std::string key_of(const std::string& path, const char* factor) { return fmt::format("{}{}.lora_{}.weight", kPrefix, path, factor); }
 
 /// What the file has instead of a tensor that is missing.
-std::string names_instead(const SafetensorsFile& file, const std::string& key) {
+std::string names_instead(const WeightSource& file, const std::string& key) {
   const std::string prefix = std::string(kPrefix);
   const std::string inside = key.substr(prefix.size());
   const std::string last = inside.substr(0, inside.find(".lora_"));
@@ -37,23 +40,24 @@ std::string names_instead(const SafetensorsFile& file, const std::string& key) {
   return "";
 }
 
-Tensor read_factor(const SafetensorsFile& file, const std::string& key, const Shape& shape, std::set<std::string>& used) {
+Tensor read_factor(const WeightSource& file, const std::string& key, const Shape& shape, std::set<std::string>& used) {
   if (!file.contains(key)) {
     throw FormatError(
-        fmt::format("{}: tensor '{}' of shape {} is missing{}", file.path(), key, to_string(shape), names_instead(file, key)));
+        fmt::format("{}: tensor '{}' of shape {} is missing{}", file.place(), key, to_string(shape), names_instead(file, key)));
   }
   const TensorInfo& info = file.info(key);
   if (info.shape != shape) {
-    throw FormatError(fmt::format("{}: tensor '{}': shape {} expected, got {}", file.path(), key, to_string(shape), to_string(info.shape)));
+    throw FormatError(
+        fmt::format("{}: tensor '{}': shape {} expected, got {}", file.place(), key, to_string(shape), to_string(info.shape)));
   }
   if (!info.dtype || !is_float(*info.dtype)) {
-    throw FormatError(fmt::format("{}: tensor '{}': a float dtype expected, got {}", file.path(), key, info.dtype_name));
+    throw FormatError(fmt::format("{}: tensor '{}': a float dtype expected, got {}", file.place(), key, info.dtype_name));
   }
   used.insert(key);
   return file.tensor(key).to(DType::f32);
 }
 
-Adapter::Pair read_pair(const SafetensorsFile& file, const LoRAConfig& config, const LinearInfo& layer, size_t index,
+Adapter::Pair read_pair(const WeightSource& file, const LoRAConfig& config, const LinearInfo& layer, size_t index,
                         std::set<std::string>& used) {
   const int64_t rank = by_pattern(config.rank_pattern, layer.path, config.rank);
   Adapter::Pair pair{index, layer.path, read_factor(file, key_of(layer.path, "A"), {rank, layer.in}, used),
@@ -67,7 +71,7 @@ bool is_of_module(std::string_view name, std::string_view module) {
 }
 
 /// PEFT names the heads of all its models, of which one has its own only; a module without a tensor in the file is such a name.
-std::vector<WholeTensor> read_whole(const SafetensorsFile& file, const std::string& config_path, const LoRAConfig& config,
+std::vector<WholeTensor> read_whole(const WeightSource& file, const std::string& config_path, const LoRAConfig& config,
                                     std::span<const WholeTensor> whole, std::set<std::string>& used) {
   std::vector<WholeTensor> out;
   for (const std::string& module : config.modules_to_save) {
@@ -89,13 +93,45 @@ std::vector<WholeTensor> read_whole(const SafetensorsFile& file, const std::stri
   return out;
 }
 
-void refuse_spare(const SafetensorsFile& file, const std::set<std::string>& used) {
+/// Of both files that PEFT may have written, the safetensors one comes first, as there.
+std::shared_ptr<const WeightSource> open_factors(const std::string& folder) {
+  constexpr const char* kName = "adapter_model.safetensors";
+  const std::string pickled = file_name(folder, "adapter_model.bin");
+  std::error_code ignored;
+  if (!std::filesystem::exists(file_name(folder, kName), ignored) && std::filesystem::exists(pickled, ignored)) {
+    return std::make_shared<const TorchCheckpoint>(TorchCheckpoint::open(pickled));
+  }
+  return std::make_shared<const Checkpoint>(Checkpoint::open(require_model_file(folder, kName)));
+}
+
+/// The names of layers in a file.
+std::vector<std::string> paths_in(const WeightSource& file) {
+  std::vector<std::string> paths;
+  for (const std::string& name : file.names()) {
+    if (name.starts_with(kPrefix)) paths.push_back(name.substr(kPrefix.size()));
+  }
+  return paths;
+}
+
+/// Tensors for parts that read images or sound have no effect on text; returns how many there are.
+size_t refuse_spare(const WeightSource& file, const std::set<std::string>& used) {
+  size_t outside = 0;
+  std::string first;
   for (const std::string& name : file.names()) {
     if (used.contains(name)) continue;
+    if (is_outside_text(name)) {
+      if (outside++ == 0) first = name;
+      continue;
+    }
     const bool table = name.find("embed") != std::string::npos || name.find("lm_head") != std::string::npos;
-    throw FormatError(fmt::format("{}: tensor '{}' belongs to no layer that target_modules names{}", file.path(), name,
+    throw FormatError(fmt::format("{}: tensor '{}' belongs to no layer that target_modules names{}", file.place(), name,
                                   table ? "; adapters of embeddings and output layers are not supported" : ""));
   }
+  if (outside > 0) {
+    notice(fmt::format("{}: left out: {} tensors for parts that read images or sound, which have no effect on text ('{}' and so on)",
+                       file.place(), outside, first));
+  }
+  return outside;
 }
 
 ChosenLayers chosen_in_file(const std::string& config_path, const LoRAConfig& config, std::span<const LinearInfo> layers) {
@@ -156,22 +192,33 @@ Adapter Adapter::load(const std::string& folder, std::span<const LinearInfo> lay
   const std::string config_path = require_model_file(folder, "adapter_config.json");
   adapter.config_ = read_adapter_config(config_path, !whole.empty());
   adapter.layer_count_ = layers.size();
-  const ChosenLayers chosen = chosen_in_file(config_path, adapter.config_, layers);
-  const SafetensorsFile file = SafetensorsFile::open(require_model_file(folder, "adapter_model.safetensors"));
+  const auto opened = open_factors(folder);
+  const WeightSource& file = *opened;
+  const NamesInFile names = names_in_file(layers, paths_in(file), file.place());
+  const ChosenLayers chosen = chosen_in_file(config_path, adapter.config_, names.layers);
   std::set<std::string> used;
   std::vector<size_t> saved;
   for (size_t k : chosen.layers) {
-    const LinearInfo& layer = layers[k];
+    const LinearInfo& layer = names.layers[k];
     // Adapters that were made without such a layer choose it by accident.
     if (!layer.used && !file.contains(key_of(layer.path, "A"))) continue;
     saved.push_back(k);
     (layer.used ? adapter.pairs_ : adapter.unused_pairs_).push_back(read_pair(file, adapter.config_, layer, k, used));
   }
+  const size_t factors = used.size();
   adapter.whole_ = read_whole(file, config_path, adapter.config_, whole, used);
-  refuse_spare(file, used);
+  adapter.left_out_ = refuse_spare(file, used);
+  if (names.head != names.own_head) {
+    // Each layer has two factors, and none of the file's is left.
+    notice(fmt::format("{}: {} of {} layers bound by the ends of their names: they begin with '{}' there and with '{}' in the model",
+                       file.place(), saved.size(), factors / 2, names.head, names.own_head));
+    for (auto* list : {&adapter.pairs_, &adapter.unused_pairs_}) {
+      for (Pair& pair : *list) pair.path = layers[pair.layer].path;
+    }
+  }
   adapter.saved_targets_ = targets_to_save(layers, saved);
   for (const Pair& pair : adapter.unused_pairs_) {
-    notice(fmt::format("{}: the adapter's part for '{}' is without effect: results are made without that layer", file.path(), pair.path));
+    notice(fmt::format("{}: the adapter's part for '{}' is without effect: results are made without that layer", file.place(), pair.path));
   }
   return adapter;
 }

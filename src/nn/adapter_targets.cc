@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "lazuli/error.h"
+#include "nn/adapter_names.h"
 #include "nn/path_pattern.h"
 
 namespace lazuli {
@@ -166,7 +167,8 @@ std::vector<std::string> targets_to_save(std::span<const LinearInfo> layers, con
   std::set<std::string, std::less<>> names;
   for (size_t k : chosen) {
     const std::string_view path = layers[k].path;
-    size_t start = path.rfind('.') + 1;
+    // Shorter names would also choose layers of parts beside the language model, which the list does not have.
+    size_t start = is_inside_wrapper(path) ? 0 : path.rfind('.') + 1;
     // Ends that begin with a block's number would not tell where it stands.
     while (start > 0 && names.find(path.substr(start)) == names.end() && !chooses_only_these(path.substr(start))) {
       start = start < 2 ? 0 : path.rfind('.', start - 2) + 1;

@@ -24,7 +24,7 @@ template <class T>
 T by_pattern(const std::vector<std::pair<std::string, T>>& patterns, const std::string& path, T otherwise);
 
 /// Names that choose exactly these layers in PEFT, too, where every layer of the list is there: ends of paths, or whole paths where shorter
-/// ones would choose more; sorted.
+/// ones would choose more, as they would inside a model of images and text; sorted.
 std::vector<std::string> targets_to_save(std::span<const LinearInfo> layers, const std::vector<size_t>& chosen);
 
 /// The names of layers that may be asked for, for messages.

@@ -68,7 +68,8 @@ std::string fingerprint_of_model(const std::string& path) {
   constexpr size_t kMostBytes = size_t{1} << 26;
   ModelFolder folder(path);
   ModelFolder& transformer = transformer_folder(folder);
-  const Checkpoint& checkpoint = *transformer.checkpoint();
+  const auto opened = transformer.weights();
+  const WeightSource& checkpoint = *opened;
   Fingerprint f;
   f.add(read_file(transformer.path_of("config.json"), kMostBytes));
   for (const std::string& name : checkpoint.names()) {

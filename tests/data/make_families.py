@@ -32,6 +32,7 @@ FAMILIES = {
         mscale_all_dim=1.0, llama_4_scaling_beta=0.3), **COMMON),
     "qwen3": lambda: transformers.Qwen3Config(use_sliding_window=True, sliding_window=6, max_window_layers=1, attention_bias=True,
                                               tie_word_embeddings=True, **COMMON),
+    "qwen2": lambda: transformers.Qwen2Config(use_sliding_window=True, sliding_window=6, max_window_layers=1, **COMMON),
     "gemma2": lambda: transformers.Gemma2Config(sliding_window=5, query_pre_attn_scalar=24, attn_logit_softcapping=3.0,
                                                 final_logit_softcapping=4.0, **COMMON),
     "olmo2": lambda: transformers.Olmo2Config(attention_bias=True, **COMMON),

@@ -84,8 +84,6 @@ TEST_F(ModelFiles, AdaptersAndModelsAreToldApart) {
   folder_.write("m/adapter_config.json", R"({"base_model_name_or_path": "owner/base"})");
   EXPECT_THAT(error("config.json"), AllOf(HasSubstr("--adapter-path"), HasSubstr("owner/base")));
   EXPECT_THAT(error("tokenizer.json"), HasSubstr("--adapter-path"));
-  folder_.write("m/adapter_model.bin", "x");
-  EXPECT_THAT(error("adapter_model.safetensors"), AllOf(HasSubstr("adapter_model.bin"), HasSubstr("PeftModel")));
   write_model("model");
   EXPECT_THAT(error(folder_.path("model"), "adapter_config.json"), AllOf(HasSubstr("holds a model"), HasSubstr("--model")));
   folder_.write("runs/last/adapter_config.json", "{}");
@@ -118,7 +116,7 @@ TEST_F(ModelFiles, WeightsOfOtherKindsAreNamed) {
   EXPECT_THAT(weights_error("tf_model.h5"), HasSubstr("TensorFlow"));
   EXPECT_THAT(weights_error("model.onnx"), HasSubstr("ONNX"));
   EXPECT_THAT(weights_error("model.gguf"), HasSubstr("GGUF"));
-  EXPECT_THAT(weights_error("pytorch_model.bin"), AllOf(HasSubstr("pickled weights"), HasSubstr("save_pretrained")));
+  EXPECT_THAT(weights_error("model.pt"), AllOf(HasSubstr("pickled weights"), HasSubstr("save_pretrained")));
 }
 
 TEST_F(ModelFiles, EveryOtherKindHasItsHint) {
@@ -130,9 +128,10 @@ TEST_F(ModelFiles, EveryOtherKindHasItsHint) {
   const auto expect = [&](const std::string& wanted, const std::string& file, const std::string& part) {
     EXPECT_THAT(hint(wanted, file), AllOf(HasSubstr("no " + wanted + ", but " + file + ": "), HasSubstr(part)));
   };
-  for (const char* file : {"pytorch_model.bin", "pytorch_model.bin.index.json", "weights.bin", "model.pt", "model.pth", "model.ckpt"}) {
+  for (const char* file : {"model.pt", "model.pth", "model.ckpt"}) {
     expect("model.safetensors", file, "pickled weights, which are not read");
   }
+  expect("model.safetensors", "weights.bin", "expected under the name pytorch_model.bin");
   for (const char* wanted : {"config.json", "tokenizer.json", "model.safetensors"}) expect(wanted, "m.gguf", "GGUF, which is not read");
   EXPECT_THAT(hint("adapter_config.json", "m.gguf"), Not(HasSubstr("GGUF")));
   expect("model.safetensors", "consolidated.safetensors", "Mistral's own layout");
@@ -144,7 +143,6 @@ TEST_F(ModelFiles, EveryOtherKindHasItsHint) {
   }
   expect("config.json", "params.json", "the layout of its authors");
   expect("config.json", "model_index.json", "a pipeline of diffusers");
-  expect("adapter_model.safetensors", "adapter_model.bin", "PeftModel");
   // What stands for another file says nothing about this one.
   EXPECT_THAT(hint("config.json", "vocab.txt"), testing::EndsWith("no such file config.json"));
   EXPECT_THAT(hint("tokenizer.json", "pytorch_model.bin"), Not(HasSubstr("pickled")));

@@ -88,7 +88,7 @@ double largest_difference(const Encoder& encoder, const std::vector<Expected>& t
 }
 
 class EncoderOf : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(All, EncoderOf, testing::Values("bert", "mpnet"));
+INSTANTIATE_TEST_SUITE_P(All, EncoderOf, testing::Values("bert", "mpnet"), [](const auto& c) { return std::string(c.param); });
 
 TEST_P(EncoderOf, TextsAloneMatchTransformers) {
   const auto encoder = load_encoder(tiny(GetParam()));

@@ -207,8 +207,9 @@ TEST(FamilyConfigs, Gemma4sHeadsAreSaidByEitherSpelling) {
 
 std::vector<FamilyCase> family_cases() {
   std::vector<FamilyCase> cases;
-  for (const char* name : {"mistral", "ministral", "ministral3", "qwen3", "gemma2", "olmo2", "granite", "smollm3", "starcoder2", "phi3",
-                           "phi4", "gemma", "gemma3", "gemma4", "gemma4_plain", "llama_yarn", "qwen3_moe", "mixtral", "gpt_oss"}) {
+  for (const char* name :
+       {"mistral", "ministral", "ministral3", "qwen2",  "qwen3",  "gemma2",       "olmo2",      "granite",   "smollm3", "starcoder2",
+        "phi3",    "phi4",      "gemma",      "gemma3", "gemma4", "gemma4_plain", "llama_yarn", "qwen3_moe", "mixtral", "gpt_oss"}) {
     for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference}) cases.push_back({name, device});
   }
   return cases;

@@ -1,10 +1,11 @@
-// Defines TempFolder, an empty folder that goes away with its object.
+// Defines TempFolder, an empty folder of its own that goes away with its object.
 #pragma once
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -20,9 +21,10 @@ inline std::string folder_name(std::string name) {
 class TempFolder {
  public:
   TempFolder() {
+    static std::atomic<int> count = 0;
     const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    path_ = std::filesystem::path(testing::TempDir()) /
-            folder_name("lazuli_" + std::to_string(::getpid()) + "_" + (test != nullptr ? test->name() : ""));
+    path_ = std::filesystem::path(testing::TempDir()) / folder_name("lazuli_" + std::to_string(::getpid()) + "_" +
+                                                                    (test != nullptr ? test->name() : "") + "_" + std::to_string(count++));
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
   }
