@@ -104,7 +104,7 @@ std::vector<LayerState> DecoderModel::states() const {
   for (const Layer& layer : layers_) {
     const Attention& a = layer.attention;
     const StateKind kind = layer.keys_of ? StateKind::shared : StateKind::attention;
-    out.push_back({kind, a.kv_heads, a.head_size, a.head_size, a.window});
+    out.push_back({kind, a.kv_heads, a.head_size, a.value_size, a.window});
   }
   return out;
 }

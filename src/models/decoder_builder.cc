@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "nn/latent_attention.h"
+
 namespace lazuli {
 
 Norm DecoderModel::Builder::norm(const std::string& path, const char* name, int64_t size, const char* meaning) {
@@ -66,10 +68,46 @@ void DecoderModel::Builder::read_norms(const std::string& path, const LayerSpec&
   if (spec.value_norm) a.v_norm = RMSNorm(LazyTensor::ones({layer.head_dim}, reader.weights.dtype()).eval(), spec.norm_eps);
 }
 
+void DecoderModel::Builder::read_latent(const std::string& path, Attention& a) {
+  const LatentSpec& sizes = *spec.latent;
+  const int64_t hidden = config.hidden_size, heads = config.num_attention_heads;
+  const int64_t queries = heads * (sizes.plain_size + sizes.rope_size), both = heads * (sizes.plain_size + sizes.value_size);
+  constexpr double kEps = 1e-6;  // whatever rms_norm_eps is
+  const auto own = std::make_shared<LatentProjections>();
+  const std::string sizes_of_queries = "num_attention_heads * (qk_nope_head_dim + qk_rope_head_dim), ";
+  if (sizes.query_rank == 0) {
+    own->q = reader.linear(path + ".q_proj", queries, hidden, false, sizes_of_queries + "hidden_size");
+  } else {
+    own->q_down = reader.linear(path + ".q_a_proj", sizes.query_rank, hidden, sizes.bias, "q_lora_rank, hidden_size");
+    own->q_norm = RMSNorm(reader.weights.take(reader.stored + path + ".q_a_layernorm.weight", {sizes.query_rank}, "q_lora_rank"), kEps);
+    own->q = reader.linear(path + ".q_b_proj", queries, sizes.query_rank, false, sizes_of_queries + "q_lora_rank");
+  }
+  own->kv_down = reader.linear(path + ".kv_a_proj_with_mqa", sizes.rank + sizes.rope_size, hidden, sizes.bias,
+                               "kv_lora_rank + qk_rope_head_dim, hidden_size", WeightRole::sensitive);
+  own->kv_norm = RMSNorm(reader.weights.take(reader.stored + path + ".kv_a_layernorm.weight", {sizes.rank}, "kv_lora_rank"), kEps);
+  own->kv_up = reader.linear(path + ".kv_b_proj", both, sizes.rank, false,
+                             "num_attention_heads * (qk_nope_head_dim + v_head_dim), kv_lora_rank", WeightRole::sensitive);
+  own->two_steps = sizes.query_rank > 0;
+  own->heads = heads;
+  own->rank = sizes.rank;
+  own->plain_size = sizes.plain_size;
+  own->rope_size = sizes.rope_size;
+  own->value_size = sizes.value_size;
+  a.value_size = sizes.value_size;
+  a.o = reader.linear(path + ".o_proj", hidden, heads * sizes.value_size, spec.output_bias, "hidden_size, num_attention_heads * v_head_dim",
+                      WeightRole::sensitive);
+  a.latent = own;
+}
+
 Attention DecoderModel::Builder::attention(const std::string& path, const LayerSpec& layer) {
   Attention a;
-  read_projections(path, layer, a);
-  read_norms(path, layer, a);
+  a.value_size = layer.head_dim;
+  if (spec.latent) {
+    read_latent(path, a);
+  } else {
+    read_projections(path, layer, a);
+    read_norms(path, layer, a);
+  }
   a.heads = config.num_attention_heads;
   a.kv_heads = layer.kv_heads;
   a.head_size = layer.head_dim;
@@ -96,6 +134,7 @@ std::shared_ptr<const FeedForward> DecoderModel::Builder::mlp(const std::string&
   }
   m->down = reader.linear(path + ".down_proj", hidden, inner, spec.mlp_bias, "hidden_size, intermediate_size");
   m->activation = spec.activation;
+  if (spec.around_gated) return spec.around_gated(reader, path, m);
   return m;
 }
 

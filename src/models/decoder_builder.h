@@ -22,6 +22,7 @@ struct DecoderModel::Builder {
  private:
   Attention attention(const std::string& path, const LayerSpec& layer);
   void read_projections(const std::string& path, const LayerSpec& layer, Attention& a);
+  void read_latent(const std::string& path, Attention& a);
   void read_norms(const std::string& path, const LayerSpec& layer, Attention& a);
   Norm query_key_norm(const std::string& path, const char* name, int64_t heads, int64_t head_dim, const char* meaning);
   /// Files of models with shared keys and values may have some that nothing reads.

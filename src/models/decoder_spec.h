@@ -42,6 +42,20 @@ struct LayerSpec {
 /// Reads the feed-forward part of the layer with this path.
 using ReadFeedForward = std::function<std::shared_ptr<const FeedForward>(LayerReader& reader, const std::string& path)>;
 
+/// What stands around the gated feed-forward part of the layer whose part is at this path, with the gated part in it.
+using AroundGated = std::function<std::shared_ptr<const FeedForward>(LayerReader& reader, const std::string& path,
+                                                                     std::shared_ptr<const FeedForward> gated)>;
+
+/// Sizes of attention whose keys and values are made of a small latent vector.
+struct LatentSpec {
+  int64_t rank = 0;        ///< of the latent vector
+  int64_t query_rank = 0;  ///< of the one that queries are made of; 0: queries are made of the state
+  int64_t plain_size = 0;  ///< numbers of a head's query and key that do not turn
+  int64_t rope_size = 0;   ///< those that do, after the others
+  int64_t value_size = 0;
+  bool bias = false;  ///< of the layers that make latent vectors
+};
+
 /// A decoder of embedding, layers of attention and feed-forward part, a last norm and an output layer.
 struct DecoderSpec {
   /// What most architectures have: RMSNorm before both parts of a layer, one rope over whole heads, windows as `config` says, scores by
@@ -71,6 +85,8 @@ struct DecoderSpec {
   std::vector<LayerSpec> layers;
   Activation activation;
   ReadFeedForward feed_forward;  ///< empty: the gated one
+  AroundGated around_gated;      ///< empty: nothing
+  std::optional<LatentSpec> latent;
 };
 
 /// sqrt(x) as a number of `dtype`, as architectures scale their embeddings that hold the factor in the model's own dtype.

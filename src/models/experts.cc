@@ -26,20 +26,34 @@ std::vector<std::string> names_of(const std::string& part, int64_t experts, std:
   return names;
 }
 
+int64_t number_of(const JsonValue& root, const char* key, int64_t missing) {
+  constexpr int64_t kMost = 1 << 16;
+  if (missing == 0 && !set_key(root, key)) fail_key(root, key, "a number of experts expected");
+  return int_key(root, key, 1, kMost, missing);
+}
+
+std::shared_ptr<const FeedForward> read_shared(LayerReader& reader, const std::string& path, const ExpertsSpec& spec) {
+  const auto m = std::make_shared<GatedMLP>();
+  m->gate = reader.linear(path + ".gate_proj", spec.shared, spec.hidden, spec.shared_bias, "size of shared experts, hidden_size");
+  m->up = reader.linear(path + ".up_proj", spec.shared, spec.hidden, spec.shared_bias, "size of shared experts, hidden_size");
+  m->down = reader.linear(path + ".down_proj", spec.hidden, spec.shared, spec.shared_bias, "hidden_size, size of shared experts");
+  m->activation = spec.activation;
+  return m;
+}
+
 }  // namespace
 
-ExpertsSpec experts_spec(const ModelConfig& config, int64_t experts, int64_t chosen) {
-  constexpr int64_t kMostExperts = 1 << 16;
+ExpertsSpec experts_spec(const ModelConfig& config, int64_t experts, int64_t chosen, const ExpertKeys& keys) {
   const JsonValue root = config.json->root();
   ExpertsSpec spec;
-  const std::string_view key = root.find("num_local_experts") ? "num_local_experts" : "num_experts";
-  spec.experts = int_key(root, key, 1, kMostExperts, experts);
-  if (root.find("num_experts") && int_key(root, "num_experts", 1, kMostExperts, experts) != spec.experts) {
-    fail_key(root, "num_experts", fmt::format("num_local_experts = {} expected, the same under another name", spec.experts));
+  const char* const key = root.find(keys.other) ? keys.other : keys.experts;
+  spec.experts = number_of(root, key, experts);
+  if (root.find(keys.experts) && number_of(root, keys.experts, experts) != spec.experts) {
+    fail_key(root, keys.experts, fmt::format("{} = {} expected, the same under another name", keys.other, spec.experts));
   }
-  spec.chosen = int_key(root, "num_experts_per_tok", 1, kMostExperts, chosen);
+  spec.chosen = number_of(root, keys.chosen, chosen);
   if (spec.chosen > spec.experts) {
-    fail_key(root, "num_experts_per_tok", fmt::format("at most {} = {} expected, got {}", key, spec.experts, spec.chosen));
+    fail_key(root, keys.chosen, fmt::format("at most {} = {} expected, got {}", key, spec.experts, spec.chosen));
   }
   if (const double noise = real_key(root, "router_jitter_noise", 0, 1, 0); noise != 0) {
     fail_key(root, "router_jitter_noise", fmt::format("0 expected: noise in training is not supported, got {}", noise));
@@ -52,25 +66,35 @@ ExpertsSpec experts_spec(const ModelConfig& config, int64_t experts, int64_t cho
   return spec;
 }
 
-std::shared_ptr<const FeedForward> read_experts(LayerReader& reader, const std::string& path, const ExpertsSpec& spec) {
-  WeightReader& weights = reader.weights;
-  const std::string part = stored_part(reader, path, spec.older), stacked = part + ".experts.gate_up_proj";
-  const auto own = std::make_shared<Experts>();
-  own->router = LazyTensor::from_tensor(weights.take(part + ".gate.weight", {spec.experts, spec.hidden}, "number of experts, hidden_size"));
+void read_expert_matrices(WeightReader& weights, const std::string& part, const ExpertsSpec& spec, Experts& own) {
+  const std::string stacked = part + ".experts.gate_up_proj";
   const Shape both{spec.experts, 2 * spec.inner, spec.hidden}, back{spec.experts, spec.hidden, spec.inner};
   const std::string in = fmt::format("{}, hidden_size", spec.inner_key), out = fmt::format("hidden_size, {}", spec.inner_key);
   if (weights.contains(stacked)) {
-    own->gate_up = LazyTensor::from_tensor(weights.experts(stacked, both, "number of experts, 2 * " + in));
-    own->down = LazyTensor::from_tensor(weights.experts(part + ".experts.down_proj", back, "number of experts, " + out));
+    own.gate_up = LazyTensor::from_tensor(weights.experts(stacked, both, "number of experts, 2 * " + in));
+    own.down = LazyTensor::from_tensor(weights.experts(part + ".experts.down_proj", back, "number of experts, " + out));
   } else {
-    own->gate_up = LazyTensor::from_tensor(
+    own.gate_up = LazyTensor::from_tensor(
         weights.experts(names_of(part, spec.experts, {spec.gate, spec.up}), {spec.inner, spec.hidden}, in).reshape(both));
-    own->down =
+    own.down =
         LazyTensor::from_tensor(weights.experts(names_of(part, spec.experts, {spec.down}), {spec.hidden, spec.inner}, out).reshape(back));
   }
-  own->chosen = spec.chosen;
-  own->routing = spec.routing;
-  own->combine = [activation = spec.activation](const LazyTensor& gate, const LazyTensor& up) { return mul(activation(gate, {}), up); };
+  own.combine = [activation = spec.activation](const LazyTensor& gate, const LazyTensor& up) { return mul(activation(gate, {}), up); };
+}
+
+std::shared_ptr<const FeedForward> read_experts(LayerReader& reader, const std::string& path, const ExpertsSpec& spec) {
+  WeightReader& weights = reader.weights;
+  const std::string part = stored_part(reader, path, spec.older);
+  const auto own = std::make_shared<Experts>();
+  own->router.weight =
+      LazyTensor::from_tensor(weights.in_f32(part + ".gate.weight", {spec.experts, spec.hidden}, "number of experts, hidden_size"));
+  own->router.chosen = spec.chosen;
+  own->router.routing = spec.routing;
+  own->router.scale = spec.scale;
+  own->router.groups = spec.groups;
+  own->router.chosen_groups = spec.chosen_groups;
+  read_expert_matrices(weights, part, spec, *own);
+  if (spec.shared > 0) own->shared = read_shared(reader, path + ".shared_experts", spec);
   return own;
 }
 

@@ -18,6 +18,14 @@ struct ExpertsSpec {
   int64_t hidden = 0;
   int64_t inner = 0;  ///< of an expert
   Routing routing = Routing::all;
+  double scale = 1;  ///< of their weights
+  ///@{
+  /// Groups of experts, and those of a token.
+  int64_t groups = 1;
+  int64_t chosen_groups = 1;
+  ///@}
+  int64_t shared = 0;        ///< size of what all tokens have beside, `shared_experts`; 0: nothing
+  bool shared_bias = false;  ///< of its layers
   Activation activation = nullptr;
   const char* older = nullptr;  ///< what older files call the part in place of `mlp`
   ///@{
@@ -29,11 +37,24 @@ struct ExpertsSpec {
   const char* inner_key = "moe_intermediate_size";  ///< for messages
 };
 
-/// Reads `experts` and `chosen` from config.json; `experts` under either of the names that transformers takes for the same. Throws
-/// FormatError for more experts of a token than there are.
-ExpertsSpec experts_spec(const ModelConfig& config, int64_t experts, int64_t chosen);
+/// What config.json calls the numbers of experts.
+struct ExpertKeys {
+  ///@{
+  /// Of a layer, under either name. The second one comes first, unless only the first is there.
+  const char* experts = "num_experts";
+  const char* other = "num_local_experts";
+  ///@}
+  const char* chosen = "num_experts_per_tok";
+};
+
+/// Reads `experts` and `chosen` from config.json; the arguments are those of a file without the keys, 0: they must be there. Throws
+/// FormatError also for more experts of a token than there are.
+ExpertsSpec experts_spec(const ModelConfig& config, int64_t experts, int64_t chosen, const ExpertKeys& keys = {});
 
 /// The part of the layer at `path`, whose last name is `mlp`.
 std::shared_ptr<const FeedForward> read_experts(LayerReader& reader, const std::string& path, const ExpertsSpec& spec);
+
+/// The matrices of experts whose names in the file begin with `part` and `.experts`, and what is between their products.
+void read_expert_matrices(WeightReader& weights, const std::string& part, const ExpertsSpec& spec, Experts& own);
 
 }  // namespace lazuli

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "models/decoder.h"
+#include "models/experts.h"
 
 namespace lazuli {
 
@@ -88,7 +91,6 @@ GlobalHeads read_global_heads(const JsonValue& root, const ModelConfig& config, 
 }
 
 void check_gemma4(const JsonValue& root, const ModelConfig& config, const GlobalHeads& heads) {
-  if (bool_key(root, "enable_moe_block", false)) root.get("enable_moe_block").fail("layers without experts expected in gemma4");
   if (const auto sides = set_key(root, "use_bidirectional_attention"); sides && (!sides->is_string() || sides->as_string() != "vision")) {
     sides->fail("null or vision expected: attention of texts to both sides is not supported");
   }
@@ -126,6 +128,38 @@ RopeSpec gemma4_rope(const JsonValue& root, const ModelConfig& config, const Glo
   return read_layer_rope(root, kGemma4Rules, own, local ? "sliding_attention" : "full_attention", "rope_theta", 1e4, false);
 }
 
+/// Experts beside the gated part; the router's norm has no weight but a scale of each number, which it shares with the root of their count.
+AroundGated gemma4_experts(const JsonValue& root, const ModelConfig& config) {
+  ExpertsSpec spec = experts_spec(config, 0, 0, {.chosen = "top_k_experts"});
+  if (!set_key(root, "moe_intermediate_size")) fail_key(root, "moe_intermediate_size", "the size of an expert expected");
+  spec.inner = int_key(root, "moe_intermediate_size", 1, 1 << 24, 0);
+  return [spec, eps = config.rms_norm_eps](LayerReader& reader, const std::string& path, std::shared_ptr<const FeedForward> gated) {
+    WeightReader& weights = reader.weights;
+    const std::string part = reader.stored + path.substr(0, path.rfind('.'));
+    const auto norm = [&](const char* name) {
+      return RMSNorm(weights.take(part + name + std::string(".weight"), {spec.hidden}, "hidden_size"), eps);
+    };
+    const auto experts = std::make_shared<Experts>();
+    Router& router = experts->router;
+    router.weight =
+        LazyTensor::from_tensor(weights.in_f32(part + ".router.proj.weight", {spec.experts, spec.hidden}, "num_experts, hidden_size"));
+    router.expert_scale = LazyTensor::from_tensor(weights.in_f32(part + ".router.per_expert_scale", {spec.experts}, "num_experts"));
+    router.chosen = spec.chosen;
+    router.routing = Routing::normalised;
+    read_expert_matrices(weights, part, spec, *experts);
+    const LazyTensor scale = LazyTensor::from_tensor(weights.in_f32(part + ".router.scale", {spec.hidden}, "hidden_size"));
+    const auto all = std::make_shared<GatedAndExperts>();
+    all->gated = std::move(gated);
+    all->experts = experts;
+    all->before_router = RMSNorm(mul_scalar(scale, 1 / std::sqrt(static_cast<double>(spec.hidden))).eval(), eps);
+    all->before_gated = norm(".pre_feedforward_layernorm");
+    all->after_gated = norm(".post_feedforward_layernorm_1");
+    all->before_experts = norm(".pre_feedforward_layernorm_2");
+    all->after_experts = norm(".post_feedforward_layernorm_2");
+    return all;
+  };
+}
+
 DecoderSpec gemma4_spec(const ModelConfig& config, DType dtype) {
   const JsonValue root = config.json->root();
   const std::vector<bool> local = gemma4_local_layers(root, config);
@@ -152,6 +186,10 @@ DecoderSpec gemma4_spec(const ModelConfig& config, DType dtype) {
     layer.values_are_keys = values_are_keys;
   }
   share_keys(root, config, local, spec);
+  if (bool_key(root, "enable_moe_block", false)) {
+    spec.around_gated = gemma4_experts(root, config);
+    spec.norms.before_mlp = nullptr;
+  }
   return spec;
 }
 

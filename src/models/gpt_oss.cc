@@ -125,15 +125,15 @@ DecoderSpec gpt_oss_spec(const ModelConfig& config, DType) {
     const std::string part = reader.stored + path, stored = part + ".experts.";
     const Matrices both{experts.experts, 2 * inner, experts.hidden, true}, back{experts.experts, experts.hidden, inner, false};
     const auto own = std::make_shared<Experts>();
-    own->router =
-        LazyTensor::from_tensor(weights.take(part + ".router.weight", {experts.experts, experts.hidden}, "num_local_experts, hidden_size"));
-    own->router_bias = LazyTensor::from_tensor(weights.take(part + ".router.bias", {experts.experts}, "num_local_experts"));
+    own->router.weight = LazyTensor::from_tensor(
+        weights.in_f32(part + ".router.weight", {experts.experts, experts.hidden}, "num_local_experts, hidden_size"));
+    own->router.bias = LazyTensor::from_tensor(weights.in_f32(part + ".router.bias", {experts.experts}, "num_local_experts"));
     own->gate_up = read_matrices(weights, stored + "gate_up_proj", both);
     own->gate_up_bias = read_biases(weights, stored + "gate_up_proj_bias", both);
     own->down = read_matrices(weights, stored + "down_proj", back);
     own->down_bias = read_biases(weights, stored + "down_proj_bias", back);
-    own->chosen = experts.chosen;
-    own->routing = Routing::chosen;
+    own->router.chosen = experts.chosen;
+    own->router.routing = Routing::chosen;
     own->combine = gate;
     return own;
   };

@@ -183,6 +183,10 @@ Tensor WeightReader::in_file(const std::string& name, const Shape& shape, std::s
   throw FormatError(fmt::format("{}: tensor '{}': U8 expected, got {}", source_->file_of(name), name, info.dtype_name));
 }
 
+Tensor WeightReader::in_f32(const std::string& name, const Shape& shape, std::string_view meaning) {
+  return load_tensor(stored(name, shape, meaning), DType::f32, default_device());
+}
+
 Tensor WeightReader::experts(const std::string& stacked, const Shape& shape, std::string_view meaning) {
   keep_floats(stacked);
   return take(stacked, shape, meaning);

@@ -58,6 +58,8 @@ class WeightReader {
   ///@}
   /// The tensor as it lies in the file: of a float dtype, or with `bytes` of u8.
   Tensor in_file(const std::string& name, const Shape& shape, std::string_view meaning, bool bytes = false);
+  /// The tensor in f32, whatever the model's dtype is.
+  Tensor in_f32(const std::string& name, const Shape& shape, std::string_view meaning);
   /// Tells of weights that stay floats where others are rounded.
   void keep_floats(const std::string& name);
   bool contains(std::string_view name) const { return source_->contains(name); }

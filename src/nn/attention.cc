@@ -1,6 +1,8 @@
 // Implements the attention and feed-forward blocks.
 #include "nn/attention.h"
 
+#include "nn/latent_attention.h"
+
 namespace lazuli {
 
 namespace {
@@ -12,11 +14,11 @@ LazyTensor store(LazyTensor& cache, const LazyTensor& update, const LazyTensor& 
   return cache;
 }
 
+}  // namespace
+
 LazyTensor rotated(const LazyTensor& x, const RopeTables::Pair& tables, const LazyTensor& offset) {
   return tables.cos.defined() ? rope(x, tables.cos, tables.sin, offset) : x;
 }
-
-}  // namespace
 
 LazyTensor apply(const AdaptedLinear& layer, const LazyTensor& x, const LowRankOf& low_rank) {
   return layer.linear.forward(x, low_rank ? low_rank(layer.index) : nullptr);
@@ -43,22 +45,32 @@ std::array<LazyTensor, 3> Attention::project(const LazyTensor& x, bool shared, c
 std::array<LazyTensor, 2> Attention::keys_and_values(const LazyTensor& of_keys, const LazyTensor& of_values,
                                                      const AttentionInputs& inputs) const {
   if (inputs.shared) return {*inputs.keys, *inputs.values};
-  LazyTensor keys = rotated(split(of_keys, k_norm, kv_heads, norms_by_head), inputs.rope.keys, inputs.offset);
-  LazyTensor values = split(of_values, v_norm, kv_heads, true);
+  const LazyTensor keys = rotated(split(of_keys, k_norm, kv_heads, norms_by_head), inputs.rope.keys, inputs.offset);
+  return kept({keys, split(of_values, v_norm, kv_heads, true)}, inputs);
+}
+
+std::array<LazyTensor, 2> Attention::kept(std::array<LazyTensor, 2> made, const AttentionInputs& inputs) {
   if (inputs.length.defined()) {
-    keys = store(*inputs.keys, keys, inputs.place);
-    values = store(*inputs.values, values, inputs.place);
+    made = {store(*inputs.keys, made[0], inputs.place), store(*inputs.values, made[1], inputs.place)};
   } else if (inputs.keys != nullptr) {
-    *inputs.keys = keys;
-    *inputs.values = values;
+    *inputs.keys = made[0];
+    *inputs.values = made[1];
   }
-  return {keys, values};
+  return made;
 }
 
 LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const {
-  const std::array<LazyTensor, 3> parts = project(x, inputs.shared, low_rank);
-  const LazyTensor queries = rotated(split(parts[0], q_norm, heads, norms_by_head), inputs.rope.queries, inputs.offset);
-  const std::array<LazyTensor, 2> seen = keys_and_values(parts[1], parts[2], inputs);
+  LazyTensor queries;
+  std::array<LazyTensor, 2> seen;
+  if (latent) {
+    const LatentProjections::Parts parts = latent->forward(x, inputs, low_rank);
+    queries = parts.queries;
+    seen = kept({parts.keys, parts.values}, inputs);
+  } else {
+    const std::array<LazyTensor, 3> parts = project(x, inputs.shared, low_rank);
+    queries = rotated(split(parts[0], q_norm, heads, norms_by_head), inputs.rope.queries, inputs.offset);
+    seen = keys_and_values(parts[1], parts[2], inputs);
+  }
   AttentionOptions options;
   options.causal = true;
   if (window > 0) options.window_left = window - 1;
@@ -66,7 +78,7 @@ LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs
   options.sinks = sinks;
   if (inputs.length.defined()) options.length = inputs.length;
   const LazyTensor mixed = scaled_dot_product_attention(queries, seen[0], seen[1], scale, options);
-  return apply(o, reshape(transpose(mixed, 1, 2), {x.dim(0), x.dim(1), heads * head_size}), low_rank);
+  return apply(o, reshape(transpose(mixed, 1, 2), {x.dim(0), x.dim(1), heads * value_size}), low_rank);
 }
 
 LazyTensor GatedMLP::forward(const LazyTensor& x, const LowRankOf& low_rank) const {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <functional>
+#include <memory>
 
 #include "lazuli/nn.h"
 #include "nn/norm.h"
@@ -37,11 +38,14 @@ struct AttentionInputs {
   ///@}
 };
 
+struct LatentProjections;
+
 /// Causal attention with grouped heads (Ainslie et al. 2023).
 struct Attention {
   AdaptedLinear q, k, v, o;
-  bool fused = false;  ///< q makes queries, keys and values one after another, and k and v are empty
-  int64_t heads = 0, kv_heads = 0, head_size = 0;
+  bool fused = false;                               ///< q makes queries, keys and values one after another, and k and v are empty
+  std::shared_ptr<const LatentProjections> latent;  ///< makes queries, keys and values; q, k, v and norms are empty then
+  int64_t heads = 0, kv_heads = 0, head_size = 0, value_size = 0;
   Norm q_norm, k_norm;           ///< of queries and keys before their positions turn them
   Norm v_norm;                   ///< of values, by head
   bool values_are_keys = false;  ///< keys before their norm are the values too, and v is empty
@@ -58,9 +62,14 @@ struct Attention {
   std::array<LazyTensor, 3> project(const LazyTensor& x, bool shared, const LowRankOf& low_rank) const;
   /// Normed, (batch, heads, tokens, size).
   LazyTensor split(const LazyTensor& x, const Norm& norm, int64_t count, bool by_head) const;
-  /// Keys and values that queries see, (batch, kv_heads, keys, size) each; stored where a cache is.
+  /// Keys and values that queries see, (batch, kv_heads, keys, size) each.
   std::array<LazyTensor, 2> keys_and_values(const LazyTensor& of_keys, const LazyTensor& of_values, const AttentionInputs& inputs) const;
+  /// All keys and values so far, where there is a cache or a later layer that reads them.
+  static std::array<LazyTensor, 2> kept(std::array<LazyTensor, 2> made, const AttentionInputs& inputs);
 };
+
+/// x (batch, heads, tokens, size) turned by its positions; x itself without tables.
+LazyTensor rotated(const LazyTensor& x, const RopeTables::Pair& tables, const LazyTensor& offset);
 
 /// What a layer does with each token alone.
 class FeedForward {

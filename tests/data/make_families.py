@@ -18,10 +18,12 @@ from peft import LoraConfig, get_peft_model
 import whole_model_numbers as numbers
 
 PROMPT, NEW_TOKENS, STEPS, ROWS, TOKENS, RANK, ALPHA = 17, 12, 10, 2, 15, 4, 8
+MORE_NEW_TOKENS, WITH_EXPERTS = 32, ("qwen3_moe", "mixtral", "gpt_oss", "gemma4_moe", "deepseek_v2", "deepseek_v2_groups")
 TRAIN = dict(learning_rate=1e-2, weight_decay=0.01, max_grad_norm=1.0)
 # Heads whose size is not hidden_size / heads, and windows shorter than the prompt.
 COMMON = dict(vocab_size=64, hidden_size=40, intermediate_size=56, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
               head_dim=16, max_position_embeddings=64, bos_token_id=1, eos_token_id=0, pad_token_id=0)
+DEEPSEEK = {key: value for key, value in COMMON.items() if key not in ("num_key_value_heads", "head_dim")}
 FAMILIES = {
     "mistral": lambda: transformers.MistralConfig(sliding_window=5, **COMMON),
     "ministral": lambda: transformers.MinistralConfig(sliding_window=5, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
@@ -69,6 +71,19 @@ FAMILIES = {
     "gpt_oss": lambda: transformers.GptOssConfig(sliding_window=5, num_local_experts=5, num_experts_per_tok=2, swiglu_limit=1.0, attention_bias=True,
         rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5,
                              truncate=False), **COMMON | dict(hidden_size=64, intermediate_size=32)),
+    # Experts beside the gated part, with a router of a norm of its own.
+    "gemma4_moe": lambda: transformers.Gemma4TextConfig(sliding_window=5, layer_types=["sliding_attention", "full_attention"], global_head_dim=24,
+        num_global_key_value_heads=1, attention_k_eq_v=True, hidden_size_per_layer_input=0, enable_moe_block=True, num_experts=5, top_k_experts=3,
+        moe_intermediate_size=24, tie_word_embeddings=False, **COMMON | dict(num_hidden_layers=2, intermediate_size=32)),
+    # Keys of other sizes than values, a first layer without experts, a context stretched by yarn, and queries of one product.
+    "deepseek_v2": lambda: transformers.DeepseekV2Config(first_k_dense_replace=1, kv_lora_rank=24, q_lora_rank=None, n_routed_experts=6,
+        n_shared_experts=2, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=12, num_experts_per_tok=3, moe_intermediate_size=24,
+        routed_scaling_factor=1.5, attention_bias=True, rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0,
+            original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5, mscale=0.7, mscale_all_dim=0.9), **DEEPSEEK),
+    # Queries of two products with a norm between, and experts of the best groups alone.
+    "deepseek_v2_groups": lambda: transformers.DeepseekV2Config(kv_lora_rank=24, q_lora_rank=20, n_routed_experts=8, n_shared_experts=1, n_group=4,
+        topk_group=2, topk_method="group_limited_greedy", qk_nope_head_dim=12, qk_rope_head_dim=8, v_head_dim=20, num_experts_per_tok=3,
+        moe_intermediate_size=20, routed_scaling_factor=2.0, mlp_bias=True, **DEEPSEEK | dict(num_hidden_layers=2)),
     "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
         rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }
@@ -83,8 +98,12 @@ def parts(family, name):
     if "norm" in name and name.endswith("weight"):
         return (0.0 if family in ("gemma", "gemma2", "gemma3") else 1.0), 0.5
     # Near ties between experts of little weight: rounding may decide them otherwise.
-    if name.endswith("mlp.gate.weight") and family == "mixtral":
+    if name.endswith("mlp.gate.weight") and family in ("mixtral", "deepseek_v2", "deepseek_v2_groups"):
         return 0.0, 2.0
+    if family.startswith("deepseek") and name.endswith(("q_proj.weight", "q_b_proj.weight", "kv_b_proj.weight", "o_proj.weight")):
+        return 0.0, 1.0  # else one token repeats for ever
+    if name.endswith((".router.scale", ".per_expert_scale")):
+        return 1.0, 0.5
     return 0.0, 1.0 if "embed" in name or name.endswith("bias") else 0.5
 
 
@@ -110,9 +129,9 @@ def ids(family, name, *shape):
 
 
 def train(model, family):
-    layers = [n.rsplit(".", 1)[1] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and n != "lm_head"]
+    layers = [n.rsplit(".", 1)[1] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and n != "lm_head" and ".router." not in n]
     # PEFT takes names of the layers of a gated part for those of experts, too, where it knows the architecture.
-    model.config.model_type = {"qwen3_moe": "qwen3"}.get(model.config.model_type, model.config.model_type)
+    model.config.model_type = {"qwen3_moe": "qwen3", "deepseek_v2": "llama"}.get(model.config.model_type, model.config.model_type)
     model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=sorted(set(layers)), task_type="CAUSAL_LM"))
     parameters = [(n, p) for n, p in model.named_parameters() if "lora_" in n]
     with torch.no_grad():
@@ -140,8 +159,9 @@ def make(family, folder):
     prompt = ids(family, "prompt", 1, PROMPT)
     with torch.no_grad():
         logits = model(input_ids=prompt).logits[0]
-        made = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=NEW_TOKENS,
-                              min_new_tokens=NEW_TOKENS, eos_token_id=None, pad_token_id=0, return_dict_in_generate=True, output_logits=True)
+        new = MORE_NEW_TOKENS if family in WITH_EXPERTS else NEW_TOKENS
+        made = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=new,
+                              min_new_tokens=new, eos_token_id=None, pad_token_id=0, return_dict_in_generate=True, output_logits=True)
     best = torch.stack(made.logits)[:, 0].topk(2).values
     print(family, "spread", logits.std().item(), "margin", (best[:, 0] - best[:, 1]).min().item(), flush=True)
     written = json.loads(config.to_json_string(use_diff=False))

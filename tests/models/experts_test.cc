@@ -75,6 +75,12 @@ TEST(ExpertWeights, OneByOneTheyAreWhatStackedOnesAre) {
     write_tensors(model, one_by_one(tensors_of(model), "mlp", "gate_proj", "up_proj", "down_proj"));
     EXPECT_EQ(logits_of_folder(model), before);
   }
+  {
+    const test::FamilyModel model("deepseek_v2");
+    const std::vector<float> before = logits_of_folder(model);
+    write_tensors(model, one_by_one(tensors_of(model), "mlp", "gate_proj", "up_proj", "down_proj"));
+    EXPECT_EQ(logits_of_folder(model), before);
+  }
   for (const char* part : {"mlp", "block_sparse_moe"}) {
     const test::FamilyModel model("mixtral");
     const std::vector<float> before = logits_of_folder(model);
@@ -123,7 +129,7 @@ TEST(ExpertWeights, BlocksOfFourBitsAreTheirNumbers) {
 }
 
 TEST(ExpertWeights, RoundingTellsThatTheyStayFloats) {
-  for (const char* family : {"qwen3_moe", "mixtral", "gpt_oss"}) {
+  for (const char* family : {"qwen3_moe", "mixtral", "gpt_oss", "gemma4_moe", "deepseek_v2"}) {
     const test::FamilyModel model(family);
     const test::Notices notices;
     load_model(model.folder(), DType::f32, Quantization::int8);
@@ -152,6 +158,84 @@ TEST(ExpertWeights, WhatIsMissingOrDoesNotFitIsNamed) {
   std::ofstream(model.folder() + "/config.json") << config;
   EXPECT_THAT(test::message_of<FormatError>([&] { load_model(model.folder()); }),
               testing::HasSubstr("$.num_experts_per_tok: at most num_local_experts = 6 expected, got 7"));
+}
+
+/// The error of a model whose configuration has these keys in place of its own.
+std::string error_with(const char* family, std::vector<std::string> without, const std::string& with) {
+  const test::FamilyModel model(family);
+  std::string config(model.expected().get("config").as_string());
+  for (const std::string& key : without) config.insert(config.find("\"" + key + "\"") + 1, "once_");
+  config.insert(config.rfind('}'), ", " + with);
+  std::ofstream(model.folder() + "/config.json") << config;
+  return test::message_of<FormatError>([&] { load_model(model.folder()); });
+}
+
+TEST(ExpertConfigs, NumbersOfExpertsAreChecked) {
+  const struct {
+    const char *family, *experts, *chosen;
+  } cases[] = {{"qwen3_moe", "num_local_experts", "num_experts_per_tok"},
+               {"mixtral", "num_local_experts", "num_experts_per_tok"},
+               {"gpt_oss", "num_local_experts", "num_experts_per_tok"},
+               {"gemma4_moe", "num_experts", "top_k_experts"},
+               {"deepseek_v2", "n_routed_experts", "num_experts_per_tok"}};
+  for (const auto& c : cases) {
+    for (const char* number : {"0", "-1", "65537", "9223372036854775807", "1e300", "null", "\"4\""}) {
+      for (const char* key : {c.experts, c.chosen}) {
+        const std::string message = error_with(c.family, {key}, "\"" + std::string(key) + "\": " + number);
+        EXPECT_THAT(message, testing::HasSubstr(key)) << c.family << " " << number;
+      }
+    }
+    EXPECT_THAT(error_with(c.family, {c.chosen}, "\"" + std::string(c.chosen) + "\": 9"),
+                testing::HasSubstr(std::string(c.experts) + " = "))
+        << c.family;
+    // More experts than the file has: nothing of that size is allocated.
+    EXPECT_THAT(error_with(c.family, {c.experts}, "\"" + std::string(c.experts) + "\": 65536"), testing::HasSubstr("65536")) << c.family;
+  }
+}
+
+TEST(ExpertConfigs, WhatDeepseekV2DoesNotFollowIsNamed) {
+  const auto error = [](std::vector<std::string> without, const std::string& with) {
+    return error_with("deepseek_v2", std::move(without), with);
+  };
+  EXPECT_THAT(error({}, R"("scoring_func": "sigmoid")"), testing::HasSubstr("$.scoring_func: softmax expected"));
+  EXPECT_THAT(error({}, R"("moe_layer_freq": 2)"), testing::HasSubstr("$.moe_layer_freq: 1 expected"));
+  EXPECT_THAT(error({"norm_topk_prob"}, R"("norm_topk_prob": true)"), testing::HasSubstr("$.norm_topk_prob: false expected"));
+  EXPECT_THAT(error({"topk_method"}, R"("topk_method": "noaux_tc")"), testing::HasSubstr("$.topk_method: greedy or group_limited_greedy"));
+  EXPECT_THAT(error({"topk_method"}, R"("topk_method": "group_limited_greedy")"),
+              testing::HasSubstr("n_group: a number of groups expected"));
+  EXPECT_THAT(error({"topk_method", "n_group", "topk_group"}, R"("topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 2)"),
+              testing::HasSubstr("$.n_group: a divisor of n_routed_experts = 6 expected, got 4"));
+  EXPECT_THAT(error({"num_key_value_heads"}, R"("num_key_value_heads": 2)"),
+              testing::HasSubstr("$.num_key_value_heads: num_attention_heads = 4"));
+  EXPECT_THAT(error({"qk_rope_head_dim"}, R"("qk_rope_head_dim": 7)"), testing::HasSubstr("$.qk_rope_head_dim: an even number expected"));
+  EXPECT_THAT(error({"rope_parameters"}, R"("rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0})"),
+              testing::HasSubstr("$.rope_parameters: yarn or no stretching expected in deepseek_v2"));
+  EXPECT_THAT(error({"kv_lora_rank"}, R"("kv_lora_rank": 25)"), testing::HasSubstr("kv_lora_rank + qk_rope_head_dim"));
+}
+
+TEST(ExpertConfigs, DeepseekV2sOlderSpellingSaysTheSame) {
+  const test::FamilyModel model("deepseek_v2");
+  const std::vector<float> before = logits_of_folder(model);
+  std::string config(model.expected().get("config").as_string());
+  for (const char* key : {"rope_parameters", "head_dim", "qk_head_dim", "num_key_value_heads", "topk_method", "q_lora_rank"}) {
+    config.insert(config.find("\"" + std::string(key) + "\"") + 1, "once_");
+  }
+  config.insert(config.rfind('}'), R"(, "q_lora_rank": null, "num_key_value_heads": null, "rope_theta": 10000, "aux_loss_alpha": 0.001,
+      "moe_layer_freq": 1, "scoring_func": "softmax", "seq_aux": true, "ep_size": 1, "topk_method": "greedy", "rope_scaling": {"type": "yarn",
+      "factor": 4, "original_max_position_embeddings": 16, "beta_fast": 4, "beta_slow": 0.5, "mscale": 0.7, "mscale_all_dim": 0.9})");
+  std::ofstream(model.folder() + "/config.json") << config;
+  EXPECT_EQ(logits_of_folder(model), before);
+}
+
+TEST(ExpertWeights, RoutersAreNoLayersOfAdapters) {
+  for (const char* family : {"qwen3_moe", "mixtral", "gpt_oss", "gemma4_moe", "deepseek_v2"}) {
+    const test::FamilyModel model(family);
+    const auto loaded = load_model(model.folder());
+    std::vector<std::string> names;
+    for (const LinearInfo& layer : loaded->linears()) names.push_back(layer.path.substr(layer.path.rfind('.') + 1));
+    EXPECT_THAT(names, testing::Each(testing::AllOf(testing::Ne("gate"), testing::Ne("router"), testing::Ne("proj")))) << family;
+    EXPECT_THAT(names, testing::Contains("o_proj")) << family;
+  }
 }
 
 TEST(ExpertWeights, AdaptersOfExpertsAreRefusedByName) {

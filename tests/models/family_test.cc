@@ -201,15 +201,16 @@ TEST(FamilyConfigs, Gemma4sHeadsAreSaidByEitherSpelling) {
   EXPECT_THAT(error(R"(, "per_layer_config": {"x": )" + heads + "}"), testing::HasSubstr("the number of a layer expected"));
   EXPECT_THAT(error(R"(, "per_layer_config": {"1": {"num_attention_heads": 2}})"), testing::HasSubstr("num_key_value_heads expected"));
   EXPECT_THAT(error(R"(, "global_head_dim": 24, "num_global_key_value_heads": 3)"), testing::HasSubstr("num_global_key_value_heads"));
-  EXPECT_THAT(error(R"(, "enable_moe_block": true)"), testing::HasSubstr("enable_moe_block"));
+  EXPECT_THAT(error(R"(, "enable_moe_block": true, "once": 1)"), testing::HasSubstr("num_experts: a number of experts expected"));
   EXPECT_THAT(error(R"(, "num_kv_shared_layers": 6)"), testing::HasSubstr("num_kv_shared_layers"));
 }
 
 std::vector<FamilyCase> family_cases() {
   std::vector<FamilyCase> cases;
-  for (const char* name :
-       {"mistral", "ministral", "ministral3", "qwen2",  "qwen3",  "gemma2",       "olmo2",      "granite",   "smollm3", "starcoder2",
-        "phi3",    "phi4",      "gemma",      "gemma3", "gemma4", "gemma4_plain", "llama_yarn", "qwen3_moe", "mixtral", "gpt_oss"}) {
+  for (const char* name : {"mistral",     "ministral",         "ministral3", "qwen2",     "qwen3",   "gemma2",  "olmo2",
+                           "granite",     "smollm3",           "starcoder2", "phi3",      "phi4",    "gemma",   "gemma3",
+                           "gemma4",      "gemma4_plain",      "llama_yarn", "qwen3_moe", "mixtral", "gpt_oss", "gemma4_moe",
+                           "deepseek_v2", "deepseek_v2_groups"}) {
     for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference}) cases.push_back({name, device});
   }
   return cases;
