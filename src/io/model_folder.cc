@@ -12,7 +12,7 @@ namespace lazuli {
 
 namespace fs = std::filesystem;
 
-ModelFolder::ModelFolder(std::string path) : path_(find_model_folder(path)) {}
+ModelFolder::ModelFolder(const std::string& path) : path_(find_model_folder(path)) {}
 
 std::string ModelFolder::path_of(std::string_view name) const { return (fs::path(path_) / name).string(); }
 

@@ -21,7 +21,7 @@ class ModelFolder {
   static constexpr size_t kSettingsBytes = size_t{16} << 20;
 
   /// `path` is a folder, or the name of a model in the hub's cache (see find_model_folder). Reads nothing yet.
-  explicit ModelFolder(std::string path);
+  explicit ModelFolder(const std::string& path);
   ModelFolder(const ModelFolder&) = delete;
   ModelFolder& operator=(const ModelFolder&) = delete;
 

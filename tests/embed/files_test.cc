@@ -66,8 +66,9 @@ TEST(TextList, NoTextAtAllIsAnError) {
 }
 
 TEST(TextList, FilesOfVectorsAreRefusedByName) {
-  for (const auto& [bytes, name] : {std::pair<std::string, const char*>{"\x93NUMPY\x01", "v.npy"}, {"{}", "v.safetensors"}}) {
-    EXPECT_THAT(message_of<FormatError>([&] { split_texts(bytes, name); }), AllOf(HasSubstr(name), HasSubstr("file of vectors")));
+  for (const auto& file : {std::pair<std::string, const char*>{"\x93NUMPY\x01", "v.npy"}, {"{}", "v.safetensors"}}) {
+    EXPECT_THAT(message_of<FormatError>([&] { split_texts(file.first, file.second); }),
+                AllOf(HasSubstr(file.second), HasSubstr("file of vectors")));
   }
 }
 

@@ -248,7 +248,8 @@ TEST(ModelConfig, RefusalsNameTheFileAndTheKey) {
   EXPECT_EQ(format_error([] { with("\"num_key_value_heads\":3"); }),
             "config.json: $.num_key_value_heads: a divisor of num_attention_heads = 8 expected, got 3");
   EXPECT_EQ(format_error([] { with("\"rope_scaling\":{\"rope_type\":\"su\",\"factor\":2}"); }),
-            "config.json: $.rope_scaling.rope_type: rope_type default, linear, llama3, dynamic, yarn or longrope expected, got 'su'");
+            "config.json: $.rope_scaling.rope_type: rope_type default, linear, llama3, dynamic, yarn, longrope or proportional expected, "
+            "got 'su'");
 }
 
 TEST(ModelConfig, RefusesValuesOutOfRange) {
