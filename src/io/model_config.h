@@ -69,6 +69,7 @@ struct ConfigRules {
   bool tie_word_embeddings = false;
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000.0;
+  double partial_rotary_factor = 1;              ///< the part of a head that turns where no key says
   int64_t original_max_position_embeddings = 0;  ///< 0: without the key what the rotary keys say
   bool ropes_by_layer = false;                   ///< it reads the rotary keys itself
   std::array<std::string_view, 12> reads = {};   ///< keys that only some decoders heed and it does

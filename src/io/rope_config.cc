@@ -98,12 +98,16 @@ int64_t rotary_size(const JsonValue& root, const JsonValue& rope, std::string_vi
                     const ModelConfig& config) {
   const auto in_rope = set_key(rope, kPart);
   const auto part = in_rope ? in_rope : set_key(root, kPart);
-  if (!part || type == "proportional" || (type == "default" && !rules.heeds(kPart))) return config.head_dim;
-  const double value = real_in_range(*part, 0, 1);
+  const double otherwise = root.find(kPart) ? 1 : rules.partial_rotary_factor;  // null is all of a head
+  if (type == "proportional" || (!part && otherwise == 1) || (type == "default" && !rules.heeds(kPart))) return config.head_dim;
+  const double value = part ? real_in_range(*part, 0, 1) : otherwise;
   if (value != 1 && !rules.heeds(kPart)) part->fail("rotary embeddings of a part of the head are not supported");
   const auto size = static_cast<int64_t>(static_cast<double>(config.head_dim) * value);
-  if (size < 2 || size % 2 != 0)
-    part->fail(fmt::format("a part of an even size of at least 2 expected, got {} of {}", size, config.head_dim));
+  if (size < 2 || size % 2 != 0) {
+    const std::string message = fmt::format("a part of an even size of at least 2 expected, got {} of {}", size, config.head_dim);
+    if (part) part->fail(message);
+    fail_key(root, kPart, message);
+  }
   return size;
 }
 

@@ -95,13 +95,19 @@ void DecoderModel::check_state(const DecodingState& state) const {
   for (size_t k = 0; k < layers_.size(); ++k) {
     const size_t count = state.layers[k].tensors.size();
     if (count == (layers_[k].keys_of ? 0 : 2)) continue;
-    throw ShapeError(fmt::format("[{}] keys and values of each layer are expected, got {} tensors", info_.architecture, count));
+    throw ShapeError(fmt::format("[{}] two tensors of each layer with a state are expected, got {}", info_.architecture, count));
   }
 }
 
 std::vector<LayerState> DecoderModel::states() const {
   std::vector<LayerState> out;
   for (const Layer& layer : layers_) {
+    if (const auto* net = layer.delta_net.get()) {
+      out.push_back({.kind = StateKind::recurrent,
+                     .tensors = {{info_.dtype, {net->taps.dim(0) - 1, net->channels()}},
+                                 {DType::f32, {net->value_heads, net->key_size, net->value_size}}}});
+      continue;
+    }
     const Attention& a = layer.attention;
     const StateKind kind = layer.keys_of ? StateKind::shared : StateKind::attention;
     out.push_back({kind, a.kv_heads, a.head_size, a.value_size, a.window});
@@ -114,7 +120,7 @@ LazyTensor DecoderModel::hidden(ForwardContext& context) const {
     throw ShapeError(fmt::format("[{}] ids (batch, tokens) are expected, got {}", info_.architecture, to_string(context.ids.shape())));
   }
   const int64_t tokens = context.ids.dim(1);
-  AttentionInputs inputs;
+  LayerInputs inputs;
   inputs.offset = context.offset.defined() ? context.offset : LazyTensor::scalar_int(0);
   if (context.state != nullptr) check_state(*context.state);
   const int64_t positions = context.state == nullptr ? tokens : context.state->positions;
@@ -148,9 +154,12 @@ LazyTensor DecoderModel::hidden(ForwardContext& context) const {
   return norm_.forward(x);
 }
 
-void DecoderModel::use_cache(size_t layer, DecodingState& state, int64_t tokens, std::vector<Place>& places,
-                             AttentionInputs& inputs) const {
+void DecoderModel::use_cache(size_t layer, DecodingState& state, int64_t tokens, std::vector<Place>& places, LayerInputs& inputs) const {
   DecodingState::Layer& kept = state.layers[layers_[layer].keys_of.value_or(layer)];
+  if (layers_[layer].delta_net) {
+    inputs.linear = {kept.tensors.data(), kept.tensors.data() + 1, state.count};
+    return;
+  }
   inputs.keys = kept.tensors.data();
   inputs.values = inputs.keys + 1;
   auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.start.node() == kept.start.node(); });

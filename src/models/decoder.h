@@ -28,9 +28,14 @@ class DecoderModel : public LanguageModel {
   LazyTensor loss_logits(const LazyTensor& hidden) const override;
 
  private:
+  /// What a layer needs of positions and earlier tokens, by its kind.
+  struct LayerInputs : AttentionInputs {
+    DeltaNetState linear;
+  };
   struct Layer {
     Norm before_attention, after_attention, before_mlp, after_mlp;
     Attention attention;
+    std::shared_ptr<const GatedDeltaNet> delta_net;  ///< in place of attention; null: none
     std::shared_ptr<const FeedForward> mlp;
     double residual_multiplier = 1;
     int rope = 0;  ///< index of the model's tables
@@ -40,8 +45,8 @@ class DecoderModel : public LanguageModel {
     double scalar = 1;              ///< of its result
     /// x, and where there are such its vectors of tokens; without a cache also the keys and values of another layer -> the next x, and
     /// without a cache the keys and values that it hands on.
-    std::vector<LazyTensor> run(std::span<const LazyTensor> args, AttentionInputs inputs, const AdapterContext* adapter) const;
-    LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const;
+    std::vector<LazyTensor> run(std::span<const LazyTensor> args, LayerInputs inputs, const AdapterContext* adapter) const;
+    LazyTensor forward(const LazyTensor& x, const LayerInputs& inputs, const LowRankOf& low_rank) const;
     /// x plus what a part made of it.
     LazyTensor add_part(const LazyTensor& x, const LazyTensor& part, const Norm& after) const;
   };
@@ -54,7 +59,7 @@ class DecoderModel : public LanguageModel {
     LazyTensor start, first, length;
   };
   /// The layer's cache and its place, which `inputs` then refers to.
-  void use_cache(size_t layer, DecodingState& state, int64_t tokens, std::vector<Place>& places, AttentionInputs& inputs) const;
+  void use_cache(size_t layer, DecodingState& state, int64_t tokens, std::vector<Place>& places, LayerInputs& inputs) const;
   LazyTensor scaled(const LazyTensor& hidden) const;
   LazyTensor capped(const LazyTensor& logits) const;
 

@@ -47,7 +47,9 @@ void DecoderModel::Builder::read_projections(const std::string& path, const Laye
     a.q = reader.linear(path + ".qkv_proj", queries + 2 * keys, hidden, spec.qkv_bias,
                         "(num_attention_heads + 2 * num_key_value_heads) * head_dim, hidden_size", WeightRole::sensitive);
   } else {
-    a.q = reader.linear(path + ".q_proj", queries, hidden, spec.qkv_bias, "num_attention_heads * head_dim, hidden_size");
+    a.gated = spec.output_gate;
+    a.q = reader.linear(path + ".q_proj", a.gated ? 2 * queries : queries, hidden, spec.qkv_bias,
+                        fmt::format("{}num_attention_heads * head_dim, hidden_size", a.gated ? "2 * " : ""));
     a.values_are_keys = layer.values_are_keys;
     if (layer.keys_of) {
       leave_keys_and_values(path);
@@ -163,7 +165,11 @@ DecoderModel::Layer DecoderModel::Builder::layer(size_t k) {
   const LayerSpec& own = spec.layers[k];
   Layer l;
   l.before_attention = norm(path, spec.norms.before_attention);
-  l.attention = attention(path + "self_attn", own);
+  if (own.linear) {
+    l.delta_net = read_delta_net(reader, path + "linear_attn", spec.delta_net);
+  } else {
+    l.attention = attention(path + "self_attn", own);
+  }
   l.after_attention = norm(path, spec.norms.after_attention);
   l.before_mlp = norm(path, spec.norms.before_mlp);
   l.mlp = mlp(path + "mlp", own);

@@ -7,7 +7,7 @@
 
 namespace lazuli {
 
-std::vector<LazyTensor> DecoderModel::Layer::run(std::span<const LazyTensor> args, AttentionInputs inputs,
+std::vector<LazyTensor> DecoderModel::Layer::run(std::span<const LazyTensor> args, LayerInputs inputs,
                                                  const AdapterContext* adapter) const {
   std::array<LazyTensor, 2> pair;
   const bool cached = inputs.length.defined();
@@ -30,8 +30,10 @@ LazyTensor DecoderModel::Layer::add_part(const LazyTensor& x, const LazyTensor& 
   return add(x, residual_multiplier == 1 ? normed : mul_scalar(normed, residual_multiplier));
 }
 
-LazyTensor DecoderModel::Layer::forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const {
-  const LazyTensor y = add_part(x, attention.forward(before_attention.forward(x), inputs, low_rank), after_attention);
+LazyTensor DecoderModel::Layer::forward(const LazyTensor& x, const LayerInputs& inputs, const LowRankOf& low_rank) const {
+  const LazyTensor normed = before_attention.forward(x);
+  const LazyTensor mixed = delta_net ? delta_net->forward(normed, inputs.linear, low_rank) : attention.forward(normed, inputs, low_rank);
+  const LazyTensor y = add_part(x, mixed, after_attention);
   return add_part(y, mlp->forward(before_mlp.forward(y), low_rank), after_mlp);
 }
 

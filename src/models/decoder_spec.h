@@ -9,6 +9,7 @@
 
 #include "io/model_config.h"
 #include "models/activation.h"
+#include "models/delta_net.h"
 #include "models/layer_reader.h"
 #include "nn/attention.h"
 
@@ -36,6 +37,7 @@ struct LayerSpec {
   int64_t head_dim = 0, kv_heads = 0, intermediate_size = 0;
   bool values_are_keys = false;        ///< keys before their norm are the values too
   std::optional<size_t> keys_of = {};  ///< the earlier layer whose keys and values it reads in place of its own
+  bool linear = false;                 ///< a gated delta net in place of attention
   bool gated = false;                  ///< the gated feed-forward part, whatever DecoderSpec::feed_forward is
 };
 
@@ -68,6 +70,7 @@ struct DecoderSpec {
   QueryKeyNorm query_key_norm = QueryKeyNorm::none;
   bool qkv_bias = false;
   bool output_bias = false;   ///< of the attention's last layer
+  bool output_gate = false;   ///< queries bring a gate of what attention finds, head by head
   bool mlp_bias = false;      ///< of the gated feed-forward part
   bool value_norm = false;    ///< values are normed head by head, by RMSNorm without a weight
   bool layer_scalar = false;  ///< what a layer gives is multiplied by a number of its own, layer_scalar
@@ -81,6 +84,7 @@ struct DecoderSpec {
   double logit_multiplier = 1;
   int64_t per_layer_size = 0;  ///< of the vectors that tokens have for each layer; 0: none
   int64_t per_layer_vocabulary = 0;
+  DeltaNetSpec delta_net;  ///< of layers whose attention is linear
   std::vector<RopeSpec> ropes;
   std::vector<LayerSpec> layers;
   Activation activation;

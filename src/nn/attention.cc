@@ -59,15 +59,24 @@ std::array<LazyTensor, 2> Attention::kept(std::array<LazyTensor, 2> made, const 
   return made;
 }
 
+LazyTensor Attention::take_gate(LazyTensor& queries) const {
+  const int64_t batch = queries.dim(0), tokens = queries.dim(1);
+  const LazyTensor both = reshape(queries, {batch, tokens, heads, 2 * head_size});
+  const auto half = [&](int64_t from) { return reshape(slice(both, 3, from, from + head_size), {batch, tokens, heads * head_size}); };
+  queries = half(0);
+  return sigmoid(half(head_size));
+}
+
 LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const {
-  LazyTensor queries;
+  LazyTensor queries, gate;
   std::array<LazyTensor, 2> seen;
   if (latent) {
     const LatentProjections::Parts parts = latent->forward(x, inputs, low_rank);
     queries = parts.queries;
     seen = kept({parts.keys, parts.values}, inputs);
   } else {
-    const std::array<LazyTensor, 3> parts = project(x, inputs.shared, low_rank);
+    std::array<LazyTensor, 3> parts = project(x, inputs.shared, low_rank);
+    if (gated) gate = take_gate(parts[0]);
     queries = rotated(split(parts[0], q_norm, heads, norms_by_head), inputs.rope.queries, inputs.offset);
     seen = keys_and_values(parts[1], parts[2], inputs);
   }
@@ -78,7 +87,8 @@ LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs
   options.sinks = sinks;
   if (inputs.length.defined()) options.length = inputs.length;
   const LazyTensor mixed = scaled_dot_product_attention(queries, seen[0], seen[1], scale, options);
-  return apply(o, reshape(transpose(mixed, 1, 2), {x.dim(0), x.dim(1), heads * value_size}), low_rank);
+  const LazyTensor found = reshape(transpose(mixed, 1, 2), {x.dim(0), x.dim(1), heads * value_size});
+  return apply(o, gated ? mul(found, gate) : found, low_rank);
 }
 
 LazyTensor GatedMLP::forward(const LazyTensor& x, const LowRankOf& low_rank) const {

@@ -45,6 +45,7 @@ struct Attention {
   AdaptedLinear q, k, v, o;
   bool fused = false;                               ///< q makes queries, keys and values one after another, and k and v are empty
   std::shared_ptr<const LatentProjections> latent;  ///< makes queries, keys and values; q, k, v and norms are empty then
+  bool gated = false;  ///< q makes for each head its queries and then a gate, whose sigmoid multiplies what the head finds
   int64_t heads = 0, kv_heads = 0, head_size = 0, value_size = 0;
   Norm q_norm, k_norm;           ///< of queries and keys before their positions turn them
   Norm v_norm;                   ///< of values, by head
@@ -58,8 +59,11 @@ struct Attention {
   LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const;
 
  private:
-  /// Queries, keys and values, (batch, tokens, heads * size); queries alone where the others are shared.
+  /// Queries, keys and values, (batch, tokens, heads * size); queries alone where the others are shared. With gates the first are
+  /// twice as wide.
   std::array<LazyTensor, 3> project(const LazyTensor& x, bool shared, const LowRankOf& low_rank) const;
+  /// Leaves the queries of what q made of both, and gives what multiplies the heads' findings, (batch, tokens, heads * size).
+  LazyTensor take_gate(LazyTensor& queries) const;
   /// Normed, (batch, heads, tokens, size).
   LazyTensor split(const LazyTensor& x, const Norm& norm, int64_t count, bool by_head) const;
   /// Keys and values that queries see, (batch, kv_heads, keys, size) each.

@@ -4,7 +4,8 @@ Usage: python make_families.py tests/data [NAME...]    (needs torch, transformer
 
 Number i of a tensor is shift + scale * (bits / 2^24 - 1/2) with the upper 24 bits of mix(hash(name) + i) of whole_model_numbers.py, all exact in
 f32; what tests/support/family_model.cc computes too. Each file has the configuration as transformers writes it, the tensors with their
-shapes, shifts and scales, logits of a prompt, greedy tokens, and losses and gradient norms of ten LoRA steps.
+shapes, shifts and scales, logits of a prompt, or of some of its rows, greedy tokens, and losses and gradient norms of ten LoRA steps, or of
+fewer.
 """
 import json
 import pathlib
@@ -84,19 +85,32 @@ FAMILIES = {
     "deepseek_v2_groups": lambda: transformers.DeepseekV2Config(kv_lora_rank=24, q_lora_rank=20, n_routed_experts=8, n_shared_experts=1, n_group=4,
         topk_group=2, topk_method="group_limited_greedy", qk_nope_head_dim=12, qk_rope_head_dim=8, v_head_dim=20, num_experts_per_tok=3,
         moe_intermediate_size=20, routed_scaling_factor=2.0, mlp_bias=True, **DEEPSEEK | dict(num_hidden_layers=2)),
+    # More heads of values than of keys, and texts of more than one chunk of 64.
+    "qwen3_5": lambda: transformers.Qwen3_5TextConfig(
+        layer_types=["linear_attention", "linear_attention", "full_attention", "linear_attention"], linear_num_key_heads=2,
+        linear_num_value_heads=6, linear_key_head_dim=8, linear_value_head_dim=12, **COMMON | dict(num_hidden_layers=4, max_position_embeddings=256)),
     "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
         rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }
+# What differs of the sizes above; rows are those whose logits are listed.
+SIZES = {"qwen3_5": dict(prompt=75, new_tokens=32, steps=5, tokens=70, rows=[0, 1, 17, 40, 62, 63, 64, 70, 74])}
+ONE_PLUS = ("gemma", "gemma2", "gemma3", "qwen3_5")
 
 
 def parts(family, name):
     """Shift and scale of a tensor; some scale by 1 + the weight of a norm."""
+    if name.endswith("A_log"):
+        return -2.0, 2.0  # memories of a few and of many tokens
+    if name.endswith("conv1d.weight"):
+        return 0.0, 1.5  # queries and keys that are mostly positive: the norm of answers near 0 would make much of rounded weights
+    if name.endswith("linear_attn.norm.weight"):
+        return 1.0, 0.5
     if name.endswith("layer_scalar"):
         return 1.0, 0.5
     if family.startswith("gemma4") and (".q_norm" in name or ".k_norm" in name):
         return 0.5, 0.25  # scores are not divided by the root of the head's size
     if "norm" in name and name.endswith("weight"):
-        return (0.0 if family in ("gemma", "gemma2", "gemma3") else 1.0), 0.5
+        return (0.0 if family in ONE_PLUS else 1.0), 0.5
     # Near ties between experts of little weight: rounding may decide them otherwise.
     if name.endswith("mlp.gate.weight") and family in ("mixtral", "deepseek_v2", "deepseek_v2_groups"):
         return 0.0, 2.0
@@ -128,6 +142,10 @@ def ids(family, name, *shape):
     return torch.from_numpy(numbers.ids(f"{family}.{name}", int(np.prod(shape)), COMMON["vocab_size"])).reshape(shape)
 
 
+def size_of(family, name, otherwise):
+    return SIZES.get(family, {}).get(name, otherwise)
+
+
 def train(model, family):
     layers = [n.rsplit(".", 1)[1] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and n != "lm_head" and ".router." not in n]
     # PEFT takes names of the layers of a gated part for those of experts, too, where it knows the architecture.
@@ -140,8 +158,8 @@ def train(model, family):
             p.copy_(uniform(f"{path}.lora_{factor[0]}", tuple(p.shape), 0.0, 0.5 if factor[0] == "A" else 0.25))
     optimizer = torch.optim.AdamW([p for _, p in parameters], lr=TRAIN["learning_rate"], weight_decay=TRAIN["weight_decay"], eps=1e-8)
     losses, norms = [], []
-    for step in range(STEPS):
-        batch = ids(family, f"step.{step}", ROWS, TOKENS + 1)
+    for step in range(size_of(family, "steps", STEPS)):
+        batch = ids(family, f"step.{step}", ROWS, size_of(family, "tokens", TOKENS) + 1)
         loss = torch.nn.functional.cross_entropy(model(input_ids=batch[:, :-1]).logits.float().flatten(0, 1), batch[:, 1:].flatten())
         optimizer.zero_grad()
         loss.backward()
@@ -156,12 +174,12 @@ def make(family, folder):
     config._attn_implementation = "eager"
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
     tensors = fill(model, family)
-    prompt = ids(family, "prompt", 1, PROMPT)
+    length, count = size_of(family, "prompt", PROMPT), size_of(family, "new_tokens", MORE_NEW_TOKENS if family in WITH_EXPERTS else NEW_TOKENS)
+    prompt = ids(family, "prompt", 1, length)
     with torch.no_grad():
         logits = model(input_ids=prompt).logits[0]
-        new = MORE_NEW_TOKENS if family in WITH_EXPERTS else NEW_TOKENS
-        made = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=new,
-                              min_new_tokens=new, eos_token_id=None, pad_token_id=0, return_dict_in_generate=True, output_logits=True)
+        made = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=count,
+                              min_new_tokens=count, eos_token_id=None, pad_token_id=0, return_dict_in_generate=True, output_logits=True)
     best = torch.stack(made.logits)[:, 0].topk(2).values
     print(family, "spread", logits.std().item(), "margin", (best[:, 0] - best[:, 1]).min().item(), flush=True)
     written = json.loads(config.to_json_string(use_diff=False))
@@ -169,8 +187,10 @@ def make(family, folder):
     for key in ("_name_or_path", "transformers_version", "id2label", "label2id"):
         written.pop(key, None)
     short = lambda values: [float(f"{v:.9g}") for v in values]
-    out = dict(config=json.dumps(written), vocabulary=COMMON["vocab_size"], tensors=tensors, rank=RANK, alpha=ALPHA, prompt=prompt[0].tolist(), tokens=made.sequences[0, PROMPT:].tolist(),
-               logits=short(logits.flatten().tolist()), batch=[ROWS, TOKENS + 1], losses=short(losses), grad_norms=short(norms), **TRAIN)
+    rows = size_of(family, "rows", None)
+    out = dict(config=json.dumps(written), vocabulary=COMMON["vocab_size"], tensors=tensors, rank=RANK, alpha=ALPHA, prompt=prompt[0].tolist(), tokens=made.sequences[0, length:].tolist(),
+               **(dict(rows=rows) if rows else {}), logits=short(logits[rows or slice(None)].flatten().tolist()),
+               batch=[ROWS, size_of(family, "tokens", TOKENS) + 1], losses=short(losses), grad_norms=short(norms), **TRAIN)
     lines = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in out.items())
     (folder / f"{family}.json").write_text("{" + lines + "}\n")
 

@@ -75,6 +75,24 @@ TEST_F(ConfigOf, WindowsOfOtherFamiliesAreThoseOfTheirClasses) {
   EXPECT_NO_THROW(read("llama", R"("sliding_window": 128)"));  // as long as the context
 }
 
+TEST_F(ConfigOf, Qwen35TurnsAQuarterOfAHeadAndKnowsTwoKindsOfLayers) {
+  EXPECT_EQ(read("qwen3_5_text", "").rope.size, 64);
+  EXPECT_EQ(read("qwen3_5_text", R"("head_dim": 16)").rope.size, 4);
+  EXPECT_EQ(read("qwen3_5_text", R"("head_dim": 16, "partial_rotary_factor": 0.5)").rope.size, 8);
+  EXPECT_EQ(read("qwen3_5_text", R"("head_dim": 16, "partial_rotary_factor": null)").rope.size, 16);
+  EXPECT_EQ(read("qwen3_5_text", R"("head_dim": 16, "partial_rotary_factor": 0.5, "rope_parameters": {"rope_theta": 9.0,
+    "partial_rotary_factor": 1.0})")
+                .rope.size,
+            16);
+  EXPECT_THAT(error("qwen3_5_text", R"("head_dim": 12)"), HasSubstr("an even size of at least 2 expected, got 3 of 12"));
+  EXPECT_THAT(read("qwen3_5_text", "").windows, ElementsAre(0, 0, 0, 0));
+  EXPECT_NO_THROW(read("qwen3_5_text", R"("layer_types": ["linear_attention", "full_attention", "attention", "linear_attention"])"));
+  EXPECT_THAT(error("qwen3_5_text", R"("layer_types": ["linear_attention", "sliding_attention"])"), HasSubstr("$.layer_types[1]"));
+  EXPECT_THAT(error("qwen3_5_text", R"("layer_types": ["linear_attention"])"), HasSubstr("num_hidden_layers = 4 entries expected, got 1"));
+  EXPECT_THAT(error("qwen3_5_text", R"("full_attention_interval": 0)"), HasSubstr("$.full_attention_interval"));
+  EXPECT_THAT(error("qwen3_5_text", R"("sliding_window": 4)"), HasSubstr("$.sliding_window"));
+}
+
 TEST_F(ConfigOf, LayersWithAndWithoutPositionsAreThoseOfTheirClasses) {
   const std::string slides = R"("use_sliding_window": true, "sliding_window": 9)";
   EXPECT_THAT(read("smollm3", R"("sliding_window": 9)").windows, ElementsAre(0, 0, 0, 0));

@@ -1,0 +1,71 @@
+// Implements what Qwen's decoders with layers of linear attention share.
+#include "models/linear_layers.h"
+
+#include <fmt/format.h>
+
+namespace lazuli {
+
+namespace {
+
+constexpr const char* kLinearAttention = "linear_attention";
+
+/// Of each layer, whether its attention is linear.
+std::vector<bool> are_linear(const JsonValue& root, const ModelConfig& config) {
+  std::vector<bool> linear;
+  const auto types = set_key(root, "layer_types");
+  if (!types) {
+    const int64_t interval = int_key(root, "full_attention_interval", 1, INT32_MAX, 4);
+    for (int64_t k = 0; k < config.num_hidden_layers; ++k) linear.push_back((k + 1) % interval != 0);
+    return linear;
+  }
+  for (const JsonValue& type : types->as_array()) {
+    const std::string_view kind = type.as_string();
+    if (kind != kLinearAttention && kind != "full_attention" && kind != "attention") {
+      type.fail(fmt::format("full_attention or {} expected, got '{}'", kLinearAttention, kind));
+    }
+    linear.push_back(kind == kLinearAttention);
+  }
+  if (static_cast<int64_t>(linear.size()) != config.num_hidden_layers) {
+    types->fail(fmt::format("num_hidden_layers = {} entries expected, got {}", config.num_hidden_layers, linear.size()));
+  }
+  return linear;
+}
+
+DeltaNetSpec delta_net_spec(const JsonValue& root, const ModelConfig& config) {
+  constexpr int64_t kMostHeads = 1 << 12, kMostSize = 1 << 12, kMostTaps = 64;
+  DeltaNetSpec spec;
+  spec.hidden = config.hidden_size;
+  spec.key_heads = int_key(root, "linear_num_key_heads", 1, kMostHeads, 16);
+  spec.value_heads = int_key(root, "linear_num_value_heads", 1, kMostHeads, 32);
+  spec.key_size = int_key(root, "linear_key_head_dim", 1, kMostSize, 128);
+  spec.value_size = int_key(root, "linear_value_head_dim", 1, kMostSize, 128);
+  spec.taps = int_key(root, "linear_conv_kernel_dim", 2, kMostTaps, 4);
+  spec.norm_eps = config.rms_norm_eps;
+  spec.activation = activation_of(config);
+  if (spec.value_heads % spec.key_heads != 0) {
+    fail_key(root, "linear_num_value_heads",
+             fmt::format("a multiple of linear_num_key_heads = {} expected, got {}", spec.key_heads, spec.value_heads));
+  }
+  return spec;
+}
+
+}  // namespace
+
+std::vector<int64_t> linear_or_full_attention(const JsonValue& root, const ModelConfig& config) {
+  return std::vector<int64_t>(are_linear(root, config).size(), 0);
+}
+
+DecoderSpec linear_layers_spec(const ModelConfig& config) {
+  const JsonValue root = config.json->root();
+  DecoderSpec spec(config);
+  spec.norm = NormKind::rms_plus_one;
+  spec.query_key_norm = QueryKeyNorm::by_head;
+  spec.qkv_bias = spec.output_bias = bool_key(root, "attention_bias", false);
+  spec.output_gate = true;
+  spec.delta_net = delta_net_spec(root, config);
+  const std::vector<bool> linear = are_linear(root, config);
+  for (size_t k = 0; k < linear.size(); ++k) spec.layers[k].linear = linear[k];
+  return spec;
+}
+
+}  // namespace lazuli
