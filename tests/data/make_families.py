@@ -85,10 +85,12 @@ FAMILIES = {
     "deepseek_v2_groups": lambda: transformers.DeepseekV2Config(kv_lora_rank=24, q_lora_rank=20, n_routed_experts=8, n_shared_experts=1, n_group=4,
         topk_group=2, topk_method="group_limited_greedy", qk_nope_head_dim=12, qk_rope_head_dim=8, v_head_dim=20, num_experts_per_tok=3,
         moe_intermediate_size=20, routed_scaling_factor=2.0, mlp_bias=True, **DEEPSEEK | dict(num_hidden_layers=2)),
-    # More heads of values than of keys, and texts of more than one chunk of 64.
+    # More heads of values than of keys, and texts of more than one chunk of 64. Without a large epsilon the norm of answers near 0 would make
+    # much of rounded weights.
     "qwen3_5": lambda: transformers.Qwen3_5TextConfig(
         layer_types=["linear_attention", "linear_attention", "full_attention", "linear_attention"], linear_num_key_heads=2,
-        linear_num_value_heads=6, linear_key_head_dim=8, linear_value_head_dim=12, **COMMON | dict(num_hidden_layers=4, max_position_embeddings=256)),
+        linear_num_value_heads=6, linear_key_head_dim=8, linear_value_head_dim=12, rms_norm_eps=0.04,
+        **COMMON | dict(num_hidden_layers=4, max_position_embeddings=256)),
     "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
         rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }
@@ -102,7 +104,7 @@ def parts(family, name):
     if name.endswith("A_log"):
         return -2.0, 2.0  # memories of a few and of many tokens
     if name.endswith("conv1d.weight"):
-        return 0.0, 1.5  # queries and keys that are mostly positive: the norm of answers near 0 would make much of rounded weights
+        return 0.0, 1.5
     if name.endswith("linear_attn.norm.weight"):
         return 1.0, 0.5
     if name.endswith("layer_scalar"):
