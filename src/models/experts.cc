@@ -66,6 +66,19 @@ ExpertsSpec experts_spec(const ModelConfig& config, int64_t experts, int64_t cho
   return spec;
 }
 
+std::vector<bool> layers_without_experts(const JsonValue& root, const ModelConfig& config) {
+  const int64_t step = int_key(root, "decoder_sparse_step", 1, INT32_MAX, 1);
+  std::vector<bool> gated;
+  for (int64_t k = 0; k < config.num_hidden_layers; ++k) gated.push_back((k + 1) % step != 0);
+  if (const auto list = set_key(root, "mlp_only_layers")) {
+    for (const JsonValue& layer : list->as_array()) {
+      const int64_t k = layer.as_int();
+      if (k >= 0 && k < config.num_hidden_layers) gated[static_cast<size_t>(k)] = true;
+    }
+  }
+  return gated;
+}
+
 void read_expert_matrices(WeightReader& weights, const std::string& part, const ExpertsSpec& spec, Experts& own) {
   const std::string stacked = part + ".experts.gate_up_proj";
   const Shape both{spec.experts, 2 * spec.inner, spec.hidden}, back{spec.experts, spec.hidden, spec.inner};
@@ -94,7 +107,10 @@ std::shared_ptr<const FeedForward> read_experts(LayerReader& reader, const std::
   own->router.groups = spec.groups;
   own->router.chosen_groups = spec.chosen_groups;
   read_expert_matrices(weights, part, spec, *own);
-  if (spec.shared > 0) own->shared = read_shared(reader, path + ".shared_experts", spec);
+  if (spec.shared > 0) own->shared = read_shared(reader, path + (spec.shared_gated ? ".shared_expert" : ".shared_experts"), spec);
+  if (spec.shared_gated) {
+    own->shared_gate = reader.linear(path + ".shared_expert_gate", 1, spec.hidden, false, "one number, hidden_size", WeightRole::sensitive);
+  }
   return own;
 }
 

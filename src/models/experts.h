@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "io/model_config.h"
 #include "models/activation.h"
@@ -24,8 +25,9 @@ struct ExpertsSpec {
   int64_t groups = 1;
   int64_t chosen_groups = 1;
   ///@}
-  int64_t shared = 0;        ///< size of what all tokens have beside, `shared_experts`; 0: nothing
-  bool shared_bias = false;  ///< of its layers
+  int64_t shared = 0;         ///< size of what all tokens have beside, 0: nothing
+  bool shared_bias = false;   ///< of its layers
+  bool shared_gated = false;  ///< it is `shared_expert`, with `shared_expert_gate`, and else `shared_experts`
   Activation activation = nullptr;
   const char* older = nullptr;  ///< what older files call the part in place of `mlp`
   ///@{
@@ -50,6 +52,9 @@ struct ExpertKeys {
 /// Reads `experts` and `chosen` from config.json; the arguments are those of a file without the keys, 0: they must be there. Throws
 /// FormatError also for more experts of a token than there are.
 ExpertsSpec experts_spec(const ModelConfig& config, int64_t experts, int64_t chosen, const ExpertKeys& keys = {});
+
+/// Of each layer, whether it has the gated feed-forward part in place of experts, as `decoder_sparse_step` and `mlp_only_layers` say.
+std::vector<bool> layers_without_experts(const JsonValue& root, const ModelConfig& config);
 
 /// The part of the layer at `path`, whose last name is `mlp`.
 std::shared_ptr<const FeedForward> read_experts(LayerReader& reader, const std::string& path, const ExpertsSpec& spec);

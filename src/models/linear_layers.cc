@@ -55,6 +55,17 @@ std::vector<int64_t> linear_or_full_attention(const JsonValue& root, const Model
   return std::vector<int64_t>(are_linear(root, config).size(), 0);
 }
 
+ExpertsSpec shared_experts_spec(const ModelConfig& config, int64_t experts, int64_t chosen) {
+  constexpr int64_t kMostSize = 1 << 24;
+  const JsonValue root = config.json->root();
+  ExpertsSpec spec = experts_spec(config, experts, chosen, {.experts = "num_experts", .other = "num_experts"});
+  spec.inner = int_key(root, "moe_intermediate_size", 1, kMostSize, 512);
+  spec.shared = int_key(root, "shared_expert_intermediate_size", 1, kMostSize, 512);
+  spec.shared_gated = true;
+  spec.routing = Routing::normalised;
+  return spec;
+}
+
 DecoderSpec linear_layers_spec(const ModelConfig& config) {
   const JsonValue root = config.json->root();
   DecoderSpec spec(config);

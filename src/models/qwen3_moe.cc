@@ -32,26 +32,12 @@ constexpr ConfigRules kQwen3MoeRules = {.windows = qwen3_moe_windows,
                                         .max_position_embeddings = 32768,
                                         .reads = {"sliding_window", "attention_bias", "num_experts", "num_local_experts"}};
 
-/// Of each layer, whether it has the gated feed-forward part in place of experts.
-std::vector<bool> gated_layers(const JsonValue& root, const ModelConfig& config) {
-  const int64_t step = int_key(root, "decoder_sparse_step", 1, INT32_MAX, 1);
-  std::vector<bool> gated;
-  for (int64_t k = 0; k < config.num_hidden_layers; ++k) gated.push_back((k + 1) % step != 0);
-  if (const auto list = set_key(root, "mlp_only_layers")) {
-    for (const JsonValue& layer : list->as_array()) {
-      const int64_t k = layer.as_int();
-      if (k >= 0 && k < config.num_hidden_layers) gated[static_cast<size_t>(k)] = true;
-    }
-  }
-  return gated;
-}
-
 DecoderSpec qwen3_moe_spec(const ModelConfig& config, DType) {
   const JsonValue root = config.json->root();
   DecoderSpec spec(config);
   spec.qkv_bias = spec.output_bias = bool_key(root, "attention_bias", false);
   spec.query_key_norm = QueryKeyNorm::by_head;
-  const std::vector<bool> gated = gated_layers(root, config);
+  const std::vector<bool> gated = layers_without_experts(root, config);
   for (size_t k = 0; k < gated.size(); ++k) spec.layers[k].gated = gated[k];
   if (std::find(gated.begin(), gated.end(), false) == gated.end()) return spec;
   ExpertsSpec experts = experts_spec(config, 128, 8);

@@ -52,7 +52,9 @@ LazyTensor Experts::mix(const LazyTensor& rows, const Router::Choice& choice) co
 LazyTensor Experts::forward(const LazyTensor& x, const LowRankOf& low_rank) const {
   const LazyTensor rows = reshape(x, {x.dim(0) * x.dim(1), x.dim(2)});
   const LazyTensor mixed = reshape(mix(rows, router.choose(rows)), x.shape());
-  return shared ? add(mixed, shared->forward(x, low_rank)) : mixed;
+  if (!shared) return mixed;
+  const LazyTensor part = shared->forward(x, low_rank);
+  return add(mixed, shared_gate ? mul(part, sigmoid(apply(*shared_gate, x, low_rank))) : part);
 }
 
 LazyTensor GatedAndExperts::forward(const LazyTensor& x, const LowRankOf& low_rank) const {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "nn/attention.h"
 
@@ -47,6 +48,7 @@ struct Experts : FeedForward {
   LazyTensor gate_up_bias, down_bias;  ///< (experts, 2 * inner) and (experts, hidden), or both empty
   std::function<LazyTensor(const LazyTensor& gate, const LazyTensor& up)> combine;
   std::shared_ptr<const FeedForward> shared;  ///< what all tokens have beside their experts (Dai et al. 2024), or null
+  std::optional<AdaptedLinear> shared_gate;   ///< to one number, whose sigmoid multiplies that part
   /// Adapters change the shared part alone: PEFT's reach linear layers, and transformers has experts and routers as bare parameters.
   LazyTensor forward(const LazyTensor& x, const LowRankOf& low_rank) const override;
   /// rows (tokens, hidden) through the experts of `choice`.

@@ -91,12 +91,25 @@ FAMILIES = {
         layer_types=["linear_attention", "linear_attention", "full_attention", "linear_attention"], linear_num_key_heads=2,
         linear_num_value_heads=6, linear_key_head_dim=8, linear_value_head_dim=12, rms_norm_eps=0.04,
         **COMMON | dict(num_hidden_layers=4, max_position_embeddings=256)),
+    # Experts beside one that all tokens have, in layers of both kinds of attention.
+    "qwen3_5_moe": lambda: transformers.Qwen3_5MoeTextConfig(
+        layer_types=["linear_attention", "full_attention"], linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8,
+        linear_value_head_dim=12, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=24, shared_expert_intermediate_size=20,
+        rms_norm_eps=0.04, **{k: v for k, v in COMMON.items() if k != "intermediate_size"} | dict(num_hidden_layers=2, max_position_embeddings=256)),
+    # Weights that lie head by head, and a layer without experts.
+    "qwen3_next": lambda: transformers.Qwen3NextConfig(
+        layer_types=["linear_attention", "full_attention"], linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8,
+        linear_value_head_dim=12, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24, shared_expert_intermediate_size=20,
+        norm_topk_prob=False, mlp_only_layers=[1], attention_bias=True, rms_norm_eps=0.04,
+        **COMMON | dict(num_hidden_layers=2, max_position_embeddings=256)),
     "llama_yarn": lambda: transformers.LlamaConfig(rope_parameters=dict(
         rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=0.5), **COMMON),
 }
 # What differs of the sizes above; rows are those whose logits are listed.
-SIZES = {"qwen3_5": dict(prompt=75, new_tokens=32, steps=5, tokens=70, rows=[0, 1, 17, 40, 62, 63, 64, 70, 74])}
-ONE_PLUS = ("gemma", "gemma2", "gemma3", "qwen3_5")
+SIZES = {"qwen3_5": dict(prompt=75, new_tokens=32, steps=5, tokens=70, rows=[0, 1, 17, 40, 62, 63, 64, 70, 74]),
+         "qwen3_5_moe": dict(prompt=67, new_tokens=32, steps=5, rows=[0, 5, 40, 63, 64, 66]),
+         "qwen3_next": dict(prompt=67, new_tokens=32, steps=5, rows=[0, 5, 40, 63, 64, 66])}
+ONE_PLUS = ("gemma", "gemma2", "gemma3", "qwen3_5", "qwen3_5_moe", "qwen3_next")
 
 
 def parts(family, name):
@@ -151,7 +164,7 @@ def size_of(family, name, otherwise):
 def train(model, family):
     layers = [n.rsplit(".", 1)[1] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and n != "lm_head" and ".router." not in n]
     # PEFT takes names of the layers of a gated part for those of experts, too, where it knows the architecture.
-    model.config.model_type = {"qwen3_moe": "qwen3", "deepseek_v2": "llama"}.get(model.config.model_type, model.config.model_type)
+    model.config.model_type = {"qwen3_moe": "qwen3", "deepseek_v2": "llama", "qwen3_5_moe_text": "llama", "qwen3_next": "llama"}.get(model.config.model_type, model.config.model_type)
     model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=sorted(set(layers)), task_type="CAUSAL_LM"))
     parameters = [(n, p) for n, p in model.named_parameters() if "lora_" in n]
     with torch.no_grad():

@@ -41,6 +41,13 @@ WRAPPERS = {
                          rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[1, 1, 0], mrope_interleaved=True)),
         image_token_id=9, video_token_id=10,
         vision_config=dict(QWEN_VISION, hidden_size=16, out_hidden_size=40, intermediate_size=16, num_position_embeddings=16)),
+    "qwen3_5_moe": lambda: transformers.Qwen3_5MoeConfig(
+        text_config=dict(without(TEXT, "intermediate_size"), layer_types=["full_attention", "linear_attention"], linear_num_key_heads=2,
+                         linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=12, num_experts=4, num_experts_per_tok=2,
+                         moe_intermediate_size=24, shared_expert_intermediate_size=20,
+                         rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[1, 1, 0], mrope_interleaved=True)),
+        image_token_id=9, video_token_id=10,
+        vision_config=dict(QWEN_VISION, hidden_size=16, out_hidden_size=40, intermediate_size=16, num_position_embeddings=16)),
     "llava": lambda: transformers.LlavaConfig(
         text_config=dict(TEXT, model_type="llama", tie_word_embeddings=True), vision_config=dict(VISION, model_type="clip_vision_model"),
         image_token_index=9),

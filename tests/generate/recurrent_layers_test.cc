@@ -14,7 +14,7 @@
 namespace lazuli {
 namespace {
 
-const char* const kRecurrentFamilies[] = {"qwen3_5"};
+const char* const kRecurrentFamilies[] = {"qwen3_5", "qwen3_5_moe", "qwen3_next"};
 
 std::vector<int32_t> ids_up_to(size_t count) {
   std::vector<int32_t> ids;

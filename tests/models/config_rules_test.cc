@@ -93,6 +93,14 @@ TEST_F(ConfigOf, Qwen35TurnsAQuarterOfAHeadAndKnowsTwoKindsOfLayers) {
   EXPECT_THAT(error("qwen3_5_text", R"("sliding_window": 4)"), HasSubstr("$.sliding_window"));
 }
 
+TEST_F(ConfigOf, ExpertsOfQwen35AndQwen3NextHaveOneNameForTheirNumber) {
+  for (const char* type : {"qwen3_5_moe_text", "qwen3_next"}) {
+    EXPECT_NO_THROW(read(type, R"("num_experts": 8)")) << type;
+    EXPECT_THAT(error(type, R"("num_local_experts": 8)"), HasSubstr("$.num_local_experts")) << type;
+  }
+  EXPECT_THAT(error("qwen3_5_text", R"("num_experts": 8)"), HasSubstr("$.num_experts"));
+}
+
 TEST_F(ConfigOf, LayersWithAndWithoutPositionsAreThoseOfTheirClasses) {
   const std::string slides = R"("use_sliding_window": true, "sliding_window": 9)";
   EXPECT_THAT(read("smollm3", R"("sliding_window": 9)").windows, ElementsAre(0, 0, 0, 0));

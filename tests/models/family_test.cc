@@ -239,7 +239,9 @@ std::vector<FamilyCase> family_cases() {
                            "gemma4_moe",
                            "deepseek_v2",
                            "deepseek_v2_groups",
-                           "qwen3_5"}) {
+                           "qwen3_5",
+                           "qwen3_5_moe",
+                           "qwen3_next"}) {
     for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference}) cases.push_back({name, device});
   }
   return cases;

@@ -84,15 +84,15 @@ TEST_P(Wrappers, LayersAreNamedAsPeftNamesThem) {
   const test::Notices notices;
   write("outer_head");
   const auto model = load_model(folder_.path());
-  ASSERT_EQ(model->linears().size(), GetParam() == std::string("qwen3_5") ? 15U : 14U);
+  ASSERT_EQ(model->linears().size(), GetParam() == std::string("qwen3_5") ? 15U : GetParam() == std::string("qwen3_5_moe") ? 17U : 14U);
   EXPECT_EQ(model->linears()[0].path, "model.language_model.layers.0.self_attn.q_proj");
   EXPECT_EQ(model->linears()[0].weight, "language_model.model.layers.0.self_attn.q_proj.weight");
   EXPECT_THAT(model->info().media_tokens, testing::Contains(9));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Wrappers,
-                         testing::Values("gemma3", "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "llava", "llava_next",
-                                         "llava_onevision", "vipllava", "internvl"),
+                         testing::Values("gemma3", "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "qwen3_5_moe", "llava",
+                                         "llava_next", "llava_onevision", "vipllava", "internvl"),
                          [](const auto& c) { return std::string(c.param); });
 
 /// The configuration with the keys of the text part in the outer object, as the first files of Qwen2-VL had them.

@@ -11,6 +11,9 @@ namespace lazuli::tokenizer {
 namespace {
 
 constexpr std::string_view kSpace = "\u2581";
+/// That of Qwen2 with marks among letters.
+constexpr std::string_view kQwen35Expression =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 bool prefix_space(const Settings& s) {
   const bool fallback = s.kind == TokenizerClass::llama || s.kind == TokenizerClass::xlm_roberta;
@@ -67,6 +70,7 @@ Normalizer class_normalizer(const Settings& s, const JsonValue& root) {
       return Normalizer({bert});
     }
     case TokenizerClass::qwen2:
+    case TokenizerClass::qwen3_5:
     case TokenizerClass::gpt_neox:
       return Normalizer({UnicodeForm{true, false}});
     case TokenizerClass::xlm_roberta:
@@ -92,6 +96,10 @@ PreTokenizer class_pre_tokenizer(const Settings& s) {
       break;
     case TokenizerClass::qwen2:
       steps.emplace_back(Split{KnownSplit::qwen2});
+      steps.emplace_back(ByteLevel{prefix_space(s), false});
+      break;
+    case TokenizerClass::qwen3_5:
+      steps.emplace_back(Split{Regex(kQwen35Expression)});
       steps.emplace_back(ByteLevel{prefix_space(s), false});
       break;
     default:

@@ -193,6 +193,7 @@ class TokenReader {
         names = {end, end, end, "", "<|padding|>", "", ""};
         break;
       case TokenizerClass::qwen2:
+      case TokenizerClass::qwen3_5:
         names = {"", end, end, "", end, "", ""};
         break;
       case TokenizerClass::llama:

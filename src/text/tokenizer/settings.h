@@ -17,7 +17,7 @@ namespace lazuli::tokenizer {
 
 /// The classes of transformers that build a tokenizer anew from the vocabulary and their settings, and `as_file`, which takes
 /// tokenizer.json as it stands.
-enum class TokenizerClass { as_file, bert, mpnet, roberta, xlm_roberta, gpt2, gpt_neox, qwen2, llama };
+enum class TokenizerClass { as_file, bert, mpnet, roberta, xlm_roberta, gpt2, gpt_neox, qwen2, qwen3_5, llama };
 
 /// Tokens of transformers' own names, in the order in which they are added.
 inline constexpr std::string_view kTokenNames[] = {"bos_token", "eos_token", "unk_token", "sep_token",

@@ -25,6 +25,7 @@ constexpr std::pair<std::string_view, TokenizerClass> kClasses[] = {
     {"GPT2Tokenizer", TokenizerClass::gpt2},
     {"GPTNeoXTokenizer", TokenizerClass::gpt_neox},
     {"Qwen2Tokenizer", TokenizerClass::qwen2},
+    {"Qwen3_5Tokenizer", TokenizerClass::qwen3_5},
     {"LlamaTokenizer", TokenizerClass::llama},
 };
 
@@ -97,6 +98,13 @@ constexpr Registered kRegistered[] = {{"bert", "BertTokenizer", false},
                                       {"nomic_bert", "BertTokenizer", false},
                                       {"qwen2", "Qwen2Tokenizer", true},
                                       {"qwen3", "Qwen2Tokenizer", false},
+                                      {"qwen3_5", "Qwen3_5Tokenizer", true},
+                                      {"qwen3_5_moe", "Qwen3_5Tokenizer", true},
+                                      {"qwen3_5_moe_text", "Qwen3_5Tokenizer", true},
+                                      {"qwen3_5_text", "Qwen3_5Tokenizer", false},
+                                      {"qwen3_moe", "Qwen2Tokenizer", false},
+                                      {"qwen3_next", "Qwen2Tokenizer", false},
+                                      {"qwen3_vl", "Qwen2Tokenizer", false},
                                       {"roberta", "RobertaTokenizer", false},
                                       {"xlm-roberta", "XLMRobertaTokenizer", false}};
 

@@ -177,6 +177,12 @@ case("qwen2 takes its class before another", model=qwen2, config={"tokenizer_cla
 case("qwen2 with add_prefix_space", model=qwen2, config={"add_prefix_space": True})
 case("qwen2 with unk_token null", model=qwen2, config={"unk_token": None})
 case("qwen2 with added_tokens_decoder", model=qwen2, config={"added_tokens_decoder": {"1": token("</s>", lstrip=True), "265": END}})
+qwen3_5 = {"model_type": "qwen3_5"}
+case("qwen3_5 takes its class", model=qwen3_5)
+case("qwen3_5 takes its class before another", model=qwen3_5, config={"tokenizer_class": "Qwen2Tokenizer"})
+case("qwen3_5 with added_tokens_decoder", model=qwen3_5, config={"added_tokens_decoder": {"1": token("</s>", lstrip=True), "265": END}})
+case("qwen3_5_text takes the class that is named", model={"model_type": "qwen3_5_text"}, config={"tokenizer_class": "Qwen2Tokenizer"})
+case("qwen3_5_moe with add_prefix_space and no class", model={"model_type": "qwen3_5_moe"}, config={"tokenizer_class": ..., "add_prefix_space": True})
 for name, config in {"as it stands": {}, "do_lower_case false": {"do_lower_case": False}, "strip_accents": {"strip_accents": True},
                      "strip_accents false": {"strip_accents": False}, "strip_accents, cased": {"strip_accents": True, "do_lower_case": False},
                      "tokenize_chinese_chars false": {"tokenize_chinese_chars": False},
