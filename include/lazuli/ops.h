@@ -269,9 +269,10 @@ LazyTensor scaled_dot_product_attention(const LazyTensor& q, const LazyTensor& k
                                         const AttentionOptions& options = {}, Where where = Where::here());
 /// Attention within each of several packed sequences. q is (tokens, heads, size), k and v are (tokens, kv_heads, size). `starts` (sequences
 /// + 1) i32 begins with 0 and has the start of each sequence and the end of the last one. Rows beyond it give zeros. There is no gradient.
-/// The run throws ValueError for starts that decrease or exceed the rows.
+/// The run throws ValueError for starts that decrease or exceed the rows. `causal` and the windows are those of AttentionOptions.
 LazyTensor scaled_dot_product_attention_packed(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v, const ScalarArg& scale,
-                                               const LazyTensor& starts, bool causal = false, Where where = Where::here());
+                                               const LazyTensor& starts, bool causal = false, int64_t window_left = -1,
+                                               int64_t window_right = -1, Where where = Where::here());
 /// How the losses of the rows are reduced.
 enum class Reduction : uint8_t { none, mean, sum };
 /// Options of the loss.

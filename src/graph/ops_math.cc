@@ -150,10 +150,11 @@ LazyTensor scaled_dot_product_attention(const LazyTensor& q, const LazyTensor& k
 }
 
 LazyTensor scaled_dot_product_attention_packed(const LazyTensor& q, const LazyTensor& k, const LazyTensor& v, const ScalarArg& scale,
-                                               const LazyTensor& starts, bool causal, Where where) {
+                                               const LazyTensor& starts, bool causal, int64_t window_left, int64_t window_right,
+                                               Where where) {
   const DType t = promote_float({&q, &k, &v});
   Attrs attrs;
-  attrs[attr::sdpa_packed::causal] = causal ? 1 : 0;
+  set_attention(attrs, causal, window_left, window_right, {});
   return record(Op::sdpa_packed, {to_dtype(q, t, where), to_dtype(k, t, where), to_dtype(v, t, where), factor(scale, t), starts}, attrs,
                 nullptr, where);
 }

@@ -80,15 +80,19 @@ void need_parts(const Request& r) {
   }
 }
 
-/// Windows, scale, length and the optional operands of attention whose scores have this shape.
-void need_attention(const Request& r, const Shape& scores) {
-  const AttentionOperands o(r.op, r.attrs);
+void need_windows(const Request& r) {
   for (const AttrKey window : {attr::sdpa::window_left, attr::sdpa::window_right}) {
     if (r.attrs[window] < 0 || r.attrs[window] > AttentionOperands::kAll) {
       fail_value(r, fmt::format("a window of 0 to {} keys, or -1 for none, is expected, got {}", AttentionOperands::kAll - 1,
                                 r.attrs[window] - 1));
     }
   }
+}
+
+/// Windows, scale, length and the optional operands of attention whose scores have this shape.
+void need_attention(const Request& r, const Shape& scores) {
+  const AttentionOperands o(r.op, r.attrs);
+  need_windows(r);
   need_factor(r, o.scale);
   need_i32_by_row(r, o.length, scores[0]);
   if (const auto k = o.find(AttentionPart::mask)) need_mask(r, *k, scores);
@@ -167,6 +171,7 @@ Specs infer_sdpa_packed(const Request& r) {
                               to_string(q), to_string(k), to_string(v)));
   }
   if (k[1] < 1 || q[1] % k[1] != 0) fail_shape(r, fmt::format("{} heads do not divide into {} key heads", q[1], k[1]));
+  need_windows(r);
   need_factor(r, in::scale);
   need_rank(r, in::starts, 1);
   need_dtype(r, in::starts, DType::i32);

@@ -195,6 +195,7 @@ struct PackedSetup {
   std::vector<int32_t> starts;
   int64_t tokens, heads, kv_heads, size, value_size;
   bool causal = false;
+  int64_t left = -1, right = -1;
 };
 
 const PackedSetup kPackedSetups[] = {
@@ -207,6 +208,13 @@ const PackedSetup kPackedSetups[] = {
     {"causal", {0, 7, 20}, 24, 4, 2, 16, 16, true},
     {"long", {0, 130, 131, 200, 201}, 201, 2, 1, 32, 32},
     {"long, causal", {0, 130, 200}, 290, 2, 2, 24, 24, true},
+    {"window", {0, 9, 10, 24}, 26, 2, 2, 16, 16, false, 3, 3},
+    {"window to the left alone", {0, 9, 24}, 24, 2, 1, 16, 8, false, 4},
+    {"window to the right alone", {0, 9, 24}, 24, 2, 2, 16, 16, false, -1, 2},
+    {"window, causal", {0, 9, 24}, 24, 2, 2, 16, 16, true, 2},
+    {"its own key alone", {0, 9, 24}, 24, 2, 2, 16, 16, false, 0, 0},
+    {"window, long", {0, 130, 131, 340}, 350, 2, 1, 32, 32, false, 30, 33},
+    {"window of two tiles, long", {0, 300}, 300, 2, 2, 16, 16, false, 100, 70},
     {"no sequence", {0}, 5, 2, 2, 8, 8},
     {"no rows", {0, 0}, 0, 2, 2, 8, 8},
 };
@@ -216,7 +224,7 @@ OpCall packed(const PackedSetup& s, DType t, Layout layout = Layout::row_major) 
               {laid_out(random(t, {s.tokens, s.heads, s.size}, 1), layout), laid_out(random(t, {s.tokens, s.kv_heads, s.size}, 2), layout),
                laid_out(random(t, {s.tokens, s.kv_heads, s.value_size}, 3), layout), scalar(DType::f32, 0.3),
                Tensor::from_vector(s.starts, {static_cast<int64_t>(s.starts.size())})}};
-  call.attrs.i[0] = s.causal ? 1 : 0;
+  set_attention(call.attrs, s.causal, s.left, s.right, {});
   return call;
 }
 

@@ -57,7 +57,7 @@ TEST(AttrNames, AreThoseOfTheTable) {
       {"rope", "back"},
       {"sdpa", "causal window_left=1 window_right=2 with=sinks"},
       {"sdpa_backward", "causal window_left=1 window_right=2 with=sinks"},
-      {"sdpa_packed", "causal"},
+      {"sdpa_packed", "causal window_left=1 window_right=2"},
       {"cross_entropy", "ignore_index=1"},
       {"cross_entropy_backward", "ignore_index=1"},
       {"linear_cross_entropy", "ignore_index=1 transpose_w softcap"},

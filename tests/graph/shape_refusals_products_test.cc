@@ -291,6 +291,7 @@ TEST(ShapeRefusals, PackedAttention) {
     refuses(bad, "do not fit");
   refuses(c.in(0, f16({7, 3, 8})), "[sdpa_packed] 3 heads do not divide into 2 key heads");
   refuses(c.in(1, f16({7, 0, 8})).in(2, f16({7, 0, 6})), "[sdpa_packed] 4 heads do not divide into 0 key heads");
+  refuses(c.i(1, -1), "[sdpa_packed] a window of 0 to 1073741823 keys, or -1 for none, is expected, got -2");
 }
 
 }  // namespace

@@ -182,14 +182,15 @@ void run_sdpa_packed(const Call& call) {
     }
   }
   const double factor = call.in(in::scale).real();
+  const AttentionOperands told(call.state.op, call.state.attrs);
   auto* scores = static_cast<double*>(call.args.thread_scratch);
   for (int64_t task = call.begin; task < call.end; ++task) {
     const int64_t row = task / heads, head = task % heads / (heads / kv_heads);
     int64_t begin = row, end = row;  // of the keys; none after the last sequence
     for (int64_t s = 0; s < last; ++s) {
       if (row < starts.integer(s) || row >= starts.integer(s + 1)) continue;
-      begin = starts.integer(s);
-      end = call.attr(attr::sdpa_packed::causal) != 0 ? row + 1 : starts.integer(s + 1);
+      begin = std::max(starts.integer(s), row - told.left);
+      end = std::min(starts.integer(s + 1), row + told.right + 1);
     }
     double top = kHidden, sum = 0;
     for (int64_t j = begin; j < end; ++j) {
