@@ -19,6 +19,7 @@ struct LinearInfo {
   int64_t out = 0;          ///< size of its outputs
   bool used = true;         ///< false: no computation here uses it (BERT's pooler, for example), but PEFT adapts it like any other layer
   std::string weight = {};  ///< the name of its weight in the model's files; empty if they have none
+  int64_t row = 0;          ///< the row of that weight at which its own `out` rows begin; others may have the rest
 };
 
 /// How an adapter changes the layers (Hu et al. 2021); the fields are those of PEFT's `LoraConfig`.

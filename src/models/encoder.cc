@@ -6,43 +6,14 @@
 #include <cmath>
 #include <utility>
 
-#include "lazuli/error.h"
+#include "models/encoder_inputs.h"
 #include "models/layer_reader.h"
 #include "models/recompute.h"
 #include "models/token_positions.h"
 
 namespace lazuli {
 
-LazyTensor Encoder::hidden_packed(const PackedInputs&) const {
-  throw ValueError(fmt::format("[{}] padded texts are expected: this architecture does not take packed ones", info_.architecture));
-}
-
 namespace {
-
-void check_inputs(const EncoderInputs& inputs, const ModelInfo& info) {
-  const Shape& shape = inputs.ids.shape();
-  if (shape.rank() != 2 || inputs.mask.shape() != shape) {
-    throw ShapeError(fmt::format("[{}] ids and mask (batch, tokens) are expected, got {} and {}", info.architecture, to_string(shape),
-                                 to_string(inputs.mask.shape())));
-  }
-  if (inputs.types.defined() && inputs.types.shape() != shape) {
-    throw ShapeError(fmt::format("[{}] types of the shape of ids {} are expected, got {}", info.architecture, to_string(shape),
-                                 to_string(inputs.types.shape())));
-  }
-  if (inputs.mask.dtype() != DType::boolean) {
-    throw DTypeError(fmt::format("[{}] a bool mask is expected, got {}", info.architecture, name_of(inputs.mask.dtype())));
-  }
-  if (shape[1] > info.context) {
-    throw ShapeError(fmt::format("[{}] at most {} tokens are expected, got {}", info.architecture, info.context, shape[1]));
-  }
-}
-
-void check_packed(const PackedInputs& inputs, const ModelInfo& info) {
-  const Shape& shape = inputs.ids.shape();
-  if (shape.rank() == 1 && inputs.positions.shape() == shape && inputs.starts.rank() == 1) return;
-  throw ShapeError(fmt::format("[{}] ids and positions (tokens) and starts (texts + 1) are expected, got {}, {} and {}", info.architecture,
-                               to_string(shape), to_string(inputs.positions.shape()), to_string(inputs.starts.shape())));
-}
 
 const std::string kPooler = "pooler.dense";
 
@@ -157,6 +128,7 @@ struct EncoderModel::Builder {
     const std::string layers(spec.layers_path);
     SpareTensors spare;
     spare.parts = {reader.stored + "embeddings.", reader.stored + layers.substr(0, layers.find('.') + 1)};
+    spare.parts.insert(spare.parts.end(), spec.inside.begin(), spec.inside.end());
     for (const char* name : {spec.tables.projection, spec.last_norm}) {
       if (name != nullptr) spare.parts.push_back(fmt::format("{}{}.", reader.stored, name));
     }
@@ -270,7 +242,10 @@ LazyTensor EncoderModel::hidden_packed(const PackedInputs& inputs) const {
       // Each token is a row of its own, which starts at its own position.
       return reshape(rope(reshape(y, {tokens, heads, 1, size}), table.cos, table.sin, positions), {tokens, heads, size});
     };
-    return reshape(scaled_dot_product_attention_packed(turned(q), turned(k), split(v), attention_scale(), starts), {tokens, heads * size});
+    const int64_t window = layer.window > 0 ? layer.window : -1;
+    const LazyTensor mixed =
+        scaled_dot_product_attention_packed(turned(q), turned(k), split(v), attention_scale(), starts, false, window, window);
+    return reshape(mixed, {tokens, heads * size});
   };
   const LazyTensor positions =
       padding_ ? packed_positions_after_padding(inputs.ids, inputs.positions, inputs.starts, *padding_) : inputs.positions;

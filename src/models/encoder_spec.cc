@@ -20,6 +20,12 @@ void require_plain_encoder(const JsonValue& root) {
   if (bool_key(root, "is_decoder", false)) root.get("is_decoder").fail("a model that attends to both sides is expected");
 }
 
+void require_even_heads(const ModelConfig& config) {
+  if (config.head_dim % 2 == 0) return;
+  fail_key(config.json->root(), config.json->root().find("head_dim") ? "head_dim" : "hidden_size",
+           fmt::format("an even size of heads expected, since positions turn pairs, got {}", config.head_dim));
+}
+
 std::string_view prefix_of(const WeightReader& weights, const EncoderSpec& spec) {
   return weights.contains(fmt::format("{}{}.weight", spec.prefix, spec.tables.words)) ? spec.prefix : std::string_view();
 }

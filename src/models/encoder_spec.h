@@ -69,11 +69,15 @@ struct EncoderSpec {
   std::vector<RopeSpec> ropes;
   std::vector<EncoderLayerSpec> layers;
   Activation activation;
-  AttentionMask mask;  ///< empty: tokens alone decide, and texts may be packed
+  std::vector<std::string> inside;  ///< further beginnings of names inside the encoder
+  AttentionMask mask;               ///< empty: tokens alone decide, and texts may be packed
 };
 
 /// Throws FormatError where config.json asks for positions or a direction that transformers' encoders no longer follow.
 void require_plain_encoder(const JsonValue& root);
+
+/// Throws FormatError for heads whose size is odd, since positions turn pairs.
+void require_even_heads(const ModelConfig& config);
 
 /// The part that the files of a model with a head put before all names, where this file has it.
 std::string_view prefix_of(const WeightReader& weights, const EncoderSpec& spec);

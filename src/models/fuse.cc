@@ -28,11 +28,20 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using PairsByWeight = std::map<std::string, const Adapter::Pair*>;
+/// The factors of a layer, and the row of the stored weight at which the layer's begins.
+struct Part {
+  const Adapter::Pair* pair;
+  int64_t row;
+};
+using PartsByWeight = std::multimap<std::string, Part>;
 
-Tensor fused(const Tensor& weight, const Adapter::Pair& pair, double scale) {
+Tensor fused(const Tensor& weight, const Part& part, double scale) {
+  const Adapter::Pair& pair = *part.pair;
   const LazyTensor change = mul_scalar(matmul(LazyTensor::from_tensor(pair.b), LazyTensor::from_tensor(pair.a)), scale);
-  return add(LazyTensor::from_tensor(weight.to(DType::f32)), change).eval().to(weight.dtype());
+  const LazyTensor whole = LazyTensor::from_tensor(weight.to(DType::f32));
+  const LazyTensor own = add(slice(whole, 0, part.row, part.row + change.dim(0)), change);
+  const int64_t starts[] = {part.row, 0};
+  return slice_update(whole, own, starts).eval().to(weight.dtype());
 }
 
 /// Whether a file belongs to the model: configuration, tokenizer and templates, and the weights of the modules after a transformer.
@@ -76,11 +85,12 @@ struct NamedAdapter {
   std::vector<LinearInfo> layers;
 
   /// The factors by the names of their weights; layers that the files do not have are left out.
-  PairsByWeight pairs() const {
-    PairsByWeight found;
+  PartsByWeight parts() const {
+    PartsByWeight found;
     for (const auto* list : {&adapter.pairs(), &adapter.unused_pairs()}) {
       for (const Adapter::Pair& pair : *list) {
-        if (const std::string& weight = layers[pair.layer].weight; !weight.empty()) found.emplace(weight, &pair);
+        const LinearInfo& layer = layers[pair.layer];
+        if (!layer.weight.empty()) found.emplace(layer.weight, Part{&pair, layer.row});
       }
     }
     return found;
@@ -126,16 +136,16 @@ FuseReport fuse_adapter(const std::string& model_folder, const std::string& adap
   ModelFolder& transformer = transformer_folder(model);
   const auto weights = transformer.weights();
   const NamedAdapter named = load_adapter_of(model, adapter_folder);
-  const PairsByWeight pairs = named.pairs();
-  const size_t total = pairs.size();
+  const PartsByWeight parts = named.parts();
+  const size_t total = parts.size();
   AtomicFolder folder(save_path);
   FuseReport report;
   for (const StoredFile& file : files_of(*weights, transformer.path_of("model.safetensors"))) {
     std::map<std::string, Tensor> tensors;
     for (const std::string& name : file.names) {
       Tensor tensor = weights->tensor(name);
-      if (const auto pair = pairs.find(name); pair != pairs.end()) {
-        tensor = fused(tensor, *pair->second, named.adapter.scale(*pair->second));
+      for (auto [part, end] = parts.equal_range(name); part != end; ++part) {
+        tensor = fused(tensor, part->second, named.adapter.scale(*part->second.pair));
         ++report.layers;
       }
       report.bytes += tensor.nbytes();

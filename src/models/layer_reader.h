@@ -20,7 +20,9 @@ struct LayerReader {
                        WeightRole role = WeightRole::layer) {
     const std::string name = stored + path;
     Linear layer = weights.linear(name + ".weight", bias ? name + ".bias" : "", out, in, meaning, role);
-    linears.push_back({weights.module_path(listed + path), in, out, true, weights.stored_name(name + ".weight")});
+    const StoredPart& part = weights.origin(name + ".weight");
+    const std::string file_name = weights.stored_name(part.name.empty() ? name + ".weight" : part.name);
+    linears.push_back({weights.module_path(listed + path), in, out, true, file_name, part.row});
     return {std::move(layer), linears.size() - 1};
   }
 };

@@ -76,7 +76,22 @@ void WeightReader::require_room() const {
   require_memory(fmt::format("{}: to load the weights in {}", place(), name_of(dtype_)), need, default_device());
 }
 
-const TensorInfo& WeightReader::checked(const std::string& name, const Shape& shape, std::string_view meaning) {
+bool WeightReader::contains(std::string_view name) const {
+  const auto renamed = renamed_.find(name);
+  return source_->contains(renamed == renamed_.end() ? name : renamed->second.name);
+}
+
+const StoredPart& WeightReader::origin(const std::string& name) const {
+  static const StoredPart none;
+  const auto renamed = renamed_.find(name);
+  return renamed == renamed_.end() ? none : renamed->second;
+}
+
+const TensorInfo& WeightReader::checked(const std::string& asked, const Shape& asked_shape, std::string_view meaning) {
+  const StoredPart& part = origin(asked);
+  const std::string& name = part.name.empty() ? asked : part.name;
+  Shape shape = asked_shape;
+  if (part.rows > 0) shape[0] = part.rows;
   if (!source_->contains(name)) {
     throw FormatError(fmt::format("{}: tensor '{}' of shape {} ({}) is missing", place(), stored_name(name), to_string(shape), meaning));
   }
@@ -86,17 +101,22 @@ const TensorInfo& WeightReader::checked(const std::string& name, const Shape& sh
                                   stored_name(name), to_string(shape), meaning, to_string(info.shape)));
   }
   taken_.insert(name);
-  count_ += shape.numel();
+  count_ += asked_shape.numel();
   return info;
 }
 
-Tensor WeightReader::stored(const std::string& name, const Shape& shape, std::string_view meaning) {
-  const TensorInfo& info = checked(name, shape, meaning);
+Tensor WeightReader::stored(const std::string& asked, const Shape& shape, std::string_view meaning) {
+  const TensorInfo& info = checked(asked, shape, meaning);
+  const StoredPart& part = origin(asked);
+  const std::string& name = part.name.empty() ? asked : part.name;
   if (!info.dtype || !is_float(*info.dtype)) {
     throw FormatError(
         fmt::format("{}: tensor '{}': a float dtype expected, got {}", source_->file_of(name), stored_name(name), info.dtype_name));
   }
-  return source_->tensor(name);
+  const Tensor whole = source_->tensor(name);
+  if (part.rows == 0) return whole;
+  const size_t before = whole.nbytes() / static_cast<size_t>(part.rows) * static_cast<size_t>(part.row);
+  return {whole.dtype(), shape, whole.buffer(), whole.offset_bytes() + before};
 }
 
 std::string WeightReader::module_path(const std::string& path) const {

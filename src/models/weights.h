@@ -1,6 +1,7 @@
 // Defines WeightReader, which takes the tensors of a source one by one and checks each against the model's configuration.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -36,6 +37,13 @@ struct SpareTensors {
   int64_t layer_count = 0;                ///< layers from this number on are not the model's
 };
 
+/// Where a tensor stands in the files under another name, alone or as rows of a larger one.
+struct StoredPart {
+  std::string name;
+  int64_t row = 0;   ///< first of its rows
+  int64_t rows = 0;  ///< of the whole tensor; 0: it is the whole
+};
+
 class WeightReader {
  public:
   /// Floats are given out in `dtype`, and weights of layers rounded as `quantization` says. What the source has quantised stays as it is.
@@ -62,7 +70,11 @@ class WeightReader {
   Tensor in_f32(const std::string& name, const Shape& shape, std::string_view meaning);
   /// Tells of weights that stay floats where others are rounded.
   void keep_floats(const std::string& name);
-  bool contains(std::string_view name) const { return source_->contains(name); }
+  bool contains(std::string_view name) const;
+  /// From now on `name` means that part of the files.
+  void rename(const std::string& name, StoredPart part) { renamed_[name] = std::move(part); }
+  /// What `name` was made to mean; a part without a name if nothing.
+  const StoredPart& origin(const std::string& name) const;
   /// Whether both are there and hold the same.
   bool same(const std::string& one, const std::string& other) const;
   /// Counts a tensor as taken that repeats another.
@@ -90,7 +102,7 @@ class WeightReader {
   Tensor stored(const std::string& name, const Shape& shape, std::string_view meaning);
   /// Takes the right side of products.
   Tensor matrix(const std::string& name, const Shape& shape, std::string_view meaning);
-  /// Checks that a tensor of this shape is there, and counts it as taken.
+  /// Checks that a tensor, or a larger one that it is a part of, is there, and counts it as taken.
   const TensorInfo& checked(const std::string& name, const Shape& shape, std::string_view meaning);
   /// Takes a weight that the source has quantised, or that the policy rounds.
   QuantizedWeight quantized(const std::string& name, const Shape& shape, std::string_view meaning, WeightRole role);
@@ -102,6 +114,7 @@ class WeightReader {
   DType dtype_;
   QuantPolicy policy_;
   std::set<std::string, std::less<>> taken_;
+  std::map<std::string, StoredPart, std::less<>> renamed_;
   int64_t count_ = 0;
   std::vector<std::string> floats_;  ///< weights of experts that stay as they are where others are rounded
   std::string module_head_;

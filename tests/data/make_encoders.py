@@ -26,6 +26,14 @@ ENCODERS = {
     "xlm-roberta": lambda: transformers.XLMRobertaConfig(max_position_embeddings=80, type_vocab_size=1, **COMMON),
     "camembert": lambda: transformers.CamembertConfig(max_position_embeddings=72, type_vocab_size=1, **COMMON),
     "distilbert": lambda: transformers.DistilBertConfig(vocab_size=VOCABULARY, dim=24, hidden_dim=40, n_layers=3, n_heads=4, max_position_embeddings=70),
+    # A window of 3 to either side in two of three layers, or as layer_types says; texts are longer than it.
+    "modernbert": lambda: transformers.ModernBertConfig(max_position_embeddings=70, local_attention=6, pad_token_id=0, cls_token_id=1, sep_token_id=2,
+                                                        bos_token_id=1, eos_token_id=2, **COMMON | dict(num_hidden_layers=4)),
+    "modernbert_biases": lambda: transformers.ModernBertConfig(max_position_embeddings=70, local_attention=9, pad_token_id=0, attention_bias=True,
+        mlp_bias=True, norm_bias=True, hidden_activation="silu", layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        bos_token_id=1, eos_token_id=2, rope_parameters=dict(full_attention=dict(rope_type="linear", factor=2.0, rope_theta=5000.0),
+                                                            sliding_attention=dict(rope_type="default", rope_theta=100.0)), **COMMON),
+    "nomic_bert": lambda: transformers.NomicBertConfig(max_position_embeddings=70, **COMMON),
     "electra": lambda: transformers.ElectraConfig(max_position_embeddings=70, embedding_size=16, **COMMON),
 }
 
