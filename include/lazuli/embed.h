@@ -48,8 +48,8 @@ enum class Similarity : uint8_t { cosine, dot, euclidean, manhattan };
 class EmbeddingModel {
  public:
   /// Reads `modules.json` and the modules that it names: Transformer, Pooling, Dense and Normalize. A folder without it gives the mean of
-  /// the states of the tokens. `quantization` applies to the encoder, as load_model says. Throws IoError. Throws FormatError, also for
-  /// other modules, which names the file and what was expected.
+  /// the states of the tokens, or the state of the last one if config.json names a class that makes text. `quantization` applies to the
+  /// encoder, as load_model says. Throws IoError. Throws FormatError, also for other modules, which names the file and what was expected.
   static std::shared_ptr<const EmbeddingModel> load(const std::string& path, DType dtype = DType::f32,
                                                     Quantization quantization = Quantization::none);
   EmbeddingModel(const EmbeddingModel&) = delete;

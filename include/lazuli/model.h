@@ -68,6 +68,7 @@ struct ForwardContext {
   LazyTensor offset;                        ///< i32, rank 0 or (batch): position of the first token; 0 if not defined
   DecodingState* state = nullptr;           ///< null: no state is kept
   const AdapterContext* adapter = nullptr;  ///< null: the model alone
+  LazyTensor mask = {};                     ///< (batch, tokens) bool: the tokens that are seen from both sides; all if not defined
 };
 
 /// The base of decoders and encoders: weights, sizes and names. A model is immutable, so any threads may record with it.
@@ -90,6 +91,8 @@ class LanguageModel : public TransformerModel {
   /// Records the states after the last norm, (batch, tokens, hidden_size). Tokens attend to the tokens before them in the same row. With a
   /// decoding state they also attend to the first `offset` tokens of the text, and the state of the layers is updated.
   virtual LazyTensor hidden(ForwardContext& context) const = 0;
+  /// Whether tokens attend to the tokens on both sides of them, those of `mask`. Such a model makes embeddings and no text.
+  virtual bool bidirectional() const { return false; }
   /// Returns the layout of the state that each layer keeps between runs.
   virtual std::vector<LayerState> states() const = 0;
   /// Records logits of states: (..., hidden_size) -> (..., vocab_size).

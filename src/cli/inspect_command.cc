@@ -87,13 +87,12 @@ void estimate(ModelFolder& folder, const InspectFlags& flags, const Common& comm
   if (!type.empty()) type = computed_model_type(*c.config);
   std::vector<std::string> known = architectures();
   const std::vector<std::string> encoders = encoder_architectures();
-  const bool encoder = std::find(encoders.begin(), encoders.end(), type) != encoders.end();
   known.insert(known.end(), encoders.begin(), encoders.end());
   if (type.empty()) {
     c.why_no_memory = "no config.json of a model";
   } else if (std::find(known.begin(), known.end(), type) == known.end()) {
     c.why_no_memory = fmt::format("'{}' is none of {}", type, fmt::join(known, ", "));
-  } else if (encoder && !transformer_folder(folder).has("tokenizer.json")) {
+  } else if (holds_encoder(folder) && !transformer_folder(folder).has("tokenizer.json")) {
     c.why_no_memory = "an encoder without tokenizer.json makes no embeddings";
   } else {
     const WithoutValues plans_only;

@@ -148,13 +148,25 @@ void read_module(const ModuleEntry& entry, ModelFolder& folder, DType dtype, Qua
   }
 }
 
+/// Without modules, sentence-transformers takes the last token's state of what was made to continue texts.
+bool made_for_text(const JsonDocument& config) {
+  const auto classes = config.root().find_set("architectures");
+  if (!classes || classes->as_array().size() == 0) return false;
+  const auto first = *classes->as_array().begin();
+  const auto causal = config.root().find_set("is_causal");
+  return first.as_string().ends_with("ForCausalLM") && !(causal && causal->is_bool() && !causal->as_bool());
+}
+
 }  // namespace
 
 Modules Modules::read(ModelFolder& folder, DType dtype, Quantization quantization) {
   Modules m;
   const std::vector<ModuleEntry> entries = read_module_list(folder);
   for (const ModuleEntry& entry : entries) read_module(entry, folder.below(entry.path), dtype, quantization, m);
-  if (entries.empty()) read_encoder(folder, dtype, quantization, m);
+  if (entries.empty()) {
+    read_encoder(folder, dtype, quantization, m);
+    if (made_for_text(*folder.require("config.json"))) m.pooling.modes = {PoolingMode::lasttoken};
+  }
   read_prompts(folder, m);
   return m;
 }

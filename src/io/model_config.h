@@ -122,6 +122,7 @@ struct ModelConfig {
   std::vector<int64_t> eos_token_ids;  ///< ids of the vocabulary; others never come up
   std::vector<int64_t> media_tokens;   ///< ids of the vocabulary that stand for images, videos or sound
   std::optional<DType> dtype;          ///< of the stored weights
+  bool states_only = false;            ///< no output layer is wanted, whatever the file says
   double initializer_range = 0.02;
 
   /// The whole file, for keys that only some architectures have.

@@ -50,6 +50,12 @@ void DecoderModel::read_tables(const ModelConfig& config, const std::string& pre
   const Shape shape{config.vocab_size, config.hidden_size};
   const std::string table = prefix + "embed_tokens.weight";
   const bool has_head = weights.contains(kHead);
+  if (config.states_only) {
+    embedding_ =
+        weights.embedding(has_head && config.tie_word_embeddings && !weights.contains(table) ? kHead : table, shape, kTableMeaning);
+    if (has_head) weights.leave(kHead);
+    return;
+  }
   if (config.tie_word_embeddings && (!has_head || !weights.contains(table) || weights.same(table, kHead))) {
     embedding_ = weights.embedding(has_head && !weights.contains(table) ? kHead : table, shape, kTableMeaning, &output_);
     if (has_head) weights.leave(kHead);
@@ -63,7 +69,10 @@ void DecoderModel::read_tables(const ModelConfig& config, const std::string& pre
 }
 
 DecoderModel::DecoderModel(const ModelConfig& config, const DecoderSpec& spec, const std::string& folder, WeightReader& weights)
-    : embedding_multiplier_(spec.embedding_multiplier), logit_multiplier_(spec.logit_multiplier), logit_softcap_(spec.logit_softcap) {
+    : bidirectional_(spec.bidirectional),
+      embedding_multiplier_(spec.embedding_multiplier),
+      logit_multiplier_(spec.logit_multiplier),
+      logit_softcap_(spec.logit_softcap) {
   const std::string prefix = prefix_of_names(weights);
   LayerReader reader{weights, prefix, kModel, linears_};
   Builder builder{config, spec, reader};
@@ -121,6 +130,7 @@ LazyTensor DecoderModel::hidden(ForwardContext& context) const {
   }
   const int64_t tokens = context.ids.dim(1);
   LayerInputs inputs;
+  inputs.mask = context.mask;
   inputs.offset = context.offset.defined() ? context.offset : LazyTensor::scalar_int(0);
   if (context.state != nullptr) check_state(*context.state);
   const int64_t positions = context.state == nullptr ? tokens : context.state->positions;

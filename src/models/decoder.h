@@ -23,6 +23,7 @@ class DecoderModel : public LanguageModel {
   /// Throws FormatError naming the file and what was expected of it.
   DecoderModel(const ModelConfig& config, const DecoderSpec& spec, const std::string& folder, WeightReader& weights);
   LazyTensor hidden(ForwardContext& context) const override;
+  bool bidirectional() const override { return bidirectional_; }
   std::vector<LayerState> states() const override;
   LazyTensor logits(const LazyTensor& hidden) const override;
   LazyTensor loss_logits(const LazyTensor& hidden) const override;
@@ -69,6 +70,7 @@ class DecoderModel : public LanguageModel {
   Norm norm_;
   Linear output_;
   std::vector<std::unique_ptr<RopeTables>> ropes_;
+  bool bidirectional_;
   double embedding_multiplier_, logit_multiplier_, logit_softcap_;
 };
 

@@ -116,6 +116,7 @@ Attention DecoderModel::Builder::attention(const std::string& path, const LayerS
   a.scale = spec.attention_scale;
   a.softcap = spec.score_softcap;
   a.window = layer.window;
+  a.causal = !spec.bidirectional;
   if (spec.sinks) {
     const Tensor sinks = reader.weights.take(reader.stored + path + ".sinks", {config.num_attention_heads}, "num_attention_heads");
     a.sinks = LazyTensor::from_tensor(sinks.to(DType::f32));

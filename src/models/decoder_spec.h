@@ -69,12 +69,13 @@ struct DecoderSpec {
   NormNames norms;
   QueryKeyNorm query_key_norm = QueryKeyNorm::none;
   bool qkv_bias = false;
-  bool output_bias = false;   ///< of the attention's last layer
-  bool output_gate = false;   ///< queries bring a gate of what attention finds, head by head
-  bool mlp_bias = false;      ///< of the gated feed-forward part
-  bool value_norm = false;    ///< values are normed head by head, by RMSNorm without a weight
-  bool layer_scalar = false;  ///< what a layer gives is multiplied by a number of its own, layer_scalar
-  bool fused = false;         ///< queries, keys and values are one layer, qkv_proj, and gate and up another, gate_up_proj
+  bool output_bias = false;    ///< of the attention's last layer
+  bool output_gate = false;    ///< queries bring a gate of what attention finds, head by head
+  bool mlp_bias = false;       ///< of the gated feed-forward part
+  bool value_norm = false;     ///< values are normed head by head, by RMSNorm without a weight
+  bool layer_scalar = false;   ///< what a layer gives is multiplied by a number of its own, layer_scalar
+  bool fused = false;          ///< queries, keys and values are one layer, qkv_proj, and gate and up another, gate_up_proj
+  bool bidirectional = false;  ///< tokens attend to both sides, as far as a window goes to the one before them
   double attention_scale;
   bool sinks = false;        ///< each head has a score without a value
   double score_softcap = 0;  ///< 0: none

@@ -14,9 +14,16 @@ std::vector<bool> local_layers(const JsonValue& root, const ModelConfig& config)
   return sliding_layers(root, config, [pattern](int64_t layer) { return (layer + 1) % pattern != 0; });
 }
 
+/// EmbeddingGemma's attention.
+bool to_both_sides(const JsonValue& root) {
+  return set_key(root, "use_bidirectional_attention") && bool_key(root, "use_bidirectional_attention", false);
+}
+
 std::vector<int64_t> gemma3_windows(const JsonValue& root, const ModelConfig& config) {
   const std::vector<bool> local = local_layers(root, config);
-  return layer_windows(root, config, int_key(root, "sliding_window", 1, INT32_MAX, 4096),
+  const int64_t length = int_key(root, "sliding_window", 1, INT32_MAX, 4096);
+  // Of attention to both sides the window is the sum of both.
+  return layer_windows(root, config, to_both_sides(root) ? length / 2 + 1 : length,
                        [&](int64_t layer) { return local[static_cast<size_t>(layer)]; });
 }
 
@@ -34,7 +41,7 @@ constexpr ConfigRules kGemma3Rules = {.windows = gemma3_windows,
                                       .tie_word_embeddings = true,
                                       .ropes_by_layer = true,
                                       .reads = {"sliding_window", "attention_bias", "query_pre_attn_scalar", "final_logit_softcapping",
-                                                "rope_local_base_freq", "sliding_window_pattern"}};
+                                                "rope_local_base_freq", "sliding_window_pattern", "use_bidirectional_attention"}};
 
 DecoderSpec gemma3_spec(const ModelConfig& config, DType dtype) {
   const JsonValue root = config.json->root();
@@ -42,6 +49,7 @@ DecoderSpec gemma3_spec(const ModelConfig& config, DType dtype) {
   spec.norm = NormKind::rms_plus_one;
   spec.norms = {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"};
   spec.query_key_norm = QueryKeyNorm::by_head;
+  spec.bidirectional = to_both_sides(root);
   spec.qkv_bias = spec.output_bias = bool_key(root, "attention_bias", false);
   spec.attention_scale = 1 / std::sqrt(real_key(root, "query_pre_attn_scalar", 1e-6, 1e9, 256));
   if (set_key(root, "final_logit_softcapping")) spec.logit_softcap = real_key(root, "final_logit_softcapping", 1e-6, 1e6, 0);

@@ -7,14 +7,14 @@ namespace lazuli {
 namespace {
 
 /// Of each layer, whether it is local: it sees a window, unless that is as long as the context, and turns by the rope of local layers.
-std::vector<bool> local_layers(const JsonValue& root, const ModelConfig& config) {
+std::vector<bool> windowed_layers(const JsonValue& root, const ModelConfig& config) {
   const int64_t every = int_key(root, "global_attn_every_n_layers", 1, INT32_MAX, 3);
   return sliding_layers(root, config, [every](int64_t layer) { return layer % every != 0; });
 }
 
 /// Half of `local_attention`, to either side.
 std::vector<int64_t> modernbert_windows(const JsonValue& root, const ModelConfig& config) {
-  const std::vector<bool> local = local_layers(root, config);
+  const std::vector<bool> local = windowed_layers(root, config);
   return layer_windows(root, config, int_key(root, "local_attention", 2, INT32_MAX, 128) / 2,
                        [&](int64_t layer) { return local[static_cast<size_t>(layer)]; });
 }
@@ -54,7 +54,7 @@ EncoderSpec modernbert_spec(const ModelConfig& config, WeightReader&) {
   require_even_heads(config);
   spec.ropes = {read_layer_rope(root, kModernbertRules, config, "full_attention", "global_rope_theta", 160000, true),
                 read_layer_rope(root, kModernbertRules, config, "sliding_attention", "local_rope_theta", 10000, true)};
-  const std::vector<bool> local = local_layers(root, config);
+  const std::vector<bool> local = windowed_layers(root, config);
   for (size_t k = 0; k < local.size(); ++k) spec.layers[k] = {config.windows[k], local[k] ? 1 : 0, k > 0};
   return spec;
 }

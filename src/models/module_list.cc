@@ -71,7 +71,9 @@ ModelFolder& transformer_folder(ModelFolder& folder) {
 }
 
 bool holds_encoder(ModelFolder& folder) {
-  const auto config = transformer_folder(folder).require("config.json");
+  // A decoder in such a folder makes vectors.
+  if (!read_module_list(folder).empty()) return true;
+  const auto config = folder.require("config.json");
   const std::vector<std::string> known = encoder_architectures();
   return std::find(known.begin(), known.end(), model_type_of(*config)) != known.end();
 }

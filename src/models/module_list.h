@@ -21,7 +21,8 @@ std::vector<ModuleEntry> read_module_list(ModelFolder& folder);
 /// Where the configuration and weights of the transformer are: the folder itself, or that of its first module.
 ModelFolder& transformer_folder(ModelFolder& folder);
 
-/// Whether the folder's configuration has the architecture of an encoder. Throws IoError and FormatError.
+/// Whether the folder is meant for embeddings: it lists modules, or its configuration has the architecture of an encoder. Throws IoError
+/// and FormatError.
 bool holds_encoder(ModelFolder& folder);
 
 }  // namespace lazuli

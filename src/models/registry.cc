@@ -9,6 +9,7 @@
 #include "io/text_part.h"
 #include "lazuli/error.h"
 #include "lazuli/notice.h"
+#include "models/decoder_encoder.h"
 
 namespace lazuli {
 
@@ -84,25 +85,38 @@ void tell_of_adapter(const ModelFolder& folder) {
   notice(fmt::format("{}: the adapter in the model's folder is not used unless --adapter-path names it", folder.path()));
 }
 
-/// `Other` is the kind of model that the folder may hold by mistake.
-template <class Model, class Other>
-std::pair<std::shared_ptr<const Model>, GenerationConfig> load(ModelFolder& folder, DType dtype, Quantization quantization,
-                                                               std::string_view other) {
+/// What a folder's config.json says is computed.
+struct Described {
+  std::shared_ptr<const JsonDocument> config;
+  bool wrapped = false;  ///< it is the text part of a wrapper
+  std::string model_type;
+};
+
+Described describe(ModelFolder& folder) {
   const auto file = folder.require("config.json");
   auto config = computed_config(file);
-  const std::string model_type = model_type_of(*config);
-  const Entry<Model>* entry = find_entry<Model>(model_type);
-  if (entry == nullptr) {
-    const bool mistaken = find_entry<Other>(model_type) != nullptr;
-    throw FormatError(fmt::format("{}: $.model_type: one of {} expected, got '{}'{}", config->name(), fmt::join(names<Model>(), ", "),
-                                  model_type, mistaken ? other : ""));
-  }
+  std::string model_type = model_type_of(*config);
   const bool wrapped = config != file;
-  Configs configs = read_configs(folder, std::move(config), entry->rules);
-  WeightReader weights(wrapped ? text_part(folder) : folder.weights(), dtype, quantization);
-  if (wrapped) weights.name_modules(kWrappedModules);
+  return {std::move(config), wrapped, std::move(model_type)};
+}
+
+/// `states_only`: nothing will make logits of its states.
+template <class Model>
+std::pair<std::shared_ptr<const Model>, GenerationConfig> load(ModelFolder& folder, const Described& described, const Entry<Model>& entry,
+                                                               DType dtype, Quantization quantization, bool states_only = false) {
+  Configs configs = read_configs(folder, described.config, entry.rules);
+  configs.model.states_only = states_only;
+  WeightReader weights(described.wrapped ? text_part(folder) : folder.weights(), dtype, quantization);
+  if (described.wrapped) weights.name_modules(kWrappedModules);
   tell_of_adapter(folder);
-  return {entry->make(configs.model, folder.path(), weights), std::move(configs.generation)};
+  return {entry.make(configs.model, folder.path(), weights), std::move(configs.generation)};
+}
+
+[[noreturn]] void fail_unknown(const JsonDocument& config, const std::string& model_type) {
+  config.root()
+      .get("model_type")
+      .fail(fmt::format("one of {}, {} expected, got '{}'", fmt::join(names<LanguageModel>(), ", "), fmt::join(names<Encoder>(), ", "),
+                        model_type));
 }
 
 }  // namespace
@@ -128,10 +142,7 @@ ModelConfig read_model_config(const std::string& path) {
   const std::string model_type = model_type_of(*config);
   if (const auto* decoder = find_entry<LanguageModel>(model_type)) return read_configs(folder, config, decoder->rules).model;
   if (const auto* encoder = find_entry<Encoder>(model_type)) return read_configs(folder, config, encoder->rules).model;
-  config->root()
-      .get("model_type")
-      .fail(fmt::format("one of {}, {} expected, got '{}'", fmt::join(names<LanguageModel>(), ", "), fmt::join(names<Encoder>(), ", "),
-                        model_type));
+  fail_unknown(*config, model_type);
 }
 
 std::vector<std::string> architectures() { return names<LanguageModel>(); }
@@ -143,7 +154,20 @@ std::vector<std::string> wrapper_architectures() {
 }
 
 LoadedModel load_language_model(ModelFolder& folder, DType dtype, Quantization quantization) {
-  auto [model, generation] = load<LanguageModel, Encoder>(folder, dtype, quantization, ", an encoder, which makes embeddings and no text");
+  const Described described = describe(folder);
+  const auto* entry = find_entry<LanguageModel>(described.model_type);
+  if (entry == nullptr) {
+    const bool encoder = find_entry<Encoder>(described.model_type) != nullptr;
+    throw FormatError(fmt::format("{}: $.model_type: one of {} expected, got '{}'{}", described.config->name(),
+                                  fmt::join(names<LanguageModel>(), ", "), described.model_type,
+                                  encoder ? ", an encoder, which makes embeddings and no text" : ""));
+  }
+  auto [model, generation] = load<LanguageModel>(folder, described, *entry, dtype, quantization);
+  if (model->bidirectional()) {
+    described.config->root()
+        .get("use_bidirectional_attention")
+        .fail("a model that attends to one side is expected, since this one makes no text");
+  }
   return {std::move(model), std::move(generation)};
 }
 
@@ -153,7 +177,14 @@ std::shared_ptr<const LanguageModel> load_model(const std::string& path, DType d
 }
 
 std::shared_ptr<const Encoder> load_encoder(ModelFolder& folder, DType dtype, Quantization quantization) {
-  return load<Encoder, LanguageModel>(folder, dtype, quantization, ", a decoder, which makes text and no embeddings").first;
+  const Described described = describe(folder);
+  if (const auto* encoder = find_entry<Encoder>(described.model_type)) {
+    return load<Encoder>(folder, described, *encoder, dtype, quantization).first;
+  }
+  if (const auto* decoder = find_entry<LanguageModel>(described.model_type)) {
+    return as_encoder(load<LanguageModel>(folder, described, *decoder, dtype, quantization, true).first);
+  }
+  fail_unknown(*described.config, described.model_type);
 }
 
 std::shared_ptr<const Encoder> load_encoder(const std::string& path, DType dtype, Quantization quantization) {

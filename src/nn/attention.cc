@@ -81,8 +81,10 @@ LazyTensor Attention::forward(const LazyTensor& x, const AttentionInputs& inputs
     seen = keys_and_values(parts[1], parts[2], inputs);
   }
   AttentionOptions options;
-  options.causal = true;
+  options.causal = causal;
   if (window > 0) options.window_left = window - 1;
+  if (window > 0 && !causal) options.window_right = window - 1;
+  if (!causal && inputs.mask.defined()) options.mask = reshape(inputs.mask, {x.dim(0), 1, 1, x.dim(1)});
   if (softcap != 0) options.softcap = softcap;
   options.sinks = sinks;
   if (inputs.length.defined()) options.length = inputs.length;

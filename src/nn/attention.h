@@ -26,6 +26,7 @@ LazyTensor apply(const AdaptedLinear& layer, const LazyTensor& x, const LowRankO
 /// What attention needs to know of the positions and of earlier tokens.
 struct AttentionInputs {
   RopeTables::Rows rope;  ///< tables of the layer; not defined: it turns nothing
+  LazyTensor mask;        ///< (batch, tokens) bool: keys that are seen to both sides; not defined: all
   LazyTensor offset;      ///< i32, rank 0 or (batch): position of the first token
   LazyTensor place;       ///< i32 like the offset: where the first token's key goes in the cache; only with one
   LazyTensor length;      ///< i32 like the offset: keys in use after this call; only with a cache
@@ -40,7 +41,7 @@ struct AttentionInputs {
 
 struct LatentProjections;
 
-/// Causal attention with grouped heads (Ainslie et al. 2023).
+/// Attention with grouped heads (Ainslie et al. 2023), causal unless it is told otherwise.
 struct Attention {
   AdaptedLinear q, k, v, o;
   bool fused = false;                               ///< q makes queries, keys and values one after another, and k and v are empty
@@ -54,6 +55,7 @@ struct Attention {
   double scale = 0;              ///< of scores
   double softcap = 0;            ///< of scores; 0: none
   int64_t window = 0;            ///< positions up to its own that a query sees; 0: all
+  bool causal = true;            ///< else it sees the other side, too, as far as the window goes to its own
   LazyTensor sinks;              ///< (heads) f32: scores without a value; not defined: none
   /// x (batch, tokens, hidden) -> the same shape.
   LazyTensor forward(const LazyTensor& x, const AttentionInputs& inputs, const LowRankOf& low_rank) const;

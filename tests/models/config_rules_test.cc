@@ -133,7 +133,9 @@ TEST_F(ConfigOf, MinistralSlidesInTheLayersThatAreNamed) {
 TEST_F(ConfigOf, Gemma3HasOneFullLayerInSix) {
   EXPECT_THAT(read("gemma3_text", R"("sliding_window": 9)").windows, ElementsAre(9, 9, 9, 9));
   EXPECT_THAT(read("gemma3_text", R"("sliding_window": 9, "sliding_window_pattern": 3)").windows, ElementsAre(9, 9, 0, 9));
-  EXPECT_THAT(error("gemma3_text", R"("use_bidirectional_attention": true)"), HasSubstr("$.use_bidirectional_attention"));
+  // Half of it to either side, and the token itself.
+  EXPECT_THAT(read("gemma3_text", R"("sliding_window": 8, "use_bidirectional_attention": true)").windows, ElementsAre(5, 5, 5, 5));
+  EXPECT_THAT(error("gemma", R"("use_bidirectional_attention": true)"), HasSubstr("$.use_bidirectional_attention"));
   EXPECT_THAT(error("gemma3_text", R"("attn_logit_softcapping": 50.0)"), HasSubstr("$.attn_logit_softcapping"));
 }
 

@@ -253,9 +253,9 @@ TEST_F(LoadEncoder, HyperParametersThatDoNotFitAreNamed) {
               AllOf(HasSubstr("position_embedding_type"), HasSubstr("relative_key")));
 }
 
-TEST_F(LoadEncoder, ADecoderIsCalledOne) {
-  EXPECT_THAT(error("bert", "\"bert\"", "\"llama\""),
-              AllOf(HasSubstr("'llama'"), HasSubstr("bert, camembert, distilbert"), HasSubstr("decoder")));
+TEST_F(LoadEncoder, ArchitecturesAreListedAndEncodersCalledOnes) {
+  EXPECT_THAT(error("bert", "\"bert\"", "\"gpt9\""),
+              AllOf(HasSubstr("'gpt9'"), HasSubstr("bert, camembert, distilbert"), HasSubstr("llama")));
   EXPECT_THAT(message_of<FormatError>([] { load_model(tiny("bert")); }), AllOf(HasSubstr("'bert'"), HasSubstr("encoder")));
 }
 

@@ -19,7 +19,8 @@ Tensor uniform(const std::string& name, const Shape& shape, float shift, float s
   return t;
 }
 
-/// {"shape": ..., "shift": ..., "scale": ...}, or the three in an array.
+}  // namespace
+
 Tensor formula(const std::string& name, const JsonValue& parts) {
   std::vector<JsonValue> values;
   if (parts.is_array()) {
@@ -31,8 +32,6 @@ Tensor formula(const std::string& name, const JsonValue& parts) {
   for (const JsonValue& d : values.at(0).as_array()) sizes.push_back(d.as_int());
   return uniform(name, Shape(sizes), static_cast<float>(values.at(1).as_double()), static_cast<float>(values.at(2).as_double()));
 }
-
-}  // namespace
 
 FamilyModel::FamilyModel(const std::string& name, const std::string& folder)
     : name_(name), document_(JsonDocument::read(fmt::format("{}/tests/data/{}/{}.json", source_folder(), folder, name))) {

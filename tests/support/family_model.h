@@ -12,6 +12,9 @@
 
 namespace lazuli::test {
 
+/// The tensor whose name, shape, shift and scale are given, in an object or in an array.
+Tensor formula(const std::string& name, const JsonValue& parts);
+
 /// Writes the model into a folder of its own, which goes away with the object.
 class FamilyModel {
  public:
