@@ -33,11 +33,14 @@ MODERN = ENCODER | dict(num_hidden_layers=3, global_attn_every_n_layers=3, local
 MODELS = {
     "bert": lambda: transformers.BertConfig(**ENCODER),
     "mpnet": lambda: transformers.MPNetConfig(**ENCODER),
+    "roberta": lambda: transformers.RobertaConfig(type_vocab_size=1, **ENCODER),
+    "camembert": lambda: transformers.CamembertConfig(type_vocab_size=1, **ENCODER),
     "xlm-roberta": lambda: transformers.XLMRobertaConfig(type_vocab_size=1, **ENCODER),
     "electra": lambda: transformers.ElectraConfig(embedding_size=16, **ENCODER),
     "distilbert": lambda: transformers.DistilBertConfig(**DISTIL),
     "modernbert": lambda: transformers.ModernBertConfig(**MODERN),
     "modernbert-mean": lambda: transformers.ModernBertConfig(classifier_pooling="mean", classifier_bias=True, norm_bias=True, **MODERN),
+    "modernbert-classes": lambda: transformers.ModernBertConfig(**MODERN | dict(num_labels=3, id2label={0: "bad", 1: "so so", 2: "good"})),
     "qwen3": lambda: transformers.Qwen3Config(vocab_size=304, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
                                               num_key_value_heads=2, head_dim=8, max_position_embeddings=512, tie_word_embeddings=True),
 }
@@ -97,6 +100,15 @@ def by_recipe(model, tokenizer, length):
     return dict(recipe_length=length, recipe_ids=rows, recipe_scores=short(scores))
 
 
+def by_classes(model, tokenizer):
+    """What AutoModelForSequenceClassification gives for texts alone and for pairs."""
+    with torch.no_grad():
+        alone, pairs = (torch.cat([model(**tokenizer(*row, truncation=True, return_tensors="pt")).logits for row in rows])
+                        for rows in ([[t] for t in TEXTS], [[QUERY, t] for t in TEXTS]))
+    return dict(alone=[short(row) for row in alone.softmax(-1).tolist()], alone_each=[short(row) for row in alone.sigmoid().tolist()],
+                pairs=[short(row) for row in pairs.softmax(-1).tolist()])
+
+
 def make(name):
     config = MODELS[name]()
     decoder = name == "qwen3"
@@ -108,27 +120,30 @@ def make(name):
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<|endoftext|>", eos_token="<|im_end|>", padding_side="left",
                                             model_max_length=MAX_LENGTH)
     else:
-        core, post = word_pieces(name in ("xlm-roberta", "mpnet"))
+        core, post = word_pieces(name in ("roberta", "camembert", "xlm-roberta", "mpnet"))
         inputs = ["input_ids", "attention_mask"] + ([] if name.startswith(WITHOUT_TYPES) else ["token_type_ids"])
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
                                             mask_token="[MASK]", model_max_length=MAX_LENGTH, model_input_names=inputs)
+    judged = {}
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        judge = CrossEncoder(folder, device="cpu")
-        pairs = [[QUERY, text] for text in TEXTS]
-        scores = judge.predict(pairs)
-        logits = judge.predict(pairs, activation_fn=torch.nn.Identity())
+        if config.num_labels == 1 or decoder:
+            judge = CrossEncoder(folder, device="cpu")
+            pairs = [[QUERY, text] for text in TEXTS]
+            judged = dict(logits=short(judge.predict(pairs, activation_fn=torch.nn.Identity()).tolist()), scores=short(judge.predict(pairs).tolist()))
+        else:
+            judged = by_classes(model, tokenizer)
         written = json.loads((pathlib.Path(folder) / "config.json").read_text())
     rows = [core.encode(QUERY, text) for text in TEXTS]
     encoded = tokenizer([[QUERY, text] for text in TEXTS], truncation="longest_first")["input_ids"]
     written.pop("transformers_version", None)
     out = dict(config=json.dumps(written), tensors=tensors, post_processor=json.dumps(post), max_length=MAX_LENGTH,
                inputs=tokenizer.model_input_names, query=QUERY, texts=TEXTS, ids=encoded, full_lengths=[len(r.ids) for r in rows],
-               logits=short(logits.tolist()), scores=short(scores.tolist()))
+               **judged)
     if decoder:
         out |= by_recipe(model, tokenizer, 360)
-    print(name, "logits", logits, flush=True)
+    print(name, judged, flush=True)
     lines = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in out.items())
     (OUT / f"{name}.json").write_text("{" + lines + "}\n")
 
