@@ -101,6 +101,17 @@ test::GradientCases chosen_gradient_cases() {
                        return Y{gather_outer(x[0], x[1], chosen, 4)};
                      }});
   }
+  // All rows chose one expert, and adapters of rank 2 on each expert.
+  const LazyTensor last = LazyTensor::from_slice<int32_t>({3, 3, 3, 3, 3, 3}, {3, 2});
+  for (const LazyTensor& of : {chosen, last}) {
+    cases.push_back({Op::gather_matmul,
+                     of.node() == last.node() ? "gather_matmul_one_expert" : "gather_matmul_adapters",
+                     {numbers({3, 1, 3}, 1), numbers({4, 4, 3}, 2), numbers({4, 2, 3}, 3), numbers({4, 4, 2}, 4)},
+                     [of](X x) {
+                       const LazyTensor low = gather_matmul(gather_matmul(x[0], x[2], of, true), x[3], of, true);
+                       return Y{add(gather_matmul(x[0], x[1], of, true), mul_scalar(low, 0.5))};
+                     }});
+  }
   return cases;
 }
 const test::RegisterGradients kChosenGradients(chosen_gradient_cases);

@@ -124,6 +124,7 @@ std::string with_special(const Case& c, const Wanted& wanted) {
   if (2 * terms >= 9e6 && terms <= 3e7) {
     if (std::string what = tried({.matrix_unit = true}, "matrix unit"); !what.empty()) return what;
   }
+  if (c.call.op == Op::gather_matmul) return t == DType::bf16 ? tried({.bf16_pairs = true}, "pairs of bf16") : "";
   if (t == DType::bf16 && terms >= 1e5) return tried({.bf16_blocks = true}, "blocks of bf16");
   return "";
 }
@@ -133,6 +134,7 @@ std::string with_special(const Case& c, const Wanted& wanted) {
 std::string wrong_on_cpu(const Case& c, const Effort& effort) {
   const Wanted wanted(c);
   if (std::string what = in_every_cut(c, wanted, true); !what.empty()) return what;
+  if (c.call.op == Op::gather_matmul && effort.special) return with_special(c, wanted);
   if (!is_product(c.call)) return "";
   if (cpu::has_matrix_unit()) {
     const WithoutMatrixUnit off;

@@ -227,6 +227,30 @@ TEST(ExpertConfigs, DeepseekV2sOlderSpellingSaysTheSame) {
   EXPECT_EQ(logits_of_folder(model), before);
 }
 
+/// Then nothing hangs on which ones are best: the sum is that of all experts by their probabilities.
+TEST(ExpertConfigs, ATokenMayHaveAllExperts) {
+  for (const char* family : {"qwen3_moe", "mixtral", "gpt_oss", "gemma4_moe", "deepseek_v2"}) {
+    const test::FamilyModel model(family);
+    std::string config(model.expected().get("config").as_string());
+    const JsonDocument document = JsonDocument::parse(config, "config.json");
+    const auto number = [&](std::initializer_list<const char*> keys) {
+      for (const char* key : keys) {
+        if (const auto v = document.root().find(key); v && v->is_int()) return v->as_int();
+      }
+      return int64_t{0};
+    };
+    const std::string key = document.root().find("top_k_experts") ? "top_k_experts" : "num_experts_per_tok";
+    config.insert(config.find("\"" + key + "\"") + 1, "once_");
+    config.insert(config.rfind('}'), fmt::format(", \"{}\": {}", key, number({"n_routed_experts", "num_local_experts", "num_experts"})));
+    std::ofstream(model.folder() + "/config.json") << config;
+    const std::vector<float> made = logits_of_folder(model);
+    set_default_device({DeviceKind::reference, 0});
+    const std::vector<float> right = logits_of_folder(model);
+    set_default_device({});
+    for (size_t k = 0; k < right.size(); ++k) ASSERT_NEAR(made[k], right[k], 1e-4) << family << " " << k;
+  }
+}
+
 TEST(ExpertWeights, RoutersAreNoLayersOfAdapters) {
   for (const char* family : {"qwen3_moe", "mixtral", "gpt_oss", "gemma4_moe", "deepseek_v2"}) {
     const test::FamilyModel model(family);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "tensor/half.h"
 
@@ -131,6 +133,44 @@ class PlainBlock final : public BlockProduct {
   Shape s_;
 };
 
+void plain_pack_pairs(const PairSource& source, int64_t k, int64_t columns, float* panel) {
+  for (int64_t p = 0; p < k; p += 2) {
+    for (int64_t c = 0; c < kPanel; ++c) {
+      bf16 pair[2] = {bf16(0.0F), bf16(0.0F)};
+      for (int64_t half = 0; half < 2; ++half) {
+        if (c < columns && p + half < k) pair[half] = source.values[(p + half) * source.step + c * source.column];
+      }
+      std::memcpy(panel + p / 2 * kPanel + c, pair, sizeof(pair));
+    }
+  }
+}
+
+template <int kRows>
+void plain_pair_tile(const TileArgs& t) {
+  const auto halves = [](const float* at) {
+    // A bf16 is the upper half of an f32.
+    const auto both = std::bit_cast<uint32_t>(*at);
+    return std::array<float, 2>{std::bit_cast<float>(both << 16), std::bit_cast<float>(both & 0xffff0000U)};
+  };
+  for (int64_t i = 0; i < kRows; ++i) {
+    for (int64_t c = 0; c < kPanel; ++c) {
+      float* const to = t.c + i * t.ldc + c / kChunk * t.c_chunk + c % kChunk;
+      float sum = t.accumulate ? *to : 0.0F;
+      for (int64_t p = 0; p < t.k; ++p) {
+        const auto a = halves(t.a + p / kChunk * kChunk * kRows + i * kChunk + p % kChunk);
+        const auto b = halves(static_cast<const float*>(t.b) + p * t.ldb + c / kChunk * t.b_chunk + c % kChunk);
+        sum += a[0] * b[0] + a[1] * b[1];
+      }
+      *to = sum;
+    }
+  }
+}
+
+template <int... kRow>
+PairKernels plain_pairs(std::integer_sequence<int, kRow...>) {
+  return {plain_pack_pairs, {nullptr, plain_pair_tile<kRow + 1>...}};
+}
+
 }  // namespace
 
 const LimbKernels& plain_limb_kernels() {
@@ -139,5 +179,10 @@ const LimbKernels& plain_limb_kernels() {
 }
 
 std::shared_ptr<const BlockProduct> plain_block_product(const BlockProduct::Shape& shape) { return std::make_shared<PlainBlock>(shape); }
+
+const PairKernels& plain_pair_kernels() {
+  static const PairKernels kernels = plain_pairs(std::make_integer_sequence<int, kMaxTileRows>());
+  return kernels;
+}
 
 }  // namespace lazuli::cpu

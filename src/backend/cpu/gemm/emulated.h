@@ -5,6 +5,7 @@
 
 #include "backend/cpu/gemm/matrix_unit.h"
 #include "backend/cpu/gemm/onednn.h"
+#include "backend/cpu/gemm/pair_tiles.h"
 
 namespace lazuli::cpu {
 
@@ -12,6 +13,7 @@ namespace lazuli::cpu {
 struct Emulated {
   bool matrix_unit = false;  ///< AMX, also where the processor has it
   bool bf16_blocks = false;  ///< oneDNN's products of bf16
+  bool bf16_pairs = false;   ///< the products of pairs of AVX-512 BF16
   bool byte_panels = false;  ///< the panels of AVX-512 VNNI for weights of 8 and 4 bits
 };
 /// No product may be prepared while it changes.
@@ -19,6 +21,7 @@ Emulated& emulated();
 
 /// The same values to within rounding, in tiles of the same sizes and in another order within a tile.
 const LimbKernels& plain_limb_kernels();
+const PairKernels& plain_pair_kernels();
 /// Takes scratch as the real one does.
 std::shared_ptr<const BlockProduct> plain_block_product(const BlockProduct::Shape& shape);
 

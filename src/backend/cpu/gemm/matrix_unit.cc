@@ -1,6 +1,7 @@
 #include "backend/cpu/gemm/matrix_unit.h"
 
 #include "backend/cpu/gemm/emulated.h"
+#include "backend/cpu/gemm/transpose_words.h"
 
 #if defined(__x86_64__)
 
@@ -75,39 +76,12 @@ HWY_INLINE __m512i take_limb(__m512& x, __m512& y) {
 /// x and y that are bf16 already.
 HWY_INLINE __m512i last_limb(__m512 x, __m512 y) { return pairs(_mm512_castps_si512(x), _mm512_castps_si512(y)); }
 
-/// r[i] of lane j becomes r[j] of lane i, of 16 lanes of 32 bits.
-HWY_INLINE void transpose(__m512i (&r)[16]) {
-  __m512i t[16];
-  HWY_UNROLL(8)
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
-  HWY_UNROLL(4)
-  for (int i = 0; i < 16; i += 4) {
-    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-  // Quarter q of r[4 * i + c] is column 4 * q + c of lines 4 * i to 4 * i + 3.
-  HWY_UNROLL(4)
-  for (int c = 0; c < 4; ++c) {
-    const __m512i even_low = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88), odd_low = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xdd);
-    const __m512i even_high = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88), odd_high = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xdd);
-    r[c] = _mm512_shuffle_i32x4(even_low, even_high, 0x88);
-    r[4 + c] = _mm512_shuffle_i32x4(odd_low, odd_high, 0x88);
-    r[8 + c] = _mm512_shuffle_i32x4(even_low, even_high, 0xdd);
-    r[12 + c] = _mm512_shuffle_i32x4(odd_low, odd_high, 0xdd);
-  }
-}
-
 /// 16 lines of 16 pairs each, the other way round.
 HWY_INLINE void transpose_pairs(const std::byte* in, std::byte* out) {
   __m512i r[16];
   HWY_UNROLL(16)
   for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(in + i * 64);
-  transpose(r);
+  transpose_words(r);
   HWY_UNROLL(16)
   for (int i = 0; i < 16; ++i) _mm512_store_si512(out + i * 64, r[i]);
 }
@@ -276,7 +250,7 @@ void transpose_squares(const float* in, int64_t ldi, int64_t rows, int64_t colum
       for (int k = 0; k < 16; ++k) {
         r[k] = k < height ? _mm512_castps_si512(load(in + (i + k) * ldi + j, lanes(width))) : _mm512_setzero_si512();
       }
-      transpose(r);
+      transpose_words(r);
       HWY_UNROLL(16)
       for (int k = 0; k < 16; ++k) {
         if (k < width) _mm512_mask_storeu_ps(out + (j + k) * ldo + i, lanes(height), _mm512_castsi512_ps(r[k]));

@@ -1,5 +1,6 @@
 // Products of rows with the matrices that they chose. The rows of an expert are packed one after the other, so that its matrix is read once
-// for all of them: by inner products where they are few, else panel by panel.
+// for all of them: by inner products where they are few, else panel by panel; those of bf16 in pairs
+// where the processor multiplies pairs.
 #include "graph/ops/gather_matmul.h"
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 
 #include "backend/cpu/gemm/gemm_kernels.h"
 #include "backend/cpu/gemm/gemm_pieces.h"
+#include "backend/cpu/gemm/pair_tiles.h"
 #include "backend/cpu/products/expert_rows.h"
 #include "backend/cpu/tiles/tile.h"
 
@@ -30,11 +32,15 @@ struct Grouped {
   int64_t k, n, expert_stride, column_stride, depth_stride;  ///< strides of w
   int64_t columns, column_blocks;                            ///< of a task
   GemmKernels f32, own;
+  const PairKernels* pairs;  ///< of bf16 where the processor has them, or null
 
   bool dots(int64_t count) const { return depth_stride == 1 && count <= kFewRows; }
   /// Of the panels of an expert with so many rows.
   int64_t height(int64_t count) const { return dots(count) ? 1 : divide_up(count, divide_up(count, f32.max_rows)); }
   int64_t depth() const { return round_up(k, kChunk); }
+  bool in_pairs(int64_t count) const { return pairs != nullptr && !dots(count); }
+  /// Floats of a row in the panels of an expert with so many rows: no more than depth().
+  int64_t row_floats(int64_t count) const { return in_pairs(count) ? round_up(pairs_of(k), kChunk) : depth(); }
   float* panels(const KernelArgs& args) const { return reinterpret_cast<float*>(static_cast<std::byte*>(args.scratch) + rows.bytes()); }
   int64_t panel_floats() const { return rows.slots() * depth(); }
 };
@@ -58,8 +64,12 @@ struct PackRows {
   void pack(const KernelArgs& args, int64_t slot, int64_t start, int64_t count, int64_t row) const {
     const int64_t k = of->k, depth = of->depth(), height = of->height(count), first = row / height * height;
     const int64_t rows = std::min(height, count - first);
-    const void* const from = element_of(args.in[0], of->dtype, ExpertRows::row_at(of->x, slot, of->rows.each));
-    float* const panel = of->panels(args) + (start + first) * depth;
+    const std::byte* const from = element_of(args.in[0], of->dtype, ExpertRows::row_at(of->x, slot, of->rows.each));
+    float* const panel = of->panels(args) + start * depth + first * of->row_floats(count);
+    if (of->in_pairs(count)) {
+      for (int64_t p = 0; p < of->row_floats(count); p += kChunk) copy_pairs(from, p, panel + p * rows + (row - first) * kChunk);
+      return;
+    }
     if (rows == 1) {
       of->own.pack_left({from, k, 1}, 1, k, 1, panel);
       return;
@@ -69,6 +79,13 @@ struct PackRows {
     for (int64_t p = 0; p < depth; p += kChunk) {
       std::memcpy(panel + p * rows + (row - first) * kChunk, line + p, kChunk * sizeof(float));
     }
+  }
+  /// A chunk of pairs, with zeros beyond k.
+  void copy_pairs(const std::byte* from, int64_t pair, float* to) const {
+    const int64_t at = 2 * pair, there = std::clamp<int64_t>(of->k - at, 0, 2 * kChunk);
+    const auto bytes = static_cast<size_t>(there) * sizeof(bf16);
+    std::memcpy(to, from + static_cast<size_t>(at) * sizeof(bf16), bytes);
+    std::memset(reinterpret_cast<std::byte*>(to) + bytes, 0, kChunk * sizeof(float) - bytes);
   }
 };
 
@@ -112,14 +129,22 @@ struct MultiplyRows {
   void tiles(const KernelArgs& args, const Part& part, const void* w) const {
     auto* const panel = static_cast<float*>(args.thread_scratch);
     float* const sums = panel + of->depth() * kPanel;
-    const int64_t height = of->height(part.rows);
+    const int64_t height = of->height(part.rows), line = of->row_floats(part.rows);
+    const bool pairs = of->in_pairs(part.rows);
+    const TileKernel* const kernels = pairs ? of->pairs->tiles : of->f32.two;
     for (int64_t j = 0; j < part.columns; j += kPanel) {
       const int64_t columns = std::min(kPanel, part.columns - j);
-      of->own.pack_right({element_of(w, of->dtype, j * of->column_stride), of->depth_stride, of->column_stride}, of->k, columns, panel);
+      const std::byte* const from = element_of(w, of->dtype, j * of->column_stride);
+      if (pairs) {
+        of->pairs->pack({reinterpret_cast<const bf16*>(from), of->depth_stride, of->column_stride}, of->k, columns, panel);
+      } else {
+        of->own.pack_right({from, of->depth_stride, of->column_stride}, of->k, columns, panel);
+      }
       for (int64_t i = 0; i < part.rows; i += height) {
         const int64_t rows = std::min(height, part.rows - i);
-        const TileArgs tile{part.panels + i * of->depth(), panel, kPanel, kChunk, sums, kPanel, kChunk, of->k, false};
-        of->f32.two[rows](tile);
+        const int64_t steps = pairs ? pairs_of(of->k) : of->k;
+        const TileArgs tile{part.panels + i * line, panel, kPanel, kChunk, sums, kPanel, kChunk, steps, false};
+        kernels[rows](tile);
         for (int64_t r = 0; r < rows; ++r) store(args, part.order[i + r], part.column + j, sums + r * kPanel, columns);
       }
     }
@@ -150,7 +175,9 @@ PreparedOp prepare_gather_matmul(const KernelRequest& request) {
                   .columns = 0,
                   .column_blocks = 0,
                   .f32 = gemm_kernels(DType::f32),
-                  .own = gemm_kernels(x.dtype)};
+                  .own = gemm_kernels(x.dtype),
+                  .pairs = nullptr};
+  if (x.dtype == DType::bf16 && (grouped.depth_stride == 1 || grouped.column_stride == 1)) grouped.pairs = pair_kernels();
   grouped.columns = columns_of_task(grouped.n, grouped.k, x.dtype);
   grouped.column_blocks = divide_up(grouped.n, grouped.columns);
   PreparedOp op;
