@@ -82,7 +82,7 @@ set(LAZULI_ALONE
     src/base/trace.cc src/text/tokenizer/added_tokens.cc src/text/tokenizer/load_normalizer.cc
     src/text/tokenizer/load_pre_tokenizer.cc src/text/tokenizer/unicode.cc src/models/mpnet.cc src/nn/adapter_targets.cc
     tests/backend/cpu_gemm_test.cc tests/backend/cpu_packed_weight_test.cc tests/conformance/special_test.cc
-    tests/graph/graph_builder_test.cc tests/graph/ops_refusals_test.cc tests/graph/shape_rules_test.cc)
+    tests/cli/classify_command_test.cc tests/graph/graph_builder_test.cc tests/graph/ops_refusals_test.cc tests/graph/shape_rules_test.cc)
 function(lazuli_unity target)
   if(NOT LAZULI_UNITY)
     return()

@@ -94,6 +94,8 @@ class Adapter {
   ///
   /// `whole` are the tensors that `modules_to_save` of the file may replace. Throws FormatError for a module that has none of these.
   static Adapter load(const std::string& folder, std::span<const LinearInfo> layers, std::span<const WholeTensor> whole = {});
+  /// How many labels the classification head has that `folder` stores whole; 0 without one. Throws IoError and FormatError.
+  static int64_t stored_labels(const std::string& folder);
   /// Writes both files, each atomically. PEFT can load the folder. Throws IoError.
   void save(const std::string& folder) const;
 

@@ -61,6 +61,8 @@ class RerankModel {
   virtual std::span<const LinearInfo> linears() const = 0;
   /// The numbers that the head gives for a pair.
   virtual int64_t labels() const = 0;
+  /// The names of the labels, by id2label of config.json; none of a decoder.
+  virtual std::span<const std::string> label_names() const { return {}; }
   /// The tensors of the head, which an adapter may replace whole; none of a decoder.
   virtual std::span<const WholeTensor> head() const { return {}; }
   /// Whether the head is a new one, which knows nothing until an adapter replaces it.
@@ -78,11 +80,17 @@ class RerankModel {
   virtual LazyTensor logits(const PairInputs& inputs) const = 0;
   /// Records the scores of logits, of the same shape.
   virtual LazyTensor scores(const LazyTensor& logits) const = 0;
+  /// Records the probabilities of the labels, of the same shape: they sum to 1, or each is of its own where `problem_type` says so or there
+  /// is one label alone.
+  virtual LazyTensor probabilities(const LazyTensor& logits) const = 0;
 
   /// Makes a batch of at least `rows` rows and `tokens` tokens. Rows beyond the pairs are to be ignored. Throws ValueError for ids outside
   /// the vocabulary.
   PairBatch batch(std::span<const PairTokens* const> pairs, int64_t rows, int64_t tokens) const;
 };
+
+/// What is made of a head's numbers: scores for ranking, or probabilities of labels.
+enum class PairOutput : uint8_t { scores, probabilities };
 
 /// How texts are scored.
 struct RerankOptions {
@@ -95,7 +103,7 @@ struct RerankOptions {
 
 /// The scores of texts, with counters of the run.
 struct RerankResult {
-  Tensor scores;           ///< (texts, labels) f32, in the order of the texts; the larger, the more a text fits the query
+  Tensor scores;           ///< (texts, labels) f32, in the order of the texts; the larger, the more a text fits the query or the label
   int64_t tokens = 0;      ///< of all pairs, special ones included
   double seconds = 0;      ///< spent in the model
   bool cancelled = false;  ///< true: the scores are not complete
@@ -105,7 +113,7 @@ struct RerankResult {
 class Reranker {
  public:
   /// Uses the model, with or without an adapter on its linear layers.
-  explicit Reranker(std::shared_ptr<const RerankModel> model, std::optional<Adapter> adapter = {});
+  explicit Reranker(std::shared_ptr<const RerankModel> model, std::optional<Adapter> adapter = {}, PairOutput output = PairOutput::scores);
   ~Reranker();
   /// Leaves the other empty.
   Reranker(Reranker&&) noexcept;

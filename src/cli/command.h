@@ -82,6 +82,7 @@ Command eval_command();
 Command embed_command();
 Command similar_command();
 Command rerank_command();
+Command classify_command();
 Command tokenize_command();
 Command inspect_command();
 Command fuse_command();

@@ -3,9 +3,9 @@
 namespace lazuli::cli {
 
 std::vector<Command> all_commands() {
-  return {finetune_command(), generate_command(), eval_command(),       embed_command(), similar_command(),
-          rerank_command(),   tokenize_command(), inspect_command(),    fuse_command(),  bench_command(),
-          explain_command(),  doctor_command(),   completion_command(), man_command()};
+  return {finetune_command(), generate_command(), eval_command(),     embed_command(),      similar_command(),
+          rerank_command(),   classify_command(), tokenize_command(), inspect_command(),    fuse_command(),
+          bench_command(),    explain_command(),  doctor_command(),   completion_command(), man_command()};
 }
 
 Option model_option(std::string* target) {

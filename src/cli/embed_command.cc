@@ -27,7 +27,7 @@ namespace {
 struct EmbedFlags {
   bool deterministic = false;
   std::string quantize = "none";
-  std::string model, input, output, prompt_name, adapter_path;
+  std::string model, input, output, prompt_name, prompt, adapter_path;
   std::string format = "auto";
   std::string precision = "f32";
   int64_t batch_size = 32, dimensions = 0;
@@ -149,6 +149,7 @@ void print_report(const EmbedFlags& flags, const Common& common, const Totals& t
 
 int run_embed(const EmbedFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
+  if (common.has("--prompt") && common.has("--prompt-name")) throw UsageError("--prompt and --prompt-name name one prompt twice; give one");
   check_output(flags, common);
   DataReport data;
   const std::vector<std::string> texts = read_texts(flags.input, format_of(flags.format), data);
@@ -157,6 +158,7 @@ int run_embed(const EmbedFlags& flags, const Common& common) {
   EmbedOptions options;
   options.batch_size = flags.batch_size;
   options.prompt_name = flags.prompt_name;
+  if (common.has("--prompt")) options.prompt = flags.prompt;
   const InterruptGuard guard;
   Totals totals;
   if (flags.output == "-" && !flags.needs_all()) {
@@ -180,6 +182,7 @@ Command embed_command() {
   c.summary = "Turn texts into vectors with an encoder";
   c.details =
       "The folder is one of sentence-transformers, or has an encoder alone: then a vector is the mean of the tokens' states.\n"
+      "A decoder of such a folder makes vectors, too; a decoder alone gives the state of its last token.\n"
       "Vectors come in the order of the texts. A file of vectors appears complete or not at all; with --output - each batch's rows are\n"
       "printed as soon as they are there.\n"
       "--dimensions takes the first numbers of what the model gives, after its own normalisation, as truncate_dim of\n"
@@ -213,6 +216,10 @@ Command embed_command() {
        .target = &flags->prompt_name,
        .help = "Name of the model's prompt to put before every text; when not given the model's default, if it has one",
        .value = "NAME"},
+      {.name = "--prompt",
+       .target = &flags->prompt,
+       .help = "Text to put before every text instead, such as an instruction",
+       .value = "TEXT"},
       {.name = "--dimensions",
        .target = &flags->dimensions,
        .help = "Numbers to keep of each vector, from the first on; 0: all",

@@ -15,7 +15,7 @@ Embedder load_embedder(const std::string& model, const std::string& adapter_path
 
 std::vector<EmbeddingTokens> tokenize_texts(const EmbeddingModel& model, std::span<const std::string> texts, const EmbedOptions& options,
                                             const Common& common, DataReport& data) {
-  const std::string& prompt = model.prompt(options.prompt_name);
+  const std::string& prompt = options.prompt ? *options.prompt : model.prompt(options.prompt_name);
   std::vector<EmbeddingTokens> tokens;
   tokens.reserve(texts.size());
   int64_t cut = 0;

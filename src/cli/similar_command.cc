@@ -21,7 +21,7 @@ namespace {
 struct SimilarFlags {
   bool deterministic = false;
   std::string quantize = "none";
-  std::string model, query, input, prompt_name, query_prompt_name, adapter_path;
+  std::string model, query, input, prompt_name, query_prompt_name, query_prompt, adapter_path;
   int64_t top = 5, batch_size = 32;
 };
 
@@ -77,13 +77,18 @@ void print_hits(const SimilarFlags& flags, const Common& common, const std::vect
 
 int run_similar(const SimilarFlags& flags, const Common& common) {
   set_deterministic(flags.deterministic);
+  if (common.has("--query-prompt") && common.has("--query-prompt-name")) {
+    throw UsageError("--query-prompt and --query-prompt-name name one prompt twice; give one");
+  }
   DataReport data;
   const std::vector<std::string> texts = read_texts(flags.input, TextFormat::automatic, data);
   Embedder embedder = load_embedder(flags.model, flags.adapter_path, parse_quantization(flags.quantize), common);
   EmbedOptions options;
   options.batch_size = flags.batch_size;
   options.prompt_name = flags.query_prompt_name;
+  if (common.has("--query-prompt")) options.prompt = flags.query_prompt;
   const EmbedResult query = embedder.run(std::span(&flags.query, 1), options);
+  options.prompt.reset();
   options.prompt_name = flags.prompt_name;
   const InterruptGuard guard;
   const EmbedResult result = embed_texts(embedder, texts, options, common, data);
@@ -120,6 +125,10 @@ Command similar_command() {
        .target = &flags->query_prompt_name,
        .help = "Name of the model's prompt to put before the query",
        .value = "NAME"},
+      {.name = "--query-prompt",
+       .target = &flags->query_prompt,
+       .help = "Text to put before the query instead, such as an instruction",
+       .value = "TEXT"},
       {.name = "--prompt-name",
        .target = &flags->prompt_name,
        .help = "Name of the model's prompt to put before the texts",

@@ -10,6 +10,7 @@
 #include "io/model_config.h"
 #include "lazuli/encoder.h"
 #include "lazuli/error.h"
+#include "lazuli/ops.h"
 #include "models/classification_head.h"
 #include "models/registry.h"
 #include "text/tokenizer/load.h"
@@ -18,10 +19,15 @@ namespace lazuli {
 
 namespace {
 
+/// What the labels' numbers mean: of classes that exclude each other, of others, or quantities.
+enum class LabelKinds : uint8_t { exclusive, independent, quantities };
+
 /// What a classifier is made of.
 struct ClassifierParts {
   std::shared_ptr<const Encoder> encoder;
   ClassificationHead head;
+  std::vector<std::string> names;  ///< of the labels
+  LabelKinds kinds = LabelKinds::exclusive;
   bool types = false;  ///< whether the model is told which text a token is of
 };
 
@@ -35,6 +41,13 @@ class Classifier : public PairModel {
   std::span<const WholeTensor> head() const override { return parts_.head.whole(); }
   bool has_new_head() const override { return parts_.head.is_new(); }
   int64_t labels() const override { return parts_.head.labels(); }
+  std::span<const std::string> label_names() const override { return parts_.names; }
+  LazyTensor probabilities(const LazyTensor& logits) const override {
+    if (parts_.kinds == LabelKinds::quantities) {
+      throw ValueError(fmt::format("[classify] {}: classes expected, but problem_type of its config.json is regression", info().path));
+    }
+    return parts_.kinds == LabelKinds::independent ? sigmoid(logits) : PairModel::probabilities(logits);
+  }
   PairTokens tokenize(std::string_view query, std::string_view text, const std::string& prompt, int64_t most) const override {
     PairTokens tokens = join(prompt + std::string(query), text, at_most(most));
     if (!parts_.types) std::fill(tokens.types.begin(), tokens.types.end(), 0);
@@ -48,6 +61,26 @@ class Classifier : public PairModel {
  private:
   ClassifierParts parts_;
 };
+
+/// The labels by their numbers; those without a name are called as transformers calls them.
+std::vector<std::string> names_of_labels(const JsonValue& root, int64_t labels) {
+  std::vector<std::string> out;
+  const auto names = root.find_set("id2label");
+  for (int64_t k = 0; k < labels; ++k) {
+    const auto name = names ? names->find_set(std::to_string(k)) : std::nullopt;
+    out.push_back(name ? std::string(name->as_string()) : fmt::format("LABEL_{}", k));
+  }
+  return out;
+}
+
+LabelKinds kinds_of_labels(const JsonValue& root) {
+  const std::string kind = root.string_or("problem_type", "single_label_classification");
+  if (kind == "single_label_classification") return LabelKinds::exclusive;
+  if (kind == "multi_label_classification") return LabelKinds::independent;
+  if (kind == "regression") return LabelKinds::quantities;
+  root.get("problem_type")
+      .fail(fmt::format("regression, single_label_classification or multi_label_classification expected, got '{}'", kind));
+}
 
 /// Whether a tokenizer's class gives kinds of text: of those that the known encoders have, BERT's. Without a class the model has its own.
 bool class_gives_types(ModelFolder& folder, const std::optional<JsonValue>& named) {
@@ -95,6 +128,9 @@ std::shared_ptr<const RerankModel> load_classifier(ModelFolder& folder, CrossEnc
   const TransformerSettings own = TransformerSettings::read(folder, parts.encoder->info().context, TransformerTask::classification);
   Tokenizer tokenizer = load_tokenizer(folder, {.lower_case = own.lower_case});
   parts.types = gives_types(folder, tokenizer);
+  const auto config = folder.require("config.json");
+  parts.names = names_of_labels(config->root(), parts.head.labels());
+  parts.kinds = kinds_of_labels(config->root());
   return std::make_shared<Classifier>(std::move(settings), std::move(tokenizer), own.max_seq_length, std::move(parts));
 }
 

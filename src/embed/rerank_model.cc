@@ -39,6 +39,8 @@ LazyTensor PairModel::scores(const LazyTensor& logits) const {
   return labels() == 1 ? sigmoid(logits) : logits;
 }
 
+LazyTensor PairModel::probabilities(const LazyTensor& logits) const { return labels() == 1 ? sigmoid(logits) : softmax(logits, -1); }
+
 PairTokens PairModel::join(const std::string& first, std::string_view second, int64_t most) const {
   EncodeOptions options;
   options.max_length = static_cast<size_t>(most);

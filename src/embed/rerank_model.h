@@ -18,6 +18,7 @@ class PairModel : public RerankModel {
   PairTokens tokenize_text(std::string_view text, int64_t most) const override;
   const std::string& prompt(const std::string& name) const override;
   LazyTensor scores(const LazyTensor& logits) const override;
+  LazyTensor probabilities(const LazyTensor& logits) const override;
 
  protected:
   int64_t at_most(int64_t most) const { return most > 0 ? std::min(most, max_length_) : max_length_; }

@@ -46,9 +46,10 @@ std::vector<PairRun> runs_of(std::span<const PairTokens* const> pairs, int64_t b
   return runs;
 }
 
-Function score_function(std::shared_ptr<const RerankModel> model, std::shared_ptr<const AdapterContext> adapter) {
-  return [model = std::move(model), adapter = std::move(adapter)](std::span<const LazyTensor> args) {
-    return std::vector<LazyTensor>{model->scores(model->logits({args[0], args[1], args[2], args[3], adapter.get()}))};
+Function score_function(std::shared_ptr<const RerankModel> model, std::shared_ptr<const AdapterContext> adapter, PairOutput output) {
+  return [model = std::move(model), adapter = std::move(adapter), output](std::span<const LazyTensor> args) {
+    const LazyTensor logits = model->logits({args[0], args[1], args[2], args[3], adapter.get()});
+    return std::vector<LazyTensor>{output == PairOutput::scores ? model->scores(logits) : model->probabilities(logits)};
   };
 }
 
@@ -60,10 +61,11 @@ struct Reranker::Impl {
   void require_memory(const PairRun& run);
 };
 
-Reranker::Reranker(std::shared_ptr<const RerankModel> model, std::optional<Adapter> adapter) : impl_(std::make_unique<Impl>()) {
+Reranker::Reranker(std::shared_ptr<const RerankModel> model, std::optional<Adapter> adapter, PairOutput output)
+    : impl_(std::make_unique<Impl>()) {
   impl_->model = std::move(model);
   auto context = adapter ? std::make_shared<const AdapterContext>(*adapter) : nullptr;
-  impl_->scores = compile(score_function(impl_->model, std::move(context)), default_device());
+  impl_->scores = compile(score_function(impl_->model, std::move(context), output), default_device());
 }
 
 Reranker::~Reranker() = default;

@@ -19,6 +19,14 @@ enum class TextFormat : uint8_t { automatic, lines, jsonl };
 std::vector<std::string> split_texts(std::string_view bytes, const std::string& name, TextFormat format, DataReport& report);
 std::vector<std::string> split_texts(std::string_view bytes, const std::string& name, TextFormat format = TextFormat::automatic);
 
+/// Texts, and where rows are {"query": "...", "passage": "..."} the query of each.
+struct TextRows {
+  std::vector<std::string> texts;
+  std::vector<std::string> queries;  ///< none, or as many as texts
+};
+/// As read_texts, for rows of either kind. Throws FormatError for a file of both, too.
+TextRows read_text_rows(const std::string& path, DataReport& report);
+
 /// The same for a file or a pipe, or for standard input where the path is `-`. Throws IoError, and FormatError when there is no text.
 std::vector<std::string> read_texts(const std::string& path, TextFormat format, DataReport& report);
 std::vector<std::string> read_texts(const std::string& path, TextFormat format = TextFormat::automatic);

@@ -223,6 +223,15 @@ Adapter Adapter::load(const std::string& folder, std::span<const LinearInfo> lay
   return adapter;
 }
 
+int64_t Adapter::stored_labels(const std::string& folder) {
+  const auto file = open_factors(folder);
+  for (const char* last : {"classifier.weight", "classifier.out_proj.weight"}) {
+    const std::string name = std::string(kPrefix) + last;
+    if (file->contains(name) && file->info(name).shape.rank() == 2) return file->info(name).shape[0];
+  }
+  return 0;
+}
+
 void Adapter::save(const std::string& folder) const {
   std::error_code error;
   std::filesystem::create_directories(folder, error);

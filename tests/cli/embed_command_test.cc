@@ -56,6 +56,36 @@ TEST_F(EmbedCommand, WritesAnArrayAndReportsJson) {
   EXPECT_EQ(std::filesystem::file_size(folder_ / "v.npy"), 128U + 3 * 24 * 4);
 }
 
+TEST_F(EmbedCommand, APromptMayBeGivenAsText) {
+  const auto vectors = [this](const std::vector<std::string>& prompt) {
+    std::vector<std::string> words = {"embed", "--input", folder_ / "texts.txt", "--output", "-"};
+    words.insert(words.end(), prompt.begin(), prompt.end());
+    const Result r = run(words);
+    EXPECT_EQ(r.code, 0) << r.err;
+    return r.out;
+  };
+  const std::string query = vectors({"--prompt", "query: find "}), none = vectors({"--prompt", ""});
+  EXPECT_EQ(query, vectors({"--prompt-name", "query"}));
+  EXPECT_EQ(none, vectors({"--prompt-name", "document"}));
+  EXPECT_NE(query, none);
+  EXPECT_EQ(run({"embed", "--input", folder_ / "texts.txt", "--output", "-", "--prompt", "a", "--prompt-name", "query"}).code, 2);
+}
+
+TEST_F(EmbedCommand, APromptOfTheQueryMayBeGivenAsText) {
+  const auto hits = [this](const std::vector<std::string>& prompt) {
+    std::vector<std::string> words = {"similar", "--input", folder_ / "texts.jsonl", "--query", "cat"};
+    words.insert(words.end(), prompt.begin(), prompt.end());
+    const Result r = run(words);
+    EXPECT_EQ(r.code, 0) << r.err;
+    return r.out;
+  };
+  const std::string passage = hits({"--query-prompt", "passage: "});
+  EXPECT_EQ(passage, hits({"--query-prompt-name", "passage"}));
+  EXPECT_NE(passage, hits({"--query-prompt", ""}));
+  EXPECT_EQ(run({"similar", "--input", folder_ / "texts.jsonl", "--query", "a", "--query-prompt", "a", "--query-prompt-name", "b"}).code,
+            2);
+}
+
 TEST_F(EmbedCommand, RowsThatAreReadAsLinesAreTold) {
   std::ofstream(folder_ / "rows.txt") << "{\"text\": \"a cat\"}\n";
   const Result r = run({"embed", "--input", folder_ / "rows.txt", "--output", folder_ / "v.npy"});

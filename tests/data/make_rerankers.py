@@ -103,8 +103,9 @@ def by_recipe(model, tokenizer, length):
 def by_classes(model, tokenizer):
     """What AutoModelForSequenceClassification gives for texts alone and for pairs."""
     with torch.no_grad():
-        alone, pairs = (torch.cat([model(**tokenizer(*row, truncation=True, return_tensors="pt")).logits for row in rows])
-                        for rows in ([[t] for t in TEXTS], [[QUERY, t] for t in TEXTS]))
+        # Lists of one: an empty second text alone would be none.
+        alone, pairs = (torch.cat([model(**tokenizer([row], truncation=True, return_tensors="pt")).logits for row in rows])
+                        for rows in (TEXTS, [[QUERY, t] for t in TEXTS]))
     return dict(alone=[short(row) for row in alone.softmax(-1).tolist()], alone_each=[short(row) for row in alone.sigmoid().tolist()],
                 pairs=[short(row) for row in pairs.softmax(-1).tolist()])
 

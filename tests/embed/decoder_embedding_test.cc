@@ -11,10 +11,12 @@
 #include "lazuli/embed.h"
 #include "lazuli/error.h"
 #include "lazuli/safetensors.h"
+#include "lazuli/train.h"
 #include "support/cuda_device.h"
 #include "support/family_model.h"
 #include "support/source_folder.h"
 #include "support/temp_folder.h"
+#include "train/pairs.h"
 
 namespace lazuli {
 namespace {
@@ -108,6 +110,25 @@ std::vector<DecoderCase> decoder_cases() {
 INSTANTIATE_TEST_SUITE_P(All, DecoderEmbeddings, testing::ValuesIn(decoder_cases()), [](const testing::TestParamInfo<DecoderCase>& c) {
   return c.param.name + (c.param.device == DeviceKind::cuda ? "_cuda" : "_cpu");
 });
+
+TEST_P(DecoderEmbeddings, TrainAsPairsAndKeepTheirAdapter) {
+  const auto model = EmbeddingModel::load(folder_->path());
+  LoRAConfig config;
+  config.rank = 4;
+  TrainConfig train;
+  train.learning_rate = 1e-2;
+  const std::vector<TextPair> rows = {{"a cat", "the dog"}, {"find the word", "train"}};
+  const Pairs pairs(*model, rows, PairLoss::contrastive, 0);
+  Trainer trainer(pair_objective(model, PairLoss::contrastive), Adapter::create(model->encoder().linears(), config, 1), train);
+  const std::vector<int64_t> both = {0, 1};
+  const double before = trainer.step(pairs.batch(both)).loss;
+  for (int step = 0; step < 10; ++step) trainer.step(pairs.batch(both));
+  EXPECT_LT(trainer.step(pairs.batch(both)).loss, before);
+  trainer.adapter().save(folder_->path("adapter"));
+  const Adapter loaded = Adapter::load(folder_->path("adapter"), model->encoder().linears());
+  const std::vector<float> trained = Embedder(model, loaded).run(folder_->texts()).embeddings.to_vector<float>();
+  EXPECT_NE(trained, Embedder(model).run(folder_->texts()).embeddings.to_vector<float>());
+}
 
 TEST(DecoderFolders, HoldWhatTheyAreMeantFor) {
   EXPECT_NE(AnyModel::load(EmbeddingFolder("qwen3").path()).embedding(), nullptr);

@@ -63,7 +63,8 @@ TEST_P(CrossEncoders, AFunctionThatTheFolderNamesReplacesTheSigmoid) {
   EXPECT_THAT(scores_of(folder), Pointwise(DoubleNear(1e-5), folder.numbers("logits")));
 }
 
-const char* const kJudged[] = {"bert", "mpnet", "xlm-roberta", "electra", "distilbert", "modernbert", "modernbert-mean", "qwen3"};
+const char* const kJudged[] = {"bert",    "mpnet",      "roberta",    "camembert",       "xlm-roberta",
+                               "electra", "distilbert", "modernbert", "modernbert-mean", "qwen3"};
 
 INSTANTIATE_TEST_SUITE_P(All, CrossEncoders, testing::ValuesIn(kJudged), [](const auto& model) {
   std::string name = model.param;

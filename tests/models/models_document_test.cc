@@ -48,6 +48,7 @@ const std::vector<Ability> kAbilities = {{"generate",
                                            {"EncoderOf.AnAdapterChangesItsStates", "tiny"}}},
                                          {"embed",
                                           {{"EncoderFamilies.StatesAreThoseOfTransformers", "encoders"},
+                                           {"DecoderEmbeddings.VectorsAreThoseOfSentenceTransformers", "decoder-embeddings"},
                                            {"WholeVectors.AreNoFurtherOffThanThoseOfPyTorch", "whole-models"},
                                            {"EncoderOf.TextsAloneMatchTransformers", "tiny"}}},
                                          {"int8, int4",
@@ -87,6 +88,9 @@ std::vector<Instance> instances() {
 std::string config_text(const fs::path& fixture) {
   const JsonDocument document = JsonDocument::read(fixture.string());
   if (const auto config = document.root().find("config"); config && config->is_string()) return std::string(config->as_string());
+  if (const auto files = document.root().find("files")) {
+    if (const auto config = files->find("config.json")) return std::string(config->as_string());
+  }
   const std::string beside = fixture.parent_path() / (fixture.stem().string() + ".config.json");
   return fs::exists(beside) ? read_file(beside, 1 << 20) : "";
 }
@@ -97,7 +101,7 @@ using Fixtures = std::map<std::string, std::map<std::string, std::set<std::strin
 Fixtures fixtures() {
   Fixtures all;
   const fs::path data = fs::path(source_folder()) / "tests" / "data";
-  for (const char* folder : {"families", "encoders", "wrappers", "whole-models"}) {
+  for (const char* folder : {"families", "encoders", "decoder-embeddings", "wrappers", "whole-models"}) {
     for (const auto& entry : fs::directory_iterator(data / folder)) {
       const std::string file = entry.path().filename().string();
       if (!file.ends_with(".json") || file.ends_with(".config.json")) continue;
