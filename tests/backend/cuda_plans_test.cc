@@ -14,6 +14,7 @@
 #include "lazuli/op.h"
 #include "lazuli/optimize.h"
 #include "plan/plan.h"
+#include "support/family_model.h"
 #include "support/source_folder.h"
 
 namespace lazuli {
@@ -117,6 +118,23 @@ TEST(CudaPlans, ATrainingStepLaunchesThis) {
   WorkloadOptions options{.kind = WorkloadKind::train, .tokens = 128, .batch = 2};
   options.lora.rank = 8;
   expect_golden("train_f32", DType::f32, options);
+}
+
+// Their operations have ranks and broadcasts that no other layers have.
+TEST(CudaPlans, LayersOfLinearAttentionHaveKernelsForEveryStep) {
+  for (const char* family : {"qwen3_5", "qwen3_5_moe", "qwen3_next"}) {
+    const test::FamilyModel files(family);
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      const AnyModel model = AnyModel::load(files.folder(), dtype);
+      for (const WorkloadKind kind : {WorkloadKind::decode, WorkloadKind::prefill, WorkloadKind::train}) {
+        WorkloadOptions options{.kind = kind, .tokens = 128, .batch = 2};
+        options.lora.rank = 4;
+        const Plan plan = plan_without_card(record_workload(model, nullptr, options));
+        EXPECT_GT(plan.steps.size(), 20U) << family << " " << name_of(kind);
+        for (const Step& step : plan.steps) EXPECT_FALSE(step.prepared.phases.empty()) << step.description;
+      }
+    }
+  }
 }
 
 TEST(CudaPlans, ADifferenceShowsTheLinesThatChanged) {

@@ -7,6 +7,7 @@
 #include "lazuli/error.h"
 #include "lazuli/generate.h"
 #include "lazuli/ops.h"
+#include "lazuli/train.h"
 #include "support/cuda_device.h"
 #include "support/family_model.h"
 #include "support/source_folder.h"
@@ -114,6 +115,25 @@ TEST(RecurrentLayers, TokensThatAreTakenBackLeaveNothing) {
     session.restore(other, saved);
     session.prefill(other, std::span(ids).subspan(90), false);
     expect_close(session.logits(other), right, 1e-5);
+  }
+}
+
+// PEFT trains in f32 here. A mistake of 16 bits alone, as of a memory that is not f32, would be larger than rounding.
+TEST(RecurrentLayers, StepsOfLoRAIn16BitsAreNearThoseOfPeft) {
+  for (const char* family : kRecurrentFamilies) {
+    const test::FamilyModel files(family);
+    const auto model = load_model(files.folder(), DType::bf16);
+    TrainConfig config;
+    config.learning_rate = files.expected().get("learning_rate").as_double();
+    config.weight_decay = files.expected().get("weight_decay").as_double();
+    config.max_grad_norm = files.expected().get("max_grad_norm").as_double();
+    Trainer trainer(model, files.adapter(model->linears()), config, {});
+    const std::vector<double> losses = files.numbers("losses"), norms = files.numbers("grad_norms");
+    for (size_t step = 0; step < losses.size(); ++step) {
+      const StepResult result = trainer.step(files.batch(static_cast<int64_t>(step)));
+      EXPECT_NEAR(result.loss / losses[step], 1, 0.02) << family << " step " << step;
+      EXPECT_NEAR(result.grad_norm / norms[step], 1, 0.1) << family << " step " << step;
+    }
   }
 }
 
