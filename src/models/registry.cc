@@ -50,7 +50,7 @@ std::map<std::string, WrapperRules, std::less<>>& wrappers() {
 }
 
 /// The text part's configuration where the file is of a wrapper, else the file itself.
-std::shared_ptr<const JsonDocument> computed_config(std::shared_ptr<const JsonDocument> config) {
+std::shared_ptr<const JsonDocument> computed_config(const std::shared_ptr<const JsonDocument>& config) {
   const auto wrapper = wrappers().find(model_type_of(*config));
   return wrapper == wrappers().end() ? config : text_config(*config, wrapper->second);
 }

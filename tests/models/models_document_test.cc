@@ -51,6 +51,7 @@ const std::vector<Ability> kAbilities = {{"generate",
                                            {"DecoderEmbeddings.VectorsAreThoseOfSentenceTransformers", "decoder-embeddings"},
                                            {"WholeVectors.AreNoFurtherOffThanThoseOfPyTorch", "whole-models"},
                                            {"EncoderOf.TextsAloneMatchTransformers", "tiny"}}},
+                                         {"rerank", {{"CrossEncoders.ScorePairsAsTheJudgeDoes", "rerankers"}}},
                                          {"int8, int4",
                                           {{"Families.RoundedWeightsGiveLogitsNearby", "families"},
                                            {"WholeLogitsOfRoundedWeights.AreNoFurtherOffThanThoseOfPyTorch", "whole-models"}}},
@@ -101,7 +102,7 @@ using Fixtures = std::map<std::string, std::map<std::string, std::set<std::strin
 Fixtures fixtures() {
   Fixtures all;
   const fs::path data = fs::path(source_folder()) / "tests" / "data";
-  for (const char* folder : {"families", "encoders", "decoder-embeddings", "wrappers", "whole-models"}) {
+  for (const char* folder : {"families", "encoders", "decoder-embeddings", "rerankers", "wrappers", "whole-models"}) {
     for (const auto& entry : fs::directory_iterator(data / folder)) {
       const std::string file = entry.path().filename().string();
       if (!file.ends_with(".json") || file.ends_with(".config.json")) continue;
