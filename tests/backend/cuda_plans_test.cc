@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backend/cuda/launch.h"
@@ -121,13 +122,16 @@ TEST(CudaPlans, ATrainingStepLaunchesThis) {
 }
 
 // Their operations have ranks and broadcasts that no other layers have.
-TEST(CudaPlans, LayersOfLinearAttentionHaveKernelsForEveryStep) {
-  for (const char* family : {"qwen3_5", "qwen3_5_moe", "qwen3_next"}) {
+TEST(CudaPlans, LayersOfLinearAttentionAndOfExpertsHaveKernelsForEveryStep) {
+  const std::pair<const char*, int64_t> families[] = {{"qwen3_5", 128},    {"qwen3_5_moe", 128},      {"qwen3_next", 128},
+                                                      {"qwen3_moe", 64},   {"gpt_oss", 64},           {"gemma4_moe", 64},
+                                                      {"deepseek_v2", 64}, {"deepseek_v2_groups", 64}};
+  for (const auto& [family, tokens] : families) {
     const test::FamilyModel files(family);
     for (const DType dtype : {DType::f32, DType::bf16}) {
       const AnyModel model = AnyModel::load(files.folder(), dtype);
       for (const WorkloadKind kind : {WorkloadKind::decode, WorkloadKind::prefill, WorkloadKind::train}) {
-        WorkloadOptions options{.kind = kind, .tokens = 128, .batch = 2};
+        WorkloadOptions options{.kind = kind, .tokens = tokens, .batch = 2};
         options.lora.rank = 4;
         const Plan plan = plan_without_card(record_workload(model, nullptr, options));
         EXPECT_GT(plan.steps.size(), 20U) << family << " " << name_of(kind);
