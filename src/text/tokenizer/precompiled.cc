@@ -6,38 +6,13 @@
 
 #include "base/utf8.h"
 #include "lazuli/error.h"
+#include "text/tokenizer/base64.h"
 #include "text/tokenizer/unicode.h"
 
 namespace lazuli::tokenizer {
 namespace {
 
 constexpr std::size_t kLongestGrapheme = 5;
-
-int value_of(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+') return 62;
-  return c == '/' ? 63 : -1;
-}
-
-std::string decoded(std::string_view base64) {
-  while (base64.ends_with('=')) base64.remove_suffix(1);
-  std::string bytes;
-  bytes.reserve(base64.size() * 3 / 4);
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : base64) {
-    const int value = value_of(c);
-    if (value < 0) throw FormatError("is not base64");
-    bits = bits << 6 | static_cast<std::uint32_t>(value);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    bytes.push_back(static_cast<char>(bits >> count & 0xFF));
-  }
-  return bytes;
-}
 
 std::uint32_t word_at(std::string_view bytes, std::size_t pos) {
   std::uint32_t word = 0;
@@ -72,7 +47,9 @@ std::size_t grapheme_end(std::string_view text, std::size_t pos) {
 }  // namespace
 
 Precompiled::Precompiled(std::string_view base64) {
-  const std::string bytes = decoded(base64);
+  const auto decoded = from_base64(base64);
+  if (!decoded) throw FormatError("is not base64");
+  const std::string& bytes = *decoded;
   if (bytes.size() < 4) throw FormatError("is too short");
   const std::size_t size = word_at(bytes, 0);
   if (size % 4 != 0 || size == 0 || size > bytes.size() - 4) throw FormatError("has a trie that goes past its end");
