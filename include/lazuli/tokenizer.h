@@ -1,4 +1,4 @@
-// Defines Tokenizer, which converts text to token ids and back as a Hugging Face `tokenizer.json` describes.
+// Defines Tokenizer, which converts text to token ids and back as the files of a Hugging Face folder describe.
 #pragma once
 
 #include <cstddef>
@@ -51,7 +51,7 @@ class Tokenizer {
   /// Reads `tokenizer.json` from a folder, or the file itself, and the files beside it, combined as transformers 5 does.
   /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` add tokens, name a class that rebuilds the tokenizer, and
   /// give the special ids. `config.json` and `generation_config.json` give ids that end a text. Throws IoError or FormatError naming the
-  /// file and what was expected there.
+  /// file and what was expected there. Without `tokenizer.json` a vocabulary such as `tokenizer.model` or `vocab.txt` takes its place.
   static Tokenizer load(const std::filesystem::path& path, const TokenizerOptions& options = {});
 
   /// Returns the ids of `text`, cut to `max_length`. Throws ValueError if the special tokens alone exceed that, and as the other `encode`

@@ -17,6 +17,7 @@
 #include "models/module_list.h"
 #include "models/registry.h"
 #include "models/weights.h"
+#include "text/tokenizer/load.h"
 
 namespace lazuli::cli {
 
@@ -92,8 +93,8 @@ void estimate(ModelFolder& folder, const InspectFlags& flags, const Common& comm
     c.why_no_memory = "no config.json of a model";
   } else if (std::find(known.begin(), known.end(), type) == known.end()) {
     c.why_no_memory = fmt::format("'{}' is none of {}", type, fmt::join(known, ", "));
-  } else if (holds_encoder(folder) && !transformer_folder(folder).has("tokenizer.json")) {
-    c.why_no_memory = "an encoder without tokenizer.json makes no embeddings";
+  } else if (holds_encoder(folder) && !has_tokenizer(transformer_folder(folder))) {
+    c.why_no_memory = "an encoder without a tokenizer makes no embeddings";
   } else {
     const WithoutValues plans_only;
     const AnyModel model = AnyModel::load(folder, dtype_to_plan(c, common.dtype), parse_quantization(flags.quantize));

@@ -303,7 +303,7 @@ TEST(Inspect, KnowsWhatEncodersNeed) {
   EXPECT_THAT(text.out,
               testing::AllOf(HasSubstr("embed, 32 texts of 20 tokens: "), HasSubstr("finetune --task similarity, pairs, 4 x 20")));
   fs::remove(folder / "model/tokenizer.json");
-  EXPECT_THAT(run_in(folder, {"inspect", folder / "model"}).out, HasSubstr("not estimated, an encoder without tokenizer.json"));
+  EXPECT_THAT(run_in(folder, {"inspect", folder / "model"}).out, HasSubstr("not estimated, an encoder without a tokenizer"));
 }
 
 TEST(ExplainCommand, TakesAsManyTokensAsTheContextHas) {

@@ -137,8 +137,7 @@ TEST_F(ModelFiles, EveryOtherKindHasItsHint) {
   expect("model.safetensors", "consolidated.safetensors", "Mistral's own layout");
   expect("model.safetensors", "model.onnx", "ONNX");
   expect("model.safetensors", "openvino", "OpenVINO");
-  for (const char* file :
-       {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json", "vocab.txt", "vocab.json", "a.tiktoken"}) {
+  for (const char* file : {"spiece.model", "tekken.json", "a.tiktoken"}) {
     expect("tokenizer.json", file, "a tokenizer that is not read");
   }
   expect("config.json", "params.json", "the layout of its authors");
@@ -182,7 +181,7 @@ TEST_F(ModelFiles, NoMoreThanAFewFoldersBelowAreNamed) {
 TEST_F(ModelFiles, TokenizersOfOtherKindsAreNamed) {
   write_model("m");
   EXPECT_THAT(error("tokenizer.json"), HasSubstr("no such file tokenizer.json; the one of the model"));
-  for (const char* name : {"vocab.txt", "tokenizer.model", "tekken.json"}) {
+  for (const char* name : {"spiece.model", "tekken.json"}) {
     folder_.write(std::string("m/") + name, "x");
     EXPECT_THAT(error("tokenizer.json"), AllOf(HasSubstr(name), HasSubstr("converts it to tokenizer.json")));
     std::filesystem::remove(folder_.path(std::string("m/") + name));

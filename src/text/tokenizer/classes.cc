@@ -53,7 +53,27 @@ std::string_view model_of(TokenizerClass kind) {
   }
 }
 
+/// Marks, letters and numbers of Qwen 3.5, whose letters may carry marks.
+constexpr std::string_view kQwen35Expression =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
 constexpr TemplateItem kFirst{TemplateItem::kFirst, 0};
+
+/// Begin and end around each text, as far as the files ask for them and name them.
+PostProcessor ends_processor(const Settings& s, const std::function<std::int32_t(std::string_view)>& id_of) {
+  Template single, pair;
+  for (std::int32_t type : {0, 1}) {
+    const auto put = [&](bool wanted, std::string_view name) {
+      const AddedToken* token = wanted ? s.find(name) : nullptr;
+      if (token != nullptr) pair.push_back({id_of(token->content), type});
+    };
+    put(s.ends->bos, "bos_token");
+    pair.push_back({type == 0 ? TemplateItem::kFirst : TemplateItem::kSecond, type});
+    put(s.ends->eos, "eos_token");
+    if (type == 0) single = pair;
+  }
+  return PostProcessor(std::move(single), std::move(pair));
+}
 
 TemplateItem second(std::int32_t type) { return {TemplateItem::kSecond, type}; }
 
@@ -73,6 +93,8 @@ Normalizer class_normalizer(const Settings& s, const JsonValue& root) {
     case TokenizerClass::qwen3_5:
     case TokenizerClass::gpt_neox:
       return Normalizer({UnicodeForm{true, false}});
+    case TokenizerClass::gemma:
+      return Normalizer({Replace{" ", std::string(kSpace)}});
     case TokenizerClass::xlm_roberta:
       return precompiled_rules(root.find_set("normalizer"));
     default:
@@ -93,6 +115,12 @@ PreTokenizer class_pre_tokenizer(const Settings& s) {
       break;
     case TokenizerClass::llama:
       steps.emplace_back(Metaspace{std::string(kSpace), prepend_scheme(s), false});
+      break;
+    case TokenizerClass::gemma:
+      break;  // which splits by spaces, where its normalizer leaves none
+    case TokenizerClass::qwen3_5:
+      steps.emplace_back(Split{Regex(kQwen35Expression)});
+      steps.emplace_back(ByteLevel{prefix_space(s), false});
       break;
     case TokenizerClass::qwen2:
       steps.emplace_back(Split{KnownSplit::qwen2});
@@ -116,6 +144,8 @@ Decoder class_decoder(const Settings& s) {
       return {WordPieceDecoder{"##", true}};
     case TokenizerClass::xlm_roberta:
       return {MetaspaceDecoder{std::string(kSpace), prefix_space(s)}};
+    case TokenizerClass::gemma:
+      return {CharacterDecoder{std::string(kSpace), " "}, ByteFallbackDecoder(), FuseDecoder()};
     case TokenizerClass::llama: {
       Decoder steps = {CharacterDecoder{std::string(kSpace), " "}, ByteFallbackDecoder(), FuseDecoder()};
       if (prefix_space(s)) steps.emplace_back(StripDecoder{" ", 1, 0});
@@ -126,7 +156,8 @@ Decoder class_decoder(const Settings& s) {
   }
 }
 
-Model class_model(const Settings& s, const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit) {
+Model class_model(const Settings& s, const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit,
+                  const std::vector<IdMerge>* merges) {
   const std::string type = node.string_or("type", "");
   const std::string_view wanted = model_of(s.kind);
   if (!type.empty() && type != wanted) {
@@ -144,8 +175,10 @@ Model class_model(const Settings& s, const JsonValue& node, PreTokenizer& pre_to
     return read_unigram(node, limit, UnigramSettings{unknown, false});
   }
   BpeOptions options;
-  options.fuse_unknown = options.byte_fallback = s.kind == TokenizerClass::llama;
-  return read_bpe(node, pre_tokenizer, limit, options);
+  const bool gemma = s.kind == TokenizerClass::gemma;
+  options.fuse_unknown = options.byte_fallback = gemma || s.kind == TokenizerClass::llama;
+  const AddedToken* unknown = s.find("unk_token");
+  return read_bpe(node, pre_tokenizer, limit, merges, options, gemma && unknown != nullptr ? unknown->content : "");
 }
 
 std::optional<PostProcessor> class_post_processor(const Settings& s, const std::function<std::int32_t(std::string_view)>& id_of,
@@ -170,9 +203,9 @@ std::optional<PostProcessor> class_post_processor(const Settings& s, const std::
       return PostProcessor({{bos}, kFirst, {eos}}, {{bos}, kFirst, {eos}, {eos}, second(0), {eos}});
     }
     case TokenizerClass::gpt_neox:
-      return PostProcessor();
+      return s.ends ? ends_processor(s, id_of) : PostProcessor();
     default:
-      return std::nullopt;
+      return s.ends ? std::optional(ends_processor(s, id_of)) : std::nullopt;
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "io/model_files.h"
 #include "text/tokenizer/classes.h"
+#include "text/tokenizer/convert.h"
 #include "text/tokenizer/load_parts.h"
 #include "text/tokenizer/settings.h"
 #include "text/tokenizer/tables.h"
@@ -106,32 +107,51 @@ fs::path file_of(const fs::path& path) {
   const bool alone = path.extension() == ".json" && !fs::exists(path.parent_path() / "tokenizer.json", error);
   if (fs::is_regular_file(path, error) && (alone || path.filename() == "tokenizer.json")) return path;
   const fs::path folder = path.filename() == "tokenizer.json" && !fs::is_directory(path, error) ? path.parent_path() : path;
-  return require_model_file(folder.string(), "tokenizer.json");
+  return fs::path(folder) / "tokenizer.json";
+}
+
+/// One of the files that take tokenizer.json's place, where that is not there.
+bool is_vocabulary_file(const fs::path& path) {
+  std::error_code error;
+  const std::string name = path.filename().string();
+  return (name.ends_with(".model") || name == "vocab.txt" || name == "vocab.json") && fs::is_regular_file(path, error) &&
+         !fs::exists(path.parent_path() / "tokenizer.json", error);
+}
+
+/// tokenizer.json, or what stands in its place.
+tokenizer::Conversion read_source(ModelFolder& folder, const std::string& name) {
+  if (!folder.has(name) && tokenizer::has_vocabulary_file(folder)) return tokenizer::convert_vocabulary(folder);
+  // Nobody else asks for this file, and its text is far larger than what is made of it.
+  JsonDocument json = JsonDocument::read(require_model_file(folder.path(), name));
+  tokenizer::Settings settings = tokenizer::read_settings(folder, json.root());
+  return {std::move(settings), std::move(json), std::nullopt};
 }
 
 }  // namespace
 
 Tokenizer Tokenizer::load(const fs::path& path, const TokenizerOptions& options) {
-  const fs::path file = file_of(path);
+  const fs::path file = is_vocabulary_file(path) ? path.parent_path() / "tokenizer.json" : file_of(path);
   ModelFolder folder(file.parent_path().string());
   return load_tokenizer(folder, options, file.filename().string());
 }
 
+bool has_tokenizer(const ModelFolder& folder) { return folder.has("tokenizer.json") || tokenizer::has_vocabulary_file(folder); }
+
 Tokenizer load_tokenizer(ModelFolder& folder, const TokenizerOptions& options, const std::string& name) {
-  // Nobody else asks for this file, and its text is far larger than what is made of it.
-  const JsonDocument json = JsonDocument::read(require_model_file(folder.path(), name));
-  const JsonValue root = json.root();
+  const tokenizer::Conversion source = read_source(folder, name);
+  const tokenizer::Settings& settings = source.settings;
+  const std::vector<tokenizer::IdMerge>* merges = source.merges ? &*source.merges : nullptr;
+  const JsonValue root = source.document.root();
   const JsonValue model = root.get("model");
   const auto added_node = root.find_set("added_tokens");
   const std::size_t count = count_of(model.find_set("vocab"));
   const std::size_t limit = tokenizer::id_limit(count + count_of(added_node));
-  const tokenizer::Settings settings = tokenizer::read_settings(folder, root);
   const bool as_file = settings.kind == tokenizer::TokenizerClass::as_file;
 
   tokenizer::PreTokenizer pre_tokenizer =
       as_file ? tokenizer::read_pre_tokenizer(root.find_set("pre_tokenizer")) : tokenizer::class_pre_tokenizer(settings);
-  auto tables = std::make_shared<Tokenizer::Tables>(as_file ? tokenizer::read_model(model, pre_tokenizer, limit)
-                                                            : tokenizer::class_model(settings, model, pre_tokenizer, limit));
+  auto tables = std::make_shared<Tokenizer::Tables>(as_file ? tokenizer::read_model(model, pre_tokenizer, limit, merges)
+                                                            : tokenizer::class_model(settings, model, pre_tokenizer, limit, merges));
   tables->pre_tokenizer = std::move(pre_tokenizer);
   tables->normalizer = as_file ? tokenizer::read_normalizer(root.find_set("normalizer")) : tokenizer::class_normalizer(settings, root);
   if (options.lower_case) tables->normalizer.lower_first();

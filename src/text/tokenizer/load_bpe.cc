@@ -102,6 +102,13 @@ FlatMap<Merge> read_merges(const JsonValue& node, const Vocabulary& vocabulary, 
   return merges;
 }
 
+FlatMap<Merge> ranked(const std::vector<IdMerge>& list) {
+  FlatMap<Merge> merges(list.size());
+  std::uint32_t rank = 0;
+  for (const IdMerge& merge : list) merges.insert_or_assign(merge_key(merge.left, merge.right), Merge{rank++, merge.result});
+  return merges;
+}
+
 std::string affix_of(const JsonValue& node, std::string_view key) {
   const auto affix = node.find_set(key);
   return affix ? std::string(affix->as_string()) : std::string();
@@ -126,12 +133,17 @@ BpeOptions read_options(const JsonValue& node) {
 
 }  // namespace
 
-Bpe read_bpe(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit, std::optional<BpeOptions> own) {
+Bpe read_bpe(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit, const std::vector<IdMerge>* own_merges,
+             std::optional<BpeOptions> own, std::string_view own_unknown) {
   BpeOptions options = own ? std::move(*own) : read_options(node);
   if (!options.prefix.empty() || !options.suffix.empty() || options.byte_fallback) pre_tokenizer.spell();
   options.byte_level = pre_tokenizer.leaves_spelling();
   Vocabulary vocabulary = read_vocabulary(node.get("vocab"), limit);
-  FlatMap<Merge> merges = read_merges(node.get("merges"), vocabulary, options.prefix);
+  FlatMap<Merge> merges = own_merges != nullptr ? ranked(*own_merges) : read_merges(node.get("merges"), vocabulary, options.prefix);
+  if (!own_unknown.empty()) {
+    options.unknown = vocabulary.find(own_unknown);
+    if (!options.unknown) node.fail(fmt::format("unk_token \"{}\" is not in the vocabulary", own_unknown));
+  }
   if (const auto unknown = node.find_set("unk_token"); !own && unknown && !unknown->as_string().empty()) {
     options.unknown = vocabulary.find(unknown->as_string());
     if (!options.unknown) unknown->fail(fmt::format("\"{}\" is not in the vocabulary", unknown->as_string()));

@@ -117,11 +117,11 @@ Vocabulary read_vocabulary(const JsonValue& node, std::size_t limit) {
   return vocabulary;
 }
 
-Model read_model(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit) {
+Model read_model(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit, const std::vector<IdMerge>* merges) {
   // Old files leave the type out.
   const auto type_node = node.find_set("type");
   const std::string_view type = type_node ? type_node->as_string() : "BPE";
-  if (type == "BPE") return read_bpe(node, pre_tokenizer, limit);
+  if (type == "BPE") return read_bpe(node, pre_tokenizer, limit, merges);
   pre_tokenizer.spell();
   if (type == "WordPiece") return read_word_piece(node, limit);
   if (type == "Unigram") return read_unigram(node, limit);

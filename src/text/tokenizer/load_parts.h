@@ -12,6 +12,7 @@
 #include "lazuli/error.h"
 #include "text/tokenizer/added_tokens.h"
 #include "text/tokenizer/decoder.h"
+#include "text/tokenizer/id_merges.h"
 #include "text/tokenizer/model.h"
 #include "text/tokenizer/normalizer.h"
 #include "text/tokenizer/post_processor.h"
@@ -43,8 +44,8 @@ PreTokenizer read_pre_tokenizer(const std::optional<JsonValue>& node);
 Decoder read_decoder(const std::optional<JsonValue>& node);
 PostProcessor read_post_processor(const std::optional<JsonValue>& node, std::size_t limit);
 std::vector<AddedToken> read_added_tokens(const std::optional<JsonValue>& node, std::size_t limit);
-/// May leave the spelling of bytes to `pre_tokenizer`.
-Model read_model(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit);
+/// May leave the spelling of bytes to `pre_tokenizer`. `merges` take the place of those of a BPE.
+Model read_model(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit, const std::vector<IdMerge>* merges = nullptr);
 
 /// Adds a token of `node`, whose id must be below `limit`; refuses one that is there already.
 void add_token(const JsonValue& node, std::string_view token, std::int64_t id, std::size_t limit, Vocabulary& vocabulary);
@@ -60,6 +61,8 @@ struct UnigramSettings {
 };
 WordPiece read_word_piece(const JsonValue& node, std::size_t limit, const std::optional<WordPieceSettings>& own = {});
 Unigram read_unigram(const JsonValue& node, std::size_t limit, const std::optional<UnigramSettings>& own = {});
-Bpe read_bpe(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit, std::optional<BpeOptions> own = {});
+/// `merges` take the place of the file's. `unknown` is a class's unknown token, empty without.
+Bpe read_bpe(const JsonValue& node, PreTokenizer& pre_tokenizer, std::size_t limit, const std::vector<IdMerge>* merges = nullptr,
+             std::optional<BpeOptions> own = {}, std::string_view unknown = {});
 
 }  // namespace lazuli::tokenizer

@@ -41,7 +41,9 @@ class TokenReader {
   }
 
   /// Names as they count in the end.
-  void finish(const JsonValue& root) {
+  void finish(const JsonValue& root, const VocabularyTokens* tokens) {
+    s_.listed = s_.extra;
+    if (tokens != nullptr) take(*tokens);
     if (older_set_ && !extra_set_) s_.extra = std::move(older_);
     set_defaults(root);
     for (std::size_t i = 0; i < std::size(kTokenNames); ++i) {
@@ -56,6 +58,24 @@ class TokenReader {
   }
 
  private:
+  /// What the vocabulary names takes the place of the older list, and of names that no file gives.
+  void take(const VocabularyTokens& tokens) {
+    if (tokens.listed) {
+      older_ = *tokens.listed;
+      older_set_ = true;
+    }
+    const auto offer = [&](std::size_t place, const std::optional<std::string>& content) {
+      if (!content || given_[place]) return;
+      tokens_[place].emplace();
+      tokens_[place]->content = *content;
+      tokens_[place]->special = true;
+      given_[place] = true;
+    };
+    offer(0, tokens.bos);
+    offer(1, tokens.eos);
+    offer(2, tokens.unknown);
+  }
+
   /// The last token of a name counts, in the first one's place.
   void name(std::string_view key, AddedToken token) {
     const auto [place, added] = places_.emplace(key, s_.named.size());
@@ -199,6 +219,9 @@ class TokenReader {
       case TokenizerClass::llama:
         names = {"<s>", "</s>", "<unk>", "", "", "", ""};
         break;
+      case TokenizerClass::gemma:
+        names = {"<bos>", "<eos>", "<unk>", "", "<pad>", "", "<mask>"};
+        break;
     }
     const bool mpnet = s_.kind == TokenizerClass::mpnet;
     for (std::size_t i = 0; i < names.size(); ++i) {
@@ -266,13 +289,14 @@ AddedToken read_token(const JsonValue& value, bool special) {
   return token;
 }
 
-Settings read_settings(ModelFolder& folder, const JsonValue& root) {
+Settings read_settings(ModelFolder& folder, const JsonValue& root, const VocabularyTokens* tokens) {
   Settings s;
   const auto config = folder.find("tokenizer_config.json", kListBytes);
-  choose_class(s, config.get(), folder.find("config.json").get(), root);
+  choose_class(s, config.get(), folder.find("config.json").get(), root, tokens == nullptr);
   TokenReader reader(s);
   reader.read(config.get(), folder, root);
-  reader.finish(root);
+  reader.finish(root, tokens);
+  if (tokens != nullptr) s.ends.emplace();
   s.cut_left = cuts_left(config.get(), root);
   if (!config) return s;
   const JsonValue c = config->root();
@@ -282,6 +306,8 @@ Settings read_settings(ModelFolder& folder, const JsonValue& root) {
   if (const auto v = c.find_set("add_prefix_space")) s.add_prefix_space = v->as_bool();
   s.legacy = c.bool_or("legacy", false);
   s.split_special = c.bool_or("split_special_tokens", false);
+  if (s.ends) s.ends = Ends{c.bool_or("add_bos_token", false), c.bool_or("add_eos_token", false)};
+  s.says_ends = c.find("add_bos_token") || c.find("add_eos_token");
   return s;
 }
 

@@ -3,61 +3,11 @@
 
 #include <algorithm>
 
+#include "text/tokenizer/class_names.h"
 #include "text/tokenizer/settings.h"
 
 namespace lazuli::tokenizer {
 namespace {
-
-constexpr std::pair<std::string_view, TokenizerClass> kClasses[] = {
-    {"PreTrainedTokenizer", TokenizerClass::as_file},
-    {"TokenizersBackend", TokenizerClass::as_file},
-    {"PythonBackend", TokenizerClass::as_file},
-    {"BertTokenizer", TokenizerClass::bert},
-    {"DistilBertTokenizer", TokenizerClass::bert},
-    {"ElectraTokenizer", TokenizerClass::bert},
-    {"MobileBertTokenizer", TokenizerClass::bert},
-    {"SqueezeBertTokenizer", TokenizerClass::bert},
-    {"MPNetTokenizer", TokenizerClass::mpnet},
-    {"RobertaTokenizer", TokenizerClass::roberta},
-    {"LongformerTokenizer", TokenizerClass::roberta},
-    {"BartTokenizer", TokenizerClass::roberta},
-    {"XLMRobertaTokenizer", TokenizerClass::xlm_roberta},
-    {"GPT2Tokenizer", TokenizerClass::gpt2},
-    {"GPTNeoXTokenizer", TokenizerClass::gpt_neox},
-    {"Qwen2Tokenizer", TokenizerClass::qwen2},
-    {"Qwen3_5Tokenizer", TokenizerClass::qwen3_5},
-    {"LlamaTokenizer", TokenizerClass::llama},
-};
-
-/// Classes of transformers that build something else than tokenizer.json says. Any other name stands for no class, and for the file.
-constexpr std::string_view kRefused[] = {"AlbertTokenizer",       "BarthezTokenizer",
-                                         "BartphoTokenizer",      "BertGenerationTokenizer",
-                                         "BertJapaneseTokenizer", "BertweetTokenizer",
-                                         "BigBirdTokenizer",      "BioGptTokenizer",
-                                         "BlenderbotTokenizer",   "BlenderbotSmallTokenizer",
-                                         "ByT5Tokenizer",         "CamembertTokenizer",
-                                         "CanineTokenizer",       "CLIPTokenizer",
-                                         "CodeGenTokenizer",      "CodeLlamaTokenizer",
-                                         "CohereTokenizer",       "ConvBertTokenizer",
-                                         "CpmTokenizer",          "CTRLTokenizer",
-                                         "DebertaTokenizer",      "DebertaV2Tokenizer",
-                                         "EsmTokenizer",          "FlaubertTokenizer",
-                                         "FNetTokenizer",         "FSMTTokenizer",
-                                         "FunnelTokenizer",       "GemmaTokenizer",
-                                         "HerbertTokenizer",      "LukeTokenizer",
-                                         "MBartTokenizer",        "MBart50Tokenizer",
-                                         "MLukeTokenizer",        "MyT5Tokenizer",
-                                         "NllbTokenizer",         "NougatTokenizer",
-                                         "OpenAIGPTTokenizer",    "ParakeetTokenizer",
-                                         "PegasusTokenizer",      "PhobertTokenizer",
-                                         "ProphetNetTokenizer",   "ReformerTokenizer",
-                                         "RemBertTokenizer",      "RoCBertTokenizer",
-                                         "RoFormerTokenizer",     "SeamlessM4TTokenizer",
-                                         "Siglip2Tokenizer",      "SplinterTokenizer",
-                                         "T5Tokenizer",           "UdopTokenizer",
-                                         "VitsTokenizer",         "WhisperTokenizer",
-                                         "XGLMTokenizer",         "XLMTokenizer",
-                                         "XLNetTokenizer"};
 
 std::string_view without_fast(std::string_view name) {
   constexpr std::string_view end = "Fast";
@@ -83,47 +33,40 @@ bool is_byte_level(const JsonValue& root) {
          has_byte_level(root.find("post_processor"));
 }
 
-/// What an architecture takes where no class is named; `own`: also where another one is.
-struct Registered {
-  std::string_view model_type;
-  std::string_view class_name;
-  bool own;
-};
-constexpr Registered kRegistered[] = {{"bert", "BertTokenizer", false},
-                                      {"camembert", "CamembertTokenizer", false},
-                                      {"distilbert", "BertTokenizer", false},
-                                      {"electra", "BertTokenizer", false},
-                                      {"modernbert", "TokenizersBackend", true},
-                                      {"mpnet", "MPNetTokenizer", false},
-                                      {"nomic_bert", "BertTokenizer", false},
-                                      {"qwen2", "Qwen2Tokenizer", true},
-                                      {"qwen3", "Qwen2Tokenizer", false},
-                                      {"qwen3_5", "Qwen3_5Tokenizer", true},
-                                      {"qwen3_5_moe", "Qwen3_5Tokenizer", true},
-                                      {"qwen3_5_moe_text", "Qwen3_5Tokenizer", true},
-                                      {"qwen3_5_text", "Qwen3_5Tokenizer", false},
-                                      {"qwen3_moe", "Qwen2Tokenizer", false},
-                                      {"qwen3_next", "Qwen2Tokenizer", false},
-                                      {"qwen3_vl", "Qwen2Tokenizer", false},
-                                      {"roberta", "RobertaTokenizer", false},
-                                      {"xlm-roberta", "XLMRobertaTokenizer", false}};
+template <std::size_t N>
+bool contains(const std::string_view (&list)[N], std::string_view item) {
+  return std::find(std::begin(list), std::end(list), item) != std::end(list);
+}
+
+/// The class that transformers registers for a model; empty for a model that it does not know.
+std::string_view registered_class(std::string_view model_type) {
+  if (contains(kBackendModels, model_type)) return kBackendClass;
+  for (const Registered& entry : kRegistered) {
+    std::string_view models = entry.models;
+    while (!models.empty()) {
+      const std::size_t end = std::min(models.find(' '), models.size());
+      if (models.substr(0, end) == model_type) return entry.class_name;
+      models.remove_prefix(std::min(end + 1, models.size()));
+    }
+  }
+  return {};
+}
 
 /// The class that AutoTokenizer of transformers takes. `declared` is the one that a file names, empty without one.
 std::string_view class_for(std::string_view model_type, std::string_view declared, const JsonValue& root) {
-  const auto known =
-      std::find_if(std::begin(kRegistered), std::end(kRegistered), [&](const Registered& r) { return r.model_type == model_type; });
-  const bool registered = known != std::end(kRegistered);
+  const std::string_view registered = registered_class(model_type);
   const std::string_view named = without_fast(declared);
-  if (named.empty()) return registered ? known->class_name : "TokenizersBackend";
-  if (registered && known->own) return known->class_name;
+  if (named.empty()) return registered.empty() ? kBackendClass : registered;
+  const bool wrong = contains(kWronglyNamed, model_type);
   // Llama 3 and its kin name a class that would build sentencepiece's splits.
-  if (named == "LlamaTokenizer" && is_byte_level(root)) return "TokenizersBackend";
-  return named;
+  if (named == "LlamaTokenizer" && !wrong && is_byte_level(root)) return kBackendClass;
+  if (registered.empty() || registered == named) return named;
+  return registered == kBackendClass || wrong ? registered : named;
 }
 
 }  // namespace
 
-void choose_class(Settings& s, const JsonDocument* config, const JsonDocument* model, const JsonValue& root) {
+void choose_class(Settings& s, const JsonDocument* config, const JsonDocument* model, const JsonValue& root, bool has_file) {
   const auto text_of = [](const JsonDocument* file, std::string_view key) {
     return file != nullptr && file->root().is_object() ? file->root().string_or(key, "") : std::string();
   };
@@ -137,13 +80,20 @@ void choose_class(Settings& s, const JsonDocument* config, const JsonDocument* m
   for (const auto& [name, kind] : kClasses) {
     if (name == s.class_name) s.kind = kind;
   }
-  if (place != nullptr && std::find(std::begin(kRefused), std::end(kRefused), s.class_name) != std::end(kRefused)) {
+  if (!contains(kRefused, s.class_name)) return;
+  if (place != nullptr) {
     place->root()
         .get("tokenizer_class")
-        .fail(fmt::format("{} builds another tokenizer than tokenizer.json says, which is not supported; 'PreTrainedTokenizerFast' in its "
-                          "place takes the file as it stands",
-                          declared));
+        .fail(has_file ? fmt::format("{} builds another tokenizer than tokenizer.json says, which is not supported; "
+                                     "'PreTrainedTokenizerFast' in its place takes the file as it stands",
+                                     declared)
+                       : fmt::format("{} is not supported without tokenizer.json", declared));
   }
+  model->root()
+      .get("model_type")
+      .fail(fmt::format("{} of this model builds another tokenizer than tokenizer.json says, which is not supported; the tokenizer_class "
+                        "'PreTrainedTokenizerFast' in tokenizer_config.json takes the file as it stands",
+                        s.class_name));
 }
 
 }  // namespace lazuli::tokenizer

@@ -205,6 +205,13 @@ for name, config in {"as it stands": {}, "Fast": {"tokenizer_class": "LlamaToken
                      "add_bos_token false": {"add_bos_token": False, "add_eos_token": True},
                      "added_tokens_decoder": {"added_tokens_decoder": {"0": token("<unk>"), "1": token("<s>"), "2": token("</s>"), "300": token("<x>")}}}.items():
     case("Llama, " + name, "pieces", config)
+case("Llama of a model that takes the file", "pieces", model={"model_type": "mistral"})
+case("Llama of a model that names it wrongly", "pieces", model={"model_type": "phi3"})
+case("Gemma", "pieces", {"tokenizer_class": "GemmaTokenizer"})
+case("Gemma, its model", "pieces", {"tokenizer_class": ..., "pad_token": "<x>", "mask_token": None}, model={"model_type": "gemma3_text"})
+case("Qwen 3.5 before another", model={"model_type": "qwen3_5_text"}, config={"tokenizer_class": "Qwen2Tokenizer"})
+case("a class of a registered model", model={"model_type": "starcoder2"}, config={"tokenizer_class": ...})
+case("a class of a model that takes the file", model={"model_type": "granite"}, config={"tokenizer_class": "GPT2Tokenizer"})
 case("XLM-RoBERTa", "scores")
 case("XLM-RoBERTa, add_prefix_space false", "scores", {"tokenizer_class": "XLMRobertaTokenizerFast", "add_prefix_space": False})
 case("XLM-RoBERTa, as the file", "scores", {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>"})
