@@ -19,10 +19,10 @@ struct ManFlags {
 };
 
 std::string page_of(const ManFlags& flags, const std::vector<Command>& commands) {
-  if (flags.format == "markdown") return markdown_manual(commands);
-  if (flags.command.empty()) return program_page(commands);
+  const bool markdown = flags.format == "markdown";
+  if (flags.command.empty()) return markdown ? markdown_manual(commands) : program_page(commands);
   for (const Command& c : commands) {
-    if (c.name == flags.command) return command_page(c);
+    if (c.name == flags.command) return markdown ? markdown_section(c) : command_page(c);
   }
   throw UsageError(fmt::format("'{}' is not a command (see lazuli --help)", flags.command));
 }
@@ -78,7 +78,7 @@ Command man_command() {
        .value = "COMMAND"},
       {.name = "--format",
        .target = &flags->format,
-       .help = "Output format; markdown: all pages in one document",
+       .help = "Output format; markdown without COMMAND: all pages in one document",
        .choices = {"roff", "markdown"}},
       {.name = "--output", .target = &flags->output, .help = "Write all pages to this folder", .value = "DIR"},
   };

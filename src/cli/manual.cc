@@ -140,12 +140,18 @@ std::string markdown_manual(const std::vector<Command>& commands) {
   markdown_options(out, common_options(target));
   fmt::format_to(to, "\n## Exit codes\n| code | meaning |\n| --- | --- |\n");
   for (const auto& [code, meaning] : kExitCodes) fmt::format_to(to, "| {} | {} |\n", code, meaning);
-  for (const Command& c : commands) {
-    fmt::format_to(to, "\n## lazuli {}\n{}. {}\n\n", c.name, c.summary, c.details);
-    fmt::format_to(to, "```sh\n{}\n```\n", c.examples);
-    if (c.options.empty()) continue;
+  for (const Command& c : commands) fmt::format_to(to, "\n{}", markdown_section(c));
+  return fmt::to_string(out);
+}
+
+std::string markdown_section(const Command& command) {
+  Out out;
+  auto to = std::back_inserter(out);
+  fmt::format_to(to, "## lazuli {}\n{}. {}\n\n", command.name, command.summary, command.details);
+  fmt::format_to(to, "```sh\n{}\n```\n", command.examples);
+  if (!command.options.empty()) {
     fmt::format_to(to, "\n");
-    markdown_options(out, c.options);
+    markdown_options(out, command.options);
   }
   return fmt::to_string(out);
 }

@@ -12,6 +12,9 @@ namespace lazuli::cli {
 std::string program_page(const std::vector<Command>& commands);
 /// lazuli-COMMAND(1).
 std::string command_page(const Command& command);
+/// All of them in one document.
 std::string markdown_manual(const std::vector<Command>& commands);
+/// What that document says of one command.
+std::string markdown_section(const Command& command);
 
 }  // namespace lazuli::cli

@@ -121,7 +121,16 @@ std::string footer_of(const Command& command) {
 // A misspelt word explains more than what is missing because of it.
 std::string what_is_wrong(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<std::string> unknown = app.remaining(true);
-  if (!unknown.empty()) return fmt::format("'{}' is not known", unknown.front());
+  if (!unknown.empty()) {
+    CommonTarget target;
+    for (const Option& option : common_options(target)) {
+      // Each command knows it, so that it stands where no command has been named yet.
+      if (unknown.front().substr(0, unknown.front().find('=')) == option.name) {
+        return fmt::format("'{}' must stand behind the command", unknown.front());
+      }
+    }
+    return fmt::format("'{}' is not known", unknown.front());
+  }
   if (app.get_subcommands().empty()) return "a command is expected";
   return error.what();
 }

@@ -77,6 +77,23 @@ TEST(Manual, CommandReferenceIsUpToDate) {
       << "to bring it up to date: build/release/bin/lazuli man --format markdown > docs/commands.md";
 }
 
+TEST(Manual, OneCommandInMarkdownIsItsPartOfTheReference) {
+  const Result whole = run({"man", "--format", "markdown"}), one = run({"man", "tokenize", "--format", "markdown"});
+  EXPECT_EQ(one.code, 0) << one.err;
+  EXPECT_TRUE(one.out.starts_with("## lazuli tokenize\n")) << one.out;
+  EXPECT_EQ(one.out.find("## ", 3), std::string::npos) << one.out;
+  EXPECT_NE(whole.out.find("\n" + one.out), std::string::npos);
+  EXPECT_NE(run({"man", "no-such", "--format", "markdown"}).err.find("'no-such' is not a command"), std::string::npos);
+}
+
+TEST(Manual, CommonOptionsBeforeTheCommandAreSaidToStandBehindIt) {
+  const Result early = run({"--json", "doctor"});
+  EXPECT_EQ(early.code, 2);
+  EXPECT_NE(early.err.find("'--json' must stand behind the command"), std::string::npos) << early.err;
+  EXPECT_NE(run({"--threads=2", "doctor"}).err.find("'--threads=2' must stand behind the command"), std::string::npos);
+  EXPECT_NE(run({"--jsn", "doctor"}).err.find("'--jsn' is not known"), std::string::npos);
+}
+
 TEST(Manual, EveryCommandHasAPageAndExamples) {
   const std::vector<std::string> names = command_names();
   ASSERT_THAT(names, testing::IsSupersetOf({"finetune", "generate", "eval", "inspect", "man"}));

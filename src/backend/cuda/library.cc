@@ -48,7 +48,7 @@ Library open_library() {
     void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr) {
       const char* words = dlerror();
-      found.problem = fmt::format("{} cannot be opened: {}", kName, words != nullptr ? words : "unknown reason");
+      found.problem = fmt::format("{} cannot be opened: {}", path, words != nullptr ? words : "unknown reason");
       if (path.find('/') == std::string::npos) found.problem = fmt::format("this build has no CUDA backend ({} is not there)", kName);
       continue;
     }
@@ -59,7 +59,11 @@ Library open_library() {
     found.problem = fmt::format("{} is of another version of lazuli", path);
     return found;
   }
-  if (found.problem.empty()) found.problem = fmt::format("this build has no CUDA backend ({} is not there)", kName);
+  if (!found.problem.empty()) return found;
+  const char* set = std::getenv("LAZULI_CUDA_LIBRARY");
+  const bool named = set != nullptr && *set != 0;
+  found.problem = named ? fmt::format("LAZULI_CUDA_LIBRARY: {} is not there", set)
+                        : fmt::format("this build has no CUDA backend ({} is not there)", kName);
   return found;
 }
 
