@@ -53,10 +53,6 @@ std::string_view model_of(TokenizerClass kind) {
   }
 }
 
-/// Marks, letters and numbers of Qwen 3.5, whose letters may carry marks.
-constexpr std::string_view kQwen35Expression =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
 constexpr TemplateItem kFirst{TemplateItem::kFirst, 0};
 
 /// Begin and end around each text, as far as the files ask for them and name them.
@@ -124,10 +120,6 @@ PreTokenizer class_pre_tokenizer(const Settings& s) {
       break;
     case TokenizerClass::qwen2:
       steps.emplace_back(Split{KnownSplit::qwen2});
-      steps.emplace_back(ByteLevel{prefix_space(s), false});
-      break;
-    case TokenizerClass::qwen3_5:
-      steps.emplace_back(Split{Regex(kQwen35Expression)});
       steps.emplace_back(ByteLevel{prefix_space(s), false});
       break;
     default:
