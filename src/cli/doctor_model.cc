@@ -13,6 +13,7 @@
 #include "explain/memory_estimate.h"
 #include "lazuli/error.h"
 #include "lazuli/notice.h"
+#include "lazuli/rerank.h"
 #include "models/module_list.h"
 #include "models/registry.h"
 #include "models/weights.h"
@@ -105,6 +106,21 @@ void look_at_memory(ModelDiagnosis& d, const AnyModel& model, bool readable) {
   if (trains) d.training = decoder ? "finetune" : "finetune --task similarity";
 }
 
+bool has_classifier(ModelFolder& folder) {
+  const std::vector<std::string> names = folder.weights()->names();
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.starts_with("classifier."); });
+}
+
+/// The head of an encoder gives it more uses.
+void look_at_head(ModelDiagnosis& d, DType dtype) {
+  look(d, "head", [&] {
+    const int64_t labels = RerankModel::load(d.path, dtype)->labels();
+    if (!d.use.empty()) d.use += labels == 1 ? ", classify, rerank" : ", classify";
+    if (!d.training.empty()) d.training += labels == 1 ? ", --task classify, --task rerank" : ", --task classify";
+    return fmt::format("a classification head of {} label{}", labels, labels == 1 ? "" : "s");
+  });
+}
+
 }  // namespace
 
 ModelDiagnosis diagnose_model(const std::string& name, const Common& common) {
@@ -137,6 +153,7 @@ ModelDiagnosis diagnose_model(const std::string& name, const Common& common) {
     return text + (known ? ": complete" : "");
   });
   if (weights && model) look_at_memory(d, *model, tokens);
+  if (weights && tokens && holds_encoder(*whole) && has_classifier(*folder)) look_at_head(d, stored);
   // What loading and planning tell twice is one note.
   std::sort(d.notes.begin(), d.notes.end());
   d.notes.erase(std::unique(d.notes.begin(), d.notes.end()), d.notes.end());

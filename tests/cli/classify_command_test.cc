@@ -144,5 +144,16 @@ TEST_F(ClassifyCommand, RowsOfTwoKindsAndDecodersAreRefused) {
   EXPECT_THAT(decoder.err, HasSubstr("classification head is expected"));
 }
 
+TEST_F(ClassifyCommand, DoctorNamesWhatAHeadIsFor) {
+  const Program classes(folder_, {"doctor", "--model", model_.folder()});
+  ASSERT_EQ(classes.wait(), 0) << classes.err();
+  EXPECT_THAT(classes.out(), AllOf(HasSubstr("head            a classification head of 3 labels\n"),
+                                   HasSubstr("yes, with embed, similar, classify\n"), HasSubstr("--task similarity, --task classify\n")));
+  const test::TinyReranker one("modernbert");
+  const Program ranks(folder_, {"doctor", "--model", one.folder()});
+  ASSERT_EQ(ranks.wait(), 0) << ranks.err();
+  EXPECT_THAT(ranks.out(), AllOf(HasSubstr("a classification head of 1 label\n"), HasSubstr("classify, rerank\n")));
+}
+
 }  // namespace
 }  // namespace lazuli
