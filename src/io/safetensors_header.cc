@@ -168,7 +168,9 @@ class HeaderParser {
 void refuse_other_kinds(const std::string& path, std::string_view start) {
   refuse_download_fault(path, start);
   if (start.starts_with("GGUF")) fail(path, "a safetensors file expected, got GGUF");
-  if (start.starts_with("PK\x03\x04") || start.starts_with("\x80\x02")) {
+  // The length of a header may have these bytes too, and the brace of the header follows it.
+  const bool has_header = start.size() > kLengthBytes && start[kLengthBytes] == '{';
+  if (!has_header && (start.starts_with("PK\x03\x04") || start.starts_with("\x80\x02"))) {
     fail(path, "a safetensors file expected, got pickled weights; convert them with safetensors.torch.save_file in Python");
   }
 }

@@ -15,6 +15,7 @@ constexpr ConfigRules kMixtralRules = {.windows = equal_windows,
                                        .vocab_size = 32000,
                                        .max_position_embeddings = 131072,
                                        .rms_norm_eps = 1e-5,
+                                       .rope_theta = 1e6,
                                        .reads = {"sliding_window", "num_experts", "num_local_experts"}};
 
 DecoderSpec mixtral_spec(const ModelConfig& config, DType) {

@@ -146,6 +146,15 @@ TEST_F(SafetensorsTest, AcceptsWhatTheFormatAllows) {
   EXPECT_EQ(SafetensorsFile::open(write_raw(R"({"t":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", 1)).info("t").nbytes, 1U);
 }
 
+TEST_F(SafetensorsTest, LengthsThatLookLikeOtherFilesAreLengths) {
+  // Pickles of protocol 2 begin with 80 02.
+  for (const size_t length : {size_t{0x280}, size_t{0x10280}}) {
+    EXPECT_TRUE(SafetensorsFile::open(write_raw("{}" + std::string(length - 2, ' '), 0)).names().empty()) << length;
+  }
+  write_file(path(), std::string("\x80\x02}q\x00.", 6));
+  EXPECT_THROW(SafetensorsFile::open(path()), FormatError);
+}
+
 TEST_F(SafetensorsTest, RefusesFilesWithoutAWholeHeader) {
   const auto error = [&](const std::string& content) -> std::string {
     write_file(path(), content);

@@ -191,6 +191,12 @@ TEST_F(ConfigOf, MissingKeysAreThoseOfTheArchitecturesClass) {
   EXPECT_THAT(sizes("mpnet"), ElementsAre(30527, 768, 3072, 12, 12, 12, 512));
 }
 
+TEST_F(ConfigOf, AMissingRopeBaseIsThatOfTheArchitecturesClass) {
+  const std::pair<const char*, double> bases[] = {{"llama", 1e4},   {"mistral", 1e4},       {"mixtral", 1e6},      {"qwen3_moe", 1e4},
+                                                  {"smollm3", 2e6}, {"qwen2_vl_text", 1e6}, {"qwen3_vl_text", 5e5}};
+  for (const auto& base : bases) EXPECT_EQ(read(base.first, "").rope.theta, base.second) << base.first;
+}
+
 TEST_F(ConfigOf, TheGenerationConfigsEndOfTextComesBeforeTheModels) {
   folder_.write("generation_config.json", R"({"eos_token_id": [5, 6]})");
   EXPECT_THAT(read("llama", R"("eos_token_id": 2)").eos_token_ids, ElementsAre(5, 6));
