@@ -85,7 +85,9 @@ void need_text(const JsonValue& root, std::string_view key, std::string_view exp
 void refuse_unsupported(const JsonValue& root, bool heads) {
   need_text(root, "peft_type", "LORA", false);
   if (const auto task = root.find("task_type"); task && !task->is_null() && task->as_string() != "FEATURE_EXTRACTION") {
-    if (!heads || task->as_string() != "SEQ_CLS") need_text(root, "task_type", "CAUSAL_LM", true);
+    const bool classifies = task->as_string() == "SEQ_CLS";
+    if (classifies && !heads) task->fail("an adapter of a classification head, which classify, rerank and finetune take alone");
+    if (!classifies) need_text(root, "task_type", "CAUSAL_LM", true);
   }
   need_text(root, "bias", "none", true);
   for (std::string_view key : kRefused) {

@@ -65,7 +65,9 @@ TEST_F(AdapterConfig, MethodTaskAndBiasAreThoseOfLora) {
   EXPECT_THAT(message_of<FormatError>([&] { read_whole(R"({"peft_type": null, "target_modules": ["q"]})"); }), HasSubstr("$.peft_type"));
   EXPECT_THAT(message_of<FormatError>([&] { read_whole(R"({"peft_type": "IA3", "target_modules": ["q"]})"); }),
               EndsWith("$.peft_type: 'LORA' expected, got 'IA3'"));
-  EXPECT_THAT(error(R"("task_type": "SEQ_CLS")"), EndsWith("$.task_type: 'CAUSAL_LM' expected, got 'SEQ_CLS'"));
+  EXPECT_THAT(error(R"("task_type": "TOKEN_CLS")"), EndsWith("$.task_type: 'CAUSAL_LM' expected, got 'TOKEN_CLS'"));
+  EXPECT_THAT(error(R"("task_type": "SEQ_CLS")"),
+              EndsWith("$.task_type: an adapter of a classification head, which classify, rerank and finetune take alone"));
   EXPECT_EQ(read(R"("task_type": "FEATURE_EXTRACTION")").task_type, "FEATURE_EXTRACTION");
   for (const char* more : {"", R"("task_type": null)", R"("task_type": "CAUSAL_LM")"}) EXPECT_EQ(read(more).task_type, "CAUSAL_LM");
   EXPECT_THAT(error(R"("bias": "lora_only")"), EndsWith("$.bias: 'none' expected, got 'lora_only'"));
