@@ -7,9 +7,9 @@
 
 #include "base/interrupt.h"
 #include "base/json_writer.h"
-#include "base/progress.h"
 #include "cli/command.h"
 #include "cli/data_line.h"
+#include "cli/pair_scores.h"
 #include "embed/text_list.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"
@@ -38,17 +38,10 @@ Reranker load_labeller(const ClassifyFlags& flags, const Common& common) {
 }
 
 std::vector<PairTokens> tokenize_rows(const RerankModel& model, const TextRows& rows, const Common& common, DataReport& data) {
-  std::vector<PairTokens> out;
-  out.reserve(rows.texts.size());
-  int64_t cut = 0;
-  for (size_t k = 0; k < rows.texts.size(); ++k) {
-    out.push_back(rows.queries.empty() ? model.tokenize_text(rows.texts[k]) : model.tokenize(rows.queries[k], rows.texts[k]));
-    data.tokens += static_cast<int64_t>(out.back().ids.size());
-    cut += out.back().cut > 0 ? 1 : 0;
-  }
-  if (cut > 0) data.leave_out(fmt::format("ends of texts of over {} tokens", model.max_length()), "", cut);
-  say_data(common, data);
-  return out;
+  const auto tokenize = [&](size_t k) {
+    return rows.queries.empty() ? model.tokenize_text(rows.texts[k]) : model.tokenize(rows.queries[k], rows.texts[k]);
+  };
+  return tokenize_pairs(rows.texts.size(), tokenize, fmt::format("ends of texts of over {} tokens", model.max_length()), common, data);
 }
 
 size_t most_likely(std::span<const float> row) { return static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin()); }
@@ -69,8 +62,7 @@ void print_classes(const Common& common, const RerankModel& model, const TextRow
   }
   JsonWriter w;
   w.begin_object().field("count", rows.texts.size());
-  w.field("tokens_per_second", result.seconds > 0 ? static_cast<double>(result.tokens) / result.seconds : 0.0);
-  w.field("seconds", result.seconds);
+  write_speed(w, result);
   w.key("results").begin_array();
   for (size_t k = 0; k < rows.texts.size(); ++k) {
     w.begin_object().field("label", names[most_likely(row(k))]).key("probabilities").begin_object();
@@ -92,16 +84,7 @@ int run_classify(const ClassifyFlags& flags, const Common& common) {
   Reranker labeller = load_labeller(flags, common);
   const InterruptGuard guard;
   const std::vector<PairTokens> tokens = tokenize_rows(labeller.model(), rows, common, data);
-  Progress progress(0, static_cast<int64_t>(tokens.size()), common.quiet);
-  RerankOptions options;
-  options.batch_size = flags.batch_size;
-  options.on_progress = [&progress](int64_t done, int64_t) {
-    progress.update(done, "texts");
-    return !interrupted();
-  };
-  const RerankResult result = labeller.run(tokens, options);
-  progress.clear();
-  if (result.cancelled) throw Interrupted("stopped; not all texts were classified");
+  const RerankResult result = score_pairs(labeller, tokens, flags.batch_size, common, "stopped; not all texts were classified");
   print_classes(common, labeller.model(), rows, result, data);
   return kOk;
 }

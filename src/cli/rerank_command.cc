@@ -7,9 +7,9 @@
 
 #include "base/interrupt.h"
 #include "base/json_writer.h"
-#include "base/progress.h"
 #include "cli/command.h"
 #include "cli/data_line.h"
+#include "cli/pair_scores.h"
 #include "embed/text_list.h"
 #include "lazuli/determinism.h"
 #include "lazuli/error.h"
@@ -43,20 +43,12 @@ Reranker load_reranker(const RerankFlags& flags, const Common& common) {
   return Reranker(model, std::move(adapter));
 }
 
-std::vector<PairTokens> tokenize_pairs(const RerankModel& model, const RerankFlags& flags, std::span<const std::string> texts,
-                                       const Common& common, DataReport& data) {
+std::vector<PairTokens> tokenize_with_query(const RerankModel& model, const RerankFlags& flags, std::span<const std::string> texts,
+                                            const Common& common, DataReport& data) {
   const std::string prompt = common.has("--prompt") ? flags.prompt : model.prompt(flags.prompt_name);
-  std::vector<PairTokens> pairs;
-  pairs.reserve(texts.size());
-  int64_t cut = 0;
-  for (const std::string& text : texts) {
-    pairs.push_back(model.tokenize(flags.query, text, prompt));
-    data.tokens += static_cast<int64_t>(pairs.back().ids.size());
-    cut += pairs.back().cut > 0 ? 1 : 0;
-  }
-  if (cut > 0) data.leave_out(fmt::format("ends of texts that make pairs of over {} tokens", model.max_length()), "", cut);
-  say_data(common, data);
-  return pairs;
+  const auto tokenize = [&](size_t k) { return model.tokenize(flags.query, texts[k], prompt); };
+  return tokenize_pairs(texts.size(), tokenize, fmt::format("ends of texts that make pairs of over {} tokens", model.max_length()), common,
+                        data);
 }
 
 /// Indices of the texts, the best first; equals in the order of the texts.
@@ -80,8 +72,7 @@ void print_ranking(const RerankFlags& flags, const Common& common, std::span<con
   }
   JsonWriter w;
   w.begin_object().field("query", flags.query).field("count", texts.size());
-  w.field("tokens_per_second", result.seconds > 0 ? static_cast<double>(result.tokens) / result.seconds : 0.0);
-  w.field("seconds", result.seconds);
+  write_speed(w, result);
   w.key("results").begin_array();
   for (const size_t k : order) {
     w.begin_object().field("score", static_cast<double>(scores[k])).field("index", k).field("text", texts[k]).end_object();
@@ -99,17 +90,8 @@ int run_rerank(const RerankFlags& flags, const Common& common) {
   const std::vector<std::string> texts = read_texts(flags.input, TextFormat::automatic, data);
   Reranker reranker = load_reranker(flags, common);
   const InterruptGuard guard;
-  const std::vector<PairTokens> pairs = tokenize_pairs(reranker.model(), flags, texts, common, data);
-  Progress progress(0, static_cast<int64_t>(texts.size()), common.quiet);
-  RerankOptions options;
-  options.batch_size = flags.batch_size;
-  options.on_progress = [&progress](int64_t done, int64_t) {
-    progress.update(done, "texts");
-    return !interrupted();
-  };
-  const RerankResult result = reranker.run(pairs, options);
-  progress.clear();
-  if (result.cancelled) throw Interrupted("stopped; the texts were not all compared");
+  const std::vector<PairTokens> pairs = tokenize_with_query(reranker.model(), flags, texts, common, data);
+  const RerankResult result = score_pairs(reranker, pairs, flags.batch_size, common, "stopped; the texts were not all compared");
   print_ranking(flags, common, texts, result, data);
   return kOk;
 }
