@@ -93,6 +93,9 @@ std::vector<int64_t> qwen_windows_from(const JsonValue& root, const ModelConfig&
 WindowRule equal_windows;
 /// Windows of `length` in all layers, 0: none. Throws FormatError where `layer_types` says otherwise.
 std::vector<int64_t> windows_of_all_layers(const JsonValue& root, const ModelConfig& config, int64_t length);
+/// Of each layer, whether `layer_types` names it `type` and not full_attention, or without that key what `missing` says.
+std::vector<bool> layers_of_type(const JsonValue& root, const ModelConfig& config, std::string_view type,
+                                 const std::function<bool(int64_t layer)>& missing);
 /// Of each layer, whether it slides: as `layer_types` says, or without it `slides`.
 std::vector<bool> sliding_layers(const JsonValue& root, const ModelConfig& config, const std::function<bool(int64_t layer)>& slides);
 /// Windows of `length` in the layers that `layer_types` names, or without it where `slides` says so; 0: there is no window, and no layer

@@ -5,30 +5,29 @@
 
 namespace lazuli {
 
-namespace {
-
-constexpr const char* kSliding = "sliding_attention";
-
-}  // namespace
-
-std::vector<bool> sliding_layers(const JsonValue& root, const ModelConfig& config, const std::function<bool(int64_t layer)>& slides) {
-  std::vector<bool> sliding;
+std::vector<bool> layers_of_type(const JsonValue& root, const ModelConfig& config, std::string_view type,
+                                 const std::function<bool(int64_t layer)>& missing) {
+  std::vector<bool> of_type;
   const auto types = set_key(root, "layer_types");
   if (!types) {
-    for (int64_t k = 0; k < config.num_hidden_layers; ++k) sliding.push_back(slides(k));
-    return sliding;
+    for (int64_t k = 0; k < config.num_hidden_layers; ++k) of_type.push_back(missing(k));
+    return of_type;
   }
-  for (const JsonValue& type : types->as_array()) {
-    const std::string_view kind = type.as_string();
-    if (kind != kSliding && kind != "full_attention" && kind != "attention") {
-      type.fail(fmt::format("full_attention or {} expected, got '{}'", kSliding, kind));
+  for (const JsonValue& layer : types->as_array()) {
+    const std::string_view kind = layer.as_string();
+    if (kind != type && kind != "full_attention" && kind != "attention") {
+      layer.fail(fmt::format("full_attention or {} expected, got '{}'", type, kind));
     }
-    sliding.push_back(kind == kSliding);
+    of_type.push_back(kind == type);
   }
-  if (static_cast<int64_t>(sliding.size()) != config.num_hidden_layers) {
-    types->fail(fmt::format("num_hidden_layers = {} entries expected, got {}", config.num_hidden_layers, sliding.size()));
+  if (static_cast<int64_t>(of_type.size()) != config.num_hidden_layers) {
+    types->fail(fmt::format("num_hidden_layers = {} entries expected, got {}", config.num_hidden_layers, of_type.size()));
   }
-  return sliding;
+  return of_type;
+}
+
+std::vector<bool> sliding_layers(const JsonValue& root, const ModelConfig& config, const std::function<bool(int64_t layer)>& slides) {
+  return layers_of_type(root, config, "sliding_attention", slides);
 }
 
 std::vector<int64_t> layer_windows(const JsonValue& root, const ModelConfig& config, int64_t length,

@@ -7,28 +7,10 @@ namespace lazuli {
 
 namespace {
 
-constexpr const char* kLinearAttention = "linear_attention";
-
 /// Of each layer, whether its attention is linear.
 std::vector<bool> are_linear(const JsonValue& root, const ModelConfig& config) {
-  std::vector<bool> linear;
-  const auto types = set_key(root, "layer_types");
-  if (!types) {
-    const int64_t interval = int_key(root, "full_attention_interval", 1, INT32_MAX, 4);
-    for (int64_t k = 0; k < config.num_hidden_layers; ++k) linear.push_back((k + 1) % interval != 0);
-    return linear;
-  }
-  for (const JsonValue& type : types->as_array()) {
-    const std::string_view kind = type.as_string();
-    if (kind != kLinearAttention && kind != "full_attention" && kind != "attention") {
-      type.fail(fmt::format("full_attention or {} expected, got '{}'", kLinearAttention, kind));
-    }
-    linear.push_back(kind == kLinearAttention);
-  }
-  if (static_cast<int64_t>(linear.size()) != config.num_hidden_layers) {
-    types->fail(fmt::format("num_hidden_layers = {} entries expected, got {}", config.num_hidden_layers, linear.size()));
-  }
-  return linear;
+  return layers_of_type(root, config, "linear_attention",
+                        [&](int64_t layer) { return (layer + 1) % int_key(root, "full_attention_interval", 1, INT32_MAX, 4) != 0; });
 }
 
 DeltaNetSpec delta_net_spec(const JsonValue& root, const ModelConfig& config) {
