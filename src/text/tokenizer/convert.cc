@@ -11,6 +11,7 @@
 #include "base/json_writer.h"
 #include "base/utf8.h"
 #include "lazuli/error.h"
+#include "text/tokenizer/lines.h"
 #include "text/tokenizer/tiktoken.h"
 #include "text/tokenizer/unicode.h"
 
@@ -77,18 +78,6 @@ std::string_view without_space_at_end(std::string_view text) {
   return text;
 }
 
-/// The lines of a text file, with neither '\n' nor the '\r' before it.
-std::vector<std::string_view> lines_of(std::string_view text) {
-  std::vector<std::string_view> lines;
-  while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    lines.push_back(text.substr(0, end));
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    if (lines.back().ends_with('\r')) lines.back().remove_suffix(1);
-  }
-  return lines;
-}
-
 std::string read_text(const std::string& path) {
   std::string text = read_file(path, kVocabularyBytes);
   if (const std::size_t end = utf8_end(text); end != text.size()) {
@@ -102,9 +91,9 @@ std::string merges_as_json(const std::string& path) {
   const std::string text = read_text(path);
   JsonWriter w;
   w.begin_array();
-  std::size_t number = 0;
-  for (const std::string_view line : lines_of(text)) {
-    ++number;
+  std::string_view rest = text;
+  for (std::size_t number = 1; !rest.empty(); ++number) {
+    const std::string_view line = take_line(rest);
     if (line.starts_with("#version")) continue;
     const std::size_t space = line.find(' ');
     if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
@@ -133,12 +122,11 @@ Settings settings_without_file(ModelFolder& folder, const VocabularyTokens& toke
 Conversion convert_word_list(ModelFolder& folder) {
   const std::string path = folder.path_of(kWords);
   const std::string text = read_text(path);
-  const std::vector<std::string_view> lines = lines_of(text);
   // Of a word on several lines the last one counts.
   std::vector<std::string_view> words;
   std::size_t bytes = 0;
-  for (const std::string_view line : lines) {
-    words.push_back(without_space_at_end(line));
+  for (std::string_view rest = text; !rest.empty();) {
+    words.push_back(without_space_at_end(take_line(rest)));
     bytes += words.back().size();
   }
   Vocabulary known(words.size(), bytes);

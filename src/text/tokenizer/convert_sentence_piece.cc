@@ -163,10 +163,7 @@ void write_normalizer(JsonWriter& w, const SentencePieceModel& model, bool legac
 
 /// An expression that matches any of the texts, the longest first.
 std::string any_of(std::vector<std::string_view> texts) {
-  const auto characters = [](std::string_view text) {
-    return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-  };
-  std::stable_sort(texts.begin(), texts.end(), [&](auto a, auto b) { return characters(a) > characters(b); });
+  std::stable_sort(texts.begin(), texts.end(), [](auto a, auto b) { return count_characters(a) > count_characters(b); });
   std::string expression;
   for (const std::string_view text : texts) {
     if (!expression.empty()) expression.push_back('|');

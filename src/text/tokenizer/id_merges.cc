@@ -3,6 +3,8 @@
 #include <string_view>
 #include <utility>
 
+#include "text/tokenizer/unicode.h"
+
 namespace lazuli::tokenizer {
 namespace {
 
@@ -13,8 +15,6 @@ ByteTrie trie_by_bytes(const Vocabulary& vocabulary) {
   }
   return ByteTrie(std::move(entries));
 }
-
-bool inside_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
 }  // namespace
 
@@ -27,7 +27,7 @@ void SplitFinder::append(std::int32_t id, std::vector<IdMerge>& out) const {
     node = tokens_.child(node, token[length - 1]);
     if (node == ByteTrie::kNone) return;
     const std::int32_t left = tokens_.value(node);
-    if (left < 0 || (cut_ == Cut::characters && inside_character(token[length]))) continue;
+    if (left < 0 || (cut_ == Cut::characters && continues_character(token[length]))) continue;
     if (const auto right = vocabulary_.find(token.substr(length))) out.push_back({left, *right, id});
   }
 }

@@ -72,7 +72,7 @@ std::optional<std::string_view> Precompiled::find(std::string_view text) const {
     if (start > replacements_.size()) return std::nullopt;
     const std::size_t end = std::min(replacements_.find('\0', start), replacements_.size());
     // A place inside a character is none.
-    if (start < end && (static_cast<unsigned char>(replacements_[start]) & 0xC0) == 0x80) return std::nullopt;
+    if (start < end && continues_character(replacements_[start])) return std::nullopt;
     return std::string_view(replacements_).substr(start, end - start);
   }
   return std::nullopt;

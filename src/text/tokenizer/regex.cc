@@ -173,7 +173,7 @@ class Regex::Search {
   std::size_t window_end(std::size_t pos, std::size_t bytes) const {
     if (bytes >= subject_.size() - pos) return subject_.size();
     std::size_t end = pos + bytes;
-    while (end < subject_.size() && (static_cast<unsigned char>(subject_[end]) & 0xC0) == 0x80) ++end;
+    while (end < subject_.size() && continues_character(subject_[end])) ++end;
     return end;
   }
 

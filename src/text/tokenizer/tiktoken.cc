@@ -11,18 +11,10 @@
 #include "lazuli/error.h"
 #include "text/tokenizer/base64.h"
 #include "text/tokenizer/id_merges.h"
+#include "text/tokenizer/lines.h"
 
 namespace lazuli::tokenizer {
 namespace {
-
-/// Takes the next line, without what ends it, from the front of `text`.
-std::string_view take_tiktoken_line(std::string_view& text) {
-  const std::size_t end = text.find('\n');
-  std::string_view line = text.substr(0, end);
-  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  return line;
-}
 
 struct RankedToken {
   std::string token;
@@ -43,12 +35,12 @@ std::optional<RankedToken> ranked_token(std::string_view line) {
 
 }  // namespace
 
-bool is_tiktoken(std::string_view bytes) { return ranked_token(take_tiktoken_line(bytes)).has_value(); }
+bool is_tiktoken(std::string_view bytes) { return ranked_token(take_line(bytes)).has_value(); }
 
 TiktokenRanks read_tiktoken(std::string_view bytes) {
   std::vector<RankedToken> tokens;
   for (std::size_t number = 1; !bytes.empty(); ++number) {
-    const std::string_view line = take_tiktoken_line(bytes);
+    const std::string_view line = take_line(bytes);
     if (line.empty()) continue;
     auto token = ranked_token(line);
     if (!token) throw FormatError(fmt::format("line {}: a token in base64, a space and its rank expected", number));

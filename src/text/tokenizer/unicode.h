@@ -1,6 +1,7 @@
 // Defines the reading of code points, and the Unicode classes that tokenizers split text by.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -25,10 +26,18 @@ inline CodePoint code_point_at(std::string_view text, std::size_t pos) {
   return {(lead & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F), 4};
 }
 
+/// Whether a byte of UTF-8 goes on with a character that an earlier one started.
+inline bool continues_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
+
+/// The characters of a text, which must be valid UTF-8.
+inline std::size_t count_characters(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !continues_character(c); }));
+}
+
 /// Start of the character that ends just before `pos`, which must not be 0.
 inline std::size_t previous_start(std::string_view text, std::size_t pos) {
   do --pos;
-  while (pos > 0 && (static_cast<unsigned char>(text[pos]) & 0xC0) == 0x80);
+  while (pos > 0 && continues_character(text[pos]));
   return pos;
 }
 

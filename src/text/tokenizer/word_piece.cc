@@ -1,8 +1,8 @@
 #include "text/tokenizer/word_piece.h"
 
-#include <algorithm>
 #include <utility>
 
+#include "text/tokenizer/unicode.h"
 #include "text/tokenizer/word_cache.h"
 
 namespace lazuli::tokenizer {
@@ -16,11 +16,6 @@ ByteTrie trie_of(const Vocabulary& vocabulary, std::string_view prefix) {
     if (token && token->starts_with(prefix)) entries.emplace_back(token->substr(prefix.size()), id);
   }
   return ByteTrie(std::move(entries));
-}
-
-std::size_t count_characters(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 }  // namespace
