@@ -69,7 +69,7 @@ TEST_F(SafetensorsTest, EveryDTypeSurvivesTheRoundTrip) {
 }
 
 TEST_F(SafetensorsTest, WritesTheBytesOfTheReferenceImplementation) {
-  const std::string original = source_folder() + "/tests/data/pycoder-16m/lora_initial/adapter_model.safetensors";
+  const std::string original = source_folder() + "/tests/data/pycoder-16m/lora_after_40_steps/adapter_model.safetensors";
   const SafetensorsFile file = SafetensorsFile::open(original);
   std::map<std::string, Tensor> tensors;
   for (const std::string& name : file.names()) tensors[name] = file.tensor(name);
